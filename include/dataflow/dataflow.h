@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * dataflow.h - the whole library.
+ *
+ * A program builds a graph of operations, says where some of them must run, and runs it
+ * again and again. The library places every node, cuts the graph at each edge that
+ * crosses devices, puts a Send and a Recv node with one generated key in the place of
+ * the edge, and runs each partition with an executor; tensors meet at a rendezvous.
+ *
+ * What holds everywhere unless a function says otherwise:
+ *
+ * Ownership  arguments are borrowed for the call. _new gives an object with one owner,
+ *            who calls _free. _ref and _unref share one. A plain noun (df_node_name)
+ *            is borrowed from its argument. Destructors take NULL. An out is written
+ *            only on success.
+ * Threads    one thread at a time may use an object; different objects at the same
+ *            time.
+ * Errors     a df_code, and words in a df_error that may be NULL. The library never
+ *            prints, aborts or exits, and reads no environment variable. A call that
+ *            failed has changed nothing.
+ * Blocking   no call waits.
+ * Options    a struct that begins with struct_size; zero means the default; NULL
+ *            means all defaults.
+ */
+#ifndef DATAFLOW_DATAFLOW_H
+#define DATAFLOW_DATAFLOW_H
+
+#include <dataflow/error.h>
+#include <dataflow/allocator.h>
+#include <dataflow/threads.h>
+#include <dataflow/tensor.h>
+#include <dataflow/attr.h>
+#include <dataflow/device.h>
+#include <dataflow/key.h>
+#include <dataflow/rendezvous.h>
+#include <dataflow/graph.h>
+#include <dataflow/ops.h>
+#include <dataflow/runtime.h>
+#include <dataflow/partition.h>
+#include <dataflow/session.h>
+
+#endif /* DATAFLOW_DATAFLOW_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * device.h - what a runtime computes on.
+ *
+ * A device has a name in TensorFlow's form, "/job:localhost/task:0/device:CPU:0",
+ * memory, and, if it is an accelerator, queues: ordered streams of work that run
+ * beside the host. Two kinds are built in:
+ *
+ *   CPU   host memory; the threads of the runtime run its kernels. A runtime may
+ *         have several, to cut a graph between them.
+ *   SIM   an accelerator for tests that ships with the library: one queue, run by a
+ *         thread of its own, and memory that the host can neither read nor write
+ *         but through the device's copy engine: a stray access faults at once.
+ *
+ * Wherever a device is asked for, a partial name does: "gpu:0", "cpu", or
+ * "/job:worker/task:1". Kinds are compared without regard to case.
+ */
+#ifndef DATAFLOW_DEVICE_H
+#define DATAFLOW_DEVICE_H
+
+#include <dataflow/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct df_device df_device; /* the runtime's; lives as long as it does */
+typedef struct df_queue df_queue;   /* one ordered stream of a device's work */
+
+/* In which of a device's memories a tensor lies. */
+enum {
+    DF_MEMORY_DEVICE = 0, /* its own; a CPU's own is host memory */
+    DF_MEMORY_HOST = 1    /* host memory, next to an accelerator */
+};
+
+DF_API const char *df_device_name(const df_device *device); /* the full name */
+DF_API const char *df_device_kind(const df_device *device); /* "CPU", "SIM" */
+
+/* A number drawn when the device was opened. It is in every rendezvous key, so that
+ * a process that was restarted never answers for the one before it. */
+DF_API uint64_t df_device_incarnation(const df_device *device);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DATAFLOW_DEVICE_H */

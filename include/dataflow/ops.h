@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ops.h - the standard operations: a function for each.
+ *
+ * Shapes are NumPy's: "broadcast" means the rules of NumPy's broadcasting (missing leading
+ * dimensions are 1, a dimension of 1 stretches). Integer arithmetic wraps around. All
+ * floating reductions have one defined order, so a result has the same bits on every
+ * CPU and SIM device, whatever the number of workers.
+ *
+ * Unless a function says otherwise it takes float32, float64 and int8 to uint8, all inputs
+ * of one dtype, and gives that dtype. What does not fit is the graph's sticky error, and
+ * names node and op. Kernels are on CPU and SIM; those that take strings on CPU only.
+ */
+#ifndef DATAFLOW_OPS_H
+#define DATAFLOW_OPS_H
+
+#include <dataflow/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- sources and state --------------------------------------------------- */
+
+/* The value of a tensor. Any dtype. The graph takes a reference of its own. */
+DF_API df_out df_const(df_graph *g, df_tensor *value);
+/* A scalar of one of the numeric dtypes, converted from a double or an int64. */
+DF_API df_out df_const_float(df_graph *g, df_dtype dtype, double value);
+DF_API df_out df_const_int(df_graph *g, df_dtype dtype, int64_t value);
+
+/* A value that every step must be fed. Any dtype; shape may have unknowns. */
+DF_API df_out df_placeholder(df_graph *g, const char *name, df_dtype dtype, df_shape shape);
+
+/* A variable: state that stays on its device from step to step. The output is its value
+ * when this node runs. It starts with zeros (shape must then be known), or with
+ * the value of `initial`, evaluated once by df_session_new. Any dtype. */
+DF_API df_out df_variable(df_graph *g, const char *name, df_dtype dtype, df_shape shape);
+DF_API df_out df_variable_from(df_graph *g, const char *name, df_out initial);
+
+/* The variable's value when this node runs: after every access that was added
+ * before it. variable is the output of df_variable. */
+DF_API df_out df_read(df_graph *g, df_out variable);
+/* variable := value, variable += delta, variable -= delta; the output is the new
+ * value. dtype and shape are the variable's, no broadcasting. */
+DF_API df_out df_assign(df_graph *g, df_out variable, df_out value);
+DF_API df_out df_assign_add(df_graph *g, df_out variable, df_out delta);
+DF_API df_out df_assign_sub(df_graph *g, df_out variable, df_out delta);
+
+/* x itself, by reference. Any dtype. */
+DF_API df_out df_identity(df_graph *g, df_out x);
+/* A node that does nothing but stand in an order: give it control edges. */
+DF_API df_node *df_no_op(df_graph *g);
+
+/* ---- elementwise, broadcast ---------------------------------------------- */
+
+DF_API df_out df_add(df_graph *g, df_out a, df_out b);
+DF_API df_out df_sub(df_graph *g, df_out a, df_out b);
+DF_API df_out df_mul(df_graph *g, df_out a, df_out b);
+/* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs. */
+DF_API df_out df_div(df_graph *g, df_out a, df_out b);
+DF_API df_out df_maximum(df_graph *g, df_out a, df_out b);
+DF_API df_out df_minimum(df_graph *g, df_out a, df_out b);
+/* a == b, a < b as bool. */
+DF_API df_out df_equal(df_graph *g, df_out a, df_out b);
+DF_API df_out df_less(df_graph *g, df_out a, df_out b);
+
+DF_API df_out df_neg(df_graph *g, df_out x);
+DF_API df_out df_square(df_graph *g, df_out x);
+/* floats only */
+DF_API df_out df_exp(df_graph *g, df_out x);
+DF_API df_out df_log(df_graph *g, df_out x);
+DF_API df_out df_tanh(df_graph *g, df_out x);
+/* max(x, 0), and its gradient: dy where x > 0, else 0 (0 at 0, as TensorFlow's ReluGrad). */
+DF_API df_out df_relu(df_graph *g, df_out x);
+DF_API df_out df_relu_grad(df_graph *g, df_out dy, df_out x);
+
+/* Conversion as C's, between all dtypes but string; to bool: x != 0; float to float16 and
+ * bfloat16 rounds to nearest, ties to even; float to integer out of range: the nearest
+ * integer that there is, NaN gives 0. */
+DF_API df_out df_cast(df_graph *g, df_out x, df_dtype to);
+
+/* ---- linear algebra and networks ----------------------------------------- */
+
+/* [m,k] x [k,n] -> [m,n]; a or b may be stored transposed. Each element is the sum over
+ * k in ascending order. float32, float64, int32, int64. */
+DF_API df_out df_matmul(df_graph *g, df_out a, df_out b);
+DF_API df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool transpose_b);
+
+/* Along the last dimension: exp(x - max x) / sum exp(x - max x). floats. */
+DF_API df_out df_softmax(df_graph *g, df_out x);
+
+/* For logits [batch, classes] (floats) and labels [batch] (int32, int64):
+ *   loss[i] = log(sum_j exp(logits[i,j])) - logits[i,labels[i]]
+ *   gradient[i,j] = softmax(logits)[i,j] - (j == labels[i])
+ * two outputs: loss [batch], gradient [batch, classes] of sum(loss) by logits (as
+ * TensorFlow's SparseSoftmaxCrossEntropyWithLogits). A label out of range is
+ * INVALID_ARGUMENT when the step runs. */
+DF_API df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels);
+
+/* ---- reductions and shapes ----------------------------------------------- */
+
+/* Over the given axes (negative: from the end; n_axes 0: over all), which disappear or,
+ * with keep_dims, become 1. In ascending order of the reduced elements. A mean of
+ * integers truncates toward zero; a mean over nothing is NaN, and for integers INVALID_ARGUMENT. */
+DF_API df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+DF_API df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+/* The index (int64) of the largest element along one axis, which disappears; the first of
+ * equals. */
+DF_API df_out df_argmax(df_graph *g, df_out x, int axis);
+
+/* The same elements in another shape; one dimension may be -1. Any dtype. */
+DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
+/* The same, to a shape that is computed: a vector of int64, which lies in host memory. */
+DF_API df_out df_reshape_to(df_graph *g, df_out x, df_out shape);
+/* The shape of x, a vector of int64 in host memory. Any dtype. */
+DF_API df_out df_shape_of(df_graph *g, df_out x);
+/* Dimensions reversed, or permuted by perm (n of them). Any dtype but string. */
+DF_API df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DATAFLOW_OPS_H */

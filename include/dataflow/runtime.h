@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runtime.h - the root of everything: devices, ops, threads, memory.
+ *
+ * Nothing in the library is global. Two runtimes in one process know nothing of each
+ * other.
+ */
+#ifndef DATAFLOW_RUNTIME_H
+#define DATAFLOW_RUNTIME_H
+
+#include <dataflow/allocator.h>
+#include <dataflow/device.h>
+#include <dataflow/threads.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct df_runtime df_runtime;
+
+/* Every member may be left zero. */
+typedef struct df_runtime_options {
+    size_t struct_size; /* sizeof(df_runtime_options) */
+
+    /* The devices, in order of preference for nodes that say nothing: a list such as
+     * "cpu:2,sim:1", kind and number of each. NULL: "cpu:1". There must be at least one
+     * CPU: cpu:0 is where feeds come from and fetches go. */
+    const char *devices;
+
+    /* Threads besides the calling one that run CPU kernels. 0: everything runs on the
+     * thread that calls df_program_run. They are started by the first session. */
+    int workers;
+
+    /* Incarnation of the first device, that of the second plus one, and so on; for
+     * tests whose text must not change. 0: drawn at random. */
+    uint64_t incarnation;
+
+    const df_allocator *allocator; /* NULL: malloc */
+    const df_threads *threads;     /* NULL: pthreads */
+
+    /* Bytes of an accelerator's own memory; 0: as much as the device has (SIM: 1 GiB of
+     * address space, taken as it is touched). */
+    size_t device_memory;
+} df_runtime_options;
+
+/* Opens the devices and registers the standard ops.
+ *
+ * Ownership  one owner, who calls df_runtime_free. Graphs and sessions keep what they
+ *            need of it, so the order of freeing does not matter.
+ * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
+ *            for an unknown kind, RESOURCE_EXHAUSTED. */
+DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err);
+DF_API void df_runtime_free(df_runtime *runtime); /* NULL is fine */
+
+DF_API size_t df_runtime_devices(const df_runtime *runtime);
+DF_API df_device *df_runtime_device(const df_runtime *runtime, size_t i); /* borrowed */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DATAFLOW_RUNTIME_H */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *df_code_name(df_code code) {
+    static const char *const names[] = {
+        "OK",           "CANCELLED",         "UNKNOWN",           "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED", "NOT_FOUND",    "ALREADY_EXISTS",    "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",   "OUT_OF_RANGE",
+        "UNIMPLEMENTED", "INTERNAL",         "UNAVAILABLE",       "DATA_LOSS",
+        "UNAUTHENTICATED"};
+    size_t n = sizeof names / sizeof *names;
+    return (size_t)code < n ? names[code] : "UNKNOWN";
+}
+
+static void mark_cut(char *message, size_t size, int length) {
+    if (length >= (int)size) memcpy(message + size - 4, "...", 4);
+}
+
+df_code error_set(df_error *err, df_code code, const char *format, ...) {
+    if (!err) return code;
+    *err = (df_error){.code = code};
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    mark_cut(err->message, sizeof err->message, n);
+    return code;
+}
+
+df_code error_memory(df_error *err, const char *what) {
+    return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for %s", what);
+}
+
+void error_prefix(df_error *err, const char *format, ...) {
+    if (!err) return;
+    char old[sizeof err->message];
+    memcpy(old, err->message, sizeof old);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    if (n < 0) n = 0;
+    if (n < (int)sizeof err->message) {
+        size_t room = sizeof err->message - (size_t)n;
+        mark_cut(err->message + n, room, snprintf(err->message + n, room, "%s", old));
+    } else {
+        mark_cut(err->message, sizeof err->message, n);
+    }
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <dataflow/error.h>
+
+/* Fills err (which may be NULL) and returns code. A message that is too long is
+ * cut, and says so with "..." at its end. */
+df_code error_set(df_error *err, df_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* RESOURCE_EXHAUSTED: no memory for `what`. */
+df_code error_memory(df_error *err, const char *what);
+
+/* Puts words in front of the message that is there: "node y (MatMul): ...". */
+void error_prefix(df_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Where the caller passed no df_error but the words are needed inside. */
+#define ERROR_OR_LOCAL(err) ((err) ? (err) : &(df_error){.code = DF_OK})
+
+#endif /* BASE_ERROR_H */

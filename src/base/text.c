@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void text_init(text *t, const df_allocator *alloc) {
+    *t = (text){.alloc = alloc};
+}
+
+void text_fini(text *t) {
+    alloc_free(t->alloc, t->data, t->cap);
+    *t = (text){.alloc = t->alloc};
+}
+
+void text_add(text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n > 0 && !t->failed) {
+        size_t need = t->size + (size_t)n + 1;
+        if (alloc_grow(t->alloc, (void **)&t->data, &t->cap, need, 1)) {
+            (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
+            t->size += (size_t)n;
+        } else {
+            t->failed = true;
+        }
+    }
+    va_end(again);
+}
+
+size_t text_copy(const text *t, char *buffer, size_t size) {
+    if (size) {
+        size_t n = t->size < size ? t->size : size - 1;
+        if (n) memcpy(buffer, t->data, n);
+        buffer[n] = '\0';
+    }
+    return t->size;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * thread.h - threads by way of the user's df_threads, or pthreads.
+ */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <dataflow/threads.h>
+
+/* The same rules as df_threads: on success join must be called once. */
+df_code thread_start(const df_threads *t, const char *name, void (*body)(void *arg), void *arg,
+                     void **thread, df_error *err);
+void thread_join(const df_threads *t, void *thread);
+
+#endif /* BASE_THREAD_H */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * graph.h - nodes as the passes see them.
+ *
+ * 1. Nodes are numbered from 0 in the order added and never removed. Their inputs exist
+ *    before them; only control edges can point backwards, so only these can
+ *    close a cycle.
+ * 2. Everything a node points to lies in the graph's arena, and lives as long as it.
+ * 3. A frozen graph is never changed: passes put their results beside it.
+ */
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include <dataflow/graph.h>
+
+#include "base/atomic.h"
+#include "base/error.h"
+#include "name/device_name.h"
+#include "op/op.h"
+
+struct df_node {
+    df_graph *graph;
+    uint32_t id;
+    int n_inputs;
+    int n_controls;
+    const op_def *op;
+    const char *name;
+    df_out *inputs;
+    df_node **controls; /* those that must run before, in the order added */
+    size_t cap_controls;
+    attr_value *attrs;  /* op->n_attrs of them */
+    edge_type *outputs; /* op->n_outputs of them */
+    const device_name *device; /* what was asked for; NULL: nothing */
+    df_node *with;      /* colocated with; NULL: nobody */
+    df_out initial;     /* of a variable: where its first value comes from; node NULL: zeros */
+};
+
+typedef struct graph_scope graph_scope; /* builder.c's */
+
+struct df_graph {
+    refcount refs; /* (a) of the user and of each session */
+    const op_registry *ops;
+    const df_allocator *alloc;
+    arena mem;
+    df_node **nodes;
+    size_t n_nodes, cap_nodes;
+    df_node **by_name; /* open hashing, cap_names a power of two */
+    size_t cap_names;
+    df_error error;    /* the first mistake */
+    bool frozen;
+    graph_scope *scope; /* innermost; never NULL */
+    const char *next_name;
+    void (*release)(void *owner); /* called when the graph goes; see graph_new */
+    void *owner;
+};
+
+/* `owner` is kept alive by the graph: release(owner) is called when the last
+ * reference goes. May be NULL. */
+df_graph *graph_new(const op_registry *ops, const df_allocator *alloc,
+                    void (*release)(void *owner), void *owner);
+df_graph *graph_ref(df_graph *g);
+void graph_unref(df_graph *g);
+
+/* Notes a mistake: the first one stays. */
+df_code graph_fail(df_graph *g, df_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* No node can be added any more. Returns the sticky error, if any. */
+df_code graph_freeze(df_graph *g, df_error *err);
+
+/* A node as the partitioner makes it: nothing is inferred or checked but the name,
+ * which must be new; attrs are shared with `like` (or NULL: all absent), types copied.
+ * NULL: out of memory, or the name is taken. */
+df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs,
+                       const attr_value *attrs, const edge_type *outputs);
+bool graph_add_control(df_graph *g, df_node *before, df_node *after); /* each edge once */
+/* name, or name_1, name_2...: the first that is free; in the arena. */
+const char *graph_unique_name(df_graph *g, const char *name);
+
+void graph_print(const df_graph *g, text *t);
+void edge_type_print(text *t, const edge_type *type); /* float32[?,10] */
+
+/* True if input i of the node names a variable instead of carrying a tensor. */
+static inline bool node_names_variable(const df_node *n, int i) {
+    return i == 0 && (n->op->flags & (OP_READS | OP_WRITES));
+}
+
+#endif /* GRAPH_GRAPH_H */

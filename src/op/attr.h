@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * attr.h - the constants of a node: what does not travel along edges.
+ */
+#ifndef OP_ATTR_H
+#define OP_ATTR_H
+
+#include <dataflow/attr.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "tensor/tensor.h"
+
+/* What a df_attr holds, copied: one per attr of the op's definition, in its order. */
+typedef struct attr_value {
+    df_attr_type type; /* DF_ATTR_NONE: not given, and the op has no default */
+    int64_t i;         /* INT, BOOL, DTYPE */
+    double f;          /* FLOAT */
+    const char *s;     /* STRING */
+    df_shape shape;    /* SHAPE; INTS as the dims of one */
+    df_tensor *tensor; /* TENSOR; a reference */
+} attr_value;
+
+/* Copies into the arena (tensors get a reference; attr_drop gives it back). */
+bool attr_copy(arena *a, const df_attr *from, attr_value *to);
+void attr_drop(attr_value *v);
+void attr_print(text *t, const attr_value *v);
+const char *attr_type_name(df_attr_type type);
+
+#endif /* OP_ATTR_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rendezvous.h - the rendezvous as the executor uses it.
+ *
+ * One mechanism, two forms of the meeting place: a slot of one atomic word for each
+ * planned channel, and a sharded table for every other key. What does not fit a slot (a
+ * second send, a foreign recv, an early cancel) spills to lists under a lock.
+ *
+ *   front.c   the public calls: checks, references, then the backend
+ *   local.c   the built-in backend: slots and table together
+ *   slot.c    one planned channel: the state machine
+ *   table.c   any other key
+ *   finish.c  df_recv_finish: exactly once, recursion cut, then the transfer
+ *   intra.c   from endpoint to endpoint within this process: a hand-off or a copy
+ */
+#ifndef RENDEZVOUS_RENDEZVOUS_H
+#define RENDEZVOUS_RENDEZVOUS_H
+
+#include <dataflow/rendezvous.h>
+
+#include "device/device.h"
+#include "name/key.h"
+
+/* The rendezvous of a program's steps: slots for the channels 0 to n_channels - 1 of the
+ * plan, the table for all other keys.
+ *
+ * host  where headers, and tensors that are delivered to the host, are made
+ * tag   what enqueued copies belong to; NULL: each transfer to itself */
+df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t plan,
+                            size_t n_channels, work_tag *tag, df_rendezvous **out, df_error *err);
+
+/* As df_rendezvous_send, but takes the reference of tensor, whatever it returns. */
+df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
+                        df_tensor *tensor);
+
+/* Makes a step's rendezvous ready for the next step: every value nobody fetched is
+ * released (and counted in the result), an abort is forgotten. The caller holds the
+ * only reference, nobody waits in it, and no call is running. Never allocates. */
+size_t rendezvous_reset(df_rendezvous *r);
+
+/* True if a recv waits in this channel. Exact only while nothing moves. */
+bool rendezvous_waits(df_rendezvous *r, int64_t channel);
+
+/* True: values come only through send (DF_RENDEZVOUS_CLOSED). */
+bool rendezvous_is_closed(const df_rendezvous *r);
+
+#endif /* RENDEZVOUS_RENDEZVOUS_H */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memory.h - a place where buffers lie, with a cache in front of it.
+ *
+ * Buffers of a running program are taken and given back once a step. The cache
+ * keeps them by size class, so that a warm step reaches neither the user's
+ * allocator nor a device's. Classes are a quarter of a power of two apart: at most a
+ * fifth of a block is unused.
+ *
+ * A memory is shared by everything that lies in it: each block that is out holds
+ * a reference. So a tensor that a caller kept stays valid after the runtime that
+ * made it is gone.
+ */
+#ifndef TENSOR_MEMORY_H
+#define TENSOR_MEMORY_H
+
+#include "base/alloc.h"
+#include "base/mutex.h"
+
+typedef struct memory memory;
+
+/* Where blocks really come from. */
+typedef struct memory_source {
+    /* NULL: none left. Any thread. The address is the device's own: for a memory
+     * that the host cannot read it must not be dereferenced. */
+    void *(*alloc)(void *user, size_t bytes);
+    void (*free)(void *user, void *block, size_t bytes);
+    void (*close)(void *user); /* after the last block; may be NULL */
+    void *user;
+} memory_source;
+
+/* `alloc` is for the memory's own books. is_host: the host can read the blocks. */
+memory *memory_new(const df_allocator *alloc, const memory_source *source, bool is_host);
+/* The memory that takes its blocks from `alloc`. */
+memory *memory_new_host(const df_allocator *alloc);
+
+memory *memory_ref(memory *m);
+void memory_unref(memory *m); /* NULL is fine */
+bool memory_is_host(const memory *m);
+const df_allocator *memory_allocator(const memory *m); /* for books, not for blocks */
+
+/* A block of at least `bytes`, and in *got how large it is; give it back with that
+ * number. Zero bytes give a block. NULL: none left, even after the cache was
+ * emptied. Any thread. */
+void *memory_take(memory *m, size_t bytes, size_t *got);
+void memory_give(memory *m, void *block, size_t got);
+
+void memory_trim(memory *m); /* gives back what the cache holds */
+
+#endif /* TENSOR_MEMORY_H */
