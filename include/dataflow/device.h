@@ -19,6 +19,7 @@
 #define DATAFLOW_DEVICE_H
 
 #include <dataflow/error.h>
+#include <dataflow/memory.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,12 +27,6 @@ extern "C" {
 
 typedef struct df_device df_device; /* the runtime's; lives as long as it does */
 typedef struct df_queue df_queue;   /* one ordered stream of a device's work */
-
-/* In which of a device's memories a tensor lies. */
-enum {
-    DF_MEMORY_DEVICE = 0, /* its own; a CPU's own is host memory */
-    DF_MEMORY_HOST = 1    /* host memory, next to an accelerator */
-};
 
 DF_API const char *df_device_name(const df_device *device); /* the full name */
 DF_API const char *df_device_kind(const df_device *device); /* "CPU", "SIM" */

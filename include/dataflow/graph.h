@@ -47,7 +47,8 @@ typedef struct df_nodes {
 
 #ifndef __cplusplus
 #define DF_OUTS(...)                                                                               \
-    ((df_outs){(const df_out[]){__VA_ARGS__}, sizeof((const df_out[]){__VA_ARGS__}) / sizeof(df_out)})
+    ((df_outs){(const df_out[]){__VA_ARGS__},                                                      \
+               sizeof((const df_out[]){__VA_ARGS__}) / sizeof(df_out)})
 #define DF_NO_OUTS ((df_outs){NULL, 0})
 #define DF_NODES(...)                                                                              \
     ((df_nodes){(df_node *const[]){__VA_ARGS__},                                                   \
@@ -105,7 +106,7 @@ DF_API void df_colocate(df_graph *graph, df_node *node, df_node *with);
 /* ---- looking at it ------------------------------------------------------- */
 
 DF_API size_t df_graph_nodes(const df_graph *graph);
-DF_API df_node *df_graph_node(const df_graph *graph, size_t i); /* in the order added */
+DF_API df_node *df_graph_node(const df_graph *graph, size_t i);         /* in the order added */
 DF_API df_node *df_graph_find(const df_graph *graph, const char *name); /* NULL: none */
 
 DF_API const char *df_node_name(const df_node *node);

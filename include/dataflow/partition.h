@@ -26,11 +26,11 @@ DF_API df_device *df_program_partition_device(const df_program *program, size_t 
 /* One Send/Recv pair, and what has travelled through it since the program was
  * compiled. A step in progress may or may not be counted. */
 typedef struct df_crossing {
-    const df_key *key;  /* borrowed from the program */
+    const df_key *key; /* borrowed from the program */
     df_dtype dtype;
-    df_shape shape;     /* as far as it is known; borrowed from the program */
+    df_shape shape; /* as far as it is known; borrowed from the program */
     uint64_t transfers;
-    uint64_t bytes;     /* of elements; a control-only crossing moves none */
+    uint64_t bytes; /* of elements; a control-only crossing moves none */
 } df_crossing;
 
 DF_API size_t df_program_crossings(const df_program *program);

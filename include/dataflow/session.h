@@ -52,6 +52,11 @@ DF_API void df_session_free(df_session *session);
 typedef struct df_compile_options {
     size_t struct_size; /* sizeof(df_compile_options) */
     df_nodes targets;   /* to be run, although nothing of them is fetched */
+
+    /* The shapes that the feeds will have, one each, where the program knows them better
+     * than the graph says; feeds must then fit these. More shapes are known before the first
+     * step, and need not be inferred in each. NULL: as the graph says. */
+    const df_shape *feed_shapes;
 } df_compile_options;
 
 /* Compiles the graph for these feeds and fetches, in this order. A feed replaces any

@@ -56,7 +56,7 @@ typedef struct df_shape {
 #define DF_SHAPE(...)                                                                              \
     ((df_shape){(int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                   \
                 (const int64_t[]){__VA_ARGS__}})
-#define DF_SCALAR ((df_shape){0, NULL})
+#define DF_SCALAR        ((df_shape){0, NULL})
 #define DF_SHAPE_UNKNOWN ((df_shape){-1, NULL})
 #endif
 

@@ -85,6 +85,7 @@ static bool arena_more(arena *a, size_t bytes) {
 }
 
 void *arena_alloc(arena *a, size_t bytes) {
+    if (bytes == 0) bytes = 1; /* a place of its own, even before the first chunk */
     if (!size_add(bytes, ARENA_ALIGN - 1, &bytes)) return NULL;
     bytes &= ~(size_t)(ARENA_ALIGN - 1);
     if (a->size - a->used < bytes && !arena_more(a, bytes)) return NULL;

@@ -19,11 +19,11 @@
 #define RELEASE memory_order_release
 #define ACQ_REL memory_order_acq_rel
 
-#define atomic_get(p, order)        (DF_SCHED_POINT(), atomic_load_explicit((p), (order)))
-#define atomic_put(p, v, order)     (DF_SCHED_POINT(), atomic_store_explicit((p), (v), (order)))
-#define atomic_add(p, v, order)     (DF_SCHED_POINT(), atomic_fetch_add_explicit((p), (v), (order)))
-#define atomic_sub(p, v, order)     (DF_SCHED_POINT(), atomic_fetch_sub_explicit((p), (v), (order)))
-#define atomic_swap(p, v, order)    (DF_SCHED_POINT(), atomic_exchange_explicit((p), (v), (order)))
+#define atomic_get(p, order)     (DF_SCHED_POINT(), atomic_load_explicit((p), (order)))
+#define atomic_put(p, v, order)  (DF_SCHED_POINT(), atomic_store_explicit((p), (v), (order)))
+#define atomic_add(p, v, order)  (DF_SCHED_POINT(), atomic_fetch_add_explicit((p), (v), (order)))
+#define atomic_sub(p, v, order)  (DF_SCHED_POINT(), atomic_fetch_sub_explicit((p), (v), (order)))
+#define atomic_swap(p, v, order) (DF_SCHED_POINT(), atomic_exchange_explicit((p), (v), (order)))
 #define atomic_cas(p, old, v, s, f)                                                                \
     (DF_SCHED_POINT(), atomic_compare_exchange_strong_explicit((p), (old), (v), (s), (f)))
 

@@ -9,7 +9,8 @@
  * 3. Work carries a tag: the step that it belongs to. If work fails, its tag is told,
  *    once, with the cause; what is enqueued later with the same tag is skipped, and a
  *    fence recorded with the tag fails. So no error of enqueued work is lost, as long
- *    as the step waits for one last fence on each queue that it used.
+ *    as the step waits for one last fence on each queue that it used. Work without a
+ *    tag leaves its error to the next fence that is recorded without one.
  * 4. A queue waits only for fences that exist, so waits point backwards.
  * 5. A device's memory is touched by its own queue only. Memory given back while
  *    queued work still uses it is therefore safe: the next user's work on it is
@@ -35,11 +36,19 @@ struct work_tag {
     /* (a) release when set, acquire when read: who sees it also sees the cause. */
     _Atomic uint32_t failed;
     void (*fail)(work_tag *tag, const df_error *why);
+    /* A transfer has begun that ends later by itself: until then the owner must not take
+     * itself for idle. May be NULL. */
+    void (*hold)(work_tag *tag);
 };
 
 static inline bool work_tag_failed(const work_tag *tag) {
     return tag && atomic_get(&((work_tag *)(uintptr_t)tag)->failed, ACQUIRE) != 0;
 }
+
+/* The first member of every kind's queue. */
+struct df_queue {
+    df_device *device; /* (c) */
+};
 
 /* A host function that runs in a queue's order on the device's own memory: how an
  * accelerator without a kernel language of its own (sim) runs the CPU's kernels.
@@ -54,8 +63,8 @@ struct launch {
     df_code (*run)(launch *l, df_error *err); /* the error's message names the node */
     df_tensor *tensors;                       /* headers, copied by value by the caller */
     int n_tensors;
-    launch *next;                             /* the queue's */
-    work_tag *tag;                            /* the queue's */
+    launch *next;  /* the queue's */
+    work_tag *tag; /* the queue's */
 };
 
 typedef struct device_ops {
@@ -94,8 +103,8 @@ struct df_device {
 typedef struct device_options {
     const df_allocator *alloc;
     const df_threads *threads;
-    memory *host;         /* the runtime's host memory */
-    size_t memory_limit;  /* bytes of an accelerator's own memory; 0: the kind's default */
+    memory *host;        /* the runtime's host memory */
+    size_t memory_limit; /* bytes of an accelerator's own memory; 0: the kind's default */
 } device_options;
 
 /* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that this

@@ -20,7 +20,7 @@
 
 struct df_node {
     df_graph *graph;
-    uint32_t id;
+    uint32_t id; /* its place in graph->nodes */
     int n_inputs;
     int n_controls;
     const op_def *op;
@@ -28,11 +28,14 @@ struct df_node {
     df_out *inputs;
     df_node **controls; /* those that must run before, in the order added */
     size_t cap_controls;
-    attr_value *attrs;  /* op->n_attrs of them */
-    edge_type *outputs; /* op->n_outputs of them */
+    attr_value *attrs;         /* op->n_attrs of them */
+    edge_type *outputs;        /* op->n_outputs of them */
     const device_name *device; /* what was asked for; NULL: nothing */
-    df_node *with;      /* colocated with; NULL: nobody */
-    df_out initial;     /* of a variable: where its first value comes from; node NULL: zeros */
+    const char *device_text;   /* the same as text; NULL: nothing */
+    bool owns_attrs;           /* else they are another node's */
+    uint32_t last_number;      /* given to a node with this name and a number */
+    df_node *with;             /* towards the root of its colocation group; NULL: it is the root */
+    df_out initial; /* of a variable: where its first value comes from; node NULL: zeros */
 };
 
 typedef struct graph_scope graph_scope; /* builder.c's */
@@ -46,18 +49,18 @@ struct df_graph {
     size_t n_nodes, cap_nodes;
     df_node **by_name; /* open hashing, cap_names a power of two */
     size_t cap_names;
-    df_error error;    /* the first mistake */
+    df_error error; /* the first mistake */
     bool frozen;
-    graph_scope *scope; /* innermost; never NULL */
-    const char *next_name;
+    graph_scope *scope;           /* innermost; NULL: none is open */
+    const char *next_name;        /* df_graph_name's; NULL: none */
     void (*release)(void *owner); /* called when the graph goes; see graph_new */
     void *owner;
 };
 
 /* `owner` is kept alive by the graph: release(owner) is called when the last
  * reference goes. May be NULL. */
-df_graph *graph_new(const op_registry *ops, const df_allocator *alloc,
-                    void (*release)(void *owner), void *owner);
+df_graph *graph_new(const op_registry *ops, const df_allocator *alloc, void (*release)(void *owner),
+                    void *owner);
 df_graph *graph_ref(df_graph *g);
 void graph_unref(df_graph *g);
 

@@ -13,6 +13,9 @@
  *   y:0@host   the same, into host memory of an accelerator
  *   ^y         no value, only the order: y has run
  *
+ * One key has one text: df_key_parse refuses device names that are not full or not as
+ * device_name_print writes them, and numbers with leading zeros.
+ *
  * A key that the partitioner made also has a plan and a dense channel number in
  * it: a rendezvous of that plan finds its slot by the number, and compares no
  * text. Everybody else compares keys whole; the hash only spreads.
@@ -49,7 +52,8 @@ struct df_key {
 
 /* Copies the parts. INVALID_ARGUMENT if a part is empty, has a ';' or a control
  * character, or frame is not numbers joined by '.'; or if the text would be longer than
- * KEY_TEXT_MAX. frame NULL means "0". */
+ * KEY_TEXT_MAX. frame NULL means "0". That device names are full and canonical is the
+ * caller's affair: it has them from devices. */
 df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan, int64_t channel,
                 df_key **out, df_error *err);
 

@@ -21,9 +21,13 @@ typedef struct attr_value {
     df_tensor *tensor; /* TENSOR; a reference */
 } attr_value;
 
+/* INVALID_ARGUMENT for what cannot be copied as it stands: a NULL string, list or
+ * tensor, or a length that is none. */
+df_code attr_check(const df_attr *a, df_error *err);
 /* Copies into the arena (tensors get a reference; attr_drop gives it back). */
 bool attr_copy(arena *a, const df_attr *from, attr_value *to);
 void attr_drop(attr_value *v);
+/* 3, 0.5, true, "key", float32, [2,?]; float32[2](1,2.5), the elements if they are few. */
 void attr_print(text *t, const attr_value *v);
 const char *attr_type_name(df_attr_type type);
 

@@ -29,29 +29,31 @@ enum { OP_MAX_OUTPUTS = 4, OP_MAX_ATTRS = 8, OP_ANY = -1 };
 typedef struct op_attr_def {
     const char *name;
     df_attr_type type;
-    bool required;     /* else `initial` holds when it is not given */
-    df_attr initial;   /* its name does not matter; DF_ATTR_NONE: stays absent */
+    bool required;   /* else `initial` holds when it is not given */
+    df_attr initial; /* its name does not matter; DF_ATTR_NONE: stays absent */
 } op_attr_def;
 
 /* Flags of an op. */
 enum {
-    OP_STATEFUL = 1u << 0,  /* has an effect besides its outputs: never shared or dropped */
-    OP_VARIABLE = 1u << 1,  /* the node owns a variable; its output is the value read */
-    OP_READS = 1u << 2,     /* input 0 names a variable (see below), which it reads */
-    OP_WRITES = 1u << 3,    /* input 0 names a variable, which it writes (and may read) */
-    OP_SEND = 1u << 4,      /* takes part in the cut: the executor has its kernel */
+    OP_STATEFUL = 1u << 0, /* has an effect besides its outputs: never shared or dropped */
+    OP_VARIABLE = 1u << 1, /* the node owns a variable; its output is the value read */
+    OP_READS = 1u << 2,    /* input 0 names a variable (see below), which it reads */
+    OP_WRITES = 1u << 3,   /* input 0 names a variable, which it writes (and may read) */
+    OP_SEND = 1u << 4,     /* takes part in the cut: the executor has its kernel */
     OP_RECV = 1u << 5,
     OP_FEED = 1u << 6,
     OP_FETCH = 1u << 7,
     OP_NO_KERNEL = 1u << 8, /* does nothing: nowhere needs a kernel (NoOp) */
+    OP_CONST = 1u << 9,     /* attr 0, a tensor, is its value (Const) */
+    OP_MUST_FEED = 1u << 10 /* has no value of its own (Placeholder) */
 };
 /* "Names a variable": the input must be output 0 of an OP_VARIABLE node. It carries no
  * tensor, only which variable and the order after its node; the two are colocated. */
 
 struct op_def {
-    const char *name;       /* CamelCase, as TensorFlow's */
+    const char *name; /* CamelCase, as TensorFlow's */
     int min_inputs;
-    int max_inputs;         /* OP_ANY: no limit */
+    int max_inputs; /* OP_ANY: no limit */
     int n_outputs;
     uint32_t flags;
     /* Says dtype and shape of every output, or why the inputs or attrs are wrong and
@@ -99,7 +101,7 @@ struct kernel_def {
     const char *kind; /* of device, "CPU"; "*": any kind (only with KERNEL_INLINE) */
     /* Computes the outputs from the inputs. ASYNC: starts to, and then calls
      * kernel_done, now or later, from any thread; what compute returns other than
-     * DF_OK ends it too. */
+     * DF_OK ends it too. The caller puts node and op in front of the message. */
     df_code (*compute)(kernel_ctx *c, df_error *err);
     uint32_t flags;
     uint32_t host_inputs;  /* bit i: input i lies in host memory (i < 31; bit 31: all above) */
@@ -133,15 +135,17 @@ struct async_op {
  *
  * Variables are the executor's: of an op that owns or names one, input 0 is its value at
  * that moment (an OP_VARIABLE node has this one input, although none in the graph);
- * and output 0 of an op with OP_WRITES becomes its new value. */
+ * and output 0 of an op with OP_WRITES becomes its new value. So it is with constants: an
+ * OP_CONST node has its value, which lies on its device, as input 0. */
 struct kernel_ctx {
     const char *node; /* for messages */
     const op_def *op;
     const attr_value *attrs;
     int n_inputs, n_outputs;
-    df_tensor *const *inputs;  /* see below */
+    df_tensor *const *inputs;  /* see above */
     df_tensor *const *outputs; /* allocated; NULL for KERNEL_INLINE, which sets them by
                                   kernel_set_output */
+    memory *headers;           /* host memory, for what KERNEL_INLINE and ASYNC make */
     void *exec;                /* the executor's */
     const struct kernel_calls *calls;
 };

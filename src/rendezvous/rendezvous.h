@@ -6,7 +6,8 @@
  * planned channel, and a sharded table for every other key. What does not fit a slot (a
  * second send, a foreign recv, an early cancel) spills to lists under a lock.
  *
- *   front.c   the public calls: checks, references, then the backend
+ *   front.c   the public calls: checks, references, then the backend (front.h: the
+ *             object, and who uses which word of a df_recv)
  *   local.c   the built-in backend: slots and table together
  *   slot.c    one planned channel: the state machine
  *   table.c   any other key
@@ -29,9 +30,27 @@
 df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t plan,
                             size_t n_channels, work_tag *tag, df_rendezvous **out, df_error *err);
 
-/* As df_rendezvous_send, but takes the reference of tensor, whatever it returns. */
+/* As df_rendezvous_send, but takes the reference of tensor, whatever it returns.
+ *
+ * Of a planned key this is the plan's own Send: it finds its slot without a lock, and
+ * never fails for memory the first time in a step. One thread at a time may call it for
+ * one channel; everybody else uses df_rendezvous_send. */
 df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
                         df_tensor *tensor);
+
+/* Says that r, zeroed and not yet submitted, is the plan's own Recv of its key: it may
+ * wait in the slot itself. One such recv per channel and step. */
+static inline void rendezvous_mark_planned(df_recv *r) {
+    enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in front.h */
+    r->reserved[RECV_WORD_PLANNED] = r;
+}
+
+/* In done: true if the tag's hold was called for this recv, since its transfer waited for a
+ * fence. */
+static inline bool rendezvous_was_held(df_recv *r) {
+    enum { RECV_WORD_OVER = 2, RECV_HELD = 2 }; /* see recv_words in front.h */
+    return ((uintptr_t)r->reserved[RECV_WORD_OVER] & RECV_HELD) != 0;
+}
 
 /* Makes a step's rendezvous ready for the next step: every value nobody fetched is
  * released (and counted in the result), an abort is forgotten. The caller holds the

@@ -5,7 +5,8 @@
  * Buffers of a running program are taken and given back once a step. The cache
  * keeps them by size class, so that a warm step reaches neither the user's
  * allocator nor a device's. Classes are a quarter of a power of two apart: at most a
- * fifth of a block is unused.
+ * fifth of a block is unused (of one above 64 bytes, the smallest). Nothing is given
+ * back to the source before memory_trim, or before it has none left.
  *
  * A memory is shared by everything that lies in it: each block that is out holds
  * a reference. So a tensor that a caller kept stays valid after the runtime that
@@ -29,7 +30,9 @@ typedef struct memory_source {
     void *user;
 } memory_source;
 
-/* `alloc` is for the memory's own books. is_host: the host can read the blocks. */
+/* `alloc` is for the memory's own books. is_host: the host can read the blocks, and
+ * the cache keeps its own notes in those that nobody has. NULL: out of memory; then the
+ * source is still the caller's, and is not closed. */
 memory *memory_new(const df_allocator *alloc, const memory_source *source, bool is_host);
 /* The memory that takes its blocks from `alloc`. */
 memory *memory_new_host(const df_allocator *alloc);
@@ -39,11 +42,13 @@ void memory_unref(memory *m); /* NULL is fine */
 bool memory_is_host(const memory *m);
 const df_allocator *memory_allocator(const memory *m); /* for books, not for blocks */
 
-/* A block of at least `bytes`, and in *got how large it is; give it back with that
- * number. Zero bytes give a block. NULL: none left, even after the cache was
- * emptied. Any thread. */
+/* A block of at least `bytes`, and in *got (which may be NULL) how large it is; give it
+ * back with that number, or with `bytes`. Zero bytes give a block. NULL: none left,
+ * even after the cache was emptied. Any thread. */
 void *memory_take(memory *m, size_t bytes, size_t *got);
-void memory_give(memory *m, void *block, size_t got);
+void memory_give(memory *m, void *block, size_t got); /* never fails; NULL is fine */
+/* How large a block is that memory_take gives for `bytes`; 0: too large for any. */
+size_t memory_block_size(size_t bytes);
 
 void memory_trim(memory *m); /* gives back what the cache holds */
 

@@ -4,18 +4,22 @@
  *
  *   df_tensor                        buffer
  *   +-------------------------+      +------------------+
- *   | refs, dtype, shape      |----->| refs, data, size |---> bytes, in a memory
- *   | data                    |      +------------------+
- *   | 64 bytes: a small value |
+ *   | 64 bytes: a small value |  +-->| refs, data, size |---> bytes, in a memory
+ *   | refs, dtype, shape      |  |   +------------------+
+ *   | data, buf               |--+
  *   +-------------------------+
  *
  * 1. A tensor of at most TENSOR_INLINE bytes in host memory lies in its header and
- *    has no buffer.
+ *    has no buffer, unless it was wrapped.
  * 2. Two tensors may share a buffer (a reshape does); nobody writes then.
  * 3. A tensor may be written while its maker is the only one who holds it, or, by a
  *    kernel that said so, when tensor_is_sole says that nobody else can see it.
  * 4. A tensor on a device is ready when `ready` has ended, or as soon as the work
  *    that was put on the same queue before has run.
+ * 5. A string tensor's text lies in the same block, behind the table of df_string:
+ *    [df_string, df_string, ...][bytes]. It counts for (1), but not in `bytes`.
+ * 6. Header, buffer and elements come from memories (tensor_new_in), or all three from
+ *    one df_allocator (df_tensor_new). Each knows where it came from.
  */
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
@@ -28,29 +32,35 @@
 
 enum { TENSOR_INLINE = 64 };
 
-typedef struct buffer {
+/* (s): (c) while it is shared; the only holder may fetch other elements. */
+typedef struct tensor_buffer {
     refcount refs;                           /* (a) */
-    size_t size;                             /* (c) bytes to give back */
-    void *data;                              /* (c) */
-    memory *mem;                             /* (c) NULL: wrapped */
+    bool wrapped;                            /* (c) the elements are the caller's */
+    size_t size;                             /* (s) bytes to give back */
+    void *data;                              /* (s) NULL: none after tensor_release */
+    memory *mem;                             /* (s) of the elements; NULL: `alloc`, or wrapped */
+    memory *headers;                         /* (c) of this struct; NULL: `alloc` */
+    const df_allocator *alloc;               /* (c) */
     void (*release)(void *user, void *data); /* (c) of wrapped memory; may be NULL */
     void *user;                              /* (c) */
-} buffer;
+} tensor_buffer;
 
 struct df_tensor {
-    refcount refs;    /* (a) */
-    df_dtype dtype;   /* (c) once handed over, like all below */
-    int rank;
-    bool is_host;     /* the host can read data */
-    int64_t elements;
-    size_t bytes;     /* of the elements */
-    void *data;       /* inline_data, or the buffer's */
-    buffer *buf;      /* NULL: the value is inline */
-    memory *mem;      /* where this header lies; NULL: `alloc` has it */
-    const df_allocator *alloc;
-    fence *ready;     /* NULL: ready; owned */
-    int64_t dims[DF_MAX_RANK];
+    /* First, so that a small value is aligned as the header is: to ALLOC_ALIGN. Only 16
+     * are asked of the compiler, so that copies of headers may lie in any array. */
     _Alignas(16) unsigned char inline_data[TENSOR_INLINE];
+    refcount refs;  /* (a) */
+    df_dtype dtype; /* (c) once handed over, like all below */
+    int rank;
+    bool is_host; /* the host can read data */
+    int64_t elements;
+    size_t bytes;       /* of the elements */
+    void *data;         /* inline_data, or the buffer's; NULL after tensor_release */
+    tensor_buffer *buf; /* NULL: the value is inline */
+    memory *mem;        /* where this header lies; NULL: `alloc` has it */
+    const df_allocator *alloc;
+    fence *ready; /* NULL: ready; owned */
+    int64_t dims[DF_MAX_RANK];
 };
 
 /* ---- shapes ---- */
@@ -63,7 +73,8 @@ bool shape_is_known(df_shape s); /* rank and every dimension */
 bool shape_equal(df_shape a, df_shape b);
 /* Could a tensor of shape `known` be one of `wanted`, which may have unknowns? */
 bool shape_fits(df_shape known, df_shape wanted);
-/* "[2,?,3]", "[]" for a scalar, "?" for an unknown shape; as snprintf. 160 suffices. */
+/* "[2,?,3]", "[]" for a scalar, "?" for an unknown shape; as snprintf. SHAPE_TEXT_MAX
+ * suffices for DF_MAX_RANK dimensions. */
 size_t shape_print(df_shape s, char *buffer, size_t size);
 enum { SHAPE_TEXT_MAX = 192 };
 
@@ -75,22 +86,27 @@ static inline df_shape tensor_shape(const df_tensor *t) {
 
 /* A tensor whose elements lie in `mem` (inline if small and mem is host memory),
  * uninitialised; the header lies in `headers`, a host memory. DF_STRING only in host
- * memory, and zeroed. */
-df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape,
-                      df_tensor **out, df_error *err);
+ * memory, and zeroed. Errors as df_tensor_new. */
+df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, df_tensor **out,
+                      df_error *err);
 
-/* Makes *slot a tensor of this dtype and shape in `mem`, whose contents do not
- * matter: what is there already is used again if nobody else holds it and the size
- * class is right. This is how a step that has run before runs without allocating. */
-df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dtype,
-                     df_shape shape, df_error *err);
+/* Makes *slot (NULL, or a tensor) a tensor of this dtype and shape in `mem`, whose
+ * contents do not matter: what is there already is used again if nobody else holds it
+ * and the size is right (the block at most about twice too large). This is how a step
+ * that has run before runs without allocating. DF_STRING gives empty strings.
+ *
+ * Out of memory: *slot is as before, or has only its header left, as after
+ * tensor_release. Any other error changes nothing. */
+df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dtype, df_shape shape,
+                     df_error *err);
 
-/* A tensor of the same elements and another shape (same number of elements). The
- * buffer is shared, an inline value copied. */
+/* A tensor of the same elements and another shape (same number of elements; else
+ * INVALID_ARGUMENT). The buffer is shared, an inline value copied, the fence kept. */
 df_code tensor_reshape(memory *headers, df_tensor *t, df_shape shape, df_tensor **out,
                        df_error *err);
 
-/* A copy of a host tensor's elements into a new host tensor, strings too. */
+/* A copy of a host tensor's elements, which are ready, into a new tensor in the host
+ * memory `mem`, strings too. INVALID_ARGUMENT if either is not the host's. */
 df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor **out,
                     df_error *err);
 
@@ -98,8 +114,9 @@ df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor 
  * not the caller's own memory (wrapped). */
 bool tensor_is_sole(const df_tensor *t);
 
-/* Gives the buffer back early if the caller is the only holder, and keeps the
- * header for tensor_renew; if not, drops the reference and sets *slot to NULL. */
+/* Gives the elements back early if the caller is the only holder, and keeps the
+ * header for tensor_renew (or for df_tensor_unref; nothing else); if not, drops the
+ * reference and sets *slot to NULL. *slot may be NULL. */
 void tensor_release(df_tensor **slot);
 
 static inline df_tensor *tensor_ref(df_tensor *t) {

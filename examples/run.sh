@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# examples/run.sh [ARGUMENT...] - builds the library and the examples into build-examples/
+# and runs the example `digits` with these arguments. What is missing on the machine is
+# installed with apt-get, by root or sudo; otherwise it is named.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/tests/tools/packages.sh"
+need cmake gcc libc6-dev make
+
+build=$root/build-examples
+mkdir -p "$build"
+{
+    cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DDATAFLOW_TESTS=OFF &&
+        cmake --build "$build" --parallel "$(nproc)"
+} >"$build/build.log" 2>&1 || {
+    cat "$build/build.log" >&2
+    exit 1
+}
+exec "$build/examples/digits" "$@"

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "compile/blocks.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- one thread: equal sets ---------------------------------------------- */
+
+/* Sets of asynchronous nodes are interned: equal sets have one number, so that along most
+ * edges nothing is compared but numbers. A set that grows beyond SET_MAX is cut off: its
+ * node becomes a block of its own, and for those behind it counts as one event. */
+enum { SET_MAX = 64 };
+
+typedef struct async_set {
+    uint32_t n;
+    uint32_t block;
+    const uint32_t *nodes; /* ascending */
+    uint32_t same_hash;    /* the next in the bucket, + 1 */
+} async_set;
+
+typedef struct set_table {
+    arena *mem;
+    async_set *sets;
+    uint32_t n_sets;
+    uint32_t *buckets; /* set + 1 */
+    uint32_t mask;
+} set_table;
+
+#define NO_SET UINT32_MAX
+
+static bool table_init(set_table *t, arena *mem, uint32_t n) {
+    *t = (set_table){.mem = mem, .mask = 15};
+    while (t->mask < n) t->mask = 2 * t->mask + 1;
+    t->sets = arena_array(mem, (size_t)n + 1, sizeof *t->sets);
+    t->buckets = arena_array(mem, (size_t)t->mask + 1, sizeof *t->buckets);
+    return t->sets && t->buckets;
+}
+
+static uint32_t set_intern(set_table *t, const uint32_t *nodes, uint32_t n) {
+    uint32_t *bucket = &t->buckets[hash_bytes(nodes, n * sizeof *nodes) & t->mask];
+    for (uint32_t i = *bucket; i; i = t->sets[i - 1].same_hash) {
+        const async_set *s = &t->sets[i - 1];
+        if (s->n == n && (n == 0 || memcmp(s->nodes, nodes, n * sizeof *nodes) == 0)) return i - 1;
+    }
+    uint32_t *copy = arena_array(t->mem, n, sizeof *copy);
+    if (!copy) return NO_SET;
+    if (n) memcpy(copy, nodes, n * sizeof *nodes);
+    t->sets[t->n_sets] = (async_set){.n = n, .block = NO_SET, .nodes = copy, .same_hash = *bucket};
+    *bucket = ++t->n_sets;
+    return t->n_sets - 1;
+}
+
+static int compare_u32(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static uint32_t sort_unique(uint32_t *list, uint32_t n) {
+    if (n == 0) return 0;
+    qsort(list, n, sizeof *list, compare_u32);
+    uint32_t kept = 1;
+    for (uint32_t i = 1; i < n; i++)
+        if (list[i] != list[kept - 1]) list[kept++] = list[i];
+    return kept;
+}
+
+/* What is collected for one node while its set is made. */
+typedef struct gathering {
+    uint32_t list[2 * SET_MAX];
+    uint32_t n;
+    bool overflow;
+} gathering;
+
+static void gather(gathering *l, const uint32_t *nodes, uint32_t n) {
+    if (l->n + n > 2 * SET_MAX) l->n = sort_unique(l->list, l->n);
+    if (l->n + n > 2 * SET_MAX) {
+        l->overflow = true;
+        return;
+    }
+    memcpy(l->list + l->n, nodes, n * sizeof *nodes);
+    l->n += n;
+}
+
+/* The set of node v; NO_SET: out of memory. */
+static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, const bool *event,
+                       uint32_t v, bool *overflow) {
+    gathering l = {.n = 0};
+    uint32_t common = NO_SET;
+    bool mixed = false;
+    for (uint32_t e = g->first_before[v]; e < g->first_before[v + 1]; e++) {
+        uint32_t u = g->before[e];
+        if (event[u]) {
+            gather(&l, &u, 1);
+            mixed = true;
+        } else if (set[u] != common) {
+            gather(&l, t->sets[set[u]].nodes, t->sets[set[u]].n);
+            mixed |= common != NO_SET;
+            common = set[u];
+        }
+    }
+    if (!mixed && common != NO_SET) return common;
+    l.n = sort_unique(l.list, l.n);
+    *overflow = l.overflow || l.n > SET_MAX;
+    return *overflow ? set_intern(t, &v, 1) : set_intern(t, l.list, l.n);
+}
+
+uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
+    set_table t;
+    uint32_t *set = arena_array(g->mem, g->n, sizeof *set);
+    bool *event = arena_array(g->mem, g->n, sizeof *event);
+    if (!set || !event || !table_init(&t, g->mem, g->n)) return 0;
+    uint32_t n_blocks = 0;
+    for (uint32_t v = 0; v < g->n; v++) {
+        bool overflow = false;
+        set[v] = set_of(g, &t, set, event, v, &overflow);
+        if (set[v] == NO_SET) return 0;
+        event[v] = g->ends_later[v] || overflow;
+        if (overflow) {
+            block_of[v] = n_blocks++;
+            continue;
+        }
+        async_set *s = &t.sets[set[v]];
+        if (s->block == NO_SET) s->block = n_blocks++;
+        block_of[v] = s->block;
+    }
+    return n_blocks;
+}
+
+/* ---- several threads: intervals ------------------------------------------ */
+
+typedef struct place_in_order {
+    uint32_t depth, level, node;
+} place_in_order;
+
+static int compare_place(const void *a, const void *b) {
+    const place_in_order *x = a, *y = b;
+    if (x->depth != y->depth) return x->depth < y->depth ? -1 : 1;
+    if (x->level != y->level) return x->level < y->level ? -1 : 1;
+    return (x->node > y->node) - (x->node < y->node);
+}
+
+static void measure(const block_graph *g, place_in_order *at) {
+    for (uint32_t v = 0; v < g->n; v++) {
+        at[v] = (place_in_order){.node = v};
+        for (uint32_t e = g->first_before[v]; e < g->first_before[v + 1]; e++) {
+            uint32_t u = g->before[e], depth = at[u].depth + g->ends_later[u];
+            uint32_t level = g->ends_later[u] ? 0 : at[u].level + 1;
+            if (depth > at[v].depth) {
+                at[v].depth = depth;
+                at[v].level = level;
+            } else if (depth == at[v].depth && level > at[v].level) {
+                at[v].level = level;
+            }
+        }
+    }
+}
+
+uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain,
+                         uint32_t *block_of) {
+    place_in_order *at = arena_array(g->mem, g->n, sizeof *at);
+    if (!at || g->n == 0) return 0;
+    measure(g, at);
+    qsort(at, g->n, sizeof *at, compare_place);
+    uint32_t block = 0;
+    float gathered = 0; /* work in the current block */
+    for (uint32_t first = 0, end; first < g->n; first = end) {
+        float total = 0;
+        for (end = first;
+             end < g->n && at[end].depth == at[first].depth && at[end].level == at[first].level;
+             end++)
+            total += g->work[at[end].node];
+        bool wide = total >= 2 * grain && end - first > 1;
+        bool deeper = first && at[first].depth != at[first - 1].depth;
+        if (first && (wide || deeper || gathered >= grain)) {
+            block++;
+            gathered = 0;
+        }
+        float piece = total / (float)(4 * parallelism);
+        if (piece < grain) piece = grain;
+        for (uint32_t i = first; i < end; i++) {
+            if (wide && gathered >= piece) {
+                block++;
+                gathered = 0;
+            }
+            block_of[at[i].node] = block;
+            gathered += g->work[at[i].node];
+        }
+        if (wide) gathered = gathered > grain ? gathered : grain; /* the next level starts anew */
+    }
+    return block + 1;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * place - a device for every item.
+ *
+ * Requires  items, types.
+ * Leaves    group, device and kernel of each item.
+ *
+ * 1. Items that must share a device form a group: colocated nodes, and a variable with
+ *    everything that names it.
+ * 2. A group may run where every member may: where its pin points, and where its op
+ *    has a kernel for its dtype. A set of devices is one word of bits.
+ * 3. Feeds and fetches are on the client's device; a variable that the session has
+ *    placed stays where it is.
+ * 4. What is left open is the placer's choice. A pin is obeyed or refused: only soft
+ *    placement, which must be asked for, may drop one.
+ */
+#include "compile/place.h"
+
+#include <string.h>
+
+typedef struct placing {
+    compile_state *c;
+    int32_t *parent;   /* union-find, by item */
+    int32_t *first_of; /* by node id: an item of its group; NONE */
+    place_group *groups;
+    uint64_t *where; /* by item: where it alone may run */
+} placing;
+
+/* ---- groups -------------------------------------------------------------- */
+
+static int32_t find(placing *p, int32_t i) {
+    while (p->parent[i] != i) i = p->parent[i] = p->parent[p->parent[i]];
+    return i;
+}
+
+static void join(placing *p, int32_t a, int32_t b) {
+    a = find(p, a);
+    b = find(p, b);
+    if (a < b)
+        p->parent[b] = a;
+    else
+        p->parent[a] = b;
+}
+
+/* All items that meet at one node of the user's graph, kept or not, are one group. */
+static void join_at(placing *p, int32_t i, const df_node *meeting) {
+    int32_t *first = &p->first_of[meeting->id];
+    if (*first == PLAN_NONE)
+        *first = i;
+    else
+        join(p, *first, i);
+}
+
+static void make_groups(placing *p) {
+    compile_state *c = p->c;
+    for (uint32_t i = 0; i < c->n_items; i++) p->parent[i] = (int32_t)i;
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        const item *it = &c->items[i];
+        const df_node *var = item_variable(it);
+        if (var) join_at(p, (int32_t)i, var);
+        if (it->kind != ITEM_NODE) continue;
+        join_at(p, (int32_t)i, it->node);
+        const df_node *root = it->node;
+        while (root->with) root = root->with;
+        if (root != it->node) join_at(p, (int32_t)i, root);
+    }
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        int32_t root = find(p, (int32_t)i);
+        c->items[i].group = root == (int32_t)i ? (int32_t)c->n_groups++ : c->items[root].group;
+    }
+}
+
+/* ---- where an item may run ----------------------------------------------- */
+
+static uint64_t all_devices(const compile_state *c) {
+    return c->rq->n_devices >= 64 ? UINT64_MAX : (UINT64_C(1) << c->rq->n_devices) - 1;
+}
+
+static df_dtype kernel_dtype(const compile_state *c, uint32_t i) {
+    const item *it = &c->items[i];
+    if (it->n_inputs) {
+        item_out from = c->inputs[it->first_input];
+        return c->types[from.item][from.index].dtype;
+    }
+    return item_op(c, it)->n_outputs ? c->types[i][0].dtype : DF_DTYPE_NONE;
+}
+
+static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t device) {
+    return kernel_find(c->rq->graph->ops, item_op(c, &c->items[i]), c->rq->devices[device].kind,
+                       kernel_dtype(c, i));
+}
+
+static bool needs_kernel(const compile_state *c, const item *it) {
+    return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL));
+}
+
+static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
+    if (!needs_kernel(c, &c->items[i])) return all_devices(c);
+    uint64_t set = 0;
+    for (uint32_t d = 0; d < c->rq->n_devices; d++)
+        if (kernel_at(c, i, d)) set |= UINT64_C(1) << d;
+    return set;
+}
+
+static uint64_t devices_of_pin(const compile_state *c, const device_name *pin) {
+    uint64_t set = 0;
+    for (uint32_t d = 0; d < c->rq->n_devices; d++)
+        if (device_name_matches(pin, &c->rq->devices[d].name)) set |= UINT64_C(1) << d;
+    return set;
+}
+
+static void list_devices(const compile_state *c, uint64_t set, text *t) {
+    const char *comma = "";
+    for (uint32_t d = 0; d < c->rq->n_devices; d++) {
+        if (!(set >> d & 1)) continue;
+        char name[DEVICE_NAME_MAX];
+        (void)device_name_print_short(&c->rq->devices[d].name, &c->rq->devices[c->rq->client].name,
+                                      name, sizeof name);
+        text_add(t, "%s%s", comma, name);
+        comma = ", ";
+    }
+}
+
+static bool refuse(compile_state *c, df_code code, uint32_t i, text *why) {
+    char who[ITEM_TEXT_MAX];
+    if (why->failed)
+        (void)compile_no_memory(c);
+    else
+        (void)compile_fail(c, code, "%s %s", item_text(&c->items[i], who, sizeof who),
+                           why->data ? why->data : "");
+    text_fini(why);
+    return false;
+}
+
+static bool refuse_no_kernel(compile_state *c, uint32_t i, uint64_t pinned) {
+    text why;
+    text_init(&why, c->rq->alloc);
+    const item *it = &c->items[i];
+    text_add(&why, "has no kernel for %s on ", df_dtype_name(kernel_dtype(c, i)));
+    list_devices(c, pinned, &why);
+    text_add(&why, "; kinds of device with a kernel for %s: ", item_op(c, it)->name);
+    kernel_kinds(c->rq->graph->ops, item_op(c, it), &why);
+    return refuse(c, DF_NOT_FOUND, i, &why);
+}
+
+static bool refuse_pin(compile_state *c, uint32_t i) {
+    text why;
+    text_init(&why, c->rq->alloc);
+    text_add(&why, "must run on %s, which is not there; the devices are ",
+             c->items[i].node->device_text);
+    list_devices(c, all_devices(c), &why);
+    return refuse(c, DF_INVALID_ARGUMENT, i, &why);
+}
+
+/* The set for one item alone; an empty one is an error, here where its cause is known. */
+static bool place_item(placing *p, uint32_t i) {
+    compile_state *c = p->c;
+    const item *it = &c->items[i];
+    if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
+        p->where[i] = UINT64_C(1) << c->rq->client;
+        return true;
+    }
+    uint64_t kernels = devices_with_kernel(c, i), pinned = all_devices(c);
+    const df_node *var = item_variable(it);
+    if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE)
+        pinned = UINT64_C(1) << c->rq->fixed[var->id];
+    else if (it->kind == ITEM_NODE && it->node->device)
+        pinned = devices_of_pin(c, it->node->device);
+    if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
+    p->where[i] = pinned & kernels;
+    if (p->where[i]) return true;
+    if (!kernels || !c->rq->soft_placement)
+        return refuse_no_kernel(c, i, pinned ? pinned : all_devices(c));
+    p->where[i] = kernels;
+    return true;
+}
+
+/* ---- where a group may run ----------------------------------------------- */
+
+static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
+    compile_state *c = p->c;
+    char first[ITEM_TEXT_MAX];
+    text why;
+    text_init(&why, c->rq->alloc);
+    text_add(&why, "must share a device with %s, but may run only on ",
+             item_text(&c->items[other], first, sizeof first));
+    list_devices(c, p->where[i], &why);
+    text_add(&why, ", and the other only on ");
+    list_devices(c, p->groups[c->items[other].group].allowed, &why);
+    return refuse(c, DF_INVALID_ARGUMENT, i, &why);
+}
+
+static bool intersect(placing *p) {
+    compile_state *c = p->c;
+    uint32_t *first = arena_array(&c->mem, c->n_groups, sizeof *first);
+    p->groups = arena_array(&c->mem, c->n_groups, sizeof *p->groups);
+    if (!first || !p->groups) return compile_no_memory(c);
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        int32_t g = c->items[i].group;
+        if (!p->groups[g].allowed) { /* its first member: sets are never empty */
+            p->groups[g] = (place_group){.allowed = p->where[i], .device = PLAN_NONE};
+            first[g] = i;
+            continue;
+        }
+        uint64_t both = p->groups[g].allowed & p->where[i];
+        if (!both && !c->rq->soft_placement) return refuse_group(p, i, first[g]);
+        if (!both) both = devices_with_kernel(c, i) & devices_with_kernel(c, first[g]);
+        if (!both) return refuse_group(p, i, first[g]);
+        p->groups[g].allowed = both;
+    }
+    return true;
+}
+
+bool place_first(place_problem *p, df_error *err) {
+    (void)err;
+    for (uint32_t g = 0; g < p->n_groups; g++)
+        p->groups[g].device = __builtin_ctzll(p->groups[g].allowed);
+    return true;
+}
+
+static bool take_answer(placing *p) {
+    compile_state *c = p->c;
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        const place_group *g = &p->groups[c->items[i].group];
+        if (g->device < 0 || g->device >= (int32_t)c->rq->n_devices ||
+            !(g->allowed >> g->device & 1))
+            return compile_fail(c, DF_INTERNAL, "the placer put %s where it may not run",
+                                c->items[i].node->name);
+        c->items[i].device = g->device;
+        if (needs_kernel(c, &c->items[i]))
+            c->items[i].kernel = kernel_at(c, i, (uint32_t)g->device);
+    }
+    return true;
+}
+
+static bool placing_init(placing *p, compile_state *c) {
+    *p = (placing){.c = c};
+    size_t n_nodes = c->rq->graph->n_nodes;
+    p->parent = arena_array(&c->mem, c->n_items, sizeof *p->parent);
+    p->first_of = arena_array(&c->mem, n_nodes, sizeof *p->first_of);
+    p->where = arena_array(&c->mem, c->n_items, sizeof *p->where);
+    if (!p->parent || !p->first_of || !p->where) return compile_no_memory(c);
+    memset(p->first_of, 0xff, n_nodes * sizeof *p->first_of);
+    return true;
+}
+
+bool compile_place(compile_state *c) {
+    placing p;
+    if (!placing_init(&p, c)) return false;
+    make_groups(&p);
+    for (uint32_t i = 0; i < c->n_items; i++)
+        if (!place_item(&p, i)) return false;
+    if (!intersect(&p)) return false;
+    place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
+    return place_first(&problem, c->err) && take_answer(&p);
+}
+
+/* ---- variables, once per session ----------------------------------------- */
+
+/* Every node of the graph becomes an item, needed or not: where a variable lives must
+ * not depend on which program came first. */
+static bool whole_graph(compile_state *c) {
+    const df_graph *g = c->rq->graph;
+    size_t n_inputs = 0;
+    for (size_t id = 0; id < g->n_nodes; id++) n_inputs += (size_t)g->nodes[id]->n_inputs;
+    c->items = arena_array(&c->mem, g->n_nodes, sizeof *c->items);
+    c->inputs = arena_array(&c->mem, n_inputs, sizeof *c->inputs);
+    c->types = arena_array(&c->mem, g->n_nodes, sizeof *c->types);
+    if (!c->items || !c->inputs || !c->types) return compile_no_memory(c);
+    uint32_t in = 0;
+    for (size_t id = 0; id < g->n_nodes; id++) {
+        const df_node *n = g->nodes[id];
+        c->items[c->n_items++] = (item){.kind = ITEM_NODE,
+                                        .node = n,
+                                        .first_input = in,
+                                        .n_inputs = (uint32_t)n->n_inputs,
+                                        .device = PLAN_NONE};
+        for (int i = 0; i < n->n_inputs; i++)
+            c->inputs[in++] = (item_out){(int32_t)n->inputs[i].node->id, n->inputs[i].index};
+        c->types[id] = n->outputs;
+    }
+    return true;
+}
+
+/* Only groups with a variable are asked for: what no program will use may stay wrong. */
+static bool place_variables(compile_state *c, int32_t *fixed) {
+    placing p;
+    if (!placing_init(&p, c)) return false;
+    make_groups(&p);
+    bool *wanted = arena_array(&c->mem, c->n_groups, sizeof *wanted);
+    if (!wanted) return compile_no_memory(c);
+    for (uint32_t i = 0; i < c->n_items; i++)
+        if (c->items[i].node->op->flags & OP_VARIABLE) wanted[c->items[i].group] = true;
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        p.where[i] = all_devices(c);
+        if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
+    }
+    if (!intersect(&p)) return false;
+    place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
+    if (!place_first(&problem, c->err)) return false;
+    for (uint32_t i = 0; i < c->n_items; i++)
+        fixed[i] = c->items[i].node->op->flags & OP_VARIABLE ? p.groups[c->items[i].group].device
+                                                             : PLAN_NONE;
+    return true;
+}
+
+df_code compile_place_variables(const compile_request *rq, int32_t *fixed, df_error *err) {
+    df_error local = {.code = DF_OK};
+    compile_state c = {.rq = rq, .err = err ? err : &local};
+    arena_init(&c.mem, rq->alloc);
+    bool ok = whole_graph(&c) && place_variables(&c, fixed);
+    arena_fini(&c.mem);
+    return ok ? DF_OK : c.err->code;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * live.h - one word that tells the end of a step exactly.
+ *
+ *   engaged : 16 | outside : 2 | away : 20 | tokens : 26
+ *
+ * engaged  threads inside the step.
+ * tokens   things that will end by themselves in this process: an event in the inbox,
+ *          an async kernel, a copy or fence that the host waits for.
+ * away     recvs in somebody else's hands: a peer's, a user's rendezvous.
+ * outside  somebody who is no part of the step may still send.
+ *
+ * 1. A thread engages with the event that it took from the inbox: one token becomes one
+ *    engagement. The thread that starts the step is engaged from the beginning.
+ * 2. While engaged it counts in a plain variable, `balance`: +1 for each token that it makes, -1
+ *    for each event that it takes. It settles the sum when it leaves. So a step costs two
+ *    atomic operations a thread, and none a node.
+ * 3. Until it has settled, what it made may already have been taken by another: then the
+ *    low fields borrow. That leaves engaged >= 1 and tokens != 0, so the word never
+ *    looks passive too early. What goes into other hands (away) is therefore added
+ *    before it is handed over, never settled late.
+ * 4. The step is passive when nobody is engaged and there is no token. Whoever's addition
+ *    makes it so, and nobody else, sees it, and gives the verdict.
+ *
+ * Orders. Leaving is acq_rel: release, so that what this thread did in the step is seen
+ * by the one who gives the verdict; acquire, because that may be itself. Engaging is
+ * relaxed: it came with an event, which was passed under the pool's lock.
+ */
+#ifndef EXEC_LIVE_H
+#define EXEC_LIVE_H
+
+#include "base/atomic.h"
+
+#include <stdbool.h>
+
+typedef struct live {
+    _Atomic uint64_t word;
+} live;
+
+enum { LIVE_AWAY_SHIFT = 26, LIVE_OUTSIDE_SHIFT = 46, LIVE_ENGAGED_SHIFT = 48 };
+#define LIVE_TOKEN      UINT64_C(1)
+#define LIVE_AWAY       (UINT64_C(1) << LIVE_AWAY_SHIFT)
+#define LIVE_OUTSIDE    (UINT64_C(1) << LIVE_OUTSIDE_SHIFT)
+#define LIVE_ENGAGED    (UINT64_C(1) << LIVE_ENGAGED_SHIFT)
+#define LIVE_TOKENS_MAX (LIVE_AWAY - 1)
+
+static inline bool live_is_passive(uint64_t word) {
+    return word >> LIVE_ENGAGED_SHIFT == 0 && (word & LIVE_TOKENS_MAX) == 0;
+}
+static inline bool live_has_away(uint64_t word) {
+    return (word >> LIVE_AWAY_SHIFT & ((1u << 20) - 1)) != 0;
+}
+static inline bool live_has_outside(uint64_t word) {
+    return (word >> LIVE_OUTSIDE_SHIFT & 3) != 0;
+}
+
+/* The calling thread is in the step, alone: the beginning, or after a verdict. */
+static inline void live_start(live *l) {
+    (void)atomic_add(&l->word, LIVE_ENGAGED, RELAXED);
+}
+/* With an event that was taken. */
+static inline void live_engage(live *l) {
+    (void)atomic_add(&l->word, LIVE_ENGAGED - LIVE_TOKEN, RELAXED);
+}
+/* Returns the word as it is then: passive means that the verdict is the caller's. */
+static inline uint64_t live_leave(live *l, int64_t balance) {
+    uint64_t change = (uint64_t)balance - LIVE_ENGAGED;
+    return atomic_add(&l->word, change, ACQ_REL) + change;
+}
+/* One more token, by a thread that may not be engaged. The step is held by something
+ * else while this runs. */
+static inline void live_hold(live *l) {
+    (void)atomic_add(&l->word, LIVE_TOKEN, RELAXED);
+}
+
+#endif /* EXEC_LIVE_H */

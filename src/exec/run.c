@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run - how a step runs.
+ *
+ * The plan's nodes lie in one fixed order, cut into blocks. A thread takes a block that
+ * can start and goes through it from end to end: no count, no queue, no lock between
+ * two nodes. At its end each block that waited for this one counts down; those that
+ * reach zero can start. Nothing ever waits inside a block: a node whose end is not here
+ * yet (an async kernel, a copy to the host) is started there and ends by an event,
+ * which other blocks wait for.
+ *
+ *     block ends / node ends  --->  pending[b]--  --->  0: block b to this thread's list,
+ *                                                       the surplus to the inbox
+ *
+ * A callback never runs a kernel: it puts an event into the step's inbox, and a thread
+ * that is in the step, or comes into it with that event, takes it up.
+ *
+ * A failure stops the running of nodes, not the counting: what is in the lists is drained,
+ * what is on its way comes back, and then the step is passive like any other.
+ *
+ * Whoever makes the step passive (live.h) has it alone and gives the verdict:
+ *   END reached, or an error   the queues that the step used report their end; when
+ *                              they have, the step is over
+ *   neither                    nothing can move any more: starved, by the names of
+ *                              the keys that are waited for
+ */
+#include "exec/step.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- events -------------------------------------------------------------- */
+
+void run_push(worker *w, event *e) {
+    e->next = w->local;
+    w->local = e;
+    w->n_local++;
+}
+
+static event *pop(worker *w) {
+    event *e = w->local;
+    if (e) {
+        w->local = e->next;
+        w->n_local--;
+    }
+    return e;
+}
+
+/* One event fewer for block b. True: that was the last. With one thread plain arithmetic
+ * does. With more acq_rel: release, so that what this thread wrote into slots is seen by
+ * whoever starts b; acquire, since that may be this thread, and the others wrote too. */
+static bool count_down(step *s, uint32_t b) {
+    if (s->shared) return atomic_sub(&s->pending[b], 1, ACQ_REL) == 1;
+    uint32_t left = atomic_get(&s->pending[b], RELAXED) - 1;
+    atomic_put(&s->pending[b], left, RELAXED);
+    return left == 0;
+}
+
+/* Others may help: all but one of what this thread has ready goes where they find it. */
+void run_share(worker *w) {
+    while (w->n_local > 1) {
+        event *e = pop(w);
+        w->balance++; /* the token that the event is worth in the inbox */
+        pool_post(w->step->pool, w->step, e);
+    }
+}
+
+static void fire(worker *w, uint32_t first, uint32_t count) {
+    step *s = w->step;
+    const plan *p = s->p;
+    for (uint32_t i = first; i < first + count; i++) {
+        uint32_t b = p->after[i];
+        if (!count_down(s, b)) continue;
+        if (b == p->n_blocks) {
+            s->end = true;
+        } else {
+            s->blocks[b].from = p->blocks[b].first;
+            run_push(w, &s->blocks[b]);
+        }
+    }
+    if (s->shared) run_share(w);
+}
+
+/* ---- blocks -------------------------------------------------------------- */
+
+static void run_block(worker *w, uint32_t b) {
+    step *s = w->step;
+    const plan_block *block = &s->p->blocks[b];
+    for (uint32_t i = s->blocks[b].from; i < block->first + block->count; i++) {
+        if (step_failed(s)) return;
+        node_end end = node_run(w, i);
+        if (end == NODE_FAILED || end == NODE_PARKED) return;
+    }
+    fire(w, block->first_after, block->n_after);
+}
+
+/* A node has ended after its block went on, or, if it was parked, with its block waiting. */
+static void node_ended(worker *w, uint32_t node) {
+    step *s = w->step;
+    const plan_node *n = &s->p->nodes[node];
+    node_finish(w, node);
+    if (step_failed(s)) return;
+    if (n->flags & PLAN_ENDS_LATER) {
+        fire(w, n->first_after, n->n_after);
+        return;
+    }
+    uint32_t b = s->recvs[node]->block;
+    s->blocks[b].from = node + 1;
+    run_block(w, b);
+}
+
+static void take_up(worker *w, event *e) {
+    if (e->kind == EVENT_NODE)
+        node_ended(w, e->index);
+    else if (e->kind == EVENT_BLOCK && !step_failed(w->step))
+        run_block(w, e->index);
+}
+
+/* From the inbox: all of it, unless others could help with the rest. */
+static bool take_mail(worker *w) {
+    step *s = w->step;
+    event *e = pool_take(s->pool, s, !s->shared);
+    if (!e) return false;
+    while (e) {
+        event *next = e->next;
+        w->balance--; /* its token is in this thread's hands now */
+        run_push(w, e);
+        e = next;
+    }
+    return true;
+}
+
+static void work(worker *w) {
+    do {
+        event *e;
+        while ((e = pop(w))) take_up(w, e);
+    } while (take_mail(w));
+}
+
+/* ---- the verdict --------------------------------------------------------- */
+
+static df_code queue_passed(launch *l, df_error *err) {
+    (void)err;
+    join_op *j = (join_op *)l;
+    pool_post(j->step->pool, j->step, &j->ended);
+    return DF_OK;
+}
+
+/* Every queue that the plan uses reports when it has passed what the step put on it. A queue
+ * that cannot take the request never took work either. */
+static void join_queues(worker *w) {
+    step *s = w->step;
+    s->joined = true;
+    for (uint32_t d = 0; d < s->p->n_devices; d++) {
+        if (!(s->p->queues >> d & 1)) continue;
+        df_device *device = s->x->o.devices[d];
+        join_op *j = &s->joins[d];
+        j->launch = (launch){.run = queue_passed};
+        live_hold(&s->live); /* before it is handed over: it may come back at once */
+        if (device->ops->launch(device->queue, NULL, &j->launch, NULL) != DF_OK) w->balance--;
+    }
+}
+
+static void name_starved(step *s, df_error *why) {
+    char list[360] = "";
+    size_t at = 0;
+    for (uint32_t c = 0; c < s->p->n_channels; c++) {
+        if (!rendezvous_waits(s->rendezvous, c)) continue;
+        char key[280];
+        (void)df_key_text(s->p->channels[c].key, key, sizeof key);
+        int n = snprintf(list + at, sizeof list - at, "%s%s (from node %s)", at ? ", " : "", key,
+                         s->p->channels[c].producer);
+        if (n < 0 || (size_t)n >= sizeof list - at) break;
+        at += (size_t)n;
+    }
+    (void)error_set(why, DF_FAILED_PRECONDITION,
+                    "the step is starved: nothing can move, and these keys are waited for: %s",
+                    list);
+}
+
+/* Nothing moves, and the step is this thread's alone. True: it is over. Else it moves
+ * again, and this thread is in it. */
+static bool verdict(worker *w) {
+    step *s = w->step;
+    bool failed = step_failed(s);
+    if (s->joined || (!s->p->queues && (s->end || failed))) return true;
+    live_start(&s->live);
+    if (!s->end && !failed) {
+        df_error why;
+        name_starved(s, &why);
+        step_fail(s, &why);
+    }
+    join_queues(w);
+    return false;
+}
+
+bool run_step(worker *w) {
+    step *s = w->step;
+    for (;;) {
+        work(w);
+        int64_t balance = w->balance;
+        w->balance = 0;
+        if (!live_is_passive(live_leave(&s->live, balance))) return false;
+        if (verdict(w)) return true;
+    }
+}

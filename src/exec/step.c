@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * step - the frame of a step: made once, used again.
+ *
+ * A frame between steps: slots hold headers whose buffers were given back (or
+ * results that the caller may still have); nothing else is held. A step that succeeds
+ * leaves it so by itself, by the plan's drops. One that fails is swept.
+ *
+ * A step writes variables as it goes, and keeps what was there before. At the end either
+ * all of it stays or all of it goes: a failed step has changed nothing.
+ */
+#include "exec/step.h"
+
+#include <string.h>
+
+/* ---- failing ------------------------------------------------------------- */
+
+static bool better_cause(const df_error *now, const df_error *why) {
+    return (now->flags & DF_ERROR_DERIVED) && !(why->flags & DF_ERROR_DERIVED);
+}
+
+void step_fail(step *s, const df_error *why) {
+    pool_lock(s->pool);
+    bool first = !s->has_error;
+    if (first || better_cause(&s->error, why)) s->error = *why;
+    s->has_error = true;
+    pool_unlock(s->pool);
+    if (!first) return;
+    atomic_put(&s->tag.failed, 1, RELEASE);
+    df_rendezvous_abort(s->rendezvous, why);
+}
+
+void step_fail_node(step *s, const plan_node *n, const df_error *why) {
+    df_error err = *why;
+    error_prefix(&err, "node %s (%s) on %s: ", n->name, n->op->name,
+                 s->p->devices[n->device].full_name);
+    step_fail(s, &err);
+}
+
+static void tag_fail(work_tag *tag, const df_error *why) {
+    step_fail((step *)((char *)tag - offsetof(step, tag)), why);
+}
+
+static void tag_hold(work_tag *tag) {
+    live_hold(&((step *)((char *)tag - offsetof(step, tag)))->live);
+}
+
+/* ---- making a frame ------------------------------------------------------ */
+
+static bool make_recvs(step *s) {
+    const plan *p = s->p;
+    for (uint32_t b = 0; b < p->n_blocks; b++)
+        for (uint32_t i = p->blocks[b].first; i < p->blocks[b].first + p->blocks[b].count; i++) {
+            if (p->nodes[i].role != ROLE_RECV) continue;
+            recv_op *r = s->recvs[i] = arena_alloc(&s->mem, sizeof *r);
+            if (!r) return false;
+            r->step = s;
+            r->node = i;
+            r->block = b;
+            r->ended = (event){.kind = EVENT_NODE, .index = i};
+        }
+    return true;
+}
+
+static bool make_queue_op(step *s, uint32_t node) {
+    const plan_node *n = &s->p->nodes[node];
+    queue_op *q = &s->queue_ops[s->n_queue_ops++];
+    size_t n_tensors = (size_t)n->n_inputs + n->n_outputs;
+    q->headers = arena_array(&s->mem, n_tensors, sizeof *q->headers);
+    q->pointers = arena_array(&s->mem, n_tensors, sizeof *q->pointers);
+    q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
+    if (!q->headers || !q->pointers || !q->kept) return false;
+    for (size_t i = 0; i < n_tensors; i++) q->pointers[i] = &q->headers[i];
+    s->queued[node] = q;
+    return true;
+}
+
+static bool make_queue_ops(step *s) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->p->n_nodes; i++) n += s->p->nodes[i].role == ROLE_QUEUE;
+    s->queue_ops = arena_array(&s->mem, n, sizeof *s->queue_ops);
+    if (!s->queue_ops) return false;
+    for (uint32_t i = 0; i < s->p->n_nodes; i++)
+        if (s->p->nodes[i].role == ROLE_QUEUE && !make_queue_op(s, i)) return false;
+    return true;
+}
+
+static bool make_events(step *s) {
+    for (uint32_t b = 0; b < s->p->n_blocks; b++)
+        s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b};
+    for (uint32_t d = 0; d < s->p->n_devices; d++) {
+        s->joins[d].step = s;
+        s->joins[d].ended = (event){.kind = EVENT_JOINED};
+    }
+    return true;
+}
+
+static bool any_unknown_shape(const plan *p) {
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        if (!(p->nodes[i].flags & PLAN_KNOWN_SHAPES)) return true;
+    return false;
+}
+
+static bool make_arrays(step *s) {
+    const plan *p = s->p;
+    arena *a = &s->mem;
+    s->slots = arena_array(a, p->n_slots, sizeof *s->slots);
+    s->readers = arena_array(a, p->n_slots, sizeof *s->readers);
+    s->pending = arena_array(a, (size_t)p->n_blocks + 1, sizeof *s->pending);
+    s->blocks = arena_array(a, p->n_blocks, sizeof *s->blocks);
+    s->inputs = arena_array(a, p->n_inputs, sizeof *s->inputs);
+    s->recvs = arena_array(a, p->n_nodes, sizeof *s->recvs);
+    s->queued = arena_array(a, p->n_nodes, sizeof *s->queued);
+    s->kernels = arena_array(a, p->n_nodes, sizeof *s->kernels);
+    s->joins = arena_array(a, p->n_devices, sizeof *s->joins);
+    s->before = arena_array(a, p->n_variables, sizeof *s->before);
+    s->written = arena_array(a, p->n_variables, sizeof *s->written);
+    s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
+    if (any_unknown_shape(p)) {
+        s->types = arena_array(a, p->n_inputs, sizeof *s->types);
+        if (!s->types) return false;
+    }
+    return s->slots && s->readers && s->pending && s->blocks && s->inputs && s->recvs &&
+           s->queued && s->kernels && s->joins && s->before && s->written && s->traffic;
+}
+
+step *step_new(executor *x, df_error *err) {
+    step *s = alloc_zeroed(x->o.alloc, sizeof *s);
+    if (!s) {
+        (void)error_memory(err, "a step");
+        return NULL;
+    }
+    s->x = x;
+    s->p = x->o.plan;
+    s->pool = x->o.pool;
+    s->shared = pool_workers(s->pool) > 0 && s->p->n_blocks > 1;
+    s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
+    arena_init(&s->mem, x->o.alloc);
+    bool ok = condition_init(&s->wake);
+    if (ok && make_arrays(s) && make_events(s) && make_recvs(s) && make_queue_ops(s) &&
+        rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->tag,
+                            &s->rendezvous, err) == DF_OK)
+        return s;
+    (void)error_memory(err, "a step");
+    if (ok) condition_fini(&s->wake);
+    arena_fini(&s->mem);
+    alloc_free(x->o.alloc, s, sizeof *s);
+    return NULL;
+}
+
+void step_free(step *s) {
+    for (uint32_t i = 0; i < s->p->n_slots; i++) df_tensor_unref(s->slots[i]);
+    df_rendezvous_unref(s->rendezvous);
+    condition_fini(&s->wake);
+    arena_fini(&s->mem);
+    alloc_free(s->x->o.alloc, s, sizeof *s);
+}
+
+/* ---- after a step -------------------------------------------------------- */
+
+static void settle_variables(step *s) {
+    for (uint32_t i = 0; i < s->p->n_variables; i++) {
+        if (!s->written[i]) continue;
+        variable *v = s->x->o.variables[i];
+        if (s->has_error) {
+            df_tensor_unref(v->value);
+            v->value = s->before[i];
+        } else {
+            df_tensor_unref(s->before[i]);
+        }
+        s->before[i] = NULL;
+        s->written[i] = false;
+    }
+}
+
+static void settle_queue_ops(step *s) {
+    for (uint32_t i = 0; i < s->n_queue_ops; i++) {
+        queue_op *q = &s->queue_ops[i];
+        while (q->n_kept) df_tensor_unref(q->kept[--q->n_kept]);
+    }
+}
+
+/* What a step left behind that did not come to its end. */
+static void sweep(step *s) {
+    for (uint32_t i = 0; i < s->p->n_slots; i++)
+        if (s->slots[i]) tensor_release(&s->slots[i]);
+    for (uint32_t i = 0; i < s->p->n_nodes; i++) {
+        if (!s->recvs[i]) continue;
+        df_tensor_unref(s->recvs[i]->tensor);
+        s->recvs[i]->tensor = NULL;
+    }
+    for (uint32_t i = 0; i < s->p->n_fetches; i++) {
+        df_tensor_unref(s->results[i]);
+        s->results[i] = NULL;
+    }
+}
+
+void step_settle(step *s) {
+    settle_variables(s);
+    settle_queue_ops(s);
+    if (s->has_error) sweep(s);
+    (void)rendezvous_reset(s->rendezvous);
+    s->has_error = s->over = s->end = s->joined = false;
+    atomic_put(&s->tag.failed, 0, RELAXED);
+}

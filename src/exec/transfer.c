@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * transfer - the nodes that the partitioner put in: Send, Recv, Feed, Fetch.
+ *
+ * A Send leaves its tensor under the channel's key and goes on; a Recv leaves a record and
+ * is called back. What happens in between, a hand-off, a copy, a journey to another
+ * process, is the rendezvous' affair: nothing here tells the difference.
+ */
+#include "exec/step.h"
+
+#include <string.h>
+
+/* ---- Send ---------------------------------------------------------------- */
+
+static void count(channel_traffic *t, uint64_t bytes) {
+    atomic_put(&t->transfers, atomic_get(&t->transfers, RELAXED) + 1, RELAXED);
+    atomic_put(&t->bytes, atomic_get(&t->bytes, RELAXED) + bytes, RELAXED);
+}
+
+static node_end run_send(step *s, const plan_node *n) {
+    const plan_channel *ch = &s->p->channels[n->index];
+    df_device *d = s->x->o.devices[n->device];
+    df_error err;
+    df_tensor *t = ch->control ? s->x->token : s->slots[s->p->inputs[n->first_input]];
+    if (!t) {
+        (void)error_set(&err, DF_FAILED_PRECONDITION,
+                        "variable %s has no value yet: assign it, or give it an initialiser",
+                        ch->producer);
+        step_fail_node(s, n, &err);
+        return NODE_FAILED;
+    }
+    count(&s->traffic[n->index], ch->control ? 0 : t->bytes);
+    df_endpoint from = {.device = d, .queue = d->queue, .memory = ch->src_memory};
+    df_code code = rendezvous_send(s->rendezvous, ch->key, &from, tensor_ref(t));
+    if (code == DF_OK) return NODE_DONE;
+    char key[300];
+    (void)df_key_text(ch->key, key, sizeof key);
+    (void)error_set(&err, code, "key %s could not be sent", key);
+    step_fail_node(s, n, &err);
+    return NODE_FAILED;
+}
+
+/* ---- Recv ---------------------------------------------------------------- */
+
+static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
+    recv_op *op = (recv_op *)r;
+    step *s = op->step;
+    bool held = rendezvous_was_held(r);
+    op->tensor = tensor;
+    if (err) step_fail_node(s, &s->p->nodes[op->node], err);
+    if (atomic_swap(&op->state, OP_ENDED, ACQ_REL) != OP_OUTSIDE) return;
+    if (!held) live_hold(&s->live); /* else the transfer's token passes to the event */
+    pool_post(s->pool, s, &op->ended);
+}
+
+static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
+    step *s = w->step;
+    const plan_channel *ch = &s->p->channels[n->index];
+    df_device *d = s->x->o.devices[n->device];
+    recv_op *op = s->recvs[node];
+    op->recv = (df_recv){.key = ch->key,
+                         .to = {.device = d,
+                                .queue = ch->dst_memory == DF_MEMORY_DEVICE ? d->queue : NULL,
+                                .memory = ch->dst_memory},
+                         .done = recv_done};
+    op->tensor = NULL;
+    rendezvous_mark_planned(&op->recv);
+    atomic_put(&op->state, OP_INSIDE, RELAXED);
+    df_rendezvous_recv(s->rendezvous, &op->recv);
+    if (atomic_swap(&op->state, OP_OUTSIDE, ACQ_REL) != OP_ENDED)
+        return n->flags & PLAN_ENDS_LATER ? NODE_LATER : NODE_PARKED;
+    if (rendezvous_was_held(&op->recv)) w->balance--; /* no event takes up the token */
+    if (step_failed(s)) {
+        node_finish(w, node);
+        return NODE_FAILED;
+    }
+    if (n->flags & PLAN_ENDS_LATER) {
+        w->balance++; /* for once it was here at once: its events are the same */
+        pool_post(s->pool, s, &op->ended);
+        return NODE_LATER;
+    }
+    node_finish(w, node);
+    return NODE_DONE;
+}
+
+/* ---- Feed and Fetch ------------------------------------------------------ */
+
+static node_end run_feed(step *s, const plan_node *n) {
+    df_tensor **slot = &s->slots[n->first_slot];
+    df_tensor_unref(*slot);
+    *slot = tensor_ref(s->feeds[n->index]);
+    return NODE_DONE;
+}
+
+static node_end run_fetch(step *s, const plan_node *n) {
+    df_tensor *t = s->slots[s->p->inputs[n->first_input]];
+    if (t) {
+        s->results[n->index] = tensor_ref(t);
+        return NODE_DONE;
+    }
+    df_error err;
+    (void)error_set(&err, DF_FAILED_PRECONDITION,
+                    "what is fetched is a variable that has no value yet");
+    step_fail_node(s, n, &err);
+    return NODE_FAILED;
+}
+
+node_end transfer_run(worker *w, const plan_node *n, uint32_t node) {
+    switch (n->role) {
+    case ROLE_SEND:
+        return run_send(w->step, n);
+    case ROLE_RECV:
+        return run_recv(w, n, node);
+    case ROLE_FEED:
+        return run_feed(w->step, n);
+    default:
+        return run_fetch(w->step, n);
+    }
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The builder: what a user says becomes nodes, or the graph's first mistake.
+ *
+ * A node is checked whole before it is added: op, inputs, attrs, name, dtypes and
+ * shapes. So every node in a graph is well formed, and all that is left for the
+ * compiler to refuse is what only shows in the whole: cycles, devices, feeds.
+ *
+ * Scopes form a stack. Each has the prefix of its names and the device for what is added
+ * in it, already merged with those of the scopes around it.
+ */
+#include "graph/graph.h"
+
+#include <string.h>
+
+enum { NAME_MAX_LENGTH = 1000, INPUTS_ON_STACK = 16 };
+
+struct graph_scope {
+    graph_scope *outer;
+    const char *prefix;        /* "a/b/" */
+    const device_name *device; /* NULL: any */
+    const char *device_text;
+};
+
+static const graph_scope outermost = {.prefix = ""};
+
+static const graph_scope *scope_of(const df_graph *g) {
+    return g->scope ? g->scope : &outermost;
+}
+
+/* True: the call may go on. */
+static bool building(df_graph *g) {
+    if (!g || g->error.code != DF_OK) return false;
+    if (!g->frozen) return true;
+    (void)graph_fail(g, DF_FAILED_PRECONDITION,
+                     "the graph is frozen: a session was made of it; build a new graph to add to");
+    return false;
+}
+
+static void no_memory(df_graph *g) {
+    (void)graph_fail(g, DF_RESOURCE_EXHAUSTED, "out of memory for the graph");
+}
+
+/* ---- names and scopes ---------------------------------------------------- */
+
+static bool name_is_good(const char *name) {
+    size_t n = strlen(name);
+    if (n == 0 || n > NAME_MAX_LENGTH || strchr("_-/", name[0])) return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && !strchr("_.-/", c)) return false;
+    }
+    return true;
+}
+
+static bool check_name(df_graph *g, const char *name) {
+    if (name && name_is_good(name)) return true;
+    (void)graph_fail(g, DF_INVALID_ARGUMENT,
+                     "the name \"%.200s\" is not one: letters, digits and any of \"_.-/\", at most "
+                     "%d of them, the first a letter, a digit or '.'",
+                     name ? name : "", NAME_MAX_LENGTH);
+    return false;
+}
+
+/* prefix + name, in the arena. */
+static const char *join(df_graph *g, const char *prefix, const char *name, const char *suffix) {
+    size_t p = strlen(prefix), n = strlen(name), s = strlen(suffix);
+    char *whole = arena_alloc(&g->mem, p + n + s + 1);
+    if (!whole) return NULL;
+    memcpy(whole, prefix, p);
+    memcpy(whole + p, name, n);
+    memcpy(whole + p + n, suffix, s + 1);
+    return whole;
+}
+
+void df_graph_name(df_graph *graph, const char *name) {
+    if (!building(graph) || !check_name(graph, name)) return;
+    graph->next_name = arena_text(&graph->mem, name, strlen(name));
+    if (!graph->next_name) no_memory(graph);
+}
+
+void df_graph_scope(df_graph *graph, const char *name) {
+    if (!building(graph) || (name && !check_name(graph, name))) return;
+    const graph_scope *outer = scope_of(graph);
+    graph_scope *s = arena_alloc(&graph->mem, sizeof *s);
+    const char *prefix = name ? join(graph, outer->prefix, name, "/") : outer->prefix;
+    if (!s || !prefix) {
+        no_memory(graph);
+        return;
+    }
+    *s = *outer;
+    s->outer = graph->scope;
+    s->prefix = prefix;
+    graph->scope = s;
+}
+
+void df_graph_scope_end(df_graph *graph) {
+    if (!building(graph)) return;
+    if (!graph->scope || graph->scope->outer == graph->scope)
+        (void)graph_fail(graph, DF_FAILED_PRECONDITION,
+                         "df_graph_scope_end without a df_graph_scope");
+    else
+        graph->scope = graph->scope->outer;
+}
+
+/* The bottom of the stack is a scope that points to itself: a df_graph_on outside of any
+ * scope has to be kept somewhere. */
+static graph_scope *scope_to_write(df_graph *g) {
+    if (g->scope) return g->scope;
+    graph_scope *s = arena_alloc(&g->mem, sizeof *s);
+    if (!s) return NULL;
+    *s = outermost;
+    s->outer = s;
+    return g->scope = s;
+}
+
+void df_graph_on(df_graph *graph, const char *device) {
+    if (!building(graph)) return;
+    graph_scope *s = scope_to_write(graph);
+    if (!s) {
+        no_memory(graph);
+        return;
+    }
+    const graph_scope *around = s->outer && s->outer != s ? s->outer : &outermost;
+    device_name asked, any = device_name_any();
+    df_error why;
+    if (device_name_parse(device, &asked, &why) != DF_OK) {
+        (void)graph_fail(graph, why.code, "%s", why.message);
+        return;
+    }
+    asked = device_name_over(&asked, around->device ? around->device : &any);
+    s->device = NULL;
+    s->device_text = NULL;
+    if (device_name_equal(&asked, &any)) return;
+    char full[DEVICE_NAME_MAX];
+    size_t length = device_name_print(&asked, full, sizeof full);
+    device_name *kept = arena_alloc(&graph->mem, sizeof *kept);
+    s->device_text = arena_text(&graph->mem, full, length);
+    s->device = kept;
+    if (!kept || !s->device_text)
+        no_memory(graph);
+    else
+        *kept = asked;
+}
+
+/* ---- nodes --------------------------------------------------------------- */
+
+/* A node on its way into the graph. */
+typedef struct draft {
+    df_graph *graph;
+    const op_def *op;
+    const char *name;
+    const df_out *inputs;
+    int n_inputs;
+    attr_value attrs[OP_MAX_ATTRS];
+    edge_type outputs[OP_MAX_OUTPUTS];
+    df_error err;
+} draft;
+
+static df_code check_inputs(draft *d) {
+    const op_def *op = d->op;
+    if (d->n_inputs < op->min_inputs || (op->max_inputs != OP_ANY && d->n_inputs > op->max_inputs))
+        return error_set(&d->err, DF_INVALID_ARGUMENT, "takes %s%d inputs and got %d",
+                         op->max_inputs == op->min_inputs ? "" : "at least ", op->min_inputs,
+                         d->n_inputs);
+    for (int i = 0; i < d->n_inputs; i++) {
+        df_out in = d->inputs[i];
+        if (!in.node)
+            return error_set(&d->err, DF_INVALID_ARGUMENT, "input %d is no output of any node", i);
+        if (in.node->graph != d->graph)
+            return error_set(&d->err, DF_INVALID_ARGUMENT,
+                             "input %d, %s, is a node of another graph", i, in.node->name);
+        if (in.index < 0 || in.index >= in.node->op->n_outputs)
+            return error_set(&d->err, DF_OUT_OF_RANGE, "input %d is output %d of %s, which has %d",
+                             i, in.index, in.node->name, in.node->op->n_outputs);
+    }
+    if (d->n_inputs && (op->flags & (OP_READS | OP_WRITES)) &&
+        !(d->inputs[0].node->op->flags & OP_VARIABLE))
+        return error_set(&d->err, DF_INVALID_ARGUMENT, "input 0 must be a variable, and %s is a %s",
+                         d->inputs[0].node->name, d->inputs[0].node->op->name);
+    return DF_OK;
+}
+
+static int attr_index(const op_def *op, const char *name) {
+    for (int i = 0; i < op->n_attrs; i++)
+        if (name && strcmp(op->attrs[i].name, name) == 0) return i;
+    return -1;
+}
+
+static df_code take_attr(draft *d, const df_attr *a) {
+    int i = attr_index(d->op, a->name);
+    if (i < 0)
+        return error_set(&d->err, DF_NOT_FOUND, "has no attr \"%.100s\"", a->name ? a->name : "");
+    const op_attr_def *def = &d->op->attrs[i];
+    if (a->type != def->type)
+        return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is of type %s and was given as %s",
+                         a->name, attr_type_name(def->type), attr_type_name(a->type));
+    if (d->attrs[i].type != DF_ATTR_NONE)
+        return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is given twice", a->name);
+    if (!attr_copy(&d->graph->mem, a, &d->attrs[i])) return error_memory(&d->err, a->name);
+    return DF_OK;
+}
+
+static df_code take_attrs(draft *d, const df_attr *attrs, size_t n_attrs) {
+    for (size_t i = 0; i < n_attrs; i++)
+        if (take_attr(d, &attrs[i]) != DF_OK) return d->err.code;
+    for (int i = 0; i < d->op->n_attrs; i++) {
+        const op_attr_def *def = &d->op->attrs[i];
+        if (d->attrs[i].type != DF_ATTR_NONE) continue;
+        if (def->required)
+            return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s (%s) is missing", def->name,
+                             attr_type_name(def->type));
+        if (def->initial.type != DF_ATTR_NONE &&
+            !attr_copy(&d->graph->mem, &def->initial, &d->attrs[i]))
+            return error_memory(&d->err, def->name);
+    }
+    return DF_OK;
+}
+
+static df_code take_name(draft *d) {
+    df_graph *g = d->graph;
+    const char *asked = g->next_name;
+    g->next_name = NULL;
+    const char *whole = join(g, scope_of(g)->prefix, asked ? asked : d->op->name, "");
+    if (!whole) return error_memory(&d->err, "a name");
+    if (!asked) {
+        d->name = graph_unique_name(g, whole);
+        return d->name ? DF_OK : error_memory(&d->err, "a name");
+    }
+    d->name = whole;
+    if (strlen(whole) > NAME_MAX_LENGTH)
+        return error_set(&d->err, DF_INVALID_ARGUMENT, "the name is longer than %d",
+                         NAME_MAX_LENGTH);
+    if (df_graph_find(g, whole))
+        return error_set(&d->err, DF_ALREADY_EXISTS, "there is a node of this name");
+    return DF_OK;
+}
+
+static df_tensor *constant_of(df_out out) {
+    return out.node->op->flags & OP_CONST ? out.node->attrs[0].tensor : NULL;
+}
+
+static df_code infer(draft *d) {
+    const edge_type *few_types[INPUTS_ON_STACK];
+    df_tensor *few_values[INPUTS_ON_STACK];
+    const edge_type **types = few_types;
+    df_tensor **values = few_values;
+    size_t n = (size_t)d->n_inputs;
+    if (n > INPUTS_ON_STACK) {
+        types = arena_array(&d->graph->mem, n, sizeof *types);
+        values = arena_array(&d->graph->mem, n, sizeof *values);
+        if (!types || !values) return error_memory(&d->err, "inputs");
+    }
+    for (size_t i = 0; i < n; i++) {
+        types[i] = &d->inputs[i].node->outputs[d->inputs[i].index];
+        values[i] = constant_of(d->inputs[i]);
+    }
+    infer_ctx c = {.op = d->op,
+                   .attrs = d->attrs,
+                   .n_inputs = d->n_inputs,
+                   .inputs = types,
+                   .values = values,
+                   .outputs = d->outputs};
+    return d->op->infer(&c, &d->err);
+}
+
+static df_node *add_draft(draft *d) {
+    df_graph *g = d->graph;
+    attr_value *attrs = arena_array(&g->mem, (size_t)d->op->n_attrs, sizeof *attrs);
+    df_node *n = attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, attrs, d->outputs) : NULL;
+    if (!n) {
+        (void)error_memory(&d->err, "a node");
+        return NULL;
+    }
+    memcpy(attrs, d->attrs, (size_t)d->op->n_attrs * sizeof *attrs);
+    n->owns_attrs = true;
+    if (d->n_inputs) memcpy(n->inputs, d->inputs, (size_t)d->n_inputs * sizeof *d->inputs);
+    n->device = scope_of(g)->device;
+    n->device_text = scope_of(g)->device_text;
+    return n;
+}
+
+df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size_t n_inputs,
+                     const df_attr *attrs, size_t n_attrs) {
+    if (!building(graph)) return NULL;
+    draft d = {.graph = graph, .inputs = inputs, .n_inputs = (int)n_inputs};
+    d.op = op ? op_find(graph->ops, op) : NULL;
+    if (!d.op) {
+        (void)graph_fail(graph, DF_NOT_FOUND, "there is no op \"%.100s\" in this runtime",
+                         op ? op : "");
+        return NULL;
+    }
+    df_node *n = NULL;
+    if (n_inputs > INT32_MAX)
+        (void)error_set(&d.err, DF_INVALID_ARGUMENT, "has too many inputs");
+    else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
+             take_attrs(&d, attrs, n_attrs) == DF_OK && infer(&d) == DF_OK)
+        n = add_draft(&d);
+    if (n) return n;
+    for (int i = 0; i < OP_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
+    (void)graph_fail(graph, d.err.code, "node %s (%s): %s", d.name ? d.name : "?", d.op->name,
+                     d.err.message);
+    return NULL;
+}
+
+/* ---- edges without tensors ----------------------------------------------- */
+
+/* True: two nodes of this graph, different ones. */
+static bool check_pair(df_graph *g, const df_node *a, const df_node *b, const char *what) {
+    if (!building(g)) return false;
+    if (!a || !b || a->graph != g || b->graph != g)
+        (void)graph_fail(g, DF_INVALID_ARGUMENT,
+                         "%s between %s and %s: both must be nodes of "
+                         "this graph",
+                         what, a ? a->name : "NULL", b ? b->name : "NULL");
+    else if (a == b)
+        (void)graph_fail(g, DF_INVALID_ARGUMENT, "%s of node %s with itself", what, a->name);
+    return g->error.code == DF_OK;
+}
+
+void df_control(df_graph *graph, df_node *before, df_node *after) {
+    if (check_pair(graph, before, after, "control edge") &&
+        !graph_add_control(graph, before, after))
+        no_memory(graph);
+}
+
+/* Colocated nodes form a tree whose root stands for the group. */
+static df_node *group_root(df_node *n) {
+    while (n->with) {
+        if (n->with->with) n->with = n->with->with;
+        n = n->with;
+    }
+    return n;
+}
+
+void df_colocate(df_graph *graph, df_node *node, df_node *with) {
+    if (!check_pair(graph, node, with, "colocation")) return;
+    df_node *a = group_root(node), *b = group_root(with);
+    if (a != b) a->with = b;
+}

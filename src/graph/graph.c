@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The graph as a container: nodes in the order added, found by name, and the first
+ * mistake. What a node must look like is builder.c's affair.
+ *
+ * Names lie in a table with open hashing and linear probing, kept at most half full;
+ * nothing is ever removed.
+ */
+#include "graph/graph.h"
+
+#include "base/hash.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+df_graph *graph_new(const op_registry *ops, const df_allocator *alloc, void (*release)(void *owner),
+                    void *owner) {
+    df_graph *g = alloc_zeroed(alloc, sizeof *g);
+    if (!g) return NULL;
+    refcount_init(&g->refs);
+    g->ops = ops;
+    g->alloc = alloc;
+    g->release = release;
+    g->owner = owner;
+    arena_init(&g->mem, alloc);
+    return g;
+}
+
+df_graph *graph_ref(df_graph *g) {
+    refcount_ref(&g->refs);
+    return g;
+}
+
+void graph_unref(df_graph *g) {
+    if (!g || !refcount_unref(&g->refs)) return;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        df_node *n = g->nodes[i];
+        for (int a = 0; n->owns_attrs && a < n->op->n_attrs; a++) attr_drop(&n->attrs[a]);
+        alloc_free(g->alloc, n->controls, n->cap_controls * sizeof(df_node *));
+    }
+    alloc_free(g->alloc, g->nodes, g->cap_nodes * sizeof(df_node *));
+    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof(df_node *));
+    arena_fini(&g->mem);
+    void (*release)(void *) = g->release;
+    void *owner = g->owner;
+    alloc_free(g->alloc, g, sizeof *g);
+    if (release) release(owner);
+}
+
+void df_graph_free(df_graph *graph) {
+    graph_unref(graph);
+}
+
+df_code graph_fail(df_graph *g, df_code code, const char *format, ...) {
+    if (g->error.code != DF_OK) return g->error.code;
+    char message[sizeof g->error.message];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return error_set(&g->error, code, "%s", message);
+}
+
+df_code df_graph_error(const df_graph *graph, df_error *err) {
+    if (!graph) return error_set(err, DF_INVALID_ARGUMENT, "the graph is NULL");
+    if (graph->error.code != DF_OK && err) *err = graph->error;
+    return graph->error.code;
+}
+
+df_code graph_freeze(df_graph *g, df_error *err) {
+    if (df_graph_error(g, err) != DF_OK) return g->error.code;
+    g->frozen = true;
+    return DF_OK;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+/* Where the name is, or the free place where it would go. */
+static df_node **name_place(const df_graph *g, const char *name, size_t length) {
+    size_t mask = g->cap_names - 1;
+    for (size_t i = hash_bytes(name, length) & mask;; i = (i + 1) & mask) {
+        df_node *n = g->by_name[i];
+        if (!n || strcmp(n->name, name) == 0) return &g->by_name[i];
+    }
+}
+
+static bool names_grow(df_graph *g) {
+    if (g->cap_names >= 2 * (g->n_nodes + 1)) return true;
+    df_graph wider = *g;
+    wider.cap_names = g->cap_names ? 2 * g->cap_names : 64;
+    wider.by_name = alloc_array(g->alloc, wider.cap_names, sizeof(df_node *));
+    if (!wider.by_name) return false;
+    for (size_t i = 0; i < g->n_nodes; i++)
+        *name_place(&wider, g->nodes[i]->name, strlen(g->nodes[i]->name)) = g->nodes[i];
+    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof(df_node *));
+    g->by_name = wider.by_name;
+    g->cap_names = wider.cap_names;
+    return true;
+}
+
+df_node *df_graph_find(const df_graph *graph, const char *name) {
+    if (!graph || !name || !graph->cap_names) return NULL;
+    return *name_place(graph, name, strlen(name));
+}
+
+const char *graph_unique_name(df_graph *g, const char *name) {
+    size_t length = strlen(name);
+    if (!df_graph_find(g, name)) return arena_text(&g->mem, name, length);
+    enum { DIGITS = 22 };
+    char *numbered = arena_alloc(&g->mem, length + DIGITS);
+    if (!numbered) return NULL;
+    /* The last number given for this name is remembered where the name is, so that many
+     * nodes of one op are named in linear time. */
+    df_node *first = df_graph_find(g, name);
+    do {
+        (void)snprintf(numbered, length + DIGITS, "%s_%u", name, ++first->last_number);
+    } while (df_graph_find(g, numbered));
+    return numbered;
+}
+
+/* ---- nodes --------------------------------------------------------------- */
+
+static bool node_allocate(df_graph *g, df_node **out, const op_def *op, int n_inputs) {
+    df_node *n = arena_alloc(&g->mem, sizeof *n);
+    if (!n) return false;
+    n->graph = g;
+    n->op = op;
+    n->n_inputs = n_inputs;
+    n->inputs = arena_array(&g->mem, (size_t)n_inputs, sizeof(df_out));
+    n->outputs = arena_array(&g->mem, (size_t)op->n_outputs, sizeof(edge_type));
+    *out = n;
+    return n->inputs && n->outputs;
+}
+
+df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs,
+                       const attr_value *attrs, const edge_type *outputs) {
+    df_node *n;
+    if (df_graph_find(g, name) || !node_allocate(g, &n, op, n_inputs) || !names_grow(g) ||
+        !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(df_node *)))
+        return NULL;
+    n->name = arena_text(&g->mem, name, strlen(name));
+    if (!n->name) return NULL;
+    n->attrs = (attr_value *)(uintptr_t)attrs;
+    if (outputs) memcpy(n->outputs, outputs, (size_t)op->n_outputs * sizeof *outputs);
+    n->id = (uint32_t)g->n_nodes;
+    *name_place(g, n->name, strlen(n->name)) = n;
+    g->nodes[g->n_nodes++] = n;
+    return n;
+}
+
+bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
+    for (int i = 0; i < after->n_controls; i++)
+        if (after->controls[i] == before) return true;
+    if (!alloc_grow(g->alloc, (void **)&after->controls, &after->cap_controls,
+                    (size_t)after->n_controls + 1, sizeof(df_node *)))
+        return false;
+    after->controls[after->n_controls++] = before;
+    return true;
+}
+
+/* ---- looking at it ------------------------------------------------------- */
+
+size_t df_graph_nodes(const df_graph *graph) {
+    return graph ? graph->n_nodes : 0;
+}
+
+df_node *df_graph_node(const df_graph *graph, size_t i) {
+    return graph && i < graph->n_nodes ? graph->nodes[i] : NULL;
+}
+
+const char *df_node_name(const df_node *node) {
+    return node ? node->name : "";
+}
+
+const char *df_node_op(const df_node *node) {
+    return node ? node->op->name : "";
+}
+
+const char *df_node_device(const df_node *node) {
+    return node && node->device_text ? node->device_text : "";
+}
+
+int df_node_inputs(const df_node *node) {
+    return node ? node->n_inputs : 0;
+}
+
+df_out df_node_input(const df_node *node, int i) {
+    if (!node || i < 0 || i >= node->n_inputs) return (df_out){NULL, 0};
+    return node->inputs[i];
+}
+
+int df_node_outputs(const df_node *node) {
+    return node ? node->op->n_outputs : 0;
+}
+
+df_out df_node_output(df_node *node, int index) {
+    return (df_out){node, index};
+}
+
+static const edge_type *type_of(df_out out) {
+    if (!out.node || out.index < 0 || out.index >= out.node->op->n_outputs) return NULL;
+    return &out.node->outputs[out.index];
+}
+
+df_dtype df_out_dtype(df_out out) {
+    const edge_type *t = type_of(out);
+    return t ? t->dtype : DF_DTYPE_NONE;
+}
+
+df_shape df_out_shape(df_out out) {
+    const edge_type *t = type_of(out);
+    return t ? edge_shape(t) : DF_SHAPE_UNKNOWN;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNELS_ARITH_H
+#define KERNELS_ARITH_H
+
+#include "op/op.h"
+
+/* The kernels of Add and Sub: what AssignAdd and AssignSub compute, too. */
+df_code arith_add(kernel_ctx *c, df_error *err);
+df_code arith_sub(kernel_ctx *c, df_error *err);
+
+#endif /* KERNELS_ARITH_H */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules that several ops share. Each message says what was there and what would fit.
+ */
+#include "kernels/infer.h"
+
+/* ---- dtypes -------------------------------------------------------------- */
+
+bool takes_numbers(df_dtype d) {
+    return d >= DF_FLOAT32 && d <= DF_UINT8;
+}
+bool takes_reals(df_dtype d) {
+    return d == DF_FLOAT32 || d == DF_FLOAT64;
+}
+bool takes_indices(df_dtype d) {
+    return d == DF_INT32 || d == DF_INT64;
+}
+bool takes_wide(df_dtype d) {
+    return takes_reals(d) || takes_indices(d);
+}
+bool takes_plain(df_dtype d) {
+    return d != DF_STRING && df_dtype_size(d) != 0;
+}
+
+const dtype_set set_numbers = {takes_numbers, "float32, float64 and int8 to uint8"};
+const dtype_set set_reals = {takes_reals, "float32 and float64"};
+const dtype_set set_wide = {takes_wide, "float32, float64, int32 and int64"};
+const dtype_set set_indices = {takes_indices, "int32 and int64"};
+const dtype_set set_plain = {takes_plain, "every dtype but string"};
+
+df_code infer_takes(const infer_ctx *c, int i, const dtype_set *set, df_error *err) {
+    df_dtype d = c->inputs[i]->dtype;
+    if (set->takes(d)) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT, "input %d is %s; it takes %s%s", i, df_dtype_name(d),
+                     set->words, d == DF_STRING ? "" : ": use Cast");
+}
+
+df_code infer_one_dtype(const infer_ctx *c, const dtype_set *set, df_error *err) {
+    for (int i = 0; i < c->n_inputs; i++) {
+        df_code code = infer_takes(c, i, set, err);
+        if (code != DF_OK) return code;
+        df_dtype first = c->inputs[0]->dtype, d = c->inputs[i]->dtype;
+        if (d != first)
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "input 0 is %s and input %d is %s; make them one dtype with Cast",
+                             df_dtype_name(first), i, df_dtype_name(d));
+    }
+    return DF_OK;
+}
+
+/* ---- shapes -------------------------------------------------------------- */
+
+shape_text edge_text(const edge_type *t) {
+    shape_text words;
+    (void)shape_print(edge_shape(t), words.s, sizeof words.s);
+    return words;
+}
+
+df_code infer_rank(const infer_ctx *c, int i, int rank, df_error *err) {
+    const edge_type *t = c->inputs[i];
+    if (t->rank == rank || t->rank == -1) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "input %d has shape %s; it takes %d dimensions: use Reshape", i,
+                     edge_text(t).s, rank);
+}
+
+df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
+    if (from >= -(int64_t)rank && from < rank) {
+        *axis = (int)(from < 0 ? from + rank : from);
+        return DF_OK;
+    }
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "axis %lld is none of an input with %d dimensions; give %d to %d",
+                     (long long)from, rank, -rank, rank - 1);
+}
+
+bool infer_equal_dims(int64_t a, int64_t b, int64_t *out) {
+    *out = a == -1 ? b : a;
+    return a == -1 || b == -1 || a == b;
+}
+
+static df_code not_equal(const edge_type *a, const edge_type *b, df_error *err) {
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "input 0 has shape %s and input 1 %s; they must be equal", edge_text(a).s,
+                     edge_text(b).s);
+}
+
+df_code infer_equal_shapes(infer_ctx *c, df_error *err) {
+    const edge_type *a = c->inputs[0], *b = c->inputs[1];
+    edge_type result = a->rank == -1 ? *b : *a;
+    result.dtype = a->dtype;
+    if (a->rank != -1 && b->rank != -1) {
+        if (a->rank != b->rank) return not_equal(a, b, err);
+        for (int d = 0; d < a->rank; d++)
+            if (!infer_equal_dims(a->dims[d], b->dims[d], &result.dims[d]))
+                return not_equal(a, b, err);
+    }
+    c->outputs[0] = result;
+    return DF_OK;
+}
+
+/* Dimension d of `rank`, counted as if the shape had 1s in front. */
+static int64_t dim_or_one(const edge_type *t, int d, int rank) {
+    int own = d - (rank - t->rank);
+    return own < 0 ? 1 : t->dims[own];
+}
+
+/* An unknown size beside a known one other than 1 can only become that one: it is equal
+ * to it or stretches to it. Beside 1 or another unknown it stays unknown. */
+static bool broadcast_dims(int64_t a, int64_t b, int64_t *out) {
+    if (a == 1 || (a == -1 && b != 1))
+        *out = b;
+    else
+        *out = a;
+    return a == b || a == 1 || b == 1 || a == -1 || b == -1;
+}
+
+df_code infer_broadcast(infer_ctx *c, df_dtype dtype, df_error *err) {
+    const edge_type *a = c->inputs[0], *b = c->inputs[1];
+    edge_type result = {.dtype = dtype, .rank = a->rank > b->rank ? a->rank : b->rank};
+    if (a->rank == -1 || b->rank == -1) result.rank = -1;
+    for (int d = 0; d < result.rank; d++) {
+        int64_t x = dim_or_one(a, d, result.rank), y = dim_or_one(b, d, result.rank);
+        if (!broadcast_dims(x, y, &result.dims[d]))
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "shapes %s and %s do not broadcast: %lld meets %lld; sizes, counted "
+                             "from the last, must be equal, or one of the two 1",
+                             edge_text(a).s, edge_text(b).s, (long long)x, (long long)y);
+    }
+    c->outputs[0] = result;
+    return DF_OK;
+}

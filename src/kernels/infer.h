@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * infer.h - what the infer functions of the standard ops have in common.
+ *
+ * Unknown goes in, unknown comes out: a rule refuses only what no size of the unknown
+ * dimensions could make right, and knows of the output what holds for all that
+ * could.
+ */
+#ifndef KERNELS_INFER_H
+#define KERNELS_INFER_H
+
+#include "base/error.h"
+#include "op/op.h"
+
+/* The dtypes that an input may have: a predicate, as a kernel's `takes`, and its words. */
+typedef struct dtype_set {
+    bool (*takes)(df_dtype dtype);
+    const char *words;
+} dtype_set;
+
+bool takes_numbers(df_dtype dtype);
+bool takes_reals(df_dtype dtype);
+bool takes_wide(df_dtype dtype);    /* reals, int32 and int64 */
+bool takes_indices(df_dtype dtype); /* int32 and int64 */
+bool takes_plain(df_dtype dtype);   /* all but strings */
+
+extern const dtype_set set_numbers, set_reals, set_wide, set_indices, set_plain;
+
+/* A shape in words, on the stack: "[2,?]". */
+typedef struct shape_text {
+    char s[SHAPE_TEXT_MAX];
+} shape_text;
+shape_text edge_text(const edge_type *t);
+
+/* The dtype of input i is in the set. */
+df_code infer_takes(const infer_ctx *c, int i, const dtype_set *set, df_error *err);
+/* All inputs have one dtype, which is in the set. */
+df_code infer_one_dtype(const infer_ctx *c, const dtype_set *set, df_error *err);
+/* Input i has this rank, or it is unknown. */
+df_code infer_rank(const infer_ctx *c, int i, int rank, df_error *err);
+/* Axis from `from` (negative: from the end) in 0 to rank - 1. */
+df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
+
+/* What two sizes known to be equal are; false: they are not. -1: unknown. */
+bool infer_equal_dims(int64_t a, int64_t b, int64_t *out);
+/* Output 0 is what inputs 0 and 1 have in common, which must have one shape. */
+df_code infer_equal_shapes(infer_ctx *c, df_error *err);
+/* Output 0 is of this dtype and the shape that inputs 0 and 1 broadcast to. */
+df_code infer_broadcast(infer_ctx *c, df_dtype dtype, df_error *err);
+
+#endif /* KERNELS_INFER_H */

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * key.c - making, reading and writing keys.
+ *
+ * A key is one block: the struct, and behind it the four texts, each with its zero:
+ *
+ *   df_key | src \0 dst \0 edge \0 frame \0
+ *
+ * None of the texts holds a zero, so two keys have equal texts exactly if these bytes
+ * are equal; they are hashed and compared in one go.
+ *
+ * One key has one text: numbers have no leading zeros, and devices in a text must be
+ * written as device_name_print writes them. Of the incarnation either case is read.
+ */
+#include "name/key.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "name/device_name.h"
+#include "name/quote.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { INCARNATION_DIGITS = 16, PUNCTUATION = 5 /* four ';' and one ':' */ };
+
+static const char form[] = "src device;incarnation;dst device;edge name;frame:iter";
+
+/* ---- parts --------------------------------------------------------------- */
+
+/* Reads a decimal number without leading zeros; returns what follows, or NULL. */
+static const char *read_u64(const char *text, uint64_t *out) {
+    uint64_t n = 0;
+    size_t i = 0;
+    for (; text[i] >= '0' && text[i] <= '9'; i++) {
+        if (i == 1 && text[0] == '0') return NULL;
+        if (__builtin_mul_overflow(n, 10u, &n)) return NULL;
+        if (__builtin_add_overflow(n, (uint64_t)(text[i] - '0'), &n)) return NULL;
+    }
+    *out = n;
+    return i ? text + i : NULL;
+}
+
+static size_t digits_of(uint64_t n) {
+    size_t digits = 1;
+    for (; n >= 10; n /= 10) digits++;
+    return digits;
+}
+
+static bool is_frame(const char *text) {
+    uint64_t unused;
+    for (;;) {
+        text = read_u64(text, &unused);
+        if (!text) return false;
+        if (*text == '\0') return true;
+        if (*text++ != '.') return false;
+    }
+}
+
+static df_code check_text(const char *what, const char *text, df_error *err) {
+    char quoted[QUOTE_MAX];
+    if (!text || !*text)
+        return error_set(err, DF_INVALID_ARGUMENT, "the %s is empty; the form is %s", what, form);
+    for (const char *c = text; *c; c++) {
+        if (*c != ';' && !is_control(*c)) continue;
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "the %s \"%s\" has a ';' or a control character in it: choose a name "
+                         "without",
+                         what, name_quote(text, quoted));
+    }
+    return DF_OK;
+}
+
+static df_code check_parts(const key_parts *p, df_error *err) {
+    char quoted[QUOTE_MAX];
+    df_code code = check_text("source device", p->src, err);
+    if (!code) code = check_text("destination device", p->dst, err);
+    if (!code) code = check_text("edge name", p->edge, err);
+    if (!code) code = check_text("frame", p->frame, err);
+    if (code || is_frame(p->frame)) return code;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "the frame \"%s\" is not a path of iterations: numbers below 2^64 without "
+                     "leading zeros, joined by '.'; \"0\" at the root",
+                     name_quote(p->frame, quoted));
+}
+
+/* ---- making -------------------------------------------------------------- */
+
+static size_t bounded(const char *text) {
+    return strnlen(text, KEY_TEXT_MAX + 1);
+}
+
+/* Copies a text with its zero; returns the copy, and moves *at behind it. */
+static const char *lay(char **at, const char *text) {
+    size_t n = strlen(text) + 1;
+    char *copy = memcpy(*at, text, n);
+    *at += n;
+    return copy;
+}
+
+static void fill(df_key *key, const key_parts *p) {
+    char *texts = (char *)(key + 1), *at = texts;
+    key->parts.src = lay(&at, p->src);
+    key->parts.dst = lay(&at, p->dst);
+    key->parts.edge = lay(&at, p->edge);
+    key->parts.frame = lay(&at, p->frame);
+    key->parts.incarnation = p->incarnation;
+    key->parts.iter = p->iter;
+    key->hash =
+        hash_pair(hash_pair(hash_bytes(texts, (size_t)(at - texts)), p->incarnation), p->iter);
+}
+
+df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan, int64_t channel,
+                df_key **out, df_error *err) {
+    key_parts p = *parts;
+    if (!p.frame) p.frame = "0";
+    df_code code = check_parts(&p, err);
+    if (code) return code;
+    size_t texts = bounded(p.src) + bounded(p.dst) + bounded(p.edge) + bounded(p.frame);
+    if (texts + INCARNATION_DIGITS + PUNCTUATION + digits_of(p.iter) > KEY_TEXT_MAX) {
+        char quoted[QUOTE_MAX];
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "the key of edge \"%s\" is longer than %d characters: shorten the name "
+                         "of the node",
+                         name_quote(p.edge, quoted), KEY_TEXT_MAX);
+    }
+    size_t bytes = sizeof(df_key) + texts + 4;
+    df_key *key = alloc_bytes(alloc, bytes);
+    if (!key) {
+        char quoted[QUOTE_MAX];
+        return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for the key of edge \"%s\"",
+                         name_quote(p.edge, quoted));
+    }
+    *key = (df_key){.alloc = alloc, .plan = plan, .channel = channel, .bytes = bytes};
+    fill(key, &p);
+    *out = key;
+    return DF_OK;
+}
+
+void df_key_free(df_key *key) {
+    if (key) alloc_free(key->alloc, key, key->bytes);
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static df_code parse_incarnation(const char *text, uint64_t *out, df_error *err) {
+    uint64_t n = 0;
+    size_t i = 0;
+    for (; i < INCARNATION_DIGITS; i++) {
+        char c = text[i];
+        if (c >= '0' && c <= '9')
+            n = n << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            n = n << 4 | (uint64_t)(c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F')
+            n = n << 4 | (uint64_t)(c - 'A' + 10);
+        else
+            break;
+    }
+    if (i == INCARNATION_DIGITS && text[i] == '\0') {
+        *out = n;
+        return DF_OK;
+    }
+    char quoted[QUOTE_MAX];
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "the incarnation \"%s\" (field 2) is not 16 hexadecimal digits",
+                     name_quote(text, quoted));
+}
+
+static df_code check_device(const char *what, const char *text, df_error *err) {
+    device_name name;
+    char canonical[DEVICE_NAME_MAX], quoted[QUOTE_MAX];
+    df_code code = device_name_parse(text, &name, err);
+    if (code) {
+        error_prefix(err, "the %s: ", what);
+        return code;
+    }
+    (void)device_name_print(&name, canonical, sizeof canonical);
+    if (!device_name_is_full(&name))
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "the %s \"%s\" is not a full name: it needs job, task, kind and index, "
+                         "as in \"/job:localhost/task:0/device:CPU:0\"",
+                         what, name_quote(text, quoted));
+    if (strcmp(canonical, text) != 0)
+        return error_set(err, DF_INVALID_ARGUMENT, "the %s \"%s\" must be written \"%s\" in a key",
+                         what, name_quote(text, quoted), canonical);
+    return DF_OK;
+}
+
+/* Cuts "frame:iter" in place. */
+static df_code parse_iteration(char *text, key_parts *p, df_error *err) {
+    char *colon = strchr(text, ':');
+    if (colon) {
+        const char *end = read_u64(colon + 1, &p->iter);
+        if (end && *end == '\0') {
+            *colon = '\0';
+            p->frame = text;
+            return DF_OK;
+        }
+    }
+    char quoted[QUOTE_MAX];
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "\"%s\" (field 5) is not frame:iter, with iter a number below 2^64 without "
+                     "leading zeros; at the root it is 0:0",
+                     name_quote(text, quoted));
+}
+
+/* Cuts the copy at its ';' into exactly five fields. */
+static df_code cut(char *copy, char *fields[5], df_error *err) {
+    size_t n = 0;
+    for (char *at = copy; at; n++) {
+        char *next = strchr(at, ';');
+        if (next) *next++ = '\0';
+        if (n < 5) fields[n] = at;
+        at = next;
+    }
+    if (n == 5) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT, "it has %zu fields instead of five: %s", n, form);
+}
+
+static df_code parse(const df_allocator *allocator, char *copy, df_key **out, df_error *err) {
+    char *fields[5];
+    df_code code = cut(copy, fields, err);
+    if (code) return code;
+    key_parts p = {.src = fields[0], .dst = fields[2], .edge = fields[3]};
+    code = check_device("source device (field 1)", p.src, err);
+    if (!code) code = parse_incarnation(fields[1], &p.incarnation, err);
+    if (!code) code = check_device("destination device (field 3)", p.dst, err);
+    if (!code) code = parse_iteration(fields[4], &p, err);
+    return code ? code : key_new(allocator, &p, 0, KEY_NO_CHANNEL, out, err);
+}
+
+df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **out, df_error *err) {
+    if (!text) return error_set(err, DF_INVALID_ARGUMENT, "a key's text is NULL: pass %s", form);
+    char copy[KEY_TEXT_MAX + 1], quoted[QUOTE_MAX];
+    size_t n = bounded(text);
+    if (n > KEY_TEXT_MAX)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "key \"%s\" is longer than %d characters: no key is",
+                         name_quote(text, quoted), KEY_TEXT_MAX);
+    memcpy(copy, text, n + 1);
+    df_code code = parse(allocator, copy, out, err);
+    if (code == DF_INVALID_ARGUMENT) error_prefix(err, "key \"%s\": ", name_quote(text, quoted));
+    return code;
+}
+
+/* ---- looking ------------------------------------------------------------- */
+
+size_t df_key_text(const df_key *key, char *buffer, size_t size) {
+    const key_parts *p = &key->parts;
+    int n = snprintf(buffer, size, "%s;%016" PRIx64 ";%s;%s;%s:%" PRIu64, p->src, p->incarnation,
+                     p->dst, p->edge, p->frame, p->iter);
+    return n > 0 ? (size_t)n : 0;
+}
+
+const char *df_key_src_device(const df_key *key) {
+    return key->parts.src;
+}
+
+uint64_t df_key_src_incarnation(const df_key *key) {
+    return key->parts.incarnation;
+}
+
+const char *df_key_dst_device(const df_key *key) {
+    return key->parts.dst;
+}
+
+const char *df_key_edge(const df_key *key) {
+    return key->parts.edge;
+}
+
+bool df_key_equal(const df_key *a, const df_key *b) {
+    return a == b ||
+           (a->hash == b->hash && a->bytes == b->bytes &&
+            a->parts.incarnation == b->parts.incarnation && a->parts.iter == b->parts.iter &&
+            memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0);
+}
+
+uint64_t df_key_hash(const df_key *key) {
+    return key->hash;
+}
+
+int64_t df_key_channel(const df_key *key) {
+    return key->channel;
+}

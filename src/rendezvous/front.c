@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public calls. What every backend would otherwise have to do is done here once:
+ * arguments are checked, a rendezvous that was aborted answers, references are counted.
+ *
+ * The last unref ends what still waits. A done that it runs may use the rendezvous, even
+ * take references, so the count goes back to one for the time of the abort; whoever
+ * then drops the last one destroys it. Waiting recvs hold no reference, else the last
+ * one would never go; a recv on the way, or in line for its callback, holds one.
+ */
+#include "rendezvous/front.h"
+
+#include "rendezvous/finish.h"
+#include "rendezvous/intra.h"
+#include "rendezvous/local.h"
+
+/* ---- its life ---- */
+
+df_code rendezvous_new(const df_allocator *alloc, const df_rendezvous_ops *ops, void *self,
+                       memory *host, work_tag *tag, df_rendezvous **out, df_error *err) {
+    df_rendezvous *r = alloc_zeroed(alloc, sizeof *r);
+    if (!r) return error_memory(err, "a rendezvous");
+    refcount_init(&r->refs);
+    r->ops = ops;
+    r->self = self;
+    r->built_in = ops == &local_ops ? self : NULL;
+    r->alloc = alloc;
+    r->host = memory_ref(host);
+    r->tag = tag;
+    *out = r;
+    return DF_OK;
+}
+
+static df_code new_built_in(const df_allocator *alloc, memory *host, uint64_t plan,
+                            size_t n_channels, size_t n_shards, size_t n_buckets, work_tag *tag,
+                            df_rendezvous **out, df_error *err) {
+    local *l = NULL;
+    df_code code = local_new(alloc, plan, n_channels, n_shards, n_buckets, &l, err);
+    if (code != DF_OK) return code;
+    code = rendezvous_new(alloc, &local_ops, l, host, tag, out, err);
+    if (code != DF_OK) local_free(l);
+    return code;
+}
+
+/* A step has its keys in slots: the table is for guests. */
+df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t plan,
+                            size_t n_channels, work_tag *tag, df_rendezvous **out, df_error *err) {
+    return new_built_in(alloc, host, plan, n_channels, 2, 8, tag, out, err);
+}
+
+df_code df_rendezvous_new_local(const df_allocator *allocator, df_rendezvous **out, df_error *err) {
+    if (!out)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "df_rendezvous_new_local: out is NULL; pass where to put it");
+    memory *host = memory_new_host(allocator);
+    if (!host) return error_memory(err, "a rendezvous");
+    df_code code = new_built_in(allocator, host, 0, 0, 16, 32, NULL, out, err);
+    memory_unref(host);
+    return code;
+}
+
+static const char *missing_call(const df_rendezvous_ops *ops) {
+    if (!ops->send) return "send";
+    if (!ops->recv) return "recv";
+    if (!ops->cancel) return "cancel";
+    if (!ops->abort) return "abort";
+    if (!ops->destroy) return "destroy";
+    return NULL;
+}
+
+static df_code check_ops(const df_rendezvous_ops *ops, df_error *err) {
+    if (!ops)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "df_rendezvous_new: ops is NULL; pass the backend's calls");
+    if (ops->struct_size < sizeof *ops)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "df_rendezvous_new: struct_size is %zu; set it to "
+                         "sizeof(df_rendezvous_ops), %zu",
+                         ops->struct_size, sizeof *ops);
+    const char *missing = missing_call(ops);
+    if (!ops->name) missing = "name";
+    if (!missing) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "df_rendezvous_new: the backend has no %s; set df_rendezvous_ops.%s", missing,
+                     missing);
+}
+
+df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezvous_ops *ops, void *self,
+                          df_rendezvous **out, df_error *err) {
+    if (!out)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "df_rendezvous_new: out is NULL; pass where to put it");
+    df_code code = check_ops(ops, err);
+    if (code != DF_OK) return code;
+    memory *host = memory_new_host(allocator);
+    if (!host) return error_memory(err, "a rendezvous");
+    code = rendezvous_new(allocator, ops, self, host, NULL, out, err);
+    memory_unref(host);
+    return code;
+}
+
+df_rendezvous *df_rendezvous_ref(df_rendezvous *r) {
+    if (r) refcount_ref(&r->refs);
+    return r;
+}
+
+static void destroy(df_rendezvous *r) {
+    DF_SCHED_POINT();
+    r->ops->destroy(r->self);
+    memory_unref(r->host);
+    alloc_free(r->alloc, r, sizeof *r);
+}
+
+void df_rendezvous_unref(df_rendezvous *r) {
+    static const df_error gone = {
+        .code = DF_CANCELLED,
+        .message = "the rendezvous was released while this recv waited in it; keep a reference "
+                   "until every recv has ended"};
+    if (!r || !refcount_unref(&r->refs)) return;
+    /* Relaxed: nobody else has a reference. */
+    atomic_put(&r->refs.n, 1, RELAXED);
+    df_rendezvous_abort(r, &gone);
+    if (refcount_unref(&r->refs)) destroy(r);
+}
+
+/* ---- send ---- */
+
+static bool is_sendable(const df_key *key, const df_endpoint *from, const df_tensor *tensor) {
+    return key && from && tensor && intra_is_place_of(from, tensor);
+}
+
+df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
+                        df_tensor *tensor) {
+    if (!r || !is_sendable(key, from, tensor)) {
+        df_tensor_unref(tensor);
+        return DF_INVALID_ARGUMENT;
+    }
+    const df_error *why = rendezvous_why(r);
+    if (why) {
+        df_code code = why->code;
+        df_tensor_unref(tensor);
+        return code;
+    }
+    if (r->built_in) return local_send_planned(r->built_in, key, from, tensor);
+    DF_SCHED_POINT();
+    return r->ops->send(r->self, key, from, tensor);
+}
+
+df_code df_rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
+                           df_tensor *tensor) {
+    if (!r || !is_sendable(key, from, tensor)) return DF_INVALID_ARGUMENT;
+    const df_error *why = rendezvous_why(r);
+    if (why) return why->code;
+    (void)tensor_ref(tensor);
+    DF_SCHED_POINT();
+    return r->ops->send(r->self, key, from, tensor);
+}
+
+/* ---- recv ---- */
+
+static const char *recv_mistake(const df_rendezvous *r, const df_recv *recv) {
+    if (!r) return "df_rendezvous_recv: the rendezvous is NULL; pass one";
+    if (!recv->key) return "df_rendezvous_recv: the key is NULL; set df_recv.key";
+    if (!intra_is_endpoint(&recv->to))
+        return "df_rendezvous_recv: the endpoint contradicts itself; df_recv.to.queue needs "
+               "the device it belongs to, and memory must be one of DF_MEMORY_...";
+    return NULL;
+}
+
+static void refuse(df_rendezvous *r, df_recv *recv, const char *mistake) {
+    df_error err;
+    (void)error_set(&err, DF_INVALID_ARGUMENT, "%s", mistake);
+    if (r)
+        finish_error(recv, &err);
+    else
+        recv->done(recv, &err, NULL);
+}
+
+void df_rendezvous_recv(df_rendezvous *r, df_recv *recv) {
+    if (!recv || !recv->done) return;
+    recv_words *w = recv_words_of(recv);
+    w->owner = r;
+    atomic_put(&w->is_over, 0, RELAXED);
+    const char *mistake = recv_mistake(r, recv);
+    if (mistake) {
+        refuse(r, recv, mistake);
+        return;
+    }
+    const df_error *why = rendezvous_why(r);
+    if (why) {
+        finish_error(recv, why);
+        return;
+    }
+    DF_SCHED_POINT();
+    r->ops->recv(r->self, recv);
+}
+
+void df_rendezvous_cancel(df_rendezvous *r, df_recv *recv) {
+    if (!r || !recv || !recv->key) return;
+    DF_SCHED_POINT();
+    r->ops->cancel(r->self, recv);
+}
+
+/* ---- the end ---- */
+
+static void set_why(df_rendezvous *r, const df_error *why) {
+    if (why && why->code != DF_OK) {
+        r->why = *why;
+        return;
+    }
+    (void)error_set(&r->why, DF_INTERNAL,
+                    "the rendezvous was aborted without an error; pass one whose code is not OK");
+}
+
+void df_rendezvous_abort(df_rendezvous *r, const df_error *why) {
+    uint32_t open = RENDEZVOUS_OPEN;
+    if (!r || !atomic_cas(&r->state, &open, RENDEZVOUS_ABORTING, RELAXED, RELAXED)) return;
+    /* A done may drop the caller's reference. */
+    (void)df_rendezvous_ref(r);
+    set_why(r, why);
+    atomic_put(&r->state, RENDEZVOUS_ABORTED, RELEASE);
+    r->ops->abort(r->self, &r->why);
+    df_rendezvous_unref(r);
+}
+
+/* ---- for the executor ---- */
+
+size_t rendezvous_reset(df_rendezvous *r) {
+    /* Relaxed: the caller is alone with it. */
+    atomic_put(&r->state, RENDEZVOUS_OPEN, RELAXED);
+    return r->built_in ? local_reset(r->built_in) : 0;
+}
+
+bool rendezvous_waits(df_rendezvous *r, int64_t channel) {
+    return r->built_in && local_waits(r->built_in, channel);
+}
+
+bool rendezvous_is_closed(const df_rendezvous *r) {
+    return (r->ops->flags & DF_RENDEZVOUS_CLOSED) != 0;
+}

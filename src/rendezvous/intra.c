@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Moving a tensor from where it lies to where it is wanted.
+ *
+ * A value on its way is a tensor and what must happen before it may be read: nothing, the
+ * work queued so far on some queue, or a fence. It takes at most two steps, a copy out of
+ * device memory and a copy into it; then the receiver's endpoint decides when it has
+ * arrived (rule R10):
+ *
+ *     device memory --copy_out--> host memory --copy_in--> device memory
+ *           |                          |                         |
+ *           +---- wanted here ---------+-------------------------+--> settle --> done
+ *
+ *   nothing pending                       done now
+ *   pending on the receiver's queue       done now: the queue's own order does it
+ *   pending on another queue              the receiver's queue waits, done now
+ *   the receiver is the host              done when the fence is reached
+ *
+ * 1. Queues wait for each other only under the tag of a step, since then a failure after
+ *    done reaches the step. Without one a transfer that copies has a tag of its own,
+ *    and the host waits for each step, so that a failure reaches the recv.
+ * 2. A tag must outlive the work that carries it. A step's does. The transfer's own is
+ *    held by the host tensors of its copies, wrapped for that purpose, since a device
+ *    holds those until the copy has run, whatever else fails.
+ * 3. A transfer that waits lies in the recv's words and holds a reference of the
+ *    rendezvous.
+ * 4. A tensor without bytes is never copied, but waits as any other.
+ */
+#include "rendezvous/intra.h"
+
+#include "rendezvous/finish.h"
+
+/* ---- the transfer's own tag ---- */
+
+/* One host tensor of a copy, held until the copy has run. */
+typedef struct copy_hold {
+    own_tag *own;
+    df_tensor *host;
+} copy_hold;
+
+struct own_tag {
+    work_tag tag;  /* first */
+    refcount refs; /* the transfer's, and one for each copy */
+    const df_allocator *alloc;
+    _Atomic uint32_t is_told; /* (a) relaxed: the first to set it writes why */
+    df_error why;             /* written before tag.failed is set */
+    copy_hold out, in;
+};
+
+static void own_fail(work_tag *tag, const df_error *why) {
+    own_tag *own = (own_tag *)tag;
+    if (atomic_swap(&own->is_told, 1, RELAXED) != 0) return;
+    own->why = *why;
+    atomic_put(&tag->failed, 1, RELEASE);
+}
+
+static own_tag *own_new(const df_allocator *alloc) {
+    own_tag *own = alloc_zeroed(alloc, sizeof *own);
+    if (!own) return NULL;
+    own->tag.fail = own_fail;
+    refcount_init(&own->refs);
+    own->alloc = alloc;
+    return own;
+}
+
+static void own_unref(own_tag *own) {
+    if (own && refcount_unref(&own->refs)) alloc_free(own->alloc, own, sizeof *own);
+}
+
+static void copy_ended(void *user, void *data) {
+    copy_hold *h = user;
+    (void)data;
+    df_tensor_unref(h->host);
+    own_unref(h->own);
+}
+
+/* The host's elements as a tensor whose end is the end of the copy; see (2). */
+static df_code hold(own_tag *own, copy_hold *h, df_tensor *host, df_tensor **out, df_error *err) {
+    *h = (copy_hold){.own = own, .host = tensor_ref(host)};
+    refcount_ref(&own->refs);
+    df_code code = df_tensor_wrap(own->alloc, host->dtype, tensor_shape(host), host->data,
+                                  copy_ended, h, out, err);
+    if (code != DF_OK) copy_ended(h, NULL);
+    return code;
+}
+
+/* ---- a value on its way ---- */
+
+typedef struct transfer {
+    df_recv *r;
+    df_rendezvous *owner;
+    work_tag *tag;    /* the step's, or the transfer's own, or NULL: nothing is copied */
+    own_tag *own;     /* NULL: the tag is the step's */
+    df_tensor *value; /* owned */
+    df_device *at;    /* whose memory it lies in; NULL: the host's */
+    df_device *device;
+    df_queue *queue; /* pending: the work so far of this queue of `device`; or */
+    fence *after;    /* pending: this, owned */
+} transfer;
+
+static const df_endpoint *to_of(const transfer *t) {
+    return &t->r->to;
+}
+
+/* It must leave device memory, for the host's or another device's. */
+static bool must_leave(const transfer *t) {
+    if (!t->at) return false;
+    return !intra_is_device_memory(to_of(t)) || to_of(t)->device != t->at;
+}
+
+static bool must_enter(const transfer *t) {
+    return !t->at && intra_is_device_memory(to_of(t));
+}
+
+static bool is_pending(const transfer *t) {
+    return t->queue || t->after;
+}
+
+static void not_pending(transfer *t) {
+    fence_unref(t->after);
+    t->after = NULL;
+    t->queue = NULL;
+    t->device = NULL;
+}
+
+/* What is pending, as a fence: *out holds one reference. */
+static df_code pending_fence(transfer *t, fence **out, df_error *err) {
+    if (t->queue) return t->device->ops->fence_record(t->queue, t->tag, out, err);
+    *out = fence_ref(t->after);
+    return DF_OK;
+}
+
+/* Work put on q from now on comes after the value. */
+static df_code order_behind(transfer *t, df_device *d, df_queue *q, df_error *err) {
+    fence *f = NULL;
+    if (!is_pending(t) || q == t->queue) return DF_OK;
+    df_code code = pending_fence(t, &f, err);
+    if (code != DF_OK) return code;
+    code = d->ops->queue_wait(q, t->tag, f, err);
+    fence_unref(f);
+    return code;
+}
+
+/* ---- the copies ---- */
+
+static df_code enqueue_out(transfer *t, df_tensor *host, df_error *err) {
+    df_device *d = t->at;
+    df_tensor *end = host;
+    if (host->bytes == 0) return DF_OK;
+    if (t->own) {
+        df_code code = hold(t->own, &t->own->out, host, &end, err);
+        if (code != DF_OK) return code;
+    }
+    df_code code = d->ops->copy_out(t->queue, t->tag, end, t->value->data, err);
+    if (t->own) df_tensor_unref(end);
+    return code;
+}
+
+/* The device's block may be given back at once: its next user's work is queued behind. */
+static df_code leave(transfer *t, df_error *err) {
+    df_tensor *host = NULL, *value = t->value;
+    memory *mem = t->owner->host;
+    df_code code = tensor_new_in(mem, mem, value->dtype, tensor_shape(value), &host, err);
+    if (code != DF_OK) return code;
+    code = enqueue_out(t, host, err);
+    if (code != DF_OK) {
+        df_tensor_unref(host);
+        return code;
+    }
+    df_tensor_unref(value);
+    t->value = host;
+    t->at = NULL;
+    return DF_OK;
+}
+
+static df_code enqueue_in(transfer *t, df_tensor *there, df_error *err) {
+    df_device *d = to_of(t)->device;
+    df_tensor *end = t->value;
+    df_code code = order_behind(t, d, d->queue, err);
+    if (code != DF_OK || there->bytes == 0) return code;
+    if (t->own) {
+        code = hold(t->own, &t->own->in, t->value, &end, err);
+        if (code != DF_OK) return code;
+    }
+    code = d->ops->copy_in(d->queue, t->tag, there->data, end, err);
+    if (t->own) df_tensor_unref(end);
+    return code;
+}
+
+static df_code enter(transfer *t, df_error *err) {
+    df_device *d = to_of(t)->device;
+    df_tensor *there = NULL, *value = t->value;
+    if (value->dtype == DF_STRING)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "a string tensor cannot lie in the memory of %s; receive it with "
+                         "DF_MEMORY_HOST",
+                         df_device_name(d));
+    df_code code =
+        tensor_new_in(t->owner->host, d->mem, value->dtype, tensor_shape(value), &there, err);
+    if (code != DF_OK) return code;
+    code = enqueue_in(t, there, err);
+    if (code != DF_OK) {
+        df_tensor_unref(there);
+        return code;
+    }
+    bool is_queued = is_pending(t) || there->bytes > 0;
+    not_pending(t);
+    df_tensor_unref(value);
+    t->value = there;
+    t->at = d;
+    if (is_queued) {
+        t->device = d;
+        t->queue = d->queue;
+    }
+    return DF_OK;
+}
+
+/* ---- the end ---- */
+
+static void end_with(transfer *t, const df_error *err) {
+    df_error named;
+    char text[256];
+    not_pending(t);
+    own_unref(t->own);
+    if (err) {
+        df_tensor_unref(t->value);
+        named = *err;
+        (void)df_key_text(t->r->key, text, sizeof text);
+        error_prefix(&named, "key %s: ", text);
+        finish_error(t->r, &named);
+    } else {
+        finish_arrived(t->r, t->value);
+    }
+    df_rendezvous_unref(t->owner);
+}
+
+static void proceed(transfer *t);
+
+static df_recv *recv_of_waiter(fence_waiter *w) {
+    char *words = (char *)w - offsetof(recv_words, wait);
+    return (df_recv *)(void *)(words - offsetof(df_recv, reserved));
+}
+
+/* The cause, not that the fence failed because of it. */
+static const df_error *cause(const own_tag *own, const df_error *why) {
+    return own && work_tag_failed(&own->tag) ? &own->why : why;
+}
+
+static void reached(fence_waiter *w, const df_error *why) {
+    df_recv *r = recv_of_waiter(w);
+    recv_words *words = recv_words_of(r);
+    fence *f = words->reached;
+    transfer t = {.r = r,
+                  .owner = words->owner,
+                  .own = words->own,
+                  .tag = words->own ? &words->own->tag : words->owner->tag,
+                  .value = words->tensor};
+    t.at = t.value->is_host ? NULL : r->to.device;
+    if (why) {
+        df_error copy = *cause(t.own, why);
+        end_with(&t, &copy);
+    } else {
+        proceed(&t);
+    }
+    fence_unref(f); /* why lies in it */
+}
+
+/* Whoever started the recv must not think that nothing moves while the host waits. */
+static void hold_owner(transfer *t, recv_words *words) {
+    work_tag *tag = t->owner->tag;
+    if (!tag || !tag->hold) return;
+    atomic_put(&words->is_over, RECV_OVER | RECV_HELD, RELAXED);
+    tag->hold(tag);
+}
+
+/* The host waits; then `reached`. */
+static df_code wait_for(transfer *t, df_error *err) {
+    recv_words *words = recv_words_of(t->r);
+    fence *f = NULL;
+    df_code code = pending_fence(t, &f, err);
+    if (code != DF_OK) return code;
+    not_pending(t);
+    hold_owner(t, words);
+    words->reached = f;
+    words->tensor = t->value;
+    words->own = t->own;
+    words->wait.ready = reached;
+    words->wait.next = NULL;
+    f->ops->on_ready(f, &words->wait);
+    return DF_OK;
+}
+
+/* True: the value may be handed to to.queue now. */
+static bool is_ordered_by_queue(const transfer *t) {
+    const df_endpoint *to = to_of(t);
+    return to->queue && !t->own && (to->queue == t->queue || t->owner->tag);
+}
+
+static df_code settle(transfer *t, bool *waits, df_error *err) {
+    const df_endpoint *to = to_of(t);
+    if (!is_pending(t)) return DF_OK;
+    if (is_ordered_by_queue(t)) return order_behind(t, to->device, to->queue, err);
+    *waits = true;
+    return wait_for(t, err);
+}
+
+/* Without a step's tag a copy must be able to fail on its own; see (1). */
+static df_code need_tag(transfer *t, df_error *err) {
+    if (t->tag || !(must_leave(t) || must_enter(t))) return DF_OK;
+    t->own = own_new(t->owner->alloc);
+    if (!t->own) return error_memory(err, "a copy between devices");
+    t->tag = &t->own->tag;
+    return DF_OK;
+}
+
+/* As far as it gets: until it has arrived, has failed, or waits. */
+static void proceed(transfer *t) {
+    df_error err = {.code = DF_OK};
+    bool waits = false;
+    df_code code = need_tag(t, &err);
+    if (code == DF_OK && must_leave(t)) code = leave(t, &err);
+    if (code == DF_OK && must_enter(t)) {
+        if (t->own && is_pending(t)) {
+            waits = true;
+            code = wait_for(t, &err);
+        } else {
+            code = enter(t, &err);
+        }
+    }
+    if (code == DF_OK && !waits) code = settle(t, &waits, &err);
+    if (code == DF_OK && waits) return;
+    end_with(t, code == DF_OK ? NULL : &err);
+}
+
+void intra_move(df_recv *r, const df_endpoint *from, df_tensor *tensor) {
+    df_rendezvous *owner = df_rendezvous_ref(recv_words_of(r)->owner);
+    transfer t = {.r = r, .owner = owner, .tag = owner->tag, .value = tensor};
+    if (!tensor->is_host) t.at = from->device;
+    if (from->queue || t.at) {
+        t.device = from->device;
+        t.queue = from->queue ? from->queue : from->device->queue;
+    } else {
+        t.after = fence_ref(tensor->ready);
+    }
+    proceed(&t);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The program: a compiled graph, ready to run, and what can be seen of it.
+ */
+#include "session/session.h"
+
+#include <string.h>
+
+struct df_program {
+    df_session *session; /* (c) a reference */
+    compile_result compiled;
+    executor *exec;
+    variable **variables; /* by the plan's numbers */
+    touches touched;
+};
+
+/* ---- its life ------------------------------------------------------------ */
+
+void df_program_free(df_program *program) {
+    if (!program) return;
+    df_session *s = program->session;
+    const df_allocator *alloc = s->rt->alloc;
+    const plan *p = program->compiled.plan;
+    executor_free(program->exec);
+    if (p) alloc_free(alloc, program->variables, p->n_variables * sizeof *program->variables);
+    alloc_free(alloc, program->touched.reads, 2 * program->touched.words * sizeof(uint64_t));
+    compile_result_fini(&program->compiled, alloc);
+    alloc_free(alloc, program, sizeof *program);
+    session_unref(s);
+}
+
+static df_code bind_variables(df_program *program, df_error *err) {
+    df_session *s = program->session;
+    const plan *p = program->compiled.plan;
+    touches *t = &program->touched;
+    t->words = ((size_t)s->n_variables + 63) / 64;
+    t->reads = alloc_array(s->rt->alloc, 2 * t->words, sizeof *t->reads);
+    program->variables = alloc_array(s->rt->alloc, p->n_variables, sizeof *program->variables);
+    if (!t->reads || !program->variables) return error_memory(err, "a program");
+    t->writes = t->reads + t->words;
+    t->any = p->n_variables > 0;
+    for (uint32_t i = 0; i < p->n_variables; i++) {
+        uint32_t v = (uint32_t)s->variable_of[p->variables[i]];
+        uint64_t *set = p->writes[i] ? t->writes : t->reads;
+        set[v / 64] |= UINT64_C(1) << v % 64;
+        program->variables[i] = &s->variables[v];
+    }
+    return DF_OK;
+}
+
+static df_code make_executor(df_program *program, df_error *err) {
+    df_runtime *rt = program->session->rt;
+    executor_options o = {.plan = program->compiled.plan,
+                          .devices = rt->devices,
+                          .variables = program->variables,
+                          .pool = rt->pool,
+                          .host = rt->host,
+                          .alloc = rt->alloc};
+    return executor_new(&o, &program->exec, err);
+}
+
+df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
+                        const df_compile_options *options, df_program **out, df_error *err) {
+    df_compile_options o = {.struct_size = sizeof o};
+    if (options)
+        memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
+    df_runtime *rt = s->rt;
+    compile_request rq = {.graph = s->graph,
+                          .alloc = rt->alloc,
+                          .devices = rt->plan_devices,
+                          .n_devices = rt->n_devices,
+                          .client = rt->client,
+                          .feeds = feeds,
+                          .fetches = fetches,
+                          .targets = o.targets,
+                          .feed_shapes = o.feed_shapes,
+                          .fixed = s->fixed,
+                          .soft_placement = s->soft_placement,
+                          .strict_order = s->strict_order,
+                          .parallelism = (uint32_t)rt->workers + 1,
+                          .grain = rt->grain,
+                          .plan_id = atomic_add(&rt->last_plan, 1, RELAXED) + 1};
+    df_program *p = alloc_zeroed(rt->alloc, sizeof *p);
+    if (!p) return error_memory(err, "a program");
+    refcount_ref(&s->refs);
+    p->session = s;
+    df_code code = compile_program(&rq, &p->compiled, err);
+    if (code == DF_OK) code = bind_variables(p, err);
+    if (code == DF_OK) code = make_executor(p, err);
+    if (code == DF_OK)
+        *out = p;
+    else
+        df_program_free(p);
+    return code;
+}
+
+df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
+                           const df_compile_options *options, df_program **out, df_error *err) {
+    if (!session) return error_set(err, DF_INVALID_ARGUMENT, "the session is NULL");
+    return session_compile(session, feeds, fetches, options, out, err);
+}
+
+/* ---- running ------------------------------------------------------------- */
+
+static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err) {
+    if (!t) return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is NULL", f->name);
+    if (!t->is_host)
+        return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is not in host memory", f->name);
+    if (t->dtype == f->type.dtype && shape_fits(tensor_shape(t), edge_shape(&f->type)))
+        return DF_OK;
+    char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
+    (void)shape_print(tensor_shape(t), is, sizeof is);
+    (void)shape_print(edge_shape(&f->type), wanted, sizeof wanted);
+    return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is %s%s and must be %s%s", f->name,
+                     df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
+}
+
+static df_code check_run(const df_program *program, df_tensors feeds, df_tensor **results,
+                         df_error *err) {
+    if (!program) return error_set(err, DF_INVALID_ARGUMENT, "the program is NULL");
+    const plan *p = program->compiled.plan;
+    if (p->n_fetches && !results)
+        return error_set(err, DF_INVALID_ARGUMENT, "results is NULL and the program has %u fetches",
+                         p->n_fetches);
+    if (feeds.n != p->n_feeds)
+        return error_set(err, DF_INVALID_ARGUMENT, "the program takes %u feeds and got %zu",
+                         p->n_feeds, feeds.n);
+    df_code code = DF_OK;
+    for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
+        code = check_feed(&p->feeds[i], feeds.items[i], err);
+    return code;
+}
+
+df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
+                       const df_run_options *options, df_error *err) {
+    (void)options; /* none has a meaning yet besides its size */
+    df_code code = check_run(program, feeds, results, err);
+    if (code != DF_OK) {
+        for (uint32_t i = 0; program && results && i < program->compiled.plan->n_fetches; i++)
+            results[i] = NULL;
+        return code;
+    }
+    tickets *t = &program->session->tickets;
+    ticket mine;
+    tickets_take(t, &mine, &program->touched);
+    code = executor_run(program->exec, feeds.items, results, err);
+    tickets_give(t, &mine);
+    return code;
+}
+
+/* ---- looking at it ------------------------------------------------------- */
+
+size_t df_program_partitions(const df_program *program) {
+    return program->compiled.n_partitions;
+}
+
+const df_graph *df_program_partition(const df_program *program, size_t i) {
+    return i < program->compiled.n_partitions ? program->compiled.partitions[i].graph : NULL;
+}
+
+df_device *df_program_partition_device(const df_program *program, size_t i) {
+    if (i >= program->compiled.n_partitions) return NULL;
+    return program->session->rt->devices[program->compiled.partitions[i].device];
+}
+
+size_t df_program_crossings(const df_program *program) {
+    return program->compiled.plan->n_channels;
+}
+
+bool df_program_crossing(const df_program *program, size_t i, df_crossing *out) {
+    const plan *p = program->compiled.plan;
+    if (i >= p->n_channels) return false;
+    const plan_channel *ch = &p->channels[i];
+    *out = (df_crossing){.key = ch->key, .dtype = ch->type.dtype, .shape = edge_shape(&ch->type)};
+    executor_traffic(program->exec, (uint32_t)i, &out->transfers, &out->bytes);
+    return true;
+}
+
+size_t df_program_print(const df_program *program, char *into, size_t size) {
+    text t;
+    text_init(&t, program->session->rt->alloc);
+    for (size_t i = 0; i < program->compiled.n_partitions; i++) {
+        const compile_partition *part = &program->compiled.partitions[i];
+        text_add(&t, "%spartition %s:\n", i ? "\n" : "",
+                 program->session->rt->plan_devices[part->device].full_name);
+        graph_print(part->graph, &t);
+    }
+    size_t n = text_copy(&t, into, size);
+    text_fini(&t);
+    return n;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* getentropy */
+#include "session/runtime.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "kernels/kernels.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_WORKERS = 256 };
+
+/* ---- its life ------------------------------------------------------------ */
+
+df_runtime *runtime_ref(df_runtime *rt) {
+    refcount_ref(&rt->refs);
+    return rt;
+}
+
+static void destroy(df_runtime *rt) {
+    pool_free(rt->pool);
+    for (uint32_t d = 0; d < rt->n_devices; d++) device_close(rt->devices[d]);
+    op_registry_free(rt->ops);
+    memory_unref(rt->host);
+    mutex_fini(&rt->lock);
+    alloc_free(rt->alloc, rt, sizeof *rt);
+}
+
+void runtime_unref(df_runtime *rt) {
+    if (rt && refcount_unref(&rt->refs)) destroy(rt);
+}
+
+void df_runtime_free(df_runtime *runtime) {
+    runtime_unref(runtime);
+}
+
+df_code runtime_start(df_runtime *rt, df_error *err) {
+    df_code code = DF_OK;
+    mutex_lock(&rt->lock);
+    if (!rt->pool) code = pool_new(rt->alloc, rt->threads, rt->workers, &rt->pool, err);
+    mutex_unlock(&rt->lock);
+    return code;
+}
+
+/* ---- devices ------------------------------------------------------------- */
+
+static uint64_t draw_incarnation(void) {
+    uint64_t n;
+    if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());
+    return n ? n : 1;
+}
+
+static df_code open_device(df_runtime *rt, const device_name *name, uint64_t incarnation,
+                           const df_runtime_options *o, df_error *err) {
+    if (rt->n_devices == PLAN_MAX_DEVICES)
+        return error_set(err, DF_INVALID_ARGUMENT, "devices \"%s\": a runtime has at most %d",
+                         o->devices, PLAN_MAX_DEVICES);
+    device_options options = {.alloc = rt->alloc,
+                              .threads = rt->threads,
+                              .host = rt->host,
+                              .memory_limit = o->device_memory};
+    df_device *d;
+    df_code code = device_open(name, incarnation, &options, &d, err);
+    if (code != DF_OK) return code;
+    rt->plan_devices[rt->n_devices] = (plan_device){.name = d->name,
+                                                    .full_name = d->full_name,
+                                                    .kind = d->ops->kind,
+                                                    .incarnation = d->incarnation,
+                                                    .has_queue = !device_is_host(d)};
+    rt->devices[rt->n_devices++] = d;
+    return DF_OK;
+}
+
+/* One entry of the list, "sim:2" or "sim": that many devices of a kind, numbered on from
+ * those that there are. */
+static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint64_t incarnation,
+                          const df_runtime_options *o, df_error *err) {
+    char part[64];
+    device_name name;
+    if (length >= sizeof part) length = sizeof part - 1;
+    memcpy(part, entry, length);
+    part[length] = '\0';
+    df_code code = device_name_parse(part, &name, err);
+    if (code == DF_OK && (!name.kind[0] || name.job[0] || name.task >= 0 || name.index == 0))
+        code = error_set(err, DF_INVALID_ARGUMENT,
+                         "devices \"%.100s\": \"%s\" is no kind and number; write it as in "
+                         "\"cpu:2,sim:1\"",
+                         o->devices, part);
+    int count = name.index < 0 ? 1 : name.index, index = 0;
+    for (uint32_t d = 0; code == DF_OK && d < rt->n_devices; d++)
+        index += strcmp(rt->devices[d]->name.kind, name.kind) == 0;
+    memcpy(name.job, "localhost", sizeof "localhost");
+    name.task = 0;
+    for (int i = 0; code == DF_OK && i < count; i++) {
+        name.index = index + i;
+        code = open_device(rt, &name, incarnation + rt->n_devices, o, err);
+    }
+    return code;
+}
+
+static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_error *err) {
+    uint64_t incarnation = o->incarnation ? o->incarnation : draw_incarnation();
+    df_code code = DF_OK;
+    for (const char *at = o->devices; code == DF_OK;) {
+        size_t length = strcspn(at, ",");
+        code = open_entry(rt, at, length, incarnation, o, err);
+        if (!at[length]) break;
+        at += length + 1;
+    }
+    if (code != DF_OK) return code;
+    for (rt->client = 0; rt->client < rt->n_devices; rt->client++)
+        if (device_is_host(rt->devices[rt->client])) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "devices \"%.100s\": there must be a CPU; add \"cpu:1\"", o->devices);
+}
+
+/* ---- making -------------------------------------------------------------- */
+
+static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) {
+    rt->host = memory_new_host(rt->alloc);
+    rt->ops = op_registry_new(rt->alloc);
+    if (!rt->host || !rt->ops) return error_memory(err, "a runtime");
+    df_code code = op_register_transfer(rt->ops, err);
+    if (code == DF_OK) code = kernels_register(rt->ops, err);
+    if (code == DF_OK) code = open_devices(rt, o, err);
+    return code;
+}
+
+/* What the caller knows of the options; the rest is zero. */
+static df_runtime_options known(const df_runtime_options *options) {
+    df_runtime_options o = {.struct_size = sizeof o};
+    if (options) {
+        size_t n = options->struct_size < sizeof o ? options->struct_size : sizeof o;
+        memcpy(&o, options, n);
+    }
+    if (!o.devices) o.devices = "cpu:1";
+    return o;
+}
+
+df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err) {
+    df_runtime_options o = known(options);
+    if (options && options->struct_size < sizeof(size_t))
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "df_runtime_options: struct_size is %zu; set it to sizeof the struct",
+                         options->struct_size);
+    if (o.workers < 0 || o.workers > MAX_WORKERS)
+        return error_set(err, DF_INVALID_ARGUMENT, "workers is %d; it can be 0 to %d", o.workers,
+                         MAX_WORKERS);
+    df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
+    if (!rt || !mutex_init(&rt->lock)) {
+        alloc_free(o.allocator, rt, sizeof *rt);
+        return error_memory(err, "a runtime");
+    }
+    refcount_init(&rt->refs);
+    rt->alloc = o.allocator;
+    rt->threads = o.threads;
+    rt->workers = o.workers;
+    df_code code = fill(rt, &o, err);
+    if (code == DF_OK)
+        *out = rt;
+    else
+        destroy(rt);
+    return code;
+}
+
+size_t df_runtime_devices(const df_runtime *runtime) {
+    return runtime->n_devices;
+}
+
+df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
+    return i < runtime->n_devices ? runtime->devices[i] : NULL;
+}
+
+/* ---- graphs -------------------------------------------------------------- */
+
+static void release_runtime(void *owner) {
+    runtime_unref(owner);
+}
+
+df_graph *df_graph_new(df_runtime *runtime) {
+    if (!runtime) return NULL;
+    df_graph *g = graph_new(runtime->ops, runtime->alloc, release_runtime, runtime);
+    if (g) (void)runtime_ref(runtime);
+    return g;
+}

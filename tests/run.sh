@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# tests/run.sh            builds with gcc into build/ and runs every test and example
+# tests/run.sh gates      runs all gates in turn
+# tests/run.sh GATE...    runs these:
+#
+#   clang     builds with clang, warnings as errors, lock analysis; runs the tests
+#   asan      the tests under the address, undefined and leak sanitizers
+#   tsan      the tests under the thread sanitizer
+#   memcheck  the tests under valgrind, with fewer rounds
+#   layers    no layer includes what it must not see
+#   symbols   the library exports what its headers declare, and nothing else
+#   format    clang-format, and the few rules it does not know
+#   headers   every header stands alone, as C and as C++
+#   consumer  installs the library and builds other projects with it
+#   size      prints how big it is and how long it takes to build
+#
+# What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
+# is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+. tests/tools/packages.sh
+
+gates="layers format headers symbols clang asan tsan memcheck consumer size"
+to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
+jobs=$(nproc)
+
+# build FOLDER OPTION...
+build() {
+    local folder=$1
+    shift
+    echo "building into $folder"
+    mkdir -p "$folder"
+    cmake -S . -B "$folder" -DDATAFLOW_WERROR=ON "$@" >"$folder/configure.log" 2>&1 || {
+        cat "$folder/configure.log" >&2
+        return 1
+    }
+    cmake --build "$folder" --parallel "$jobs" >"$folder/build.log" 2>&1 || {
+        grep -v '^\[ *[0-9]*%\]' "$folder/build.log" >&2
+        return 1
+    }
+}
+
+# run_tests FOLDER ARGUMENT... - ctest, and a line of counts after its own.
+run_tests() {
+    local folder=$1 status=0 log=$1/ctest.log total passed skipped cases
+    shift
+    (cd "$folder" && ctest --output-on-failure --no-tests=error --parallel "$jobs" "$@") 2>&1 |
+        tee "$log" || status=$?
+    total=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#' "$log" || true)
+    passed=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.* Passed ' "$log" || true)
+    skipped=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.*\*\*\*Skipped ' "$log" || true)
+    cases=$(awk '/^\[  PASSED  \] [0-9]+ test/ { n += $4 } END { print n + 0 }' \
+        "$folder/Testing/Temporary/LastTest.log" 2>/dev/null || echo 0)
+    [ "$skipped" = 0 ] || echo "$skipped skipped"
+    echo "$cases test cases passed in $total programs"
+    echo "$passed passed, $((total - passed - skipped)) failed"
+    return "$status"
+}
+
+gate_clang() {
+    need $to_build clang
+    build build-gates/clang -DCMAKE_C_COMPILER=clang
+    run_tests build-gates/clang --timeout 300
+}
+
+gate_asan() {
+    need $to_build clang libclang-rt-14-dev
+    build build-gates/asan -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=address
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+    export UBSAN_OPTIONS=print_stacktrace=1
+    export DATAFLOW_TEST_SCALE=2
+    run_tests build-gates/asan --timeout 600
+}
+
+gate_tsan() {
+    need $to_build clang libclang-rt-14-dev
+    # Addresses at fixed places: some systems draw them from more bits than it can take.
+    local wrapper=""
+    if setarch "$(uname -m)" -R true 2>/dev/null; then wrapper="setarch;$(uname -m);-R"; fi
+    build build-gates/tsan -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=thread \
+        -DDATAFLOW_TEST_WRAPPER="$wrapper"
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    export DATAFLOW_TEST_SCALE=4
+    run_tests build-gates/tsan --timeout 600
+}
+
+gate_memcheck() {
+    need $to_build valgrind libc6-dbg
+    local wrapper="valgrind;-q;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite"
+    wrapper="$wrapper;--errors-for-leak-kinds=definite;--fair-sched=try"
+    build build-gates/memcheck -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_TEST_WRAPPER="$wrapper"
+    export DATAFLOW_TEST_SCALE=50
+    run_tests build-gates/memcheck --timeout 900
+}
+
+gate_layers() {
+    tests/tools/layers.sh --self-test
+    tests/tools/layers.sh
+}
+
+gate_symbols() {
+    need $to_build binutils
+    build build
+    tests/tools/symbols.sh build
+}
+
+gate_format() {
+    need clang-format
+    tests/tools/format.sh
+}
+
+gate_headers() {
+    need gcc libc6-dev clang g++
+    tests/tools/headers.sh
+}
+
+gate_consumer() {
+    need $to_build g++ binutils
+    tests/tools/consumer.sh
+}
+
+gate_size() {
+    need $to_build binutils
+    tests/tools/size.sh
+}
+
+run_gates() {
+    local gate passed=0 failed=""
+    for gate in "$@"; do
+        echo "---- gate: $gate"
+        if bash tests/run.sh "--one-gate=$gate"; then
+            passed=$((passed + 1))
+        else
+            failed="$failed $gate"
+        fi
+    done
+    [ -z "$failed" ] || echo "failed gates:$failed"
+    echo "$passed passed, $(echo $failed | wc -w) failed"
+    [ -z "$failed" ]
+}
+
+case ${1-} in
+"")
+    need $to_build
+    build build
+    run_tests build --timeout 300
+    ;;
+--one-gate=*) "gate_${1#--one-gate=}" ;;
+gates) run_gates $gates ;;
+*)
+    for gate in "$@"; do
+        case " $gates " in
+        *" $gate "*) ;;
+        *)
+            echo "no gate '$gate'; there are: $gates" >&2
+            exit 2
+            ;;
+        esac
+    done
+    run_gates "$@"
+    ;;
+esac

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# consumer.sh - the library as somebody else's project gets it: installed, moved, found by
+# CMake and by pkg-config, shared and static; as a subdirectory and by FetchContent; from C
+# and from C++.
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+jobs=$(nproc)
+
+quietly() {
+    "$@" >"$work/log" 2>&1 || {
+        echo "consumer: failed: $*" >&2
+        cat "$work/log" >&2
+        exit 1
+    }
+}
+
+# project NAME OPTION... - builds tests/install in one way, and runs what it built.
+project() {
+    local name=$1
+    shift
+    quietly cmake -S "$root/tests/install" -B "$work/$name" "$@"
+    quietly cmake --build "$work/$name" --parallel "$jobs"
+    quietly "$work/$name/consumer_c"
+    quietly "$work/$name/consumer_cpp"
+    echo "consumer: $name works"
+}
+
+quietly cmake -S "$root" -B "$work/library" -DDATAFLOW_TESTS=OFF -DDATAFLOW_EXAMPLES=OFF \
+    -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/elsewhere"
+quietly cmake --build "$work/library" --parallel "$jobs"
+quietly cmake --install "$work/library" --prefix "$work/first"
+mv "$work/first" "$work/prefix" # what is installed can be moved
+rm -rf "$work/library"
+
+project found -DHOW=find -DCMAKE_PREFIX_PATH="$work/prefix" -DLIBRARY=dataflow::dataflow
+project found-static -DHOW=find -DCMAKE_PREFIX_PATH="$work/prefix" \
+    -DLIBRARY=dataflow::dataflow_static
+project subdirectory -DHOW=subdirectory -DSOURCE="$root" -DLIBRARY=dataflow::dataflow
+project fetched -DHOW=fetch -DSOURCE="$root" -DLIBRARY=dataflow::dataflow_static
+
+export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
+source=$root/tests/install/consumer.c
+quietly gcc "$source" $(pkg-config --cflags --libs dataflow) -Wl,-rpath,"$work/prefix/lib" \
+    -o "$work/shared"
+quietly "$work/shared"
+quietly ldd "$work/shared"
+grep -q 'libdataflow\.so\.0\.1 => ' "$work/log" || {
+    echo "consumer: the program does not ask for libdataflow.so.0.1" >&2
+    exit 1
+}
+rm "$work"/prefix/lib/libdataflow.so*
+quietly gcc "$source" $(pkg-config --static --cflags --libs dataflow) -o "$work/static"
+quietly "$work/static"
+echo "consumer: pkg-config works, shared and static"

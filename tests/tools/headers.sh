@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# headers.sh - every header stands alone: each public one as C11 and C++, each internal
+# one as C11, without a warning, included twice.
+set -eu
+cd "$(dirname "$0")/../.."
+warn="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+failed=0 count=0
+
+alone() { # HEADER-AS-INCLUDED COMPILER...
+    local header=$1
+    shift
+    count=$((count + 1))
+    if ! printf '#include %s\n#include %s\ntypedef int unit_is_not_empty;\n' "$header" "$header" |
+        "$@" $warn -fsyntax-only -; then
+        echo "headers: $header does not stand alone: $*" >&2
+        failed=1
+    fi
+}
+
+for path in include/dataflow/*.h; do
+    header="<${path#include/}>"
+    alone "$header" gcc -std=c11 -x c -Iinclude
+    alone "$header" clang -std=c11 -x c -Iinclude
+    alone "$header" g++ -std=c++11 -x c++ -Iinclude
+    alone "$header" clang++ -std=c++17 -x c++ -Iinclude
+done
+for path in $(find src -name '*.h' | LC_ALL=C sort); do
+    alone "\"${path#src/}\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc
+done
+[ "$failed" = 0 ] || exit 1
+echo "headers: each stands alone ($count compilations)"

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+#
+# shellcheck shell=bash
+#
+# packages.sh - sourced: installs what a script needs and the machine lacks.
+#
+#   need PACKAGE...    each is looked for by what it gives, not by its name, so that other
+#                      systems than Debian do as well. What is missing is installed with
+#                      apt-get by root or by sudo without a password; otherwise the
+#                      packages are named and the script ends.
+
+# Compiles a C program that is read from standard input, with these arguments.
+try_compile() {
+    "${CC:-gcc}" -x c - "$@" -o /dev/null >/dev/null 2>&1
+}
+
+# Whether what the package is wanted for is there.
+have() {
+    case $1 in
+    libc6-dev) echo 'int main(void){return 0;}' | try_compile ;;
+    libc6-dbg) command -v valgrind >/dev/null && valgrind -q /bin/true >/dev/null 2>&1 ;;
+    libcmocka-dev)
+        printf '#include <%s.h>\n' stdarg stddef stdint setjmp cmocka |
+            sed '$a int main(void) { print_message("x"); return 0; }' | try_compile -lcmocka
+        ;;
+    libclang-rt-14-dev)
+        echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=address,undefined &&
+            echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=thread
+        ;;
+    binutils) command -v nm >/dev/null && command -v objcopy >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+need() {
+    local package missing="" as=""
+    for package in "$@"; do
+        have "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "missing:$missing (names of Debian packages); please install them" >&2
+        exit 1
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        as="sudo -n"
+        if ! sudo -n true 2>/dev/null; then
+            echo "missing packages; please run: sudo apt-get install$missing" >&2
+            exit 1
+        fi
+    fi
+    echo "installing$missing" >&2
+    {
+        $as env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
+            $as env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -y -q --no-install-recommends $missing
+    } >&2 || {
+        echo "apt-get could not install$missing" >&2
+        exit 1
+    }
+}
