@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # SPDX-License-Identifier: MIT
 #
 # examples/run.sh [ARGUMENT...] - builds the library and the examples into build-examples/

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # SPDX-License-Identifier: MIT
 #
 # tests/run.sh            builds with gcc into build/ and runs every test and example
@@ -18,7 +18,7 @@
 #
 # What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
 # is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
-set -eu -o pipefail
+set -eu
 cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
@@ -44,10 +44,15 @@ build() {
 
 # run_tests FOLDER ARGUMENT... - ctest, and a line of counts after its own.
 run_tests() {
-    local folder=$1 status=0 log=$1/ctest.log total passed skipped cases
+    local folder=$1 log=$1/ctest.log status total passed skipped cases
     shift
-    (cd "$folder" && ctest --output-on-failure --no-tests=error --parallel "$jobs" "$@") 2>&1 |
-        tee "$log" || status=$?
+    {
+        status=0
+        (cd "$folder" && ctest --output-on-failure --no-tests=error --parallel "$jobs" "$@") ||
+            status=$?
+        echo "$status" >"$folder/ctest.status"
+    } 2>&1 | tee "$log"
+    status=$(cat "$folder/ctest.status")
     total=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#' "$log" || true)
     passed=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.* Passed ' "$log" || true)
     skipped=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.*\*\*\*Skipped ' "$log" || true)
@@ -130,7 +135,7 @@ run_gates() {
     local gate passed=0 failed=""
     for gate in "$@"; do
         echo "---- gate: $gate"
-        if bash tests/run.sh "--one-gate=$gate"; then
+        if sh tests/run.sh "--one-gate=$gate"; then
             passed=$((passed + 1))
         else
             failed="$failed $gate"

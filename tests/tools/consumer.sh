@@ -52,6 +52,18 @@ grep -q 'libdataflow\.so\.0\.1 => ' "$work/log" || {
     echo "consumer: the program does not ask for libdataflow.so.0.1" >&2
     exit 1
 }
+
+# The README's program, as a reader would paste it.
+awk '/^```c$/ { f = 1; next } /^```$/ { f = 0 } f' "$root/README.md" >"$work/program.c"
+quietly gcc "$work/program.c" $(pkg-config --cflags --libs dataflow) \
+    -Wl,-rpath,"$work/prefix/lib" -o "$work/program"
+quietly "$work/program"
+grep -q '^10 \* (1 + 3) = 40$' "$work/log" || {
+    echo "consumer: the README's program does not print what it says" >&2
+    exit 1
+}
+echo "consumer: the README's program works"
+
 rm "$work"/prefix/lib/libdataflow.so*
 quietly gcc "$source" $(pkg-config --static --cflags --libs dataflow) -o "$work/static"
 quietly "$work/static"
