@@ -58,6 +58,7 @@ DF_API df_out df_sub(df_graph *g, df_out a, df_out b);
 DF_API df_out df_mul(df_graph *g, df_out a, df_out b);
 /* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs. */
 DF_API df_out df_div(df_graph *g, df_out a, df_out b);
+/* NaN where either is NaN, as NumPy's. */
 DF_API df_out df_maximum(df_graph *g, df_out a, df_out b);
 DF_API df_out df_minimum(df_graph *g, df_out a, df_out b);
 /* a == b, a < b as bool. */
@@ -70,7 +71,8 @@ DF_API df_out df_square(df_graph *g, df_out x);
 DF_API df_out df_exp(df_graph *g, df_out x);
 DF_API df_out df_log(df_graph *g, df_out x);
 DF_API df_out df_tanh(df_graph *g, df_out x);
-/* max(x, 0), and its gradient: dy where x > 0, else 0 (0 at 0, as TensorFlow's ReluGrad). */
+/* max(x, 0), NaN where x is NaN, and its gradient: dy where x > 0, else 0 (0 at 0, as
+ * TensorFlow's ReluGrad); dy and x have one shape. */
 DF_API df_out df_relu(df_graph *g, df_out x);
 DF_API df_out df_relu_grad(df_graph *g, df_out dy, df_out x);
 
@@ -100,12 +102,14 @@ DF_API df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_o
 /* ---- reductions and shapes ----------------------------------------------- */
 
 /* Over the given axes (negative: from the end; n_axes 0: over all), which disappear or,
- * with keep_dims, become 1. In ascending order of the reduced elements. A mean of
- * integers truncates toward zero; a mean over nothing is NaN, and for integers INVALID_ARGUMENT. */
+ * with keep_dims, become 1. In ascending order of the reduced elements; floats are summed
+ * in double and rounded once. A mean of integers truncates toward zero, and its sum
+ * does not overflow the dtype; a mean over nothing is NaN, and for integers INVALID_ARGUMENT
+ * when the step runs. */
 DF_API df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
 DF_API df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
 /* The index (int64) of the largest element along one axis, which disappears; the first of
- * equals. */
+ * equals, or the first NaN. A dimension of 0 has none: INVALID_ARGUMENT. */
 DF_API df_out df_argmax(df_graph *g, df_out x, int axis);
 
 /* The same elements in another shape; one dimension may be -1. Any dtype. */
@@ -114,7 +118,7 @@ DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
 DF_API df_out df_reshape_to(df_graph *g, df_out x, df_out shape);
 /* The shape of x, a vector of int64 in host memory. Any dtype. */
 DF_API df_out df_shape_of(df_graph *g, df_out x);
-/* Dimensions reversed, or permuted by perm (n of them). Any dtype but string. */
+/* Dimensions permuted: dimension i of the result is dimension perm[i] of x; n 0: reversed. Any dtype but string. */
 DF_API df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n);
 
 #ifdef __cplusplus

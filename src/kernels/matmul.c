@@ -7,9 +7,9 @@
 
 #include "kernels/family.h"
 
-/* A tile of 4 x 8 floats is 8 of the 16 vector registers that every x86-64 has; a panel
- * of 8 doubles for 256 steps of k is 16 KiB, half of a first-level cache. */
-enum { ROWS = 4, COLS = 8, BLOCK = 256 };
+/* A tile of four rows, two vectors each, takes 8 of the 16 vector registers that every
+ * x86-64 has; a panel of 256 steps of k is 8 KiB, well inside a first-level cache. */
+enum { ROWS = 4, VECTORS = 2, VECTOR_BYTES = 16, BLOCK = 256 };
 
 enum { TRANSPOSE_A = 0, TRANSPOSE_B = 1 };
 

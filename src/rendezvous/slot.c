@@ -4,7 +4,7 @@
  * abort, P: the spill, Z: the reset. "S / F" is the order on success and on failure.
  *
  *   id  from -> to             who, and what follows                        S / F
- *   S1  EMPTY, TOMB -> VALUE   Send; tensor and from written just before    acq_rel / acq
+ *   S1  EMPTY -> VALUE         Send; tensor and from written just before    acq_rel / acq
  *   S2  recv -> DONE           Send; finishes the recv                      acq_rel / acq
  *   S3  ABORTED                Send; releases the tensor, returns the code  - / acq
  *   S4  any other              Send; as a foreign send, its own item        - / acq
@@ -15,8 +15,9 @@
  *   V5  any other              Recv; as a foreign recv                      - / acq
  *   C1  recv -> EMPTY          cancel; the recv ends with CANCELLED         acq / acq
  *   C2  EMPTY -> TOMB          cancel before the recv                       acq / acq
- *   C3  VALUE, DONE, TOMB, ABORTED   cancel; returns: the recv succeeds, or has ended
- *   C4  any other              cancel; in the list, or remembered in the recv
+ *   C3  DONE, TOMB, ABORTED    cancel; returns: the recv has ended, or will
+ *   C4  any other              cancel; spills, then out of the list, or remembered in
+ *                              the recv
  *   A1  any -> ABORTED         abort; releases the value, ends the recv     acq_rel
  *   P1  any but ABORTED -> SPILLED   the lock is held; what was there goes to the lists
  *                                                                           acq / acq
@@ -29,7 +30,10 @@
  * 3. A tombstone that is spilled is kept in the slot, never in the recv: an abort may
  *    end and free the recv between the spill's exchange and a store to it.
  * 4. Nobody waits in a list that has a value.
- * 5. Recvs are finished, and tensors released, after the lock was let go.
+ * 5. A cancel that finds VALUE, and a tombstone that a Send finds, must be remembered all
+ *    the same: a foreign recv may take the value before the plan's own comes. Hence both
+ *    spill.
+ * 6. Recvs are finished, and tensors released, after the lock was let go.
  */
 #include "rendezvous/slot.h"
 
@@ -187,8 +191,10 @@ void slots_recv_foreign(slots *s, size_t channel, df_recv *r) {
         finish_error(r, s->why);
 }
 
-void slots_cancel_foreign(slots *s, size_t channel, df_recv *r) {
+/* C4 */
+static void cancel_spilled(slots *s, size_t channel, df_recv *r, bool spills) {
     mutex_lock(&s->lock);
+    if (spills) (void)spill_locked(s, channel);
     bool is_mine = waiter_of(r)->is_linked != 0;
     if (is_mine)
         recv_unlink(&s->cold[channel].recvs, r);
@@ -198,13 +204,17 @@ void slots_cancel_foreign(slots *s, size_t channel, df_recv *r) {
     if (is_mine) finish_cancelled(r);
 }
 
+void slots_cancel_foreign(slots *s, size_t channel, df_recv *r) {
+    cancel_spilled(s, channel, r, false);
+}
+
 /* ---- the planned half ---- */
 
 df_code slots_send(slots *s, size_t channel, const df_endpoint *from, df_tensor *tensor) {
     slot *h = &s->hot[channel];
     uintptr_t w = atomic_get(&h->word, ACQUIRE);
     for (;;) {
-        if (w == SLOT_EMPTY || w == SLOT_TOMB) {
+        if (w == SLOT_EMPTY) {
             h->tensor = tensor;
             h->from = *from;
             if (atomic_cas(&h->word, &w, SLOT_VALUE, ACQ_REL, ACQUIRE)) return DF_OK;
@@ -256,14 +266,12 @@ void slots_cancel(slots *s, size_t channel, df_recv *r) {
             finish_cancelled(r);
             return;
         }
-        if (w == SLOT_EMPTY) {
-            if (atomic_cas(&h->word, &w, SLOT_TOMB, ACQUIRE, ACQUIRE)) return;
-        } else if (w == SLOT_SPILLED || is_waiter(w)) {
-            slots_cancel_foreign(s, channel, r);
-            return;
-        } else {
+        if (w == SLOT_DONE || w == SLOT_TOMB || w == SLOT_ABORTED) return;
+        if (w != SLOT_EMPTY) {
+            cancel_spilled(s, channel, r, true);
             return;
         }
+        if (atomic_cas(&h->word, &w, SLOT_TOMB, ACQUIRE, ACQUIRE)) return;
     }
 }
 

@@ -39,7 +39,7 @@ typedef struct slot {
      *   A  (abort) writes why, sets ABORTED
      *   B  sees ABORTED, answers with words half written. */
     _Alignas(ALLOC_ALIGN) _Atomic uintptr_t word;
-    /* Written by the plan's Send alone, while the word says EMPTY or TOMB; read by
+    /* Written by the plan's Send alone, while the word says EMPTY; read by
      * whoever moves the word away from VALUE, before or after it does. */
     df_tensor *tensor;
     df_endpoint from;

@@ -117,6 +117,14 @@ bool dfs_is_possible(void) {
 #endif
 }
 
+bool dfs_is_slow(void) {
+#ifdef DFS_ASAN
+    return true;
+#else
+    return false;
+#endif
+}
+
 void dfs_fail(const char *format, ...) {
     if (!now || now->failed) return;
     va_list args;

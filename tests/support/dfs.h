@@ -58,4 +58,8 @@ void dfs_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * for a part of the thread's own stack. A test then says so, and leaves with 77. */
 bool dfs_is_possible(void);
 
+/* True under the address sanitizer: ten times as slow, and what it keeps on the stacks makes
+ * more states. A test may then bound the preemptions. */
+bool dfs_is_slow(void);
+
 #endif /* SUPPORT_DFS_H */
