@@ -6,8 +6,8 @@
  * Leaves    graphs, emitted, channels.
  *
  * 1. One pair for each (source output, destination device, memory), however many
- *    consumers. It is needed between devices, and on an accelerator between its own
- *    memory and host memory.
+ *    consumers. It is needed between devices, on an accelerator between its own memory
+ *    and host memory, and behind host memory that its queue writes.
  * 2. A control edge to a device that already gets data from the same node rides on
  *    that data: who has received it knows that the node has run. Otherwise it gets a pair of
  *    its own, which carries no value.
@@ -95,10 +95,19 @@ static copy *find_ride(const cutting *k, int32_t source, uint32_t device) {
     return NULL;
 }
 
+/* Host memory that a queue's kernel writes is ready only when the queue has come so far: also
+ * on the same device its reader needs a Recv, which waits for that. */
+static bool is_written_late(const compile_state *c, const item *source, uint32_t output) {
+    return memory_made(c, source, output) == DF_MEMORY_HOST && source->kernel &&
+           !(source->kernel->flags & KERNEL_INLINE);
+}
+
 static bool is_cut(const cutting *k, item_out from, const item *to, uint32_t kind) {
-    const item *source = &k->c->items[from.item];
+    const compile_state *c = k->c;
+    const item *source = &c->items[from.item];
+    uint32_t output = (uint32_t)from.index;
     return k->is_small[from.item] || source->device != to->device ||
-           memory_made(k->c, source, (uint32_t)from.index) != kind;
+           memory_made(c, source, output) != kind || is_written_late(c, source, output);
 }
 
 static bool names(const item *it, uint32_t input) {

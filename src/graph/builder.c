@@ -198,6 +198,7 @@ static df_code take_attr(draft *d, const df_attr *a) {
                          a->name, attr_type_name(def->type), attr_type_name(a->type));
     if (d->attrs[i].type != DF_ATTR_NONE)
         return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is given twice", a->name);
+    if (attr_check(a, &d->err) != DF_OK) return d->err.code;
     if (!attr_copy(&d->graph->mem, a, &d->attrs[i])) return error_memory(&d->err, a->name);
     return DF_OK;
 }

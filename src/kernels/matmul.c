@@ -22,19 +22,19 @@ typedef struct matmul {
 
 #define MATMUL_T   float
 #define MATMUL_TAG f32
-#include "kernels/matmul_of.h"
+#include "kernels/matmul_of.inc"
 
 #define MATMUL_T   double
 #define MATMUL_TAG f64
-#include "kernels/matmul_of.h"
+#include "kernels/matmul_of.inc"
 
 #define MATMUL_T   uint32_t
 #define MATMUL_TAG i32
-#include "kernels/matmul_of.h"
+#include "kernels/matmul_of.inc"
 
 #define MATMUL_T   uint64_t
 #define MATMUL_TAG i64
-#include "kernels/matmul_of.h"
+#include "kernels/matmul_of.inc"
 
 static matmul matmul_of(const kernel_ctx *c) {
     const df_tensor *a = c->inputs[0], *b = c->inputs[1];

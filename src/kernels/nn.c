@@ -15,13 +15,13 @@ static int64_t label_at(const df_tensor *labels, int64_t i) {
 #define NN_TAG f32
 #define NN_EXP expf
 #define NN_LOG logf
-#include "kernels/nn_of.h"
+#include "kernels/nn_of.inc"
 
 #define NN_T   double
 #define NN_TAG f64
 #define NN_EXP exp
 #define NN_LOG log
-#include "kernels/nn_of.h"
+#include "kernels/nn_of.inc"
 
 static df_code compute_softmax(kernel_ctx *c, df_error *err) {
     (void)err;

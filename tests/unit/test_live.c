@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The word that tells a step's end: its arithmetic, one thread playing all.
+ */
+#include "exec/live.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static uint64_t word_of(live *l) {
+    return atomic_load(&l->word);
+}
+
+static void who_starts_alone_and_leaves_ends_it(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    assert_false(live_is_passive(word_of(&l)));
+    assert_true(live_is_passive(live_leave(&l, 0)));
+    assert_int_equal(word_of(&l), 0);
+}
+
+static void a_token_keeps_it_alive(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    live_hold(&l);
+    assert_false(live_is_passive(live_leave(&l, 0)));
+
+    live_engage(&l); /* with the event that the token was worth */
+    assert_true(live_is_passive(live_leave(&l, 0)));
+}
+
+static void what_was_made_is_settled_on_leaving(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    assert_false(live_is_passive(live_leave(&l, 3)));
+    for (int i = 0; i < 3; i++) {
+        assert_false(live_is_passive(word_of(&l)));
+        live_engage(&l);
+        assert_int_equal(live_is_passive(live_leave(&l, 0)), i == 2);
+    }
+}
+
+static void what_was_taken_is_settled_on_leaving(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    live_hold(&l);
+    live_hold(&l);
+    assert_true(live_is_passive(live_leave(&l, -2)));
+}
+
+/* A makes an event, which it has not settled; B takes it and leaves first. */
+static void a_borrowed_token_never_looks_like_the_end(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);  /* A */
+    live_engage(&l); /* B, with A's event */
+    assert_false(live_is_passive(word_of(&l)));
+    assert_false(live_is_passive(live_leave(&l, 0))); /* B */
+    assert_true(live_is_passive(live_leave(&l, 1)));  /* A */
+    assert_int_equal(word_of(&l), 0);
+}
+
+/* The same with everything that a step can count lent at once. */
+static void all_tokens_borrowed_never_look_like_the_end(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    const int64_t many = (int64_t)LIVE_TOKENS_MAX - 1;
+    for (int i = 0; i < 1000; i++) {
+        live_engage(&l);
+        assert_false(live_is_passive(live_leave(&l, 0)));
+    }
+    assert_false(live_is_passive(live_leave(&l, many)));
+    assert_int_equal(word_of(&l) & LIVE_TOKENS_MAX, (uint64_t)(many - 1000));
+}
+
+static void the_end_is_seen_by_the_last_of_many(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    for (int i = 0; i < 256; i++) live_engage(&l);
+    for (int i = 0; i < 256; i++) assert_false(live_is_passive(live_leave(&l, 0)));
+    assert_true(live_is_passive(live_leave(&l, 256)));
+}
+
+static void who_has_the_verdict_can_start_again(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    assert_true(live_is_passive(live_leave(&l, 0)));
+    live_start(&l);
+    live_hold(&l); /* a queue is asked to report its end */
+    assert_false(live_is_passive(live_leave(&l, 0)));
+    live_engage(&l);
+    assert_true(live_is_passive(live_leave(&l, 0)));
+}
+
+static void what_is_away_or_outside_can_be_told_at_the_end(void **state) {
+    (void)state;
+    live l = {0};
+    live_start(&l);
+    (void)atomic_add(&l.word, LIVE_AWAY + LIVE_OUTSIDE, RELAXED);
+    uint64_t word = live_leave(&l, 0);
+    assert_true(live_is_passive(word));
+    assert_true(live_has_away(word));
+    assert_true(live_has_outside(word));
+    assert_false(live_has_away(LIVE_OUTSIDE | LIVE_TOKENS_MAX));
+    assert_false(live_has_outside(LIVE_ENGAGED | (LIVE_OUTSIDE - 1)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_starts_alone_and_leaves_ends_it),
+        cmocka_unit_test(a_token_keeps_it_alive),
+        cmocka_unit_test(what_was_made_is_settled_on_leaving),
+        cmocka_unit_test(what_was_taken_is_settled_on_leaving),
+        cmocka_unit_test(a_borrowed_token_never_looks_like_the_end),
+        cmocka_unit_test(all_tokens_borrowed_never_look_like_the_end),
+        cmocka_unit_test(the_end_is_seen_by_the_last_of_many),
+        cmocka_unit_test(who_has_the_verdict_can_start_again),
+        cmocka_unit_test(what_is_away_or_outside_can_be_told_at_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dataflow/ops.h>
+
+#include "graph/graph.h"
+#include "kernels/kernels.h"
+#include "support/fault.h"
+
+#include <string.h>
+
+typedef struct world {
+    fault_allocator memory;
+    op_registry *ops;
+    df_graph *g;
+    df_error err;
+} world;
+
+static int open_world(void **state) {
+    static world w;
+    memset(&w, 0, sizeof w);
+    fault_allocator_init(&w.memory);
+    w.ops = op_registry_new(&w.memory.allocator);
+    if (!w.ops || kernels_register(w.ops, NULL) != DF_OK) return -1;
+    w.g = graph_new(w.ops, &w.memory.allocator, NULL, NULL);
+    *state = &w;
+    return w.g ? 0 : -1;
+}
+
+static int close_world(void **state) {
+    world *w = *state;
+    df_graph_free(w->g);
+    op_registry_free(w->ops);
+    fault_allocator_end(&w->memory);
+    return 0;
+}
+
+static void check_out(world *w, df_out out, const char *op, df_dtype dtype, df_shape shape) {
+    if (df_graph_error(w->g, &w->err) != DF_OK) fail_msg("%s", w->err.message);
+    assert_non_null(out.node);
+    assert_string_equal(df_node_op(out.node), op);
+    assert_int_equal(df_out_dtype(out), dtype);
+    assert_true(shape_equal(df_out_shape(out), shape));
+}
+
+/* The first mistake of the graph has these words. */
+static void check_mistake(world *w, const char *part) {
+    assert_int_not_equal(df_graph_error(w->g, &w->err), DF_OK);
+    if (!strstr(w->err.message, part)) fail_msg("\"%s\"", w->err.message);
+}
+
+static void elementwise_helpers_add_the_op_of_their_name(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    df_shape s = DF_SHAPE(-1, 3);
+    df_out x = df_placeholder(g, "x", DF_FLOAT32, s), y = df_placeholder(g, "y", DF_FLOAT32, s);
+    check_out(w, x, "Placeholder", DF_FLOAT32, s);
+    check_out(w, df_add(g, x, y), "Add", DF_FLOAT32, s);
+    check_out(w, df_sub(g, x, y), "Sub", DF_FLOAT32, s);
+    check_out(w, df_mul(g, x, y), "Mul", DF_FLOAT32, s);
+    check_out(w, df_div(g, x, y), "Div", DF_FLOAT32, s);
+    check_out(w, df_maximum(g, x, y), "Maximum", DF_FLOAT32, s);
+    check_out(w, df_minimum(g, x, y), "Minimum", DF_FLOAT32, s);
+    check_out(w, df_equal(g, x, y), "Equal", DF_BOOL, s);
+    check_out(w, df_less(g, x, y), "Less", DF_BOOL, s);
+    check_out(w, df_neg(g, x), "Neg", DF_FLOAT32, s);
+    check_out(w, df_square(g, x), "Square", DF_FLOAT32, s);
+    check_out(w, df_exp(g, x), "Exp", DF_FLOAT32, s);
+    check_out(w, df_log(g, x), "Log", DF_FLOAT32, s);
+    check_out(w, df_tanh(g, x), "Tanh", DF_FLOAT32, s);
+    check_out(w, df_relu(g, x), "Relu", DF_FLOAT32, s);
+    check_out(w, df_relu_grad(g, y, x), "ReluGrad", DF_FLOAT32, s);
+    check_out(w, df_cast(g, x, DF_INT8), "Cast", DF_INT8, s);
+    check_out(w, df_identity(g, x), "Identity", DF_FLOAT32, s);
+    check_out(w, df_softmax(g, x), "Softmax", DF_FLOAT32, s);
+}
+
+static void operands_keep_their_order(void **state) {
+    world *w = *state;
+    df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SCALAR);
+    df_out y = df_placeholder(w->g, "y", DF_FLOAT32, DF_SCALAR);
+    df_out z = df_sub(w->g, y, x);
+    assert_ptr_equal(df_node_input(z.node, 0).node, y.node);
+    assert_ptr_equal(df_node_input(z.node, 1).node, x.node);
+    z = df_relu_grad(w->g, y, x);
+    assert_ptr_equal(df_node_input(z.node, 0).node, y.node);
+}
+
+static void shapes_and_reductions_take_their_attrs(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    const int64_t axes[] = {1}, perm[] = {1, 0};
+    df_out x = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(4, 6));
+    df_out w1 = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(5, 6));
+    df_out to = df_placeholder(g, NULL, DF_INT64, DF_SHAPE(3));
+    check_out(w, df_sum(g, x, axes, 1, false), "Sum", DF_FLOAT32, DF_SHAPE(4));
+    check_out(w, df_mean(g, x, axes, 1, true), "Mean", DF_FLOAT32, DF_SHAPE(4, 1));
+    check_out(w, df_sum(g, x, NULL, 0, false), "Sum", DF_FLOAT32, DF_SCALAR);
+    check_out(w, df_argmax(g, x, 0), "ArgMax", DF_INT64, DF_SHAPE(6));
+    check_out(w, df_reshape(g, x, DF_SHAPE(3, -1)), "Reshape", DF_FLOAT32, DF_SHAPE(3, 8));
+    check_out(w, df_reshape_to(g, x, to), "Reshape", DF_FLOAT32, DF_SHAPE(-1, -1, -1));
+    check_out(w, df_shape_of(g, x), "Shape", DF_INT64, DF_SHAPE(2));
+    check_out(w, df_transpose(g, x, perm, 2), "Transpose", DF_FLOAT32, DF_SHAPE(6, 4));
+    check_out(w, df_transpose(g, x, NULL, 0), "Transpose", DF_FLOAT32, DF_SHAPE(6, 4));
+    check_out(w, df_matmul_t(g, x, false, w1, true), "MatMul", DF_FLOAT32, DF_SHAPE(4, 5));
+    check_out(w, df_matmul_t(g, x, true, x, false), "MatMul", DF_FLOAT32, DF_SHAPE(6, 6));
+    check_out(w, df_matmul(g, x, df_transpose(g, w1, NULL, 0)), "MatMul", DF_FLOAT32,
+              DF_SHAPE(4, 5));
+}
+
+static void cross_entropy_has_two_outputs(void **state) {
+    world *w = *state;
+    df_out logits = df_placeholder(w->g, NULL, DF_FLOAT32, DF_SHAPE(-1, 10));
+    df_out labels = df_placeholder(w->g, NULL, DF_INT32, DF_SHAPE(8));
+    df_node *n = df_sparse_softmax_cross_entropy(w->g, logits, labels);
+    check_out(w, df_node_output(n, 0), "SparseSoftmaxCrossEntropy", DF_FLOAT32, DF_SHAPE(8));
+    check_out(w, df_node_output(n, 1), "SparseSoftmaxCrossEntropy", DF_FLOAT32, DF_SHAPE(8, 10));
+}
+
+static void a_no_op_has_neither_inputs_nor_outputs(void **state) {
+    world *w = *state;
+    df_node *n = df_no_op(w->g);
+    assert_int_equal(df_graph_error(w->g, NULL), DF_OK);
+    assert_string_equal(df_node_op(n), "NoOp");
+    assert_int_equal(df_node_outputs(n), 0);
+}
+
+static void a_reshape_to_what_is_constant_is_known_at_once(void **state) {
+    world *w = *state;
+    static const int64_t dims[] = {2, -1};
+    df_tensor *t = NULL;
+    assert_int_equal(df_tensor_from(&w->memory.allocator, DF_INT64, DF_SHAPE(2), dims, &t, NULL),
+                     DF_OK);
+    df_out x = df_placeholder(w->g, NULL, DF_FLOAT32, DF_SHAPE(6));
+    df_out y = df_reshape_to(w->g, x, df_const(w->g, t));
+    df_tensor_unref(t);
+    check_out(w, y, "Reshape", DF_FLOAT32, DF_SHAPE(2, 3));
+}
+
+/* ---- constants ----------------------------------------------------------- */
+
+static const df_tensor *value_of(world *w, df_out out, df_dtype dtype) {
+    check_out(w, out, "Const", dtype, DF_SCALAR);
+    return out.node->attrs[0].tensor;
+}
+
+static void a_constant_number_is_converted(void **state) {
+    world *w = *state;
+    assert_true(*(float *)value_of(w, df_const_float(w->g, DF_FLOAT32, 0.1), DF_FLOAT32)->data ==
+                0.1f);
+    assert_int_equal(*(int8_t *)value_of(w, df_const_float(w->g, DF_INT8, -3.7), DF_INT8)->data,
+                     -3);
+    assert_int_equal(
+        *(uint16_t *)value_of(w, df_const_float(w->g, DF_FLOAT16, 1), DF_FLOAT16)->data, 0x3c00);
+    assert_true(*(int64_t *)value_of(w, df_const_int(w->g, DF_INT64, INT64_MIN), DF_INT64)->data ==
+                INT64_MIN);
+    assert_int_equal(*(uint8_t *)value_of(w, df_const_int(w->g, DF_BOOL, 4), DF_BOOL)->data, 1);
+}
+
+static void a_constant_number_of_no_numeric_dtype_is_a_mistake(void **state) {
+    world *w = *state;
+    assert_null(df_const_float(w->g, DF_STRING, 1).node);
+    check_mistake(w, "a constant number of dtype string");
+}
+
+static void a_constant_holds_its_tensor(void **state) {
+    world *w = *state;
+    df_tensor *t = NULL;
+    const int32_t x[] = {1, 2};
+    assert_int_equal(df_tensor_from(&w->memory.allocator, DF_INT32, DF_SHAPE(2), x, &t, NULL),
+                     DF_OK);
+    df_out c = df_const(w->g, t);
+    check_out(w, c, "Const", DF_INT32, DF_SHAPE(2));
+    df_tensor_unref(t);
+    assert_int_equal(((const int32_t *)c.node->attrs[0].tensor->data)[1], 2);
+}
+
+static void a_constant_of_no_tensor_is_a_mistake(void **state) {
+    world *w = *state;
+    assert_null(df_const(w->g, NULL).node);
+    check_mistake(w, "NULL");
+}
+
+/* ---- variables ----------------------------------------------------------- */
+
+static void a_variable_is_read_and_written_by_name(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    df_shape s = DF_SHAPE(2);
+    df_out v = df_variable(g, "v", DF_FLOAT32, s), x = df_placeholder(g, "x", DF_FLOAT32, s);
+    check_out(w, v, "Variable", DF_FLOAT32, s);
+    assert_string_equal(df_node_name(v.node), "v");
+    assert_null(v.node->initial.node);
+    check_out(w, df_read(g, v), "ReadVariable", DF_FLOAT32, s);
+    check_out(w, df_assign(g, v, x), "Assign", DF_FLOAT32, s);
+    check_out(w, df_assign_add(g, v, x), "AssignAdd", DF_FLOAT32, s);
+    check_out(w, df_assign_sub(g, v, x), "AssignSub", DF_FLOAT32, s);
+}
+
+static void a_variable_starts_from_an_output(void **state) {
+    world *w = *state;
+    df_out initial = df_const_float(w->g, DF_FLOAT64, 2.5);
+    df_out v = df_variable_from(w->g, "v", initial);
+    check_out(w, v, "Variable", DF_FLOAT64, DF_SCALAR);
+    assert_ptr_equal(v.node->initial.node, initial.node);
+    assert_int_equal(v.node->initial.index, 0);
+}
+
+static void zeros_need_a_known_shape(void **state) {
+    world *w = *state;
+    assert_null(df_variable(w->g, "v", DF_FLOAT32, DF_SHAPE(2, -1)).node);
+    check_mistake(w, "node v (Variable): its shape is [2,?]");
+}
+
+static void an_initial_value_must_be_an_output_of_this_graph(void **state) {
+    world *w = *state;
+    df_out x = df_const_float(w->g, DF_FLOAT32, 1);
+    assert_null(df_variable_from(w->g, "v", (df_out){x.node, 1}).node);
+    check_mistake(w, "variable v: its initial value is no output");
+}
+
+static void writing_what_is_no_variable_is_a_mistake(void **state) {
+    world *w = *state;
+    df_out x = df_const_float(w->g, DF_FLOAT32, 1);
+    assert_null(df_assign(w->g, x, x).node);
+    check_mistake(w, "must be a variable");
+}
+
+/* ---- after a mistake ----------------------------------------------------- */
+
+static void build_everything(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_FLOAT32, DF_SHAPE(-1, 4));
+    df_out v = df_variable(g, "v", DF_FLOAT32, DF_SHAPE(4, 3));
+    df_out u = df_variable_from(g, "u", df_const_float(g, DF_FLOAT32, 1));
+    df_out y = df_add(g, df_relu(g, df_matmul(g, x, v)), u);
+    df_out loss = df_mean(g, df_softmax(g, y), NULL, 0, false);
+    (void)df_assign_add(g, u, df_cast(g, df_reshape(g, loss, DF_SCALAR), DF_FLOAT32));
+    (void)df_transpose(g, y, NULL, 0);
+    (void)df_no_op(g);
+}
+
+static void every_helper_accepts_a_graph_that_is_wrong_or_missing(void **state) {
+    world *w = *state;
+    (void)df_exp(w->g, (df_out){NULL, 0});
+    size_t n = df_graph_nodes(w->g);
+    build_everything(w->g);
+    build_everything(NULL);
+    assert_int_equal(df_graph_nodes(w->g), n);
+}
+
+static void out_of_memory_anywhere_is_the_graph_s_mistake(void **state) {
+    world *w = *state;
+    df_code code = DF_RESOURCE_EXHAUSTED;
+    for (size_t n = 1; code != DF_OK; n++) {
+        fault_fail_allocation(&w->memory, n, FAULT_ONCE);
+        df_graph *g = graph_new(w->ops, &w->memory.allocator, NULL, NULL);
+        build_everything(g);
+        code = g ? df_graph_error(g, NULL) : DF_RESOURCE_EXHAUSTED;
+        df_graph_free(g);
+        fault_fail_allocation(&w->memory, 0, FAULT_ONCE);
+        assert_true(code == DF_OK || code == DF_RESOURCE_EXHAUSTED);
+        assert_in_range(n, 1, 1000);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(elementwise_helpers_add_the_op_of_their_name),
+        TEST(operands_keep_their_order),
+        TEST(shapes_and_reductions_take_their_attrs),
+        TEST(cross_entropy_has_two_outputs),
+        TEST(a_no_op_has_neither_inputs_nor_outputs),
+        TEST(a_reshape_to_what_is_constant_is_known_at_once),
+        TEST(a_constant_number_is_converted),
+        TEST(a_constant_number_of_no_numeric_dtype_is_a_mistake),
+        TEST(a_constant_holds_its_tensor),
+        TEST(a_constant_of_no_tensor_is_a_mistake),
+        TEST(a_variable_is_read_and_written_by_name),
+        TEST(a_variable_starts_from_an_output),
+        TEST(zeros_need_a_known_shape),
+        TEST(an_initial_value_must_be_an_output_of_this_graph),
+        TEST(writing_what_is_no_variable_is_a_mistake),
+        TEST(every_helper_accepts_a_graph_that_is_wrong_or_missing),
+        TEST(out_of_memory_anywhere_is_the_graph_s_mistake),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
