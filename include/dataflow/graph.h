@@ -79,7 +79,9 @@ DF_API void df_graph_on(df_graph *graph, const char *device);
 DF_API void df_graph_scope(df_graph *graph, const char *name);
 DF_API void df_graph_scope_end(df_graph *graph);
 
-/* The name of the next node, instead of its op's. Names are letters, digits and any of
+/* The name of the next node added, instead of its op's (of nested calls the inner one adds
+ * its node first: name the outer one in a statement of its own). Names are letters, digits and any
+ * of
  * "_.-/", and start with a letter, a digit or '.'. A name that is taken is a
  * mistake (ALREADY_EXISTS); a name made from an op's gets a number instead:
  * "MatMul", "MatMul_1". */

@@ -118,7 +118,8 @@ DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
 DF_API df_out df_reshape_to(df_graph *g, df_out x, df_out shape);
 /* The shape of x, a vector of int64 in host memory. Any dtype. */
 DF_API df_out df_shape_of(df_graph *g, df_out x);
-/* Dimensions permuted: dimension i of the result is dimension perm[i] of x; n 0: reversed. Any dtype but string. */
+/* Dimension i of the result is dimension perm[i] of x; n 0: reversed. Any dtype but
+ * string. */
 DF_API df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n);
 
 #ifdef __cplusplus
