@@ -221,9 +221,15 @@ static int32_t index_of(lowering *l, const emitted *e) {
     return (int32_t)p->n_constants++;
 }
 
+/* Of the inputs too: a known output does not say that those will fit, such as a [?] beside
+ * the [3] that it is added to. */
 static bool known_shapes(const df_node *n) {
     for (int i = 0; i < n->op->n_outputs; i++)
         if (!shape_is_known(edge_shape(&n->outputs[i]))) return false;
+    for (int i = 0; i < n->n_inputs; i++) {
+        df_out in = n->inputs[i];
+        if (!shape_is_known(edge_shape(&in.node->outputs[in.index]))) return false;
+    }
     return true;
 }
 

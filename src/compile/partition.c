@@ -293,7 +293,7 @@ static bool emit_constant(cutting *k, uint32_t source, copy *p) {
     compile_state *c = k->c;
     const df_node *n = c->items[source].node;
     p->node = emit(c, p->device, n->op, n->name, 0, n->attrs, n->outputs, (int32_t)source);
-    c->emitted[c->n_emitted - 1].memory = p->memory;
+    if (p->node) c->emitted[c->n_emitted - 1].memory = p->memory;
     return p->node != NULL;
 }
 

@@ -12,7 +12,8 @@
  * 3. Feeds and fetches are on the client's device; a variable that the session has
  *    placed stays where it is.
  * 4. What is left open is the placer's choice. A pin is obeyed or refused: only soft
- *    placement, which must be asked for, may drop one.
+ *    placement, which must be asked for, may drop one. Even that keeps (1), and never goes
+ *    where a member has no kernel or its variable is not.
  */
 #include "compile/place.h"
 
@@ -23,7 +24,8 @@ typedef struct placing {
     int32_t *parent;   /* union-find, by item */
     int32_t *first_of; /* by node id: an item of its group; NONE */
     place_group *groups;
-    uint64_t *where; /* by item: where it alone may run */
+    uint64_t *where;    /* by item: where it alone may run */
+    uint64_t *unpinned; /* by item: where it may if its pin is dropped */
 } placing;
 
 /* ---- groups -------------------------------------------------------------- */
@@ -91,7 +93,7 @@ static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t 
 }
 
 static bool needs_kernel(const compile_state *c, const item *it) {
-    return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL));
+    return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL | OP_MUST_FEED));
 }
 
 static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
@@ -157,21 +159,24 @@ static bool place_item(placing *p, uint32_t i) {
     compile_state *c = p->c;
     const item *it = &c->items[i];
     if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
-        p->where[i] = UINT64_C(1) << c->rq->client;
+        p->where[i] = p->unpinned[i] = UINT64_C(1) << c->rq->client;
         return true;
     }
-    uint64_t kernels = devices_with_kernel(c, i), pinned = all_devices(c);
+    uint64_t pinned = all_devices(c);
     const df_node *var = item_variable(it);
-    if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE)
+    p->unpinned[i] = devices_with_kernel(c, i);
+    if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE) {
         pinned = UINT64_C(1) << c->rq->fixed[var->id];
-    else if (it->kind == ITEM_NODE && it->node->device)
+        p->unpinned[i] &= pinned;
+    } else if (it->kind == ITEM_NODE && it->node->device) {
         pinned = devices_of_pin(c, it->node->device);
+    }
     if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
-    p->where[i] = pinned & kernels;
+    p->where[i] = pinned & p->unpinned[i];
     if (p->where[i]) return true;
-    if (!kernels || !c->rq->soft_placement)
+    if (!p->unpinned[i] || !c->rq->soft_placement)
         return refuse_no_kernel(c, i, pinned ? pinned : all_devices(c));
-    p->where[i] = kernels;
+    p->where[i] = p->unpinned[i];
     return true;
 }
 
@@ -193,18 +198,20 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
 static bool intersect(placing *p) {
     compile_state *c = p->c;
     uint32_t *first = arena_array(&c->mem, c->n_groups, sizeof *first);
+    uint64_t *unpinned = arena_array(&c->mem, c->n_groups, sizeof *unpinned); /* of all so far */
     p->groups = arena_array(&c->mem, c->n_groups, sizeof *p->groups);
-    if (!first || !p->groups) return compile_no_memory(c);
+    if (!first || !unpinned || !p->groups) return compile_no_memory(c);
     for (uint32_t i = 0; i < c->n_items; i++) {
         int32_t g = c->items[i].group;
         if (!p->groups[g].allowed) { /* its first member: sets are never empty */
             p->groups[g] = (place_group){.allowed = p->where[i], .device = PLAN_NONE};
+            unpinned[g] = p->unpinned[i];
             first[g] = i;
             continue;
         }
         uint64_t both = p->groups[g].allowed & p->where[i];
-        if (!both && !c->rq->soft_placement) return refuse_group(p, i, first[g]);
-        if (!both) both = devices_with_kernel(c, i) & devices_with_kernel(c, first[g]);
+        unpinned[g] &= p->unpinned[i];
+        if (!both && c->rq->soft_placement) both = unpinned[g];
         if (!both) return refuse_group(p, i, first[g]);
         p->groups[g].allowed = both;
     }
@@ -239,7 +246,8 @@ static bool placing_init(placing *p, compile_state *c) {
     p->parent = arena_array(&c->mem, c->n_items, sizeof *p->parent);
     p->first_of = arena_array(&c->mem, n_nodes, sizeof *p->first_of);
     p->where = arena_array(&c->mem, c->n_items, sizeof *p->where);
-    if (!p->parent || !p->first_of || !p->where) return compile_no_memory(c);
+    p->unpinned = arena_array(&c->mem, c->n_items, sizeof *p->unpinned);
+    if (!p->parent || !p->first_of || !p->where || !p->unpinned) return compile_no_memory(c);
     memset(p->first_of, 0xff, n_nodes * sizeof *p->first_of);
     return true;
 }
@@ -292,7 +300,7 @@ static bool place_variables(compile_state *c, int32_t *fixed) {
     for (uint32_t i = 0; i < c->n_items; i++)
         if (c->items[i].node->op->flags & OP_VARIABLE) wanted[c->items[i].group] = true;
     for (uint32_t i = 0; i < c->n_items; i++) {
-        p.where[i] = all_devices(c);
+        p.where[i] = p.unpinned[i] = all_devices(c);
         if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
     }
     if (!intersect(&p)) return false;

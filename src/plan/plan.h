@@ -53,7 +53,7 @@ typedef enum plan_role {
 
 enum {
     PLAN_ENDS_LATER = 1u << 0,  /* its end is an event: ASYNC, and a Recv that waits for a fence */
-    PLAN_KNOWN_SHAPES = 1u << 1 /* every output's shape is known */
+    PLAN_KNOWN_SHAPES = 1u << 1 /* every input's and output's shape is known */
 };
 
 typedef struct plan_node {

@@ -265,10 +265,11 @@ static void reached(fence_waiter *w, const df_error *why) {
     fence_unref(f); /* why lies in it */
 }
 
-/* Whoever started the recv must not think that nothing moves while the host waits. */
+/* Whoever started the recv must not think that nothing moves while the host waits. A recv that
+ * is not the plan's own ends no node: nobody would take up what is held for it. */
 static void hold_owner(transfer *t, recv_words *words) {
     work_tag *tag = t->owner->tag;
-    if (!tag || !tag->hold) return;
+    if (!tag || !tag->hold || !words->planned) return;
     atomic_put(&words->is_over, RECV_OVER | RECV_HELD, RELAXED);
     tag->hold(tag);
 }

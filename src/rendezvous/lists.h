@@ -12,9 +12,9 @@
 
 /* ---- values ---- */
 
-typedef struct value value;
-struct value {
-    value *next;
+typedef struct sent_value sent_value;
+struct sent_value {
+    sent_value *next;
     df_key *key; /* owned; NULL in a slot, whose key is known */
     df_tensor *tensor;
     df_endpoint from;
@@ -22,10 +22,10 @@ struct value {
 };
 
 typedef struct value_list {
-    value *first, *last;
+    sent_value *first, *last;
 } value_list;
 
-static inline void value_push(value_list *l, value *v) {
+static inline void value_push(value_list *l, sent_value *v) {
     v->next = NULL;
     if (l->last)
         l->last->next = v;
@@ -35,9 +35,9 @@ static inline void value_push(value_list *l, value *v) {
 }
 
 /* Takes the one behind `before`; before NULL: the first. NULL: there is none. */
-static inline value *value_take(value_list *l, value *before) {
-    value **at = before ? &before->next : &l->first;
-    value *v = *at;
+static inline sent_value *value_take(value_list *l, sent_value *before) {
+    sent_value **at = before ? &before->next : &l->first;
+    sent_value *v = *at;
     if (!v) return NULL;
     *at = v->next;
     if (l->last == v) l->last = before;
@@ -45,17 +45,17 @@ static inline value *value_take(value_list *l, value *before) {
 }
 
 /* What is left of a value that somebody has taken the tensor from. */
-static inline void value_free(const df_allocator *alloc, value *v) {
+static inline void value_free(const df_allocator *alloc, sent_value *v) {
     if (!v || v->embedded) return;
     df_key_free(v->key);
     alloc_free(alloc, v, sizeof *v);
 }
 
 /* Releases a whole chain that is in no list any more, and counts it. */
-static inline size_t value_drop_all(const df_allocator *alloc, value *v) {
+static inline size_t value_drop_all(const df_allocator *alloc, sent_value *v) {
     size_t n = 0;
     for (; v; n++) {
-        value *next = v->next;
+        sent_value *next = v->next;
         df_tensor_unref(v->tensor);
         value_free(alloc, v);
         v = next;

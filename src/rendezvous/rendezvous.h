@@ -39,7 +39,8 @@ df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *
                         df_tensor *tensor);
 
 /* Says that r, zeroed and not yet submitted, is the plan's own Recv of its key: it may
- * wait in the slot itself. One such recv per channel and step. */
+ * wait in the slot itself. One such recv per channel and step. Once it has ended it may be
+ * submitted again in the next step as it is, if no cancel of it was ever called. */
 static inline void rendezvous_mark_planned(df_recv *r) {
     enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in front.h */
     r->reserved[RECV_WORD_PLANNED] = r;

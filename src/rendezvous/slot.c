@@ -26,7 +26,8 @@
  * 1. Who moves a word away from VALUE owns the tensor; who moves it away from a recv
  *    finishes that recv. Hence each exactly once.
  * 2. A word that says SPILLED changes no more, except to ABORTED. The lists are used
- *    only while it says SPILLED and is_closed is false.
+ *    only by who has seen it say SPILLED under the lock: the abort empties them under the
+ *    lock after all words say ABORTED, so nothing comes in behind it.
  * 3. A tombstone that is spilled is kept in the slot, never in the recv: an abort may
  *    end and free the recv between the spill's exchange and a store to it.
  * 4. Nobody waits in a list that has a value.
@@ -74,11 +75,11 @@ void slots_fini(slots *s) {
 /* ---- the locked half ---- */
 
 static bool spill_locked(slots *s, size_t channel) DF_REQUIRES(&s->lock);
-static bool offer_locked(slots *s, size_t channel, value *mine, df_recv **waiting)
+static bool offer_locked(slots *s, size_t channel, sent_value *mine, df_recv **waiting)
     DF_REQUIRES(&s->lock);
 
 static void own_push(slot_spill *c, const df_endpoint *from, df_tensor *tensor) {
-    c->own = (value){.tensor = tensor, .from = *from, .embedded = true};
+    c->own = (sent_value){.tensor = tensor, .from = *from, .embedded = true};
     c->own_out = true;
     value_push(&c->values, &c->own);
 }
@@ -88,7 +89,6 @@ static bool spill_locked(slots *s, size_t channel) {
     slot *h = &s->hot[channel];
     slot_spill *c = &s->cold[channel];
     uintptr_t w = atomic_get(&h->word, ACQUIRE);
-    if (s->is_closed) return false;
     while (w != SLOT_SPILLED) {
         if (w == SLOT_ABORTED) return false;
         if (!atomic_cas(&h->word, &w, SLOT_SPILLED, ACQUIRE, ACQUIRE)) continue;
@@ -106,7 +106,7 @@ static bool spill_locked(slots *s, size_t channel) {
 
 /* Gives the value to the oldest recv that waits, which the caller finishes, or leaves it
  * in the list. False: aborted. */
-static bool offer_locked(slots *s, size_t channel, value *mine, df_recv **waiting) {
+static bool offer_locked(slots *s, size_t channel, sent_value *mine, df_recv **waiting) {
     if (!spill_locked(s, channel)) return false;
     *waiting = recv_pop(&s->cold[channel].recvs);
     if (!*waiting) value_push(&s->cold[channel].values, mine);
@@ -134,12 +134,12 @@ static df_code send_spilled(slots *s, size_t channel, const df_endpoint *from, d
 }
 
 df_code slots_send_foreign(slots *s, size_t channel, const df_endpoint *from, df_tensor *tensor) {
-    value *mine = alloc_bytes(s->alloc, sizeof *mine);
+    sent_value *mine = alloc_bytes(s->alloc, sizeof *mine);
     if (!mine) {
         df_tensor_unref(tensor);
         return DF_RESOURCE_EXHAUSTED;
     }
-    *mine = (value){.tensor = tensor, .from = *from};
+    *mine = (sent_value){.tensor = tensor, .from = *from};
     df_recv *waiting = NULL;
     mutex_lock(&s->lock);
     bool is_open = offer_locked(s, channel, mine, &waiting);
@@ -158,12 +158,12 @@ df_code slots_send_foreign(slots *s, size_t channel, const df_endpoint *from, df
 typedef enum found { FOUND_NOTHING, FOUND_VALUE, FOUND_CANCEL, FOUND_ABORT } found;
 
 /* Takes the oldest value, by copy; the item itself, if it was allocated, as *item. */
-static found take_locked(slots *s, size_t channel, df_recv *r, value *out, value **item)
+static found take_locked(slots *s, size_t channel, df_recv *r, sent_value *out, sent_value **item)
     DF_REQUIRES(&s->lock);
-static found take_locked(slots *s, size_t channel, df_recv *r, value *out, value **item) {
+static found take_locked(slots *s, size_t channel, df_recv *r, sent_value *out, sent_value **item) {
     slot_spill *c = &s->cold[channel];
     if (!spill_locked(s, channel)) return FOUND_ABORT;
-    value *v = value_take(&c->values, NULL);
+    sent_value *v = value_take(&c->values, NULL);
     if (v) {
         *out = *v;
         *item = v->embedded ? NULL : v;
@@ -178,7 +178,7 @@ static found take_locked(slots *s, size_t channel, df_recv *r, value *out, value
 }
 
 void slots_recv_foreign(slots *s, size_t channel, df_recv *r) {
-    value v, *item = NULL;
+    sent_value v, *item = NULL;
     mutex_lock(&s->lock);
     found what = take_locked(s, channel, r, &v, &item);
     mutex_unlock(&s->lock);
@@ -292,7 +292,7 @@ static void gather_locked(slots *s, value_list *values, recv_list *recvs) {
     if (!s->has_spills) return;
     for (size_t i = 0; i < s->n; i++) {
         slot_spill *c = &s->cold[i];
-        for (value *v; (v = value_take(&c->values, NULL)) != NULL;) value_push(values, v);
+        for (sent_value *v; (v = value_take(&c->values, NULL)) != NULL;) value_push(values, v);
         recv_take_all(recvs, &c->recvs);
         c->own_out = false;
         c->is_tomb = false;
@@ -305,7 +305,6 @@ void slots_abort(slots *s, const df_error *why) {
     value_list values = {NULL, NULL};
     recv_list recvs = {NULL, NULL};
     mutex_lock(&s->lock);
-    s->is_closed = true;
     gather_locked(s, &values, &recvs);
     mutex_unlock(&s->lock);
     (void)value_drop_all(s->alloc, values.first);
@@ -331,7 +330,6 @@ size_t slots_reset(slots *s) {
     recv_list nobody = {NULL, NULL};
     mutex_lock(&s->lock);
     gather_locked(s, &values, &nobody);
-    s->is_closed = false;
     s->has_spills = false;
     mutex_unlock(&s->lock);
     return n + value_drop_all(s->alloc, values.first);

@@ -49,13 +49,13 @@ typedef struct slot {
 typedef struct slot_spill {
     value_list values;
     recv_list recvs;
-    value own;    /* the Send's value, so that a spill takes no memory */
-    bool own_out; /* it is in `values` */
-    bool is_tomb; /* the Recv was cancelled before it came */
+    sent_value own; /* the Send's value, so that a spill takes no memory */
+    bool own_out;   /* it is in `values` */
+    bool is_tomb;   /* the Recv was cancelled before it came */
 } slot_spill;
 
 /* (c) constant after init, (l) under lock, (w) written once, before any word says
- * ABORTED and before is_closed. */
+ * ABORTED. */
 typedef struct slots {
     const df_allocator *alloc; /* (c) */
     size_t n;                  /* (c) */
@@ -63,7 +63,6 @@ typedef struct slots {
     slot_spill *cold;          /* (c) */
     const df_error *why;       /* (w) */
     mutex lock;
-    bool is_closed;  /* (l) aborted: the lists take nothing more */
     bool has_spills; /* (l) since the last reset */
 } slots;
 

@@ -59,7 +59,7 @@ static table_shard *shard_of(table *t, const df_key *key) {
 
 static table_bucket *bucket_of_locked(const table *t, table_shard *s, const df_key *key)
     DF_REQUIRES(&s->lock);
-static value *take_value_locked(table_bucket *b, const df_key *key);
+static sent_value *take_value_locked(table_bucket *b, const df_key *key);
 static df_recv *take_recv_locked(table_bucket *b, const df_key *key);
 
 /* The shard has used up the low bits. */
@@ -73,9 +73,9 @@ static bool same_key(const df_key *a, const df_key *b) {
 }
 
 /* The oldest value of this key; NULL: there is none. */
-static value *take_value_locked(table_bucket *b, const df_key *key) {
-    value *before = NULL;
-    for (value *v = b->values.first; v; before = v, v = v->next) {
+static sent_value *take_value_locked(table_bucket *b, const df_key *key) {
+    sent_value *before = NULL;
+    for (sent_value *v = b->values.first; v; before = v, v = v->next) {
         if (same_key(v->key, key)) return value_take(&b->values, before);
     }
     return NULL;
@@ -93,18 +93,21 @@ static df_recv *take_recv_locked(table_bucket *b, const df_key *key) {
 
 /* ---- the calls ---- */
 
-static value *value_new(const df_allocator *alloc, const df_key *key, const df_endpoint *from,
-                        df_tensor *tensor) {
-    value *v = alloc_bytes(alloc, sizeof *v);
+static sent_value *value_new(const df_allocator *alloc, const df_key *key, const df_endpoint *from,
+                             df_tensor *tensor) {
+    sent_value *v = alloc_bytes(alloc, sizeof *v);
     if (!v) return NULL;
-    *v = (value){.tensor = tensor, .from = *from};
-    if (key_new(alloc, &key->parts, key->plan, key->channel, &v->key, NULL) == DF_OK) return v;
+    *v = (sent_value){.tensor = tensor, .from = *from};
+    if (key_new(alloc, &key->parts, key->plan, key->channel, &v->key, NULL) == DF_OK) {
+        v->key->hash = key->hash; /* it is found in the list that this chose */
+        return v;
+    }
     alloc_free(alloc, v, sizeof *v);
     return NULL;
 }
 
 df_code table_send(table *t, const df_key *key, const df_endpoint *from, df_tensor *tensor) {
-    value *mine = value_new(t->alloc, key, from, tensor);
+    sent_value *mine = value_new(t->alloc, key, from, tensor);
     if (!mine) {
         df_tensor_unref(tensor);
         return DF_RESOURCE_EXHAUSTED;
@@ -131,7 +134,7 @@ df_code table_send(table *t, const df_key *key, const df_endpoint *from, df_tens
 
 void table_recv(table *t, df_recv *r) {
     table_shard *s = shard_of(t, r->key);
-    value *v = NULL;
+    sent_value *v = NULL;
     bool is_cancelled = false;
     mutex_lock(&s->lock);
     bool is_open = !s->is_closed;
@@ -173,7 +176,7 @@ static void gather(table *t, table_shard *s, bool is_closed, value_list *values,
     s->is_closed = is_closed;
     for (size_t i = 0; i < t->n_buckets; i++) {
         table_bucket *b = &s->buckets[i];
-        for (value *v; (v = value_take(&b->values, NULL)) != NULL;) value_push(values, v);
+        for (sent_value *v; (v = value_take(&b->values, NULL)) != NULL;) value_push(values, v);
         recv_take_all(recvs, &b->recvs);
     }
     mutex_unlock(&s->lock);

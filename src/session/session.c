@@ -36,8 +36,8 @@ static df_code find_variables(df_session *s, df_error *err) {
     s->fixed = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->fixed);
     s->variable_of = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->variable_of);
     s->variables = alloc_array(s->rt->alloc, n, sizeof *s->variables);
+    if (s->variables) s->n_variables = n;
     if (!s->fixed || !s->variable_of || !s->variables) return error_memory(err, "variables");
-    s->n_variables = n;
     compile_request rq = {.graph = s->graph,
                           .alloc = s->rt->alloc,
                           .devices = s->rt->plan_devices,

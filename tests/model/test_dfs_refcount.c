@@ -207,7 +207,8 @@ static void locks_taken_in_one_order_are_none(void **state) {
 static void for_ever(void *arg, int i) {
     world *x = arg;
     (void)i;
-    while (atomic_get(&x->counter, RELAXED) == 0) {}
+    while (atomic_get(&x->counter, RELAXED) == 0) {
+    }
 }
 
 static void an_actor_that_never_ends_is_found(void **state) {

@@ -71,7 +71,7 @@ typedef struct fiber {
 
 /* One scheduling point of the schedule that is being run. */
 typedef struct choice {
-    unsigned char n, taken;           /* how many could go on, and which of them does */
+    unsigned char n, taken;            /* how many could go on, and which of them does */
     unsigned char who[DFS_MAX_ACTORS]; /* the one that ran already first */
 } choice;
 

@@ -8,7 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -21,17 +21,14 @@ void probe_init(probe *p) {
     assert_int_equal(pthread_cond_init(&p->changed, NULL), 0);
 }
 
-static void join_helper(probe *p) {
+static void await_helpers(probe *p) {
     (void)pthread_mutex_lock(&p->lock);
-    bool has = p->has_thread;
-    pthread_t thread = p->thread;
-    p->has_thread = false;
+    while (p->helpers > 0) (void)pthread_cond_wait(&p->changed, &p->lock);
     (void)pthread_mutex_unlock(&p->lock);
-    if (has) (void)pthread_join(thread, NULL);
 }
 
 void probe_fini(probe *p) {
-    join_helper(p);
+    await_helpers(p);
     df_tensor_unref(p->loot);
     (void)pthread_cond_destroy(&p->changed);
     (void)pthread_mutex_destroy(&p->lock);
@@ -150,25 +147,44 @@ static void leave_handle(probe *p, kernel_handle h) {
     (void)pthread_mutex_unlock(&p->lock);
 }
 
+typedef struct helper {
+    probe *p;
+    kernel_handle handle;
+    bool fails;
+} helper;
+
+static void count_helper(probe *p, int by) {
+    (void)pthread_mutex_lock(&p->lock);
+    p->helpers += (unsigned)by;
+    (void)pthread_cond_broadcast(&p->changed);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
 static void *end_elsewhere(void *arg) {
-    probe *p = arg;
+    helper *h = arg;
+    probe *p = h->p;
     df_error err;
-    bool fails = p->way == PROBE_FAILS_LATER;
-    if (fails) (void)planned_failure(p, &err);
-    kernel_done(probe_await_kept(p, 1), fails ? &err : NULL);
+    if (h->fails) (void)planned_failure(p, &err);
+    kernel_done(h->handle, h->fails ? &err : NULL);
+    free(h);
+    count_helper(p, -1);
     return NULL;
 }
 
-static df_code start_helper(probe *p, df_error *err) {
-    join_helper(p);
+/* The thread is nobody's: it is counted until it has left the library. */
+static df_code start_helper(probe *p, kernel_handle handle, df_error *err) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, end_elsewhere, p) != 0)
-        return error_set(err, DF_RESOURCE_EXHAUSTED, "no thread");
-    (void)pthread_mutex_lock(&p->lock);
-    p->thread = thread;
-    p->has_thread = true;
-    (void)pthread_mutex_unlock(&p->lock);
-    return DF_OK;
+    helper *h = malloc(sizeof *h);
+    if (!h) return error_memory(err, "a helper");
+    *h = (helper){.p = p, .handle = handle, .fails = p->way == PROBE_FAILS_LATER};
+    count_helper(p, 1);
+    if (pthread_create(&thread, NULL, end_elsewhere, h) == 0) {
+        (void)pthread_detach(thread);
+        return DF_OK;
+    }
+    free(h);
+    count_helper(p, -1);
+    return error_set(err, DF_RESOURCE_EXHAUSTED, "no thread for a helper");
 }
 
 static df_code start(kernel_ctx *c, df_error *err) {
@@ -186,8 +202,7 @@ static df_code start(kernel_ctx *c, df_error *err) {
         return DF_OK;
     case PROBE_THREAD:
     case PROBE_FAILS_LATER:
-        leave_handle(p, h);
-        return start_helper(p, err);
+        return start_helper(p, h, err);
     case PROBE_ENDS_FAILED:
         kernel_done(h, &why);
         return DF_OK;

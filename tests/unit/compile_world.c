@@ -16,23 +16,26 @@
 
 /* ---- its life ------------------------------------------------------------ */
 
-static df_code infer_later(infer_ctx *c, df_error *err) {
+static df_code infer_as_input(infer_ctx *c, df_error *err) {
     (void)err;
     c->outputs[0] = *c->inputs[0];
     return DF_OK;
 }
 
-static df_code compute_later(kernel_ctx *c, df_error *err) {
+static df_code compute_nothing(kernel_ctx *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_UNIMPLEMENTED; /* nothing runs here */
 }
 
-static const op_def later_op = {
-    .name = "Later", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_later};
-static const kernel_def later_kernels[] = {
-    {.op = "Later", .kind = "CPU", .compute = compute_later, .flags = KERNEL_ASYNC},
-    {.op = "Later", .kind = "SIM", .compute = compute_later, .flags = KERNEL_ASYNC},
+static const op_def own_ops[] = {
+    {.name = "Later", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_as_input},
+    {.name = "OnCpu", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_as_input},
+};
+static const kernel_def own_kernels[] = {
+    {.op = "Later", .kind = "CPU", .compute = compute_nothing, .flags = KERNEL_ASYNC},
+    {.op = "Later", .kind = "SIM", .compute = compute_nothing, .flags = KERNEL_ASYNC},
+    {.op = "OnCpu", .kind = "CPU", .compute = compute_nothing},
 };
 
 static void open_runtime(compile_world *w, const char *devices) {
@@ -41,9 +44,9 @@ static void open_runtime(compile_world *w, const char *devices) {
                                   .incarnation = 1,
                                   .allocator = &w->heap.allocator};
     if (df_runtime_new(&o, &w->rt, &w->err) != DF_OK) fail_msg("%s", w->err.message);
-    assert_int_equal(op_register(w->rt->ops, &later_op, NULL), DF_OK);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(kernel_register(w->rt->ops, &later_kernels[i], NULL), DF_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(op_register(w->rt->ops, &own_ops[i], NULL), DF_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(kernel_register(w->rt->ops, &own_kernels[i], NULL), DF_OK);
     w->g = df_graph_new(w->rt);
     assert_non_null(w->g);
     w->rq = (compile_request){.graph = w->g,
@@ -158,6 +161,10 @@ df_out world_later(compile_world *w, df_out x) {
     return df_node_output(df_node_add(w->g, "Later", &x, 1, NULL, 0), 0);
 }
 
+df_out world_on_cpu(compile_world *w, df_out x) {
+    return df_node_output(df_node_add(w->g, "OnCpu", &x, 1, NULL, 0), 0);
+}
+
 /* ---- text ---------------------------------------------------------------- */
 
 static void start(compile_world *w) {
@@ -269,25 +276,27 @@ static df_out any_float(drawing *d) {
     return d->floats[below(d, (uint64_t)d->n_floats)];
 }
 
-static df_out random_output(drawing *d) {
+enum { DRAW_KINDS = 10, DRAW_READ = 0, DRAW_WRITE = 1 };
+
+static df_out random_output(drawing *d, uint64_t kind) {
     df_graph *g = d->w->g;
     df_out x = any_float(d), v = d->variables[below(d, 2)];
-    switch (below(d, 10)) {
-    case 0:
-        return df_neg(g, x);
-    case 1:
-    case 2:
-        return df_add(g, x, any_float(d));
-    case 3:
-        return world_later(d->w, x);
-    case 4:
-        return df_reshape_to(g, x, df_shape_of(g, any_float(d)));
-    case 5:
-        return df_mul(g, x, df_const_float(g, DF_FLOAT32, 2));
-    case 6:
+    switch (kind) {
+    case DRAW_READ:
         return df_read(g, v);
-    case 7:
+    case DRAW_WRITE:
         return df_assign_add(g, v, x);
+    case 2:
+        return df_neg(g, x);
+    case 3:
+    case 4:
+        return df_add(g, x, any_float(d));
+    case 5:
+        return world_later(d->w, x);
+    case 6:
+        return df_reshape_to(g, x, df_shape_of(g, any_float(d)));
+    case 7:
+        return df_mul(g, x, df_const_float(g, DF_FLOAT32, 2));
     case 8:
         return df_identity(g, x);
     default:
@@ -298,20 +307,16 @@ static df_out random_output(drawing *d) {
 static void draw_node(drawing *d) {
     static const char *const devices[] = {NULL, "cpu:0", "cpu:1", "sim:0", "sim:1"};
     df_graph *g = d->w->g;
-    df_graph_on(g, devices[below(d, 5)]);
+    uint64_t kind = below(d, DRAW_KINDS);
+    /* where a variable is named, its own device decides */
+    df_graph_on(g, kind == DRAW_READ || kind == DRAW_WRITE ? NULL : devices[below(d, 5)]);
     size_t before = df_graph_nodes(g);
-    df_out out = random_output(d);
-    /* a variable decides for those that name it */
-    df_node *n = out.node;
-    if (node_names_variable(n, 0)) {
-        n->device = NULL;
-        n->device_text = NULL;
-    }
+    df_out out = random_output(d, kind);
     for (size_t i = before; i < df_graph_nodes(g); i++)
         if (d->n_nodes && below(d, 4) == 0)
             df_control(g, d->nodes[below(d, (uint64_t)d->n_nodes)], df_graph_node(g, i));
-    if (df_node_outputs(n)) d->floats[d->n_floats++] = out;
-    d->nodes[d->n_nodes++] = n;
+    if (df_node_outputs(out.node)) d->floats[d->n_floats++] = out;
+    d->nodes[d->n_nodes++] = out.node;
 }
 
 random_graph world_random(compile_world *w, uint64_t seed, int n_nodes) {

@@ -12,7 +12,8 @@
  * comes from a fault_allocator: a test also shows what leaks. Devices are cpu:2 and sim:2,
  * incarnations from 1.
  *
- * Besides the standard ops there is Later, an Identity whose kernel is asynchronous.
+ * Besides the standard ops there are two more, each with an output like its input: Later, whose
+ * kernels are asynchronous, and OnCpu, which has a kernel on CPU alone.
  */
 #ifndef UNIT_COMPILE_WORLD_H
 #define UNIT_COMPILE_WORLD_H
@@ -69,6 +70,7 @@ void graph_refuses(const df_graph *g, df_code code, const char *parts);
 df_out world_input(compile_world *w, const char *name);  /* float32[4] */
 df_node *world_node(compile_world *w, const char *name); /* a NoOp */
 df_out world_later(compile_world *w, df_out x);
+df_out world_on_cpu(compile_world *w, df_out x);
 
 /* ---- looking at it, as text in w->text ----------------------------------- */
 

@@ -119,9 +119,8 @@ static void options_without_their_size_are_refused(void **state) {
 /* What a caller built against a shorter struct does not know has its default. */
 static void shorter_options_leave_the_rest_at_its_default(void **state) {
     (void)state;
-    df_runtime_options o = {.struct_size = offsetof(df_runtime_options, workers),
-                            .devices = "cpu:2",
-                            .workers = -7};
+    df_runtime_options o = {
+        .struct_size = offsetof(df_runtime_options, workers), .devices = "cpu:2", .workers = -7};
     df_runtime *rt = NULL;
     assert_int_equal(df_runtime_new(&o, &rt, NULL), DF_OK);
     assert_int_equal(df_runtime_devices(rt), 2);
@@ -135,8 +134,8 @@ static void threads_start_with_the_first_session_and_with_the_first_work(void **
     fault_threads t;
     run_world w;
     fault_threads_init(&t);
-    run_open_with(&w, (df_runtime_options){
-                          .devices = "cpu:1,sim:2", .workers = 3, .threads = &t.threads});
+    run_open_with(
+        &w, (df_runtime_options){.devices = "cpu:1,sim:2", .workers = 3, .threads = &t.threads});
     df_graph_on(w.g, "sim:1");
     df_out y = df_neg(w.g, run_const(w.g, 4));
     assert_int_equal(fault_starts(&t), 0);

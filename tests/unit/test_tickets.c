@@ -2,10 +2,10 @@
  *
  * Who may start when: readers together, writers alone, nobody overtaken.
  */
-#include "session/tickets.h"
-
-#include "support/ops_for_tests.h"
 #include "support/scale.h"
+
+#include "session/tickets.h"
+#include "support/ops_for_tests.h"
 #include "support/yield.h"
 
 #include <sched.h>

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The n-th allocation fails, for every n: that one alone, or it and all that follow.
+ *
+ * A scenario is a program of the library's user. Each of its calls either succeeds or says
+ * RESOURCE_EXHAUSTED and has changed nothing: with memory to be had again the same call
+ * is made once more, and must succeed. In the end nothing is left.
+ */
+#include "support/ops_for_tests.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- calls that are made again ------------------------------------------- */
+
+/* True: the call failed for want of memory, as it may, and is to be made again. */
+static bool is_to_be_repeated(fault_allocator *f, df_code code, const df_error *err) {
+    if (code == DF_OK) return false;
+    if (code != DF_RESOURCE_EXHAUSTED || err->code != code)
+        fail_msg("code %d, error %d: %s", code, err->code, err->message);
+    if (fault_allocations_failed(f) == 0) fail_msg("memory was there: %s", err->message);
+    assert_true(err->message[0] != '\0');
+    fault_fail_allocation(f, 0, FAULT_ONCE);
+    return true;
+}
+
+#define UNTIL_OK(f, err, call)                                                                     \
+    do {                                                                                           \
+        (err).code = DF_OK;                                                                        \
+        (err).message[0] = '\0';                                                                   \
+    } while (is_to_be_repeated((f), (call), &(err)))
+
+static df_runtime *runtime_of(fault_allocator *f, int workers) {
+    df_runtime_options o = {.struct_size = sizeof o,
+                            .devices = "cpu:2,sim:2",
+                            .workers = workers,
+                            .allocator = &f->allocator};
+    df_runtime *rt = NULL;
+    df_error err;
+    UNTIL_OK(f, err, df_runtime_new(&o, &rt, &err));
+    rt->grain = 1e-6f;
+    return rt;
+}
+
+/* The graph is built until it is whole: its first mistake stays, so each time anew. */
+static df_graph *graph_of(fault_allocator *f, df_runtime *rt, void (*build)(df_graph *g)) {
+    for (;;) {
+        df_graph *g = df_graph_new(rt);
+        df_error err = {.code = DF_OK};
+        df_code code = DF_RESOURCE_EXHAUSTED;
+        if (g) {
+            build(g);
+            code = df_graph_error(g, &err);
+        } else {
+            err = (df_error){.code = code, .message = "no graph"};
+        }
+        if (!is_to_be_repeated(f, code, &err)) return g;
+        df_graph_free(g);
+    }
+}
+
+static df_session *session_of(fault_allocator *f, df_graph *g) {
+    df_session *s = NULL;
+    df_error err;
+    UNTIL_OK(f, err, df_session_new(g, NULL, &s, &err));
+    return s;
+}
+
+static df_out out_of(df_graph *g, const char *name) {
+    return df_node_output(df_graph_find(g, name), 0);
+}
+
+static df_program *program_of(fault_allocator *f, df_session *s, df_outs feeds, df_outs fetches) {
+    df_program *p = NULL;
+    df_error err;
+    UNTIL_OK(f, err, df_session_compile(s, feeds, fetches, NULL, &p, &err));
+    return p;
+}
+
+static int64_t run_once(fault_allocator *f, df_program *p, df_tensors feeds) {
+    df_tensor *t = NULL;
+    df_error err;
+    UNTIL_OK(f, err, df_program_run(p, feeds, &t, NULL, &err));
+    int64_t value = run_value(t);
+    df_tensor_unref(t);
+    return value;
+}
+
+/* ---- a runtime and nothing else ------------------------------------------ */
+
+static void open_and_close(fault_allocator *f, void *arg) {
+    (void)arg;
+    df_runtime *rt = runtime_of(f, 2);
+    assert_int_equal(df_runtime_devices(rt), 4);
+    df_runtime_free(rt);
+}
+
+static void a_runtime_opens_or_leaves_nothing(void **state) {
+    (void)state;
+    assert_true(fault_each_allocation(open_and_close, NULL) > 20);
+}
+
+/* ---- state on several devices -------------------------------------------- */
+
+static df_out named(df_graph *g, const char *name, df_out x) {
+    df_graph_name(g, name);
+    return df_identity(g, x);
+}
+
+/* count, on sim:0, grows by x; total, on cpu:1, by its new value; both by way of sim:1. */
+static void build_state(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SCALAR);
+    df_out half = run_const(g, 5);
+    df_graph_on(g, "sim:0");
+    df_out count = df_variable_from(g, "count", df_add(g, half, half));
+    df_out grown = df_assign_add(g, count, x);
+    df_graph_on(g, "sim:1");
+    df_out twice = df_add(g, grown, grown);
+    df_graph_on(g, "cpu:1");
+    df_out total = df_variable(g, "total", DF_INT64, DF_SHAPE(30));
+    df_out zeros = df_mul(g, total, run_const(g, 0));
+    df_out sum = df_assign_add(g, total, df_add(g, zeros, twice));
+    df_graph_on(g, NULL);
+    (void)named(g, "all", df_sum(g, sum, NULL, 0, false));
+}
+
+static void count_and_total(fault_allocator *f, void *arg) {
+    df_runtime *rt = runtime_of(f, *(const int *)arg);
+    df_graph *g = graph_of(f, rt, build_state);
+    df_session *s = session_of(f, g);
+    df_out x = out_of(g, "x"), count = out_of(g, "count"), all = out_of(g, "all");
+    df_program *grow = program_of(f, s, DF_OUTS(x), DF_OUTS(all));
+    df_program *read = program_of(f, s, DF_NO_OUTS, DF_OUTS(count));
+    df_tensor *one = run_scalar(NULL, 1);
+
+    assert_int_equal(run_once(f, read, DF_NO_TENSORS), 10);
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 22);
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 46);
+    assert_int_equal(run_once(f, read, DF_NO_TENSORS), 12);
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 72);
+
+    df_tensor_unref(one);
+    df_program_free(grow);
+    df_program_free(read);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void steps_over_all_devices_fail_whole_and_work_again(void **state) {
+    (void)state;
+    for (int workers = 0; workers <= 2; workers += 2)
+        assert_true(fault_each_allocation(count_and_total, &workers) > 100);
+}
+
+/* ---- shapes that are known late, host memory, strings --------------------- */
+
+static void build_shapes(df_graph *g) {
+    df_tensor *said = NULL;
+    const df_string word = {"a text that is longer than what lies in a header", 48};
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SHAPE(-1));
+    df_graph_on(g, "sim:0");
+    df_out y = df_neg(g, x);
+    df_graph_on(g, "sim:1");
+    df_out shaped = df_reshape_to(g, y, df_shape_of(g, x));
+    df_out wide = df_cast(g, df_cast(g, shaped, DF_FLOAT64), DF_INT64);
+    df_graph_on(g, NULL);
+    (void)named(g, "sum", df_sum(g, wide, NULL, 0, false));
+    if (df_tensor_from(NULL, DF_STRING, DF_SCALAR, &word, &said, NULL) != DF_OK) return;
+    df_graph_on(g, "cpu:1");
+    df_out words = df_const(g, said);
+    df_graph_on(g, "cpu:0");
+    (void)named(g, "words", words);
+    df_tensor_unref(said);
+}
+
+static void run_both(fault_allocator *f, df_program *p, df_tensor *x, int64_t sum) {
+    df_tensor *t[2] = {NULL, NULL};
+    df_error err;
+    UNTIL_OK(f, err, df_program_run(p, DF_TENSORS(x), t, NULL, &err));
+    assert_int_equal(run_value(t[0]), sum);
+    assert_int_equal(((const df_string *)df_tensor_data(t[1]))->size, 48);
+    df_tensor_unref(t[0]);
+    df_tensor_unref(t[1]);
+}
+
+static void shapes_and_words(fault_allocator *f, void *arg) {
+    df_runtime *rt = runtime_of(f, *(const int *)arg);
+    df_graph *g = graph_of(f, rt, build_shapes);
+    df_session *s = session_of(f, g);
+    df_program *p =
+        program_of(f, s, DF_OUTS(out_of(g, "x")), DF_OUTS(out_of(g, "sum"), out_of(g, "words")));
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+    int64_t values[100];
+    for (int i = 0; i < 100; i++) values[i] = i;
+    df_tensor *few, *many;
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(3), values, &few, NULL), DF_OK);
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(100), values, &many, NULL), DF_OK);
+    run_both(f, p, few, -3);
+    run_both(f, p, many, -4950);
+    run_both(f, p, few, -3);
+    df_tensor_unref(few);
+    df_tensor_unref(many);
+    df_program_free(p);
+}
+
+static void shapes_known_late_fail_whole_and_work_again(void **state) {
+    (void)state;
+    for (int workers = 0; workers <= 1; workers++)
+        assert_true(fault_each_allocation(shapes_and_words, &workers) > 100);
+}
+
+/* ---- kernels that end later ---------------------------------------------- */
+
+/* Only one thread at a time runs the scenarios. */
+static probe later;
+
+static void build_later(df_graph *g) {
+    df_out x = run_const(g, 6);
+    df_out y = probe_node(g, "TestAsync", x, &later);
+    df_graph_on(g, "sim:0");
+    df_out z = probe_node(g, "TestAsync", df_add(g, y, y), &later);
+    df_graph_on(g, NULL);
+    (void)named(g, "end", z);
+}
+
+static void end_later(fault_allocator *f, void *arg) {
+    df_runtime *rt = runtime_of(f, *(const int *)arg);
+    df_error err;
+    df_code code = run_register(rt, &err);
+    if (is_to_be_repeated(f, code, &err)) { /* some are there: that is for a new runtime */
+        df_runtime_free(rt);
+        end_later(f, arg);
+        return;
+    }
+    df_graph *g = graph_of(f, rt, build_later);
+    df_session *s = session_of(f, g);
+    df_program *p = program_of(f, s, DF_NO_OUTS, DF_OUTS(out_of(g, "end")));
+    for (int i = 0; i < 3; i++) assert_int_equal(run_once(f, p, DF_NO_TENSORS), 12);
+    df_program_free(p);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void async_kernels_fail_whole_and_work_again(void **state) {
+    (void)state;
+    probe_init(&later);
+    for (int workers = 0; workers <= 1; workers++) {
+        later.way = workers ? PROBE_THREAD : PROBE_COPIES;
+        assert_true(fault_each_allocation(end_later, &workers) > 50);
+    }
+    probe_fini(&later);
+}
+
+/* ---- looking at a program ------------------------------------------------ */
+
+static void look(fault_allocator *f, void *arg) {
+    (void)arg;
+    static char page[16384];
+    df_runtime *rt = runtime_of(f, 0);
+    df_graph *g = graph_of(f, rt, build_state);
+    df_session *s = session_of(f, g);
+    df_program *p = program_of(f, s, DF_OUTS(out_of(g, "x")), DF_OUTS(out_of(g, "all")));
+    df_crossing c;
+    (void)df_graph_print(g, page, sizeof page);
+    (void)df_program_print(p, page, sizeof page);
+    for (size_t i = 0; df_program_crossing(p, i, &c); i++)
+        assert_true(df_key_text(c.key, page, sizeof page) > 0);
+    fault_fail_allocation(f, 0, FAULT_ONCE);
+    assert_true(df_graph_print(g, page, sizeof page) > 0);
+    assert_true(df_program_print(p, page, sizeof page) > 0);
+    assert_non_null(strstr(page, "partition"));
+    df_program_free(p);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void looking_at_a_program_without_memory_does_no_harm(void **state) {
+    (void)state;
+    assert_true(fault_each_allocation(look, NULL) > 100);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_runtime_opens_or_leaves_nothing),
+        cmocka_unit_test(steps_over_all_devices_fail_whole_and_work_again),
+        cmocka_unit_test(shapes_known_late_fail_whole_and_work_again),
+        cmocka_unit_test(async_kernels_fail_whole_and_work_again),
+        cmocka_unit_test(looking_at_a_program_without_memory_does_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

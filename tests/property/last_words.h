@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * last_words.h - which graph it was, when the program does not come back to say so.
+ *
+ * A crash, a sanitizer's report and a graph that hangs end the program; before it goes,
+ * the command that plays this one graph again is written to stderr.
+ */
+#ifndef PROPERTY_LAST_WORDS_H
+#define PROPERTY_LAST_WORDS_H
+
+#include <stdint.h>
+
+void last_words_install(const char *program);
+/* The graph that is tried from now on. One that takes longer than a generous number of
+ * seconds hangs: the program is aborted. */
+void last_words_set(uint64_t seed);
+
+#endif /* PROPERTY_LAST_WORDS_H */

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From endpoint to endpoint: what is handed over, copied, waited for, and by whom.
+ */
+#include "unit/recv_world.h"
+#include "unit/sim_world.h"
+
+enum { PLAN = 3 };
+
+/* A rendezvous between the devices of a world. */
+typedef struct route {
+    world w;
+    step step;
+    df_rendezvous *r;
+    df_key *key;
+    got g;
+} route;
+
+static df_endpoint at(df_device *d) {
+    return (df_endpoint){.device = d, .queue = d->queue};
+}
+
+static void route_init(route *x, bool has_tag) {
+    memset(x, 0, sizeof *x);
+    world_init(&x->w);
+    step_init(&x->step);
+    x->key = test_key(0, 0, KEY_NO_CHANNEL);
+    assert_int_equal(rendezvous_new_step(&x->w.heap.allocator, x->w.host, PLAN, 0,
+                                         has_tag ? &x->step.tag : NULL, &x->r, NULL),
+                     DF_OK);
+}
+
+static void route_end(route *x) {
+    df_rendezvous_unref(x->r);
+    df_key_free(x->key);
+    world_end(&x->w);
+}
+
+/* Takes the tensor. */
+static void ship(route *x, df_endpoint from, df_tensor *t, df_endpoint to) {
+    got_init(&x->g, x->key, to);
+    df_rendezvous_recv(x->r, &x->g.recv);
+    assert_int_equal(rendezvous_send(x->r, x->key, &from, t), DF_OK);
+}
+
+static void on_one_device_the_reference_is_handed_over(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    route_init(&x, false);
+    df_device *d = x.w.d[0];
+    gate_shut(&shut, d);
+    df_tensor *t = bytes_in(&x.w, d->mem, 64);
+
+    ship(&x, at(d), t, at(d));
+
+    assert_int_equal(got_calls(&x.g), 1);
+    assert_ptr_equal(x.g.tensor, t);
+    gate_open(&shut);
+    got_fini(&x.g);
+    assert_true(join(d, NULL, NULL));
+    route_end(&x);
+    gate_fini(&shut);
+}
+
+static void a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    route_init(&x, false);
+    df_device *d = x.w.d[0];
+    gate_shut(&shut, d);
+    df_tensor *t = bytes_in(&x.w, d->mem, 64);
+
+    ship(&x, at(d), t, (df_endpoint){.device = d});
+
+    assert_int_equal(got_calls(&x.g), 0);
+    gate_open(&shut);
+    got_wait(&x.g);
+    assert_ptr_equal(x.g.tensor, t);
+    got_fini(&x.g);
+    route_end(&x);
+    gate_fini(&shut);
+}
+
+static void a_host_tensor_waits_for_the_fence_it_carries(void **state) {
+    (void)state;
+    for (int has_tag = 0; has_tag < 2; has_tag++) {
+        route x;
+        gate shut;
+        route_init(&x, has_tag);
+        df_device *d = x.w.d[0];
+        gate_shut(&shut, d);
+        df_tensor *t = host_bytes(&x.w, 100, 5);
+        t->ready = record(d, NULL);
+
+        ship(&x, on_host, t, on_host);
+
+        assert_int_equal(got_calls(&x.g), 0);
+        gate_open(&shut);
+        got_wait(&x.g);
+        assert_ptr_equal(x.g.tensor, t);
+        got_fini(&x.g);
+        route_end(&x);
+        gate_fini(&shut);
+    }
+}
+
+static void under_a_tag_another_queue_waits_and_the_host_does_not(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    route_init(&x, true);
+    df_device *a = x.w.d[0], *b = x.w.d[1];
+    gate_shut(&shut, a);
+    df_tensor *t = host_bytes(&x.w, 100, 5);
+    df_endpoint from = at(a), to = at(b);
+    from.memory = to.memory = DF_MEMORY_HOST;
+
+    ship(&x, from, t, to);
+
+    assert_int_equal(got_calls(&x.g), 1);
+    assert_ptr_equal(x.g.tensor, t);
+    fence *behind = record(b, &x.step);
+    assert_false(behind->ops->ended(behind));
+    gate_open(&shut);
+    assert_true(fence_wait(behind, NULL));
+    fence_unref(behind);
+    got_fini(&x.g);
+    assert_true(join(a, &x.step, NULL));
+    route_end(&x);
+    gate_fini(&shut);
+}
+
+static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    route_init(&x, true);
+    df_device *a = x.w.d[0], *b = x.w.d[1];
+    df_tensor *host = host_bytes(&x.w, 700, 2), *t = bytes_in(&x.w, a->mem, 700);
+    gate_shut(&shut, a);
+    copy_in(a, &x.step, t->data, host);
+    df_tensor_unref(host);
+
+    ship(&x, at(a), t, at(b));
+
+    assert_int_equal(got_calls(&x.g), 1);
+    gate_open(&shut);
+    df_tensor *back = bytes_in(&x.w, x.w.host, 700);
+    copy_out(b, &x.step, back, x.g.tensor->data);
+    assert_true(join(b, &x.step, NULL));
+    assert_true(bytes_are(back, 700, 2));
+    df_tensor_unref(back);
+    got_fini(&x.g);
+    assert_true(join(a, &x.step, NULL));
+    route_end(&x);
+    gate_fini(&shut);
+}
+
+static void without_a_tag_a_pending_host_tensor_reaches_a_device(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    route_init(&x, false);
+    df_device *a = x.w.d[0], *b = x.w.d[1];
+    gate_shut(&shut, a);
+    df_endpoint from = at(a);
+    from.memory = DF_MEMORY_HOST;
+
+    ship(&x, from, host_bytes(&x.w, 700, 2), at(b));
+
+    assert_int_equal(got_calls(&x.g), 0);
+    gate_open(&shut);
+    got_wait(&x.g);
+    assert_int_equal(x.g.code, DF_OK);
+    df_tensor *back = bytes_in(&x.w, x.w.host, 700);
+    copy_out(b, NULL, back, x.g.tensor->data);
+    assert_true(join(b, NULL, NULL));
+    assert_true(bytes_are(back, 700, 2));
+    df_tensor_unref(back);
+    got_fini(&x.g);
+    route_end(&x);
+    gate_fini(&shut);
+}
+
+static void a_tensor_without_elements_goes_everywhere(void **state) {
+    (void)state;
+    for (int has_tag = 0; has_tag < 2; has_tag++) {
+        route x;
+        route_init(&x, has_tag);
+        df_device *a = x.w.d[0], *b = x.w.d[1];
+        const df_endpoint places[] = {on_host, at(a), at(b)};
+        for (int i = 0; i < 9; i++) {
+            const df_endpoint *from = &places[i / 3], *to = &places[i % 3];
+            memory *mem = from->device ? from->device->mem : x.w.host;
+
+            ship(&x, *from, bytes_in(&x.w, mem, 0), *to);
+            got_wait(&x.g);
+
+            assert_int_equal(x.g.code, DF_OK);
+            assert_int_equal(df_tensor_elements(x.g.tensor), 0);
+            assert_int_equal(df_tensor_is_host(x.g.tensor), i % 3 == 0);
+            got_fini(&x.g);
+        }
+        assert_true(join(a, &x.step, NULL));
+        assert_true(join(b, &x.step, NULL));
+        route_end(&x);
+    }
+}
+
+static void strings_do_not_go_into_device_memory(void **state) {
+    (void)state;
+    route x;
+    route_init(&x, true);
+    const df_string text = {"abc", 3};
+    df_tensor *t = NULL;
+    assert_int_equal(df_tensor_from(&x.w.heap.allocator, DF_STRING, DF_SCALAR, &text, &t, NULL),
+                     DF_OK);
+
+    ship(&x, on_host, df_tensor_ref(t), at(x.w.d[0]));
+
+    assert_got_error(&x.g, DF_INVALID_ARGUMENT);
+    assert_non_null(strstr(x.g.err.message, "y0:0"));
+    assert_non_null(strstr(x.g.err.message, "SIM:0"));
+    got_fini(&x.g);
+    ship(&x, on_host, t, (df_endpoint){.device = x.w.d[0], .memory = DF_MEMORY_HOST});
+    assert_ptr_equal(x.g.tensor, t);
+    got_fini(&x.g);
+    route_end(&x);
+}
+
+/* The block is another device's, so the copy fails when it runs. */
+static df_tensor *misplaced(route *x) {
+    return bytes_in(&x->w, x->w.d[1]->mem, 128);
+}
+
+static void without_a_tag_a_copy_that_fails_ends_the_recv_with_the_cause(void **state) {
+    (void)state;
+    route x;
+    route_init(&x, false);
+
+    ship(&x, at(x.w.d[0]), misplaced(&x), on_host);
+    got_wait(&x.g);
+
+    assert_got_error(&x.g, DF_INTERNAL);
+    assert_non_null(strstr(x.g.err.message, "key /job:localhost"));
+    assert_int_equal(x.g.err.flags & DF_ERROR_DERIVED, 0);
+    got_fini(&x.g);
+    assert_true(join(x.w.d[0], NULL, NULL));
+    route_end(&x);
+}
+
+static void under_a_tag_a_copy_that_fails_tells_the_step(void **state) {
+    (void)state;
+    route x;
+    route_init(&x, true);
+
+    ship(&x, at(x.w.d[0]), misplaced(&x), on_host);
+    got_wait(&x.g);
+
+    assert_int_equal(x.g.calls, 1);
+    assert_true(x.g.code != DF_OK);
+    assert_true(work_tag_failed(&x.step.tag));
+    assert_int_equal(x.step.why.code, DF_INTERNAL);
+    got_fini(&x.g);
+    route_end(&x);
+}
+
+static void a_warm_step_allocates_nothing(void **state) {
+    (void)state;
+    route x;
+    size_t before = 0;
+    route_init(&x, true);
+    df_rendezvous *r = NULL;
+    df_key *keys[2] = {test_key(0, PLAN, 0), test_key(1, PLAN, 1)};
+    got g[2];
+    df_device *d = x.w.d[0];
+    const df_endpoint there = at(d);
+    assert_int_equal(
+        rendezvous_new_step(&x.w.heap.allocator, x.w.host, PLAN, 2, &x.step.tag, &r, NULL), DF_OK);
+    for (int round = 0; round < 6; round++) {
+        if (round == 3) before = fault_allocations(&x.w.heap);
+        for (int i = 0; i < 2; i++) {
+            got_init(&g[i], keys[i], i ? on_host : there);
+            rendezvous_mark_planned(&g[i].recv);
+            df_rendezvous_recv(r, &g[i].recv);
+        }
+        (void)rendezvous_send(r, keys[0], &on_host, host_bytes(&x.w, 500, 1));
+        (void)rendezvous_send(r, keys[1], &there, df_tensor_ref(g[0].tensor));
+        got_wait(&g[1]);
+        assert_true(bytes_are(g[1].tensor, 500, 1));
+        got_fini(&g[0]);
+        got_fini(&g[1]);
+        assert_int_equal(rendezvous_reset(r), 0);
+    }
+
+    assert_int_equal(fault_allocations(&x.w.heap), before);
+    df_rendezvous_unref(r);
+    df_key_free(keys[0]);
+    df_key_free(keys[1]);
+    route_end(&x);
+}
+
+/* ---- without memory ------------------------------------------------------ */
+
+/* Two devices, or what there is memory for. */
+static bool open_devices(world *w, fault_allocator *f) {
+    memset(w, 0, sizeof *w);
+    fault_threads_init(&w->threads);
+    w->host = memory_new_host(&f->allocator);
+    for (int i = 0; i < DEVICES && w->host; i++) {
+        device_name name = device_name_any();
+        (void)device_name_parse(i ? "/job:a/task:0/device:SIM:1" : "/job:a/task:0/device:SIM:0",
+                                &name, NULL);
+        const device_options options = {.alloc = &f->allocator,
+                                        .threads = &w->threads.threads,
+                                        .host = w->host,
+                                        .memory_limit = 1 << 20};
+        if (device_open(&name, 1, &options, &w->d[i], NULL) != DF_OK) return false;
+    }
+    return w->host != NULL;
+}
+
+/* The tensor is taken; true: it arrived. It must end, whatever fails. */
+static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_endpoint from,
+                  df_tensor *t, df_endpoint to, df_tensor **out) {
+    got g;
+    got_init(&g, key, to);
+    df_rendezvous_recv(r, &g.recv);
+    df_code code = rendezvous_send(r, key, &from, t);
+    if (code != DF_OK) df_rendezvous_cancel(r, &g.recv);
+    got_wait(&g);
+    bool arrived = g.code == DF_OK;
+    if (!arrived) assert_true(fault_allocations_failed(f) > 0);
+    *out = arrived ? df_tensor_ref(g.tensor) : NULL;
+    got_fini(&g);
+    return arrived;
+}
+
+static void round_trip(fault_allocator *f, world *w, work_tag *tag, df_key *key) {
+    static unsigned char bytes[300] = {1, 2, 3};
+    df_rendezvous *r = NULL;
+    df_tensor *t = NULL;
+    if (rendezvous_new_step(&f->allocator, w->host, PLAN, 1, tag, &r, NULL) != DF_OK) return;
+    const df_endpoint stops[] = {on_host, at(w->d[0]), at(w->d[1]), on_host};
+    bool arrived = df_tensor_from(&f->allocator, DF_UINT8, DF_SHAPE(300), bytes, &t, NULL) == DF_OK;
+    for (int i = 0; i < 3 && arrived; i++)
+        arrived = cross(f, r, key, stops[i], t, stops[i + 1], &t);
+    if (arrived) assert_memory_equal(df_tensor_data(t), bytes, sizeof bytes);
+    if (arrived) df_tensor_unref(t);
+    df_rendezvous_unref(r);
+}
+
+static void travel(fault_allocator *f, void *arg) {
+    world w;
+    step s;
+    bool has_tag = *(bool *)arg;
+    df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    step_init(&s);
+    if (open_devices(&w, f)) round_trip(f, &w, has_tag ? &s.tag : NULL, key);
+    for (int i = 0; i < DEVICES; i++) device_close(w.d[i]);
+    memory_unref(w.host);
+    fault_threads_end(&w.threads);
+    df_key_free(key);
+}
+
+static void a_transfer_that_finds_no_memory_ends_and_leaves_nothing(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bool has_tag = i;
+        assert_true(fault_each_allocation(travel, &has_tag) > 20);
+    }
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(on_one_device_the_reference_is_handed_over),
+        cmocka_unit_test(a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks),
+        cmocka_unit_test(a_host_tensor_waits_for_the_fence_it_carries),
+        cmocka_unit_test(under_a_tag_another_queue_waits_and_the_host_does_not),
+        cmocka_unit_test(under_a_tag_devices_copy_to_each_other_without_the_host),
+        cmocka_unit_test(without_a_tag_a_pending_host_tensor_reaches_a_device),
+        cmocka_unit_test(a_tensor_without_elements_goes_everywhere),
+        cmocka_unit_test(strings_do_not_go_into_device_memory),
+        cmocka_unit_test(without_a_tag_a_copy_that_fails_ends_the_recv_with_the_cause),
+        cmocka_unit_test(under_a_tag_a_copy_that_fails_tells_the_step),
+        cmocka_unit_test(a_warm_step_allocates_nothing),
+        cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
+    };
+    world_yields(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
