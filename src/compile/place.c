@@ -17,12 +17,9 @@
  */
 #include "compile/place.h"
 
-#include <string.h>
-
 typedef struct placing {
     compile_state *c;
-    int32_t *parent;   /* union-find, by item */
-    int32_t *first_of; /* by node id: an item of its group; NONE */
+    uint32_t *parent; /* union-find, by node id */
     place_group *groups;
     uint64_t *where;    /* by item: where it alone may run */
     uint64_t *unpinned; /* by item: where it may if its pin is dropped */
@@ -30,46 +27,40 @@ typedef struct placing {
 
 /* ---- groups -------------------------------------------------------------- */
 
-static int32_t find(placing *p, int32_t i) {
-    while (p->parent[i] != i) i = p->parent[i] = p->parent[p->parent[i]];
-    return i;
+static uint32_t find(placing *p, uint32_t node) {
+    while (p->parent[node] != node) node = p->parent[node] = p->parent[p->parent[node]];
+    return node;
 }
 
-static void join(placing *p, int32_t a, int32_t b) {
-    a = find(p, a);
-    b = find(p, b);
-    if (a < b)
-        p->parent[b] = a;
-    else
-        p->parent[a] = b;
+static void join(placing *p, const df_node *a, const df_node *b) {
+    p->parent[find(p, a->id)] = find(p, b->id);
 }
 
-/* All items that meet at one node of the user's graph, kept or not, are one group. */
-static void join_at(placing *p, int32_t i, const df_node *meeting) {
-    int32_t *first = &p->first_of[meeting->id];
-    if (*first == PLAN_NONE)
-        *first = i;
-    else
-        join(p, *first, i);
-}
-
-static void make_groups(placing *p) {
+/* Groups are of the user's nodes, needed or not: two that are colocated with a third one
+ * stay together though nobody needs the third. */
+static bool make_groups(placing *p) {
     compile_state *c = p->c;
-    for (uint32_t i = 0; i < c->n_items; i++) p->parent[i] = (int32_t)i;
+    const df_graph *g = c->rq->graph;
+    int32_t *group_of = arena_array(&c->mem, g->n_nodes, sizeof *group_of); /* + 1 */
+    if (!group_of) return compile_no_memory(c);
+    for (uint32_t id = 0; id < g->n_nodes; id++) p->parent[id] = id;
+    for (uint32_t id = 0; id < g->n_nodes; id++)
+        if (g->nodes[id]->with) join(p, g->nodes[id], g->nodes[id]->with);
     for (uint32_t i = 0; i < c->n_items; i++) {
-        const item *it = &c->items[i];
-        const df_node *var = item_variable(it);
-        if (var) join_at(p, (int32_t)i, var);
-        if (it->kind != ITEM_NODE) continue;
-        join_at(p, (int32_t)i, it->node);
-        const df_node *root = it->node;
-        while (root->with) root = root->with;
-        if (root != it->node) join_at(p, (int32_t)i, root);
+        const df_node *var = item_variable(&c->items[i]);
+        if (var && var != c->items[i].node) join(p, c->items[i].node, var);
     }
     for (uint32_t i = 0; i < c->n_items; i++) {
-        int32_t root = find(p, (int32_t)i);
-        c->items[i].group = root == (int32_t)i ? (int32_t)c->n_groups++ : c->items[root].group;
+        item *it = &c->items[i];
+        if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
+            it->group = (int32_t)c->n_groups++; /* the client's, not the node's */
+            continue;
+        }
+        int32_t *group = &group_of[find(p, it->node->id)];
+        if (*group == 0) *group = (int32_t)++c->n_groups;
+        it->group = *group - 1;
     }
+    return true;
 }
 
 /* ---- where an item may run ----------------------------------------------- */
@@ -243,19 +234,16 @@ static bool take_answer(placing *p) {
 static bool placing_init(placing *p, compile_state *c) {
     *p = (placing){.c = c};
     size_t n_nodes = c->rq->graph->n_nodes;
-    p->parent = arena_array(&c->mem, c->n_items, sizeof *p->parent);
-    p->first_of = arena_array(&c->mem, n_nodes, sizeof *p->first_of);
+    p->parent = arena_array(&c->mem, n_nodes, sizeof *p->parent);
     p->where = arena_array(&c->mem, c->n_items, sizeof *p->where);
     p->unpinned = arena_array(&c->mem, c->n_items, sizeof *p->unpinned);
-    if (!p->parent || !p->first_of || !p->where || !p->unpinned) return compile_no_memory(c);
-    memset(p->first_of, 0xff, n_nodes * sizeof *p->first_of);
-    return true;
+    return (p->parent && p->where && p->unpinned) || compile_no_memory(c);
 }
 
 bool compile_place(compile_state *c) {
     placing p;
     if (!placing_init(&p, c)) return false;
-    make_groups(&p);
+    if (!make_groups(&p)) return false;
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
     if (!intersect(&p)) return false;
@@ -294,7 +282,7 @@ static bool whole_graph(compile_state *c) {
 static bool place_variables(compile_state *c, int32_t *fixed) {
     placing p;
     if (!placing_init(&p, c)) return false;
-    make_groups(&p);
+    if (!make_groups(&p)) return false;
     bool *wanted = arena_array(&c->mem, c->n_groups, sizeof *wanted);
     if (!wanted) return compile_no_memory(c);
     for (uint32_t i = 0; i < c->n_items; i++)

@@ -19,8 +19,13 @@
  *    low fields borrow. That leaves engaged >= 1 and tokens != 0, so the word never
  *    looks passive too early. What goes into other hands (away) is therefore added
  *    before it is handed over, never settled late.
- * 4. The step is passive when nobody is engaged and there is no token. Whoever's addition
- *    makes it so, and nobody else, sees it, and gives the verdict.
+ * 4. The step is passive when nobody is engaged and there is no token. Whoever would make
+ *    it so by leaving, and nobody else, stays instead, and gives the verdict. So the word
+ *    looks passive only when the step is over: a queue that fails just then, and whose
+ *    abort ends a recv, adds its token to a step that somebody is in:
+ *      A  leaves, sees the step passive
+ *      Q  aborts: a recv ends, one token, an event
+ *      B  engages with it, leaves, must not see the step passive, too.
  *
  * Orders. Leaving is acq_rel: release, so that what this thread did in the step is seen
  * by the one who gives the verdict; acquire, because that may be itself. Engaging is
@@ -54,7 +59,7 @@ static inline bool live_has_outside(uint64_t word) {
     return (word >> LIVE_OUTSIDE_SHIFT & 3) != 0;
 }
 
-/* The calling thread is in the step, alone: the beginning, or after a verdict. */
+/* The calling thread is in the step, alone: the beginning. */
 static inline void live_start(live *l) {
     (void)atomic_add(&l->word, LIVE_ENGAGED, RELAXED);
 }
@@ -62,10 +67,19 @@ static inline void live_start(live *l) {
 static inline void live_engage(live *l) {
     (void)atomic_add(&l->word, LIVE_ENGAGED - LIVE_TOKEN, RELAXED);
 }
-/* Returns the word as it is then: passive means that the verdict is the caller's. */
-static inline uint64_t live_leave(live *l, int64_t balance) {
-    uint64_t change = (uint64_t)balance - LIVE_ENGAGED;
-    return atomic_add(&l->word, change, ACQ_REL) + change;
+/* True: the step would be passive. The caller has settled, is still in it, and has the
+ * verdict. */
+static inline bool live_leave(live *l, int64_t balance) {
+    uint64_t word = atomic_get(&l->word, RELAXED), left, next;
+    do {
+        left = word + (uint64_t)balance - LIVE_ENGAGED;
+        next = live_is_passive(left) ? left + LIVE_ENGAGED : left;
+    } while (!atomic_cas(&l->word, &word, next, ACQ_REL, RELAXED));
+    return next != left;
+}
+/* The verdict was that the step is over. */
+static inline void live_end(live *l) {
+    (void)atomic_sub(&l->word, LIVE_ENGAGED, RELAXED);
 }
 /* One more token, by a thread that may not be engaged. The step is held by something
  * else while this runs. */

@@ -18,7 +18,7 @@
  * A failure stops the running of nodes, not the counting: what is in the lists is drained,
  * what is on its way comes back, and then the step is passive like any other.
  *
- * Whoever makes the step passive (live.h) has it alone and gives the verdict:
+ * Whoever would make the step passive by leaving (live.h) stays, and gives the verdict:
  *   END reached, or an error   the queues that the step used report their end; when
  *                              they have, the step is over
  *   neither                    nothing can move any more: starved, by the names of
@@ -178,13 +178,15 @@ static void name_starved(step *s, df_error *why) {
                     list);
 }
 
-/* Nothing moves, and the step is this thread's alone. True: it is over. Else it moves
- * again, and this thread is in it. */
+/* Nothing moves, but that a queue may fail. True: the step is over. Else it moves again, and
+ * this thread is still in it. */
 static bool verdict(worker *w) {
     step *s = w->step;
     bool failed = step_failed(s);
-    if (s->joined || (!s->p->queues && (s->end || failed))) return true;
-    live_start(&s->live);
+    if (s->joined || (!s->p->queues && (s->end || failed))) {
+        live_end(&s->live);
+        return true;
+    }
     if (!s->end && !failed) {
         df_error why;
         name_starved(s, &why);
@@ -200,7 +202,7 @@ bool run_step(worker *w) {
         work(w);
         int64_t balance = w->balance;
         w->balance = 0;
-        if (!live_is_passive(live_leave(&s->live, balance))) return false;
+        if (!live_leave(&s->live, balance)) return false;
         if (verdict(w)) return true;
     }
 }

@@ -256,13 +256,15 @@ static void reached(fence_waiter *w, const df_error *why) {
                   .tag = words->own ? &words->own->tag : words->owner->tag,
                   .value = words->tensor};
     t.at = t.value->is_host ? NULL : r->to.device;
-    if (why) {
-        df_error copy = *cause(t.own, why);
+    df_error copy = {.code = DF_OK};
+    if (why) copy = *cause(t.own, why);
+    /* Before done, so that whoever goes on from there finds it among the spare ones. The
+     * words of why may go with it. */
+    fence_unref(f);
+    if (why)
         end_with(&t, &copy);
-    } else {
+    else
         proceed(&t);
-    }
-    fence_unref(f); /* why lies in it */
 }
 
 /* Whoever started the recv must not think that nothing moves while the host waits. A recv that

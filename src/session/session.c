@@ -58,9 +58,12 @@ static df_code find_variables(df_session *s, df_error *err) {
     return DF_OK;
 }
 
-/* Takes the reference of `value`, a host tensor. */
+/* Takes the reference of `value`, a host tensor. What an initialiser may have written to the
+ * variable gives way. */
 static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
     df_device *d = s->rt->devices[v->device];
+    df_tensor_unref(v->value);
+    v->value = NULL;
     if (device_is_host(d)) {
         v->value = value;
         return DF_OK;

@@ -30,7 +30,7 @@ static void draw_feeds(script_program *p, const random_graph *g, draws *d, bool 
 
 static void draw_program(script_program *p, const random_graph *g, draws *d) {
     draw_feeds(p, g, d, true);
-    uint32_t n = draw_below(d, draw_once_in(d, 4) ? 20 : 6);
+    uint32_t n = draw_below(d, draw_once_in(d, 3) ? 40 : 8);
     for (; n; n--) p->fetches[p->n_fetches++] = draw_below(d, g->n_values);
     if (g->n_variables && draw_once_in(d, 2))
         p->fetches[p->n_fetches++] = g->variables[draw_below(d, g->n_variables)];

@@ -61,6 +61,13 @@ static property property_of(uint64_t seed) {
     return (property)(seed >> 1 & 3);
 }
 
+/* What was tried: a run that tried nothing must not pass. */
+typedef struct tally {
+    size_t graphs, nodes, steps, failed_steps, crossings, programs, refused_programs;
+} tally;
+
+static tally tried;
+
 /* ---- runtimes ------------------------------------------------------------ */
 
 static const char *const device_lists[] = {"cpu:1,sim:1", "cpu:2", "cpu:3,sim:2", "cpu:1",
@@ -168,10 +175,14 @@ static bool play_against(playing *p, const playing *reference, bool keep_results
     size_t n = p->script->n_steps;
     for (size_t i = 0; i < n; i++) {
         if (!playing_step(p, i) || !playing_same(p, reference, i)) return false;
+        tried.steps++;
+        tried.failed_steps += p->script->steps[i].spoilt;
         if (!keep_results) playing_drop(p, i);
     }
     for (size_t i = 0; keep_results && i < n; i++)
         if (!playing_same(p, reference, i)) return false;
+    for (size_t i = 0; i < p->script->n_programs; i++, tried.programs++)
+        tried.crossings += df_program_crossings(p->programs[i]);
     return playing_counted(p);
 }
 
@@ -206,6 +217,7 @@ static bool try_graph(uint64_t seed) {
     script *s = malloc(sizeof *s);
     if (!s) abort();
     script_draw(s, g);
+    tried.nodes += g->n_members;
     random_graph_free(g);
     playing reference;
     bool ok = play_reference(&reference, &recipe, s);
@@ -289,6 +301,8 @@ static bool wild_compile(wild *w) {
                             .feed_shapes = draw_once_in(&w->d, 3) ? shapes : NULL};
     df_code code = df_session_compile(w->session, (df_outs){w->feeds, w->n_feeds},
                                       (df_outs){w->fetches, w->n_fetches}, &o, &w->program, &err);
+    tried.programs++;
+    tried.refused_programs += code != DF_OK;
     return answered(w, "compile", code, &err);
 }
 
@@ -301,6 +315,8 @@ static bool wild_run(wild *w) {
         feeds[i] = random_feed(&w->g->values[w->fed[i]], wild_batch(w, batch), draw(&w->d),
                                spoilt && w->g->values[w->fed[i]].contents != ANYTHING);
     df_code code = df_program_run(w->program, (df_tensors){feeds, w->n_feeds}, results, NULL, &err);
+    tried.steps++;
+    tried.failed_steps += code != DF_OK;
     for (size_t i = 0; i < w->n_feeds; i++) df_tensor_unref(feeds[i]);
     for (size_t i = 0; i < w->n_fetches; i++) df_tensor_unref(results[i]);
     return answered(w, "run", code, &err);
@@ -367,6 +383,7 @@ static bool try_wild(uint64_t seed) {
                            .wild = true};
     w.g = random_graph_new(rt, &recipe);
     w.other = random_graph_new(rt, &small);
+    tried.nodes += w.g->n_members;
     bool ok = wild_session(&w);
     if (!ok) {
         print_graph(w.g->graph);
@@ -381,6 +398,7 @@ static bool try_wild(uint64_t seed) {
 
 static bool try_seed(uint64_t seed) {
     last_words_set(seed);
+    tried.graphs++;
     return property_of(seed) == WILD ? try_wild(seed) : try_graph(seed);
 }
 
@@ -398,7 +416,16 @@ static void end(void) {
     yield_remove();
 }
 
+static void print_tally(void) {
+    printf("%zu graphs, %zu nodes; %zu programs, %zu refused, %zu crossings; %zu steps, %zu "
+           "failed\n",
+           tried.graphs, tried.nodes, tried.programs, tried.refused_programs, tried.crossings,
+           tried.steps, tried.failed_steps);
+    (void)fflush(stdout);
+}
+
 static void try_many(property p, size_t n) {
+    tried = (tally){0};
     for (int yields = 0; yields < 2; yields++) {
         begin(yields);
         bool ok = true;
@@ -407,21 +434,27 @@ static void try_many(property p, size_t n) {
         end();
         if (!ok) fail_msg("a graph went wrong; see above");
     }
+    print_tally();
 }
 
 static void placement_and_threads_change_no_bit(void **state) {
     (void)state;
-    try_many(EQUAL, 2000);
+    try_many(EQUAL, 4000);
+    assert_true(tried.crossings > 0);
+    assert_true(tried.failed_steps == 0);
 }
 
 static void a_failing_node_is_named_and_changes_nothing(void **state) {
     (void)state;
-    try_many(FAILS, 400);
+    try_many(FAILS, 1000);
+    assert_true(tried.failed_steps > 0 && tried.failed_steps < tried.steps);
 }
 
 static void whatever_is_asked_for_gets_an_answer(void **state) {
     (void)state;
-    try_many(WILD, 1000);
+    try_many(WILD, 2000);
+    assert_true(tried.refused_programs > 0 && tried.refused_programs < tried.programs);
+    assert_true(tried.failed_steps > 0 && tried.failed_steps < tried.steps);
 }
 
 static int try_one(int argc, char **argv) {

@@ -168,6 +168,20 @@ static void soft_placement_moves_a_node_to_where_its_kernel_is(void **state) {
     assert_string_equal(world_places(w), "feed x cpu:0; c cpu:0; fetch c cpu:0");
 }
 
+/* Where a and b drop their pins, c's kernel still counts. */
+static void soft_placement_keeps_to_the_kernels_of_the_whole_group(void **state) {
+    compile_world *w = world_of(state);
+    world_reopen(w, "sim:1,cpu:1");
+    w->rq.soft_placement = true;
+    df_out x = world_input(w, "x"), a = neg(w, "a", "cpu:0", x), c = on_cpu(w, NULL, a);
+    df_out b = neg(w, "b", "sim:0", c);
+    df_colocate(w->g, a.node, c.node);
+    df_colocate(w->g, b.node, c.node);
+    world_passes(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(b));
+    assert_string_equal(world_places(w), "feed x cpu:0; a cpu:0; c cpu:0; b cpu:0; fetch b cpu:0");
+    assert_non_null(world_item(w, c.node)->kernel);
+}
+
 /* ---- variables ----------------------------------------------------------- */
 
 static void what_names_a_variable_is_on_its_device(void **state) {
@@ -267,6 +281,7 @@ int main(void) {
         TEST(soft_placement_drops_a_pin_that_cannot_be_obeyed),
         TEST(soft_placement_lets_a_group_meet_somewhere),
         TEST(soft_placement_moves_a_node_to_where_its_kernel_is),
+        TEST(soft_placement_keeps_to_the_kernels_of_the_whole_group),
         TEST(what_names_a_variable_is_on_its_device),
         TEST(an_access_that_is_pinned_elsewhere_is_refused),
         TEST(a_variable_stays_where_the_session_put_it),

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of a step over all interleavings of three actors, on the real source: run.c's
+ * blocks and verdict, live.h's count, the swap that ends a Recv or an async kernel.
+ *
+ * A step of a hand-made plan has been started. A mix is a word, one letter for each actor:
+ *
+ *   R  the thread that started it, with what that left in its hands
+ *   W  a worker: takes events and goes into the step with them, until there are none
+ *   K  ends the async kernel, if it has been started; two of them use the same handle
+ *   Q  a queue: a piece of its work fails, and it reports its end where it is asked to
+ *
+ * What the actors leave undone is done after them, one thing after another. At the end of
+ * every schedule the verdict fell once, when everything had run, once, and every queue had
+ * reported; and the frame is as it was before the step.
+ */
+#include "support/dfs.h"
+
+#include "exec/step.h"
+#include "rendezvous/finish.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MAX = 3, MAX_NODES = 4, ARENA = 20 * 1024, PLAN = 7 };
+
+/* A plan and who acts on it. */
+typedef struct scene {
+    const plan *p;
+    const char *mix;
+    df_code expected; /* of the step */
+    uint32_t fails;   /* this node's kernel; NO_NODE: none */
+    bool may_succeed; /* all the same: who ends the kernel may be first */
+} scene;
+#define NO_NODE UINT32_MAX
+
+typedef struct world {
+    const scene *scene;
+    pool *pool;
+    executor *x;
+    step *s;
+    memory *host;
+    worker caller; /* R's */
+    bool has_caller;
+    kernel_handle handle;
+    bool is_started; /* the async kernel, and the handle is there */
+    launch *asked;   /* a queue's end that is to be reported */
+    bool has_failed; /* the queue's piece of work */
+    int ran[MAX_NODES];
+    int verdicts;
+    size_t live, used; /* of the arena: blocks, bytes */
+    _Alignas(64) unsigned char arena[ARENA];
+} world;
+
+static world w;
+static df_key *key; /* of channel 0; never changes */
+
+/* ---- memory that is built anew in place ---------------------------------- */
+
+static void *arena_take(void *user, size_t bytes, size_t alignment) {
+    world *x = user;
+    size_t at = (x->used + alignment - 1) / alignment * alignment;
+    if (at + bytes > ARENA) {
+        dfs_fail("the arena is too small");
+        return NULL;
+    }
+    x->used = at + bytes;
+    x->live++;
+    return x->arena + at;
+}
+
+static void arena_give(void *user, void *block, size_t bytes, size_t alignment) {
+    world *x = user;
+    (void)alignment;
+    memset(block, 0xee, bytes);
+    x->live--;
+}
+
+static const df_allocator blocks = {
+    .struct_size = sizeof blocks, .user = &w, .alloc = arena_take, .free = arena_give};
+
+/* ---- kernels ------------------------------------------------------------- */
+
+static df_code run_node(kernel_ctx *c, df_error *err) {
+    uint32_t node = ((node_call *)c)->node;
+    w.ran[node]++;
+    if (node != w.scene->fails) return DF_OK;
+    return error_set(err, DF_ABORTED, "as planned");
+}
+
+static df_code start_node(kernel_ctx *c, df_error *err) {
+    w.handle = kernel_handle_of(c);
+    w.is_started = true;
+    DF_SCHED_POINT();
+    return run_node(c, err);
+}
+
+static const op_def op = {.name = "Op"};
+static const kernel_def kernel = {.op = "Op", .kind = "CPU", .compute = run_node};
+static const kernel_def async_kernel = {
+    .op = "Op", .kind = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
+
+/* ---- devices: a CPU, and a queue that is the Q of the mix ---------------- */
+
+static df_code ask_queue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
+    (void)q;
+    (void)tag;
+    (void)err;
+    if (w.asked) dfs_fail("the queue is asked for its end twice");
+    w.asked = l;
+    return DF_OK;
+}
+
+static const device_ops cpu_ops = {.kind = "CPU"}, queue_ops = {.kind = "SIM", .launch = ask_queue};
+static df_device cpu = {.ops = &cpu_ops}, accelerator = {.ops = &queue_ops};
+static df_queue queue = {.device = &accelerator};
+static df_device *const devices[] = {&cpu, &accelerator};
+static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
+                                           {.full_name = "sim", .kind = "SIM"}};
+
+/* ---- plans --------------------------------------------------------------- */
+
+#define KERNEL_NODE(NAME)                                                                          \
+    {                                                                                              \
+        .name = NAME, .op = &op, .kernel = &kernel, .role = ROLE_KERNEL,                           \
+        .flags = PLAN_KNOWN_SHAPES, .forward = PLAN_NONE, .index = PLAN_NONE,                      \
+        .variable = PLAN_NONE                                                                      \
+    }
+#define ASYNC_NODE(NAME, FIRST, COUNT)                                                             \
+    {                                                                                              \
+        .name = NAME, .op = &op, .kernel = &async_kernel, .role = ROLE_ASYNC,                      \
+        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .forward = PLAN_NONE, .index = PLAN_NONE,    \
+        .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT                              \
+    }
+#define CHANNEL_NODE(NAME, ROLE, FLAGS, OUTPUTS, FIRST, COUNT)                                     \
+    {                                                                                              \
+        .name = NAME, .op = &op, .role = ROLE, .flags = PLAN_KNOWN_SHAPES | (FLAGS),               \
+        .n_outputs = OUTPUTS, .forward = PLAN_NONE, .variable = PLAN_NONE, .first_after = FIRST,   \
+        .n_after = COUNT                                                                           \
+    }
+#define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof *(ARRAY))
+#define A_PLAN(NAME, NODES, BLOCKS, AFTER)                                                         \
+    .id = PLAN, .devices = plan_devices, .n_devices = 2, .nodes = NODES,                           \
+    .n_nodes = COUNT_OF(NODES), .blocks = BLOCKS, .n_blocks = COUNT_OF(BLOCKS) - 1,                \
+    .after = AFTER, .n_after = COUNT_OF(AFTER)
+
+/* a; then b and c, whoever takes them; then d. */
+static plan_node fork_nodes[] = {KERNEL_NODE("a"), KERNEL_NODE("b"), KERNEL_NODE("c"),
+                                 KERNEL_NODE("d")};
+static plan_block fork_blocks[] = {
+    {0, 1, 0, 0, 2}, {1, 1, 1, 2, 1}, {2, 1, 1, 3, 1}, {3, 1, 2, 4, 1}, {.pending = 1}};
+static uint32_t fork_after[] = {1, 2, 3, 3, 4};
+static const plan fork_plan = {A_PLAN(fork, fork_nodes, fork_blocks, fork_after)};
+
+/* An async kernel is started; beside it b; then c. */
+static plan_node async_nodes[] = {ASYNC_NODE("a", 0, 1), KERNEL_NODE("b"), KERNEL_NODE("c")};
+static plan_block async_blocks[] = {{0, 2, 0, 1, 1}, {2, 1, 2, 2, 1}, {.pending = 1}};
+static uint32_t async_after[] = {1, 1, 2};
+static const plan async_plan = {A_PLAN(async, async_nodes, async_blocks, async_after)};
+
+/* A Recv in one block, its Send in another: the Recv may come first, and its block then
+ * waits for it in the middle. */
+static plan_channel channels[1] = {
+    {.src_memory = DF_MEMORY_HOST, .dst_memory = DF_MEMORY_HOST, .control = true, .producer = "s"}};
+static plan_slot slots[1] = {{.type = {.dtype = DF_BOOL, .rank = 1}}};
+
+static plan_node park_nodes[] = {CHANNEL_NODE("r", ROLE_RECV, 0, 1, 0, 0), KERNEL_NODE("b"),
+                                 CHANNEL_NODE("s", ROLE_SEND, 0, 0, 0, 0)};
+static plan_block park_blocks[] = {{0, 2, 0, 0, 1}, {2, 1, 0, 1, 1}, {.pending = 2}};
+static uint32_t park_after[] = {2, 2};
+static const plan park_plan = {A_PLAN(park, park_nodes, park_blocks, park_after), .slots = slots,
+                               .n_slots = 1, .channels = channels, .n_channels = 1};
+
+/* The same, with a Recv whose end is an event. */
+static plan_node later_nodes[] = {CHANNEL_NODE("r", ROLE_RECV, PLAN_ENDS_LATER, 1, 0, 1),
+                                  CHANNEL_NODE("s", ROLE_SEND, 0, 0, 0, 0), KERNEL_NODE("c")};
+static plan_block later_blocks[] = {
+    {0, 1, 0, 1, 1}, {1, 1, 0, 2, 1}, {2, 1, 1, 3, 1}, {.pending = 3}};
+static uint32_t later_after[] = {2, 3, 3, 3};
+static const plan later_plan = {A_PLAN(later, later_nodes, later_blocks, later_after),
+                                .slots = slots, .n_slots = 1, .channels = channels,
+                                .n_channels = 1};
+
+/* A Recv without a Send; without and with a queue. */
+static plan_node starved_nodes[] = {CHANNEL_NODE("r", ROLE_RECV, 0, 1, 0, 0), KERNEL_NODE("b")};
+static plan_block starved_blocks[] = {{0, 1, 0, 0, 1}, {1, 1, 0, 1, 1}, {.pending = 2}};
+static uint32_t starved_after[] = {2, 2};
+#define STARVED                                                                                    \
+    A_PLAN(starved, starved_nodes, starved_blocks, starved_after),                                 \
+        .slots = slots, .n_slots = 1, .channels = channels, .n_channels = 1
+static const plan starved_plan = {STARVED}, starved_queue_plan = {STARVED, .queues = 2};
+
+/* Two kernels, and a queue whose end has to be waited for. */
+static plan_node queue_nodes[] = {KERNEL_NODE("a"), KERNEL_NODE("b")};
+static plan_block queue_blocks[] = {{0, 1, 0, 0, 1}, {1, 1, 0, 1, 1}, {.pending = 2}};
+static uint32_t queue_after[] = {2, 2};
+static const plan queue_plan = {A_PLAN(queue, queue_nodes, queue_blocks, queue_after), .queues = 2};
+
+/* ---- what an actor does -------------------------------------------------- */
+
+static bool is_done(const scene *sc) {
+    for (uint32_t i = 0; i < sc->p->n_nodes; i++)
+        if (sc->p->nodes[i].kernel && w.ran[i] != 1) return false;
+    return true;
+}
+
+static void note_verdict(void) {
+    const scene *sc = w.scene;
+    w.verdicts++;
+    if (w.verdicts > 1) dfs_fail("the verdict fell twice");
+    if (!w.s->has_error && !is_done(sc)) dfs_fail("the verdict fell before all had run");
+    if (w.asked) dfs_fail("the verdict fell before the queue had reported");
+    if (live_is_passive(atomic_load(&w.s->live.word)) == false)
+        dfs_fail("the verdict fell while somebody was in the step");
+}
+
+static void act_as_caller(void) {
+    if (!w.has_caller) return;
+    w.has_caller = false;
+    if (run_step(&w.caller)) note_verdict();
+}
+
+/* As pool.c's. False: there was no event. */
+static bool help_once(void) {
+    event *e = pool_take(w.pool, w.s, false);
+    if (!e) return false;
+    live_engage(&w.s->live);
+    worker mine = {.step = w.s};
+    run_push(&mine, e);
+    if (run_step(&mine)) note_verdict();
+    return true;
+}
+
+static void end_kernel(void) {
+    if (w.is_started) kernel_done(w.handle, NULL);
+}
+
+static void report_end(void) {
+    launch *l = w.asked;
+    if (!l) return;
+    w.asked = NULL;
+    (void)l->run(l, NULL);
+}
+
+static void act_as_queue(void) {
+    const df_error why = {.code = DF_DATA_LOSS, .message = "in the queue"};
+    if (!w.has_failed) {
+        w.has_failed = true;
+        (w.s->tag.fail)(&w.s->tag, &why); /* not the macro */
+    }
+    DF_SCHED_POINT();
+    report_end();
+}
+
+static void act(void *arg, int i) {
+    (void)arg;
+    switch (w.scene->mix[i]) {
+    case 'R':
+        act_as_caller();
+        break;
+    case 'K':
+        end_kernel();
+        break;
+    case 'Q':
+        act_as_queue();
+        break;
+    default:
+        while (help_once()) {
+        }
+        break;
+    }
+}
+
+/* ---- before and after ---------------------------------------------------- */
+
+/* As executor.c's begin. */
+static void begin(step *s) {
+    const plan *p = s->p;
+    for (uint32_t b = 0; b <= p->n_blocks; b++)
+        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
+    w.caller = (worker){.step = s};
+    live_start(&s->live);
+    for (uint32_t b = p->n_blocks; b-- > 0;) {
+        if (p->blocks[b].pending) continue;
+        s->blocks[b].from = p->blocks[b].first;
+        run_push(&w.caller, &s->blocks[b]);
+    }
+    run_share(&w.caller);
+    w.has_caller = true;
+}
+
+static void build(void *arg) {
+    world *x = arg;
+    const scene *sc = x->scene;
+    memset(x, 0, sizeof *x);
+    x->scene = sc;
+    channels[0].key = key;
+    accelerator.queue = &queue;
+    x->host = memory_new_host(&blocks);
+    executor_options o = {.plan = sc->p, .devices = devices, .host = x->host, .alloc = &blocks};
+    if (pool_new(&blocks, NULL, 0, &x->pool, NULL) != DF_OK) dfs_fail("no pool");
+    o.pool = x->pool;
+    if (executor_new(&o, &x->x, NULL) != DF_OK) dfs_fail("no executor");
+    x->s = x->x->spares;
+    x->s->shared = true;
+    begin(x->s);
+}
+
+/* What is left, one thing after another, until nothing happens any more. */
+static void finish(void) {
+    act_as_caller();
+    for (bool moves = true; moves && w.verdicts == 0;) {
+        moves = w.asked || help_once();
+        report_end();
+        if (!moves && w.is_started && !is_done(w.scene)) {
+            end_kernel();
+            moves = help_once();
+        }
+    }
+}
+
+static void check_step(void *arg) {
+    world *x = arg;
+    const scene *sc = x->scene;
+    step *s = x->s;
+    finish();
+    if (x->verdicts != 1) dfs_fail("%d verdicts", x->verdicts);
+    df_code code = s->has_error ? s->error.code : DF_OK;
+    bool by_queue = x->has_failed && code == DF_DATA_LOSS;
+    bool by_luck = sc->may_succeed && code == DF_OK;
+    if (code != sc->expected && !by_queue && !by_luck) dfs_fail("the step ended with %d", code);
+    if (atomic_load(&s->live.word) != 0) dfs_fail("the count did not come back to 0");
+    if (pool_take(x->pool, s, false)) dfs_fail("an event is left");
+    step_settle(s);
+    executor_free(x->x);
+    pool_free(x->pool);
+    memory_unref(x->host);
+    if (x->live) dfs_fail("%zu blocks are left", x->live);
+}
+
+static uint64_t run_scene(const scene *sc) {
+    static const dfs_options options = {.world_size = sizeof w, .swap = finish_swap};
+    dfs_report report;
+    w.scene = sc;
+    uint64_t n = dfs_run((int)strlen(sc->mix), build, act, check_step, &w, &options, &report);
+    if (report.failed) fail_msg("mix %s: %s", sc->mix, report.what);
+    printf("%s: %llu schedules, %llu states\n", sc->mix, (unsigned long long)n,
+           (unsigned long long)report.states);
+    return n;
+}
+
+/* ---- scenes -------------------------------------------------------------- */
+
+static void blocks_are_run_once_and_the_last_to_leave_ends_the_step(void **state) {
+    (void)state;
+    const scene sc = {.p = &fork_plan, .mix = "RWW", .fails = NO_NODE};
+    assert_true(run_scene(&sc) > 100);
+}
+
+static void a_kernel_that_fails_ends_the_step_once(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        const scene sc = {.p = &fork_plan, .mix = "RWW", .fails = i, .expected = DF_ABORTED};
+        assert_true(run_scene(&sc) > 10);
+    }
+}
+
+static void an_async_kernel_ends_its_node_once(void **state) {
+    (void)state;
+    const scene one = {.p = &async_plan, .mix = "RWK", .fails = NO_NODE};
+    const scene two = {.p = &async_plan, .mix = "RKK", .fails = NO_NODE};
+    assert_true(run_scene(&one) > 100);
+    assert_true(run_scene(&two) > 100);
+}
+
+static void an_async_kernel_may_fail_as_it_starts_or_beside_another(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        const scene sc = {.p = &async_plan,
+                          .mix = "RWK",
+                          .fails = i,
+                          .expected = DF_ABORTED,
+                          .may_succeed = i == 0};
+        assert_true(run_scene(&sc) > 10);
+    }
+}
+
+static void a_recv_before_its_send_lets_its_block_go_on_later(void **state) {
+    (void)state;
+    const scene parked = {.p = &park_plan, .mix = "RWW", .fails = NO_NODE};
+    const scene later = {.p = &later_plan, .mix = "RWW", .fails = NO_NODE};
+    assert_true(run_scene(&parked) > 100);
+    assert_true(run_scene(&later) > 100);
+}
+
+static void a_step_that_nothing_can_move_is_starved_once(void **state) {
+    (void)state;
+    const scene sc = {
+        .p = &starved_plan, .mix = "RWW", .fails = NO_NODE, .expected = DF_FAILED_PRECONDITION};
+    assert_true(run_scene(&sc) > 10);
+}
+
+static void a_queue_that_fails_is_waited_for(void **state) {
+    (void)state;
+    const scene sc = {.p = &queue_plan, .mix = "RWQ", .fails = NO_NODE, .expected = DF_DATA_LOSS};
+    assert_true(run_scene(&sc) > 100);
+}
+
+static void a_step_may_starve_while_its_queue_fails(void **state) {
+    (void)state;
+    const scene sc = {.p = &starved_queue_plan,
+                      .mix = "RWQ",
+                      .fails = NO_NODE,
+                      .expected = DF_FAILED_PRECONDITION};
+    assert_true(run_scene(&sc) > 100);
+}
+
+static int make_key(void **state) {
+    (void)state;
+    const key_parts parts = {.src = "/job:localhost/task:0/device:CPU:0",
+                             .incarnation = 1,
+                             .dst = "/job:localhost/task:0/device:CPU:0",
+                             .edge = "y:0"};
+    return key_new(NULL, &parts, PLAN, 0, &key, NULL) == DF_OK ? 0 : -1;
+}
+
+static int free_key(void **state) {
+    (void)state;
+    df_key_free(key);
+    return 0;
+}
+
+int main(void) {
+    if (!dfs_is_possible()) {
+        printf("skipped: fibers do not work under the thread sanitizer\n");
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_run_once_and_the_last_to_leave_ends_the_step),
+        cmocka_unit_test(a_kernel_that_fails_ends_the_step_once),
+        cmocka_unit_test(an_async_kernel_ends_its_node_once),
+        cmocka_unit_test(an_async_kernel_may_fail_as_it_starts_or_beside_another),
+        cmocka_unit_test(a_recv_before_its_send_lets_its_block_go_on_later),
+        cmocka_unit_test(a_step_that_nothing_can_move_is_starved_once),
+        cmocka_unit_test(a_queue_that_fails_is_waited_for),
+        cmocka_unit_test(a_step_may_starve_while_its_queue_fails),
+    };
+    return cmocka_run_group_tests(tests, make_key, free_key);
+}
