@@ -96,7 +96,7 @@ typedef struct order_edge {
 typedef struct emitted {
     df_node *node;
     uint32_t device;
-    int32_t item;    /* NONE: a Send, a Recv or a copied constant */
+    int32_t item;    /* NONE: a Send or a Recv */
     int32_t channel; /* Send, Recv; else NONE */
     uint32_t memory; /* DF_MEMORY_... of a constant */
 } emitted;

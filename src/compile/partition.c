@@ -14,7 +14,9 @@
  * 3. A small constant that nobody pinned, colocated or put behind a control edge is
  *    copied to where it is used instead of being sent. It never waits, so edges from
  *    it that carry only order are dropped.
- * 4. Nodes are emitted in canonical order, over all partitions at once; behind a node
+ * 4. What is put in is named after the node that it stands for, "y@send", "x@feed"; no node of
+ *    the user's can have an '@' in its name. So the user's nodes keep theirs.
+ * 5. Nodes are emitted in canonical order, over all partitions at once; behind a node
  *    come its Sends, each followed by its Recv. So in this one order everything stands
  *    after what it depends on.
  */
@@ -186,7 +188,7 @@ static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const 
 static bool edge_name(const compile_state *c, uint32_t source, const copy *p, char *into,
                       size_t size) {
     const item *it = &c->items[source];
-    const char *node = it->node->name, *read = it->kind == ITEM_READ ? "/read" : "";
+    const char *node = it->node->name, *read = it->kind == ITEM_READ ? "@read" : "";
     int index = it->kind == ITEM_FEED ? c->rq->feeds.items[it->index].index : p->slot;
     int n = p->slot == CONTROL_ONLY ? snprintf(into, size, "^%s", node)
                                     : snprintf(into, size, "%s%s:%d%s", node, read, index,
@@ -203,7 +205,7 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
                          .dst_device = p->device,
                          .dst_memory = p->memory,
                          .control = p->slot == CONTROL_ONLY,
-                         .producer = it->node->name};
+                         .producer = k->node_of[source]->name};
     if (ch->control)
         ch->type = (edge_type){.dtype = DF_BOOL, .rank = 1, .dims = {0}};
     else {
@@ -222,10 +224,6 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     return true;
 }
 
-static const char *arena_copy(arena *a, const char *s) {
-    return arena_text(a, s, strlen(s));
-}
-
 static attr_value shape_attr(df_graph *g, const edge_type *type) {
     int64_t *dims = arena_array(&g->mem, DF_MAX_RANK, sizeof *dims);
     if (!dims) return (attr_value){.type = DF_ATTR_NONE};
@@ -233,20 +231,19 @@ static attr_value shape_attr(df_graph *g, const edge_type *type) {
     return (attr_value){.type = DF_ATTR_SHAPE, .shape = {type->rank, dims}};
 }
 
-/* The attrs of Send and Recv, in their definitions' order. */
+/* The attrs of Recv; Send has the first of them. */
 static attr_value *pair_attrs(compile_state *c, uint32_t device, const df_key *key,
-                              const char *peer, const edge_type *type) {
+                              const edge_type *type) {
     df_graph *g = graph_of(c, device);
-    attr_value *a = g ? arena_array(&g->mem, 4, sizeof *a) : NULL;
+    attr_value *a = g ? arena_array(&g->mem, 3, sizeof *a) : NULL;
     size_t length = df_key_text(key, NULL, 0);
     char *whole = a ? arena_alloc(&g->mem, length + 1) : NULL;
     if (!whole) return NULL;
     (void)df_key_text(key, whole, length + 1);
     a[0] = (attr_value){.type = DF_ATTR_STRING, .s = whole};
-    a[1] = (attr_value){.type = DF_ATTR_STRING, .s = arena_copy(&g->mem, peer)};
-    a[2] = (attr_value){.type = DF_ATTR_DTYPE, .i = type->dtype};
-    a[3] = shape_attr(g, type);
-    return a[1].s && a[3].type != DF_ATTR_NONE ? a : NULL;
+    a[1] = (attr_value){.type = DF_ATTR_DTYPE, .i = type->dtype};
+    a[2] = shape_attr(g, type);
+    return a[2].type != DF_ATTR_NONE ? a : NULL;
 }
 
 static const char *suffixed(compile_state *c, const char *name, const char *suffix) {
@@ -268,10 +265,9 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
     plan_channel *ch = &c->channels[c->n_channels - 1];
     const op_registry *ops = c->rq->graph->ops;
     const char *name = c->items[source].node->name;
-    const char *send_name = suffixed(c, name, "/send"), *recv_name = suffixed(c, name, "/recv");
-    attr_value *to = pair_attrs(c, ch->src_device, ch->key, df_key_dst_device(ch->key), &ch->type);
-    attr_value *from =
-        pair_attrs(c, ch->dst_device, ch->key, df_key_src_device(ch->key), &ch->type);
+    const char *send_name = suffixed(c, name, "@send"), *recv_name = suffixed(c, name, "@recv");
+    attr_value *to = pair_attrs(c, ch->src_device, ch->key, &ch->type);
+    attr_value *from = pair_attrs(c, ch->dst_device, ch->key, &ch->type);
     if (!send_name || !recv_name || !to || !from) return compile_no_memory(c);
 
     df_node *send =
@@ -292,7 +288,9 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
 static bool emit_constant(cutting *k, uint32_t source, copy *p) {
     compile_state *c = k->c;
     const df_node *n = c->items[source].node;
-    p->node = emit(c, p->device, n->op, n->name, 0, n->attrs, n->outputs, (int32_t)source);
+    const char *name = p->memory == DF_MEMORY_HOST ? suffixed(c, n->name, "@host") : n->name;
+    if (!name) return compile_no_memory(c);
+    p->node = emit(c, p->device, n->op, name, 0, n->attrs, n->outputs, (int32_t)source);
     if (p->node) c->emitted[c->n_emitted - 1].memory = p->memory;
     return p->node != NULL;
 }
@@ -333,7 +331,7 @@ static const attr_value *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
 
 static const char *item_name(compile_state *c, const item *it) {
     static const char *const suffixes[] = {
-        [ITEM_NODE] = "", [ITEM_FEED] = "/feed", [ITEM_FETCH] = "/fetch", [ITEM_READ] = "/read"};
+        [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
     return suffixed(c, it->node->name, suffixes[it->kind]);
 }
 

@@ -19,7 +19,8 @@
 
 typedef struct placing {
     compile_state *c;
-    uint32_t *parent; /* union-find, by node id */
+    uint32_t *parent;  /* union-find, by node id */
+    int32_t *group_of; /* by the id of a group's root: the group, + 1; 0: none is needed */
     place_group *groups;
     uint64_t *where;    /* by item: where it alone may run */
     uint64_t *unpinned; /* by item: where it may if its pin is dropped */
@@ -38,11 +39,9 @@ static void join(placing *p, const df_node *a, const df_node *b) {
 
 /* Groups are of the user's nodes, needed or not: two that are colocated with a third one
  * stay together though nobody needs the third. */
-static bool make_groups(placing *p) {
+static void make_groups(placing *p) {
     compile_state *c = p->c;
     const df_graph *g = c->rq->graph;
-    int32_t *group_of = arena_array(&c->mem, g->n_nodes, sizeof *group_of); /* + 1 */
-    if (!group_of) return compile_no_memory(c);
     for (uint32_t id = 0; id < g->n_nodes; id++) p->parent[id] = id;
     for (uint32_t id = 0; id < g->n_nodes; id++)
         if (g->nodes[id]->with) join(p, g->nodes[id], g->nodes[id]->with);
@@ -56,11 +55,10 @@ static bool make_groups(placing *p) {
             it->group = (int32_t)c->n_groups++; /* the client's, not the node's */
             continue;
         }
-        int32_t *group = &group_of[find(p, it->node->id)];
+        int32_t *group = &p->group_of[find(p, it->node->id)];
         if (*group == 0) *group = (int32_t)++c->n_groups;
         it->group = *group - 1;
     }
-    return true;
 }
 
 /* ---- where an item may run ----------------------------------------------- */
@@ -87,11 +85,32 @@ static bool needs_kernel(const compile_state *c, const item *it) {
     return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL | OP_MUST_FEED));
 }
 
+static bool in_host_mask(uint32_t mask, uint32_t i) {
+    return mask >> (i < 31 ? i : 31) & 1;
+}
+
+/* Strings lie in host memory only: an accelerator can have them where its kernel says so. */
+static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k, uint32_t device) {
+    const item *it = &c->items[i];
+    if (!c->rq->devices[device].has_queue) return true;
+    for (uint32_t n = 0; n < it->n_inputs; n++) {
+        item_out from = c->inputs[it->first_input + n];
+        if (c->types[from.item][from.index].dtype == DF_STRING && !in_host_mask(k->host_inputs, n))
+            return false;
+    }
+    for (int o = 0; o < item_op(c, it)->n_outputs; o++)
+        if (c->types[i][o].dtype == DF_STRING && !in_host_mask(k->host_outputs, (uint32_t)o))
+            return false;
+    return true;
+}
+
 static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
     if (!needs_kernel(c, &c->items[i])) return all_devices(c);
     uint64_t set = 0;
-    for (uint32_t d = 0; d < c->rq->n_devices; d++)
-        if (kernel_at(c, i, d)) set |= UINT64_C(1) << d;
+    for (uint32_t d = 0; d < c->rq->n_devices; d++) {
+        const kernel_def *k = kernel_at(c, i, d);
+        if (k && strings_fit(c, i, k, d)) set |= UINT64_C(1) << d;
+    }
     return set;
 }
 
@@ -209,6 +228,27 @@ static bool intersect(placing *p) {
     return true;
 }
 
+/* A node that is not needed here still speaks for its group: where the group runs must not
+ * depend on which program was asked for. */
+static bool hear_absent(placing *p) {
+    compile_state *c = p->c;
+    const df_graph *g = c->rq->graph;
+    for (size_t id = 0; c->item_of && id < g->n_nodes; id++) {
+        const df_node *n = g->nodes[id];
+        int32_t group = p->group_of[find(p, (uint32_t)id)] - 1;
+        if (!n->device || group < 0 || c->item_of[id] != PLAN_NONE) continue;
+        uint64_t both = p->groups[group].allowed & devices_of_pin(c, n->device);
+        if (both)
+            p->groups[group].allowed = both;
+        else if (!c->rq->soft_placement)
+            return compile_fail(c, DF_INVALID_ARGUMENT,
+                                "node %s must run on %s, where nodes that are colocated with it "
+                                "may not run",
+                                n->name, n->device_text);
+    }
+    return true;
+}
+
 bool place_first(place_problem *p, df_error *err) {
     (void)err;
     for (uint32_t g = 0; g < p->n_groups; g++)
@@ -237,16 +277,17 @@ static bool placing_init(placing *p, compile_state *c) {
     p->parent = arena_array(&c->mem, n_nodes, sizeof *p->parent);
     p->where = arena_array(&c->mem, c->n_items, sizeof *p->where);
     p->unpinned = arena_array(&c->mem, c->n_items, sizeof *p->unpinned);
-    return (p->parent && p->where && p->unpinned) || compile_no_memory(c);
+    p->group_of = arena_array(&c->mem, n_nodes, sizeof *p->group_of);
+    return (p->parent && p->where && p->unpinned && p->group_of) || compile_no_memory(c);
 }
 
 bool compile_place(compile_state *c) {
     placing p;
     if (!placing_init(&p, c)) return false;
-    if (!make_groups(&p)) return false;
+    make_groups(&p);
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
-    if (!intersect(&p)) return false;
+    if (!intersect(&p) || !hear_absent(&p)) return false;
     place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
     return place_first(&problem, c->err) && take_answer(&p);
 }
@@ -282,7 +323,7 @@ static bool whole_graph(compile_state *c) {
 static bool place_variables(compile_state *c, int32_t *fixed) {
     placing p;
     if (!placing_init(&p, c)) return false;
-    if (!make_groups(&p)) return false;
+    make_groups(&p);
     bool *wanted = arena_array(&c->mem, c->n_groups, sizeof *wanted);
     if (!wanted) return compile_no_memory(c);
     for (uint32_t i = 0; i < c->n_items; i++)
@@ -291,7 +332,7 @@ static bool place_variables(compile_state *c, int32_t *fixed) {
         p.where[i] = p.unpinned[i] = all_devices(c);
         if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
     }
-    if (!intersect(&p)) return false;
+    if (!intersect(&p) || !hear_absent(&p)) return false;
     place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
     if (!place_first(&problem, c->err)) return false;
     for (uint32_t i = 0; i < c->n_items; i++)

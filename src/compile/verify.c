@@ -18,6 +18,8 @@
 
 #include <string.h>
 
+typedef enum slot_state { SLOT_EMPTY, SLOT_FULL, SLOT_DROPPED } slot_state;
+
 typedef struct play {
     compile_state *c;
     const plan *p;
@@ -28,10 +30,11 @@ typedef struct play {
     uint32_t n_later;
     bool *ran; /* by node */
     uint32_t n_ran;
-    enum { SLOT_EMPTY, SLOT_FULL, SLOT_DROPPED } * slots;
+    slot_state *slots;
+    bool *read;            /* by slot */
+    const char **producer; /* by slot: the node's name */
     uint32_t *readers;     /* by slot: blocks still to read it */
     bool *sent, *received; /* by channel */
-    uint32_t n_received;
     bool end;
 } play;
 
@@ -53,6 +56,23 @@ static bool fire_events(play *y, const plan_node *n, uint32_t first, uint32_t co
     return true;
 }
 
+static bool same_type(const edge_type *a, const edge_type *b) {
+    return a->dtype == b->dtype && a->rank == b->rank && shape_equal(edge_shape(a), edge_shape(b));
+}
+
+/* The slot at a channel's end has its type, its memory and, where it is sent, its producer. */
+static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
+    bool sends = n->role == ROLE_SEND;
+    if (sends && ch->control) return true;
+    uint32_t slot = sends ? (uint32_t)y->p->inputs[n->first_input] : n->first_slot;
+    const plan_slot *s = &y->p->slots[slot];
+    if (!same_type(&s->type, &ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
+        return broken(y, n, "dtype, shape or memory is not its channel's");
+    if (sends && strcmp(y->producer[slot], ch->producer) != 0)
+        return broken(y, n, "sends another output than its channel's");
+    return true;
+}
+
 static bool play_channel(play *y, const plan_node *n) {
     const plan_channel *ch = &y->p->channels[n->index];
     bool sends = n->role == ROLE_SEND;
@@ -62,17 +82,7 @@ static bool play_channel(play *y, const plan_node *n) {
         return broken(y, n, "its channel belongs to another device");
     if (!sends && !y->sent[n->index]) return broken(y, n, "receives before the send");
     *flag = true;
-    y->n_received += !sends;
-    if (sends && !ch->control) {
-        const plan_slot *s = &y->p->slots[y->p->inputs[n->first_input]];
-        if (s->type.dtype != ch->type.dtype || s->memory != ch->src_memory)
-            return broken(y, n, "dtype or memory is not its channel's");
-    }
-    if (sends) return true;
-    const plan_slot *s = &y->p->slots[n->first_slot];
-    if (s->type.dtype != ch->type.dtype || s->memory != ch->dst_memory)
-        return broken(y, n, "dtype or memory is not its channel's");
-    return true;
+    return fits_channel(y, n, ch);
 }
 
 /* What a kernel wants of an input: on an accelerator host memory or its own. */
@@ -88,12 +98,25 @@ static bool read_inputs(play *y, const plan_node *n) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         int32_t s = y->p->inputs[n->first_input + i];
         if (s == PLAN_NONE) continue;
+        y->read[s] = true;
         if (y->slots[s] == SLOT_EMPTY) return broken(y, n, "reads what is not yet written");
         if (y->slots[s] == SLOT_DROPPED) return broken(y, n, "reads what was dropped");
         if (!memory_fits(y, n, i, &y->p->slots[s]))
             return broken(y, n, "an input lies in the wrong memory");
     }
     return true;
+}
+
+/* A buffer may be taken over only from a slot that this node alone drops, and reads once. */
+static bool check_forward(play *y, const plan_node *n) {
+    if (n->forward == PLAN_NONE) return true;
+    int32_t s = y->p->inputs[n->first_input + (uint32_t)n->forward];
+    uint32_t reads = 0, drops = 0;
+    for (uint32_t i = 0; i < n->n_inputs; i++) reads += y->p->inputs[n->first_input + i] == s;
+    for (uint32_t i = 0; i < n->n_drops; i++)
+        drops += y->p->drops[n->first_drop + i] == (uint32_t)s;
+    if (s != PLAN_NONE && reads == 1 && drops == 1 && y->p->slots[s].readers == 0) return true;
+    return broken(y, n, "would compute into what others read");
 }
 
 static bool drop_slots(play *y, const plan_node *n) {
@@ -118,7 +141,7 @@ static bool play_node(play *y, uint32_t i) {
     if (y->ran[i]) return broken(y, n, "runs twice");
     y->ran[i] = true;
     y->n_ran++;
-    if (!read_inputs(y, n)) return false;
+    if (!read_inputs(y, n) || !check_forward(y, n)) return false;
     if ((n->role == ROLE_SEND || n->role == ROLE_RECV) && !play_channel(y, n)) return false;
     if (n->flags & PLAN_ENDS_LATER)
         y->later[y->n_later++] = i;
@@ -151,59 +174,79 @@ static bool play_all(play *y) {
 
 /* Nothing moves any more: either all is done, or name a node that never ran. */
 static bool judge(const play *y) {
-    if (y->end && y->n_ran == y->p->n_nodes && y->n_received == y->p->n_channels) return true;
     for (uint32_t i = 0; i < y->p->n_nodes; i++)
         if (!y->ran[i]) return broken(y, &y->p->nodes[i], "would never run");
     for (uint32_t i = 0; i < y->p->n_channels; i++)
         if (!y->received[i])
             return compile_fail(y->c, DF_INTERNAL, "verify: channel of node %s is never received",
                                 y->p->channels[i].producer);
-    return compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
+    for (uint32_t s = 0; s < y->p->n_slots; s++)
+        if (y->read[s] && y->slots[s] == SLOT_FULL)
+            return compile_fail(y->c, DF_INTERNAL, "verify: an output of node %s is never dropped",
+                                y->producer[s]);
+    return y->end || compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
 }
 
 /* ---- variables ----------------------------------------------------------- */
 
-static bool follows(const df_node *after, const df_node *before) {
-    for (int i = 0; i < after->n_inputs; i++)
-        if (after->inputs[i].node == before) return true;
-    for (int i = 0; i < after->n_controls; i++)
-        if (after->controls[i] == before) return true;
-    return false;
+/* What is known of one variable so far, in the emitted order. */
+typedef struct accesses {
+    const df_node *write; /* the last */
+    int32_t first_read;   /* since then: place in the emitted order, + 1 */
+    uint32_t device;
+    bool any;
+} accesses;
+
+typedef struct access_check {
+    compile_state *c;
+    accesses *of;       /* by the variable's node id */
+    int32_t *next_read; /* by place in the emitted order */
+    uint32_t *behind;   /* by the partition's node id: the place of the node that was
+                           last found to stand directly behind it, + 1 */
+} access_check;
+
+static void mark_before(access_check *k, uint32_t place) {
+    const df_node *n = k->c->emitted[place].node;
+    for (int i = 0; i < n->n_inputs; i++) k->behind[n->inputs[i].node->id] = place + 1;
+    for (int i = 0; i < n->n_controls; i++) k->behind[n->controls[i]->id] = place + 1;
 }
 
-/* Of each variable, in the emitted order: a write follows every read since the last
- * write (or, if there was none, that write); a read follows the last write. order
- * promised an edge for each; under strict_order there is a path, which it has checked. */
+/* A write follows every read since the last write, or, if there was none, that write; a read
+ * follows the last write. */
+static bool check_access(access_check *k, accesses *a, uint32_t place) {
+    const emitted *e = &k->c->emitted[place];
+    bool ok = !a->any || a->device == e->device;
+    mark_before(k, place);
+    if (e->node->op->flags & OP_WRITES) {
+        for (int32_t r = a->first_read; ok && r; r = k->next_read[r - 1])
+            ok = k->behind[k->c->emitted[r - 1].node->id] == place + 1;
+        if (!a->first_read && a->write) ok = ok && k->behind[a->write->id] == place + 1;
+        a->write = e->node;
+        a->first_read = 0;
+    } else {
+        ok = ok && (!a->write || k->behind[a->write->id] == place + 1);
+        k->next_read[place] = a->first_read;
+        a->first_read = (int32_t)place + 1;
+    }
+    a->device = e->device;
+    a->any = true;
+    return ok;
+}
+
+/* order promised an edge for each; under strict_order there is a path, which it has checked. */
 static bool check_accesses(compile_state *c) {
-    typedef struct seen {
-        const df_node *write;
-        int32_t first_read; /* place in the emitted order, + 1 */
-        uint32_t device;
-        bool any;
-    } seen;
-    seen *of = arena_array(&c->mem, c->rq->graph->n_nodes, sizeof *of);
-    int32_t *next = arena_array(&c->mem, c->n_emitted, sizeof *next);
-    if (!of || !next) return compile_no_memory(c);
-    for (uint32_t i = 0; i < c->n_emitted; i++) {
+    size_t n_nodes = 0;
+    for (uint32_t d = 0; d < c->rq->n_devices; d++)
+        if (c->graphs[d] && c->graphs[d]->n_nodes > n_nodes) n_nodes = c->graphs[d]->n_nodes;
+    access_check k = {.c = c};
+    k.of = arena_array(&c->mem, c->rq->graph->n_nodes, sizeof *k.of);
+    k.next_read = arena_array(&c->mem, c->n_emitted, sizeof *k.next_read);
+    k.behind = arena_array(&c->mem, n_nodes, sizeof *k.behind);
+    if (!k.of || !k.next_read || !k.behind) return compile_no_memory(c);
+    for (uint32_t i = 0; i < c->n_emitted && !c->rq->strict_order; i++) {
         const emitted *e = &c->emitted[i];
         const df_node *v = e->item == PLAN_NONE ? NULL : item_variable(&c->items[e->item]);
-        if (!v) continue;
-        seen *s = &of[v->id];
-        bool ok = !s->any || s->device == e->device;
-        if (e->node->op->flags & OP_WRITES) {
-            for (int32_t r = s->first_read; r; r = next[r - 1])
-                ok &= follows(e->node, c->emitted[r - 1].node);
-            if (!s->first_read && s->write) ok &= follows(e->node, s->write);
-            s->write = e->node;
-            s->first_read = 0;
-        } else {
-            ok &= !s->write || follows(e->node, s->write);
-            next[i] = s->first_read;
-            s->first_read = (int32_t)i + 1;
-        }
-        s->device = e->device;
-        s->any = true;
-        if (!ok && !c->rq->strict_order)
+        if (v && !check_access(&k, &k.of[v->id], i))
             return compile_fail(c, DF_INTERNAL,
                                 "verify: accesses of variable %s are not ordered at node %s",
                                 v->name, e->node->name);
@@ -222,12 +265,17 @@ static bool play_init(play *y, compile_state *c) {
     y->later = arena_array(a, p->n_nodes, sizeof *y->later);
     y->ran = arena_array(a, p->n_nodes, sizeof *y->ran);
     y->slots = arena_array(a, p->n_slots, sizeof *y->slots);
+    y->read = arena_array(a, p->n_slots, sizeof *y->read);
+    y->producer = arena_array(a, p->n_slots, sizeof *y->producer);
     y->readers = arena_array(a, p->n_slots, sizeof *y->readers);
     y->sent = arena_array(a, p->n_channels, sizeof *y->sent);
     y->received = arena_array(a, p->n_channels, sizeof *y->received);
-    if (!y->pending || !y->ready || !y->later || !y->ran || !y->slots || !y->readers || !y->sent ||
-        !y->received)
+    if (!y->pending || !y->ready || !y->later || !y->ran || !y->slots || !y->read || !y->producer ||
+        !y->readers || !y->sent || !y->received)
         return compile_no_memory(c);
+    for (uint32_t n = 0; n < p->n_nodes; n++)
+        for (uint32_t o = 0; o < p->nodes[n].n_outputs; o++)
+            y->producer[p->nodes[n].first_slot + o] = p->nodes[n].name;
     for (uint32_t b = 0; b <= p->n_blocks; b++) y->pending[b] = p->blocks[b].pending;
     for (uint32_t s = 0; s < p->n_slots; s++) y->readers[s] = p->slots[s].readers;
     return true;

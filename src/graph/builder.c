@@ -225,15 +225,12 @@ static df_code take_name(draft *d) {
     g->next_name = NULL;
     const char *whole = join(g, scope_of(g)->prefix, asked ? asked : d->op->name, "");
     if (!whole) return error_memory(&d->err, "a name");
-    if (!asked) {
-        d->name = graph_unique_name(g, whole);
-        return d->name ? DF_OK : error_memory(&d->err, "a name");
-    }
-    d->name = whole;
-    if (strlen(whole) > NAME_MAX_LENGTH)
+    d->name = asked ? whole : graph_unique_name(g, whole);
+    if (!d->name) return error_memory(&d->err, "a name");
+    if (strlen(d->name) > NAME_MAX_LENGTH)
         return error_set(&d->err, DF_INVALID_ARGUMENT, "the name is longer than %d",
                          NAME_MAX_LENGTH);
-    if (df_graph_find(g, whole))
+    if (asked && df_graph_find(g, whole))
         return error_set(&d->err, DF_ALREADY_EXISTS, "there is a node of this name");
     return DF_OK;
 }
@@ -293,14 +290,19 @@ df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size
         return NULL;
     }
     df_node *n = NULL;
-    if (n_inputs > INT32_MAX)
+    if ((n_inputs && !inputs) || (n_attrs && !attrs))
+        (void)error_set(&d.err, DF_INVALID_ARGUMENT,
+                        "has %zu inputs and %zu attrs, and one list "
+                        "is NULL",
+                        n_inputs, n_attrs);
+    else if (n_inputs > INT32_MAX)
         (void)error_set(&d.err, DF_INVALID_ARGUMENT, "has too many inputs");
     else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
              take_attrs(&d, attrs, n_attrs) == DF_OK && infer(&d) == DF_OK)
         n = add_draft(&d);
     if (n) return n;
     for (int i = 0; i < OP_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
-    (void)graph_fail(graph, d.err.code, "node %s (%s): %s", d.name ? d.name : "?", d.op->name,
+    (void)graph_fail(graph, d.err.code, "node %.200s (%s): %s", d.name ? d.name : "?", d.op->name,
                      d.err.message);
     return NULL;
 }

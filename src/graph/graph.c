@@ -149,8 +149,11 @@ df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_in
     return n;
 }
 
+/* An edge that is there already is not added again, as far as a short look tells: a double
+ * does no harm, and many edges into one node must not take quadratic time. */
 bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
-    for (int i = 0; i < after->n_controls; i++)
+    enum { LOOK_BACK = 64 };
+    for (int i = after->n_controls; i-- > 0 && i >= after->n_controls - LOOK_BACK;)
         if (after->controls[i] == before) return true;
     if (!alloc_grow(g->alloc, (void **)&after->controls, &after->cap_controls,
                     (size_t)after->n_controls + 1, sizeof(df_node *)))

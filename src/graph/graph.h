@@ -76,7 +76,7 @@ df_code graph_freeze(df_graph *g, df_error *err);
  * NULL: out of memory, or the name is taken. */
 df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs,
                        const attr_value *attrs, const edge_type *outputs);
-bool graph_add_control(df_graph *g, df_node *before, df_node *after); /* each edge once */
+bool graph_add_control(df_graph *g, df_node *before, df_node *after);
 /* name, or name_1, name_2...: the first that is free; in the arena. */
 const char *graph_unique_name(df_graph *g, const char *name);
 

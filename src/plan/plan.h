@@ -96,7 +96,7 @@ typedef struct plan_channel {
     uint32_t src_memory, dst_memory; /* DF_MEMORY_... */
     bool control;                    /* carries no value */
     edge_type type;
-    const char *producer; /* the node whose output travels */
+    const char *producer; /* the partition's node whose output travels, or which it follows */
 } plan_channel;
 
 typedef struct plan_feed {

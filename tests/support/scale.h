@@ -13,8 +13,8 @@
 
 /* n, or a part of it, but at least 1. */
 static inline size_t test_scaled(size_t n) {
-    const char *text = getenv("DATAFLOW_TEST_SCALE");
-    unsigned long by = text ? strtoul(text, NULL, 10) : 1;
+    const char *value = getenv("DATAFLOW_TEST_SCALE");
+    unsigned long by = value ? strtoul(value, NULL, 10) : 1;
     if (by <= 1) return n;
     return n > by ? n / by : 1;
 }

@@ -76,11 +76,11 @@ df_out world_on_cpu(compile_world *w, df_out x);
 
 /* "feed x; y; read v; fetch y" in canonical order. */
 const char *world_items(compile_world *w);
-/* "r < a; a < v/read": the edges that order has added, as items. */
+/* "r < a; a < v@read": the edges that order has added, as items. */
 const char *world_ordered(compile_world *w);
 /* "feed x cpu:0; y sim:0", in canonical order. */
 const char *world_places(compile_world *w);
-/* The partition's nodes of the one emitted order: "x/feed; y; y/send". */
+/* The partition's nodes of the one emitted order: "x@feed; y; y@send". */
 const char *world_emitted(compile_world *w);
 /* The type of a node's output as infer left it: "float32[4]". */
 const char *world_type(compile_world *w, const df_node *node, int index);

@@ -5,6 +5,7 @@
  */
 #include "support/ops_for_tests.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

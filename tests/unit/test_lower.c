@@ -56,11 +56,11 @@ static void a_role_says_how_a_node_is_run(void **state) {
         const char *name;
         plan_role role;
         uint32_t flags;
-    } expected[] = {{"x/feed", ROLE_FEED, 0},         {"here", ROLE_KERNEL, 0},
-                    {"here/send", ROLE_SEND, 0},      {"here/recv", ROLE_RECV, 0},
-                    {"there", ROLE_QUEUE, 0},         {"there/recv", ROLE_RECV, PLAN_ENDS_LATER},
+    } expected[] = {{"x@feed", ROLE_FEED, 0},         {"here", ROLE_KERNEL, 0},
+                    {"here@send", ROLE_SEND, 0},      {"here@recv", ROLE_RECV, 0},
+                    {"there", ROLE_QUEUE, 0},         {"there@recv", ROLE_RECV, PLAN_ENDS_LATER},
                     {"by_reference", ROLE_INLINE, 0}, {"later", ROLE_ASYNC, PLAN_ENDS_LATER},
-                    {"none", ROLE_NOTHING, 0},        {"there/fetch", ROLE_FETCH, 0}};
+                    {"none", ROLE_NOTHING, 0},        {"there@fetch", ROLE_FETCH, 0}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const plan_node *n = node_named(w, expected[i].name);
         assert_int_equal(n->role, expected[i].role);
@@ -77,10 +77,10 @@ static void a_recv_waits_for_a_fence_from_a_queue_to_the_host_alone(void **state
     df_graph_name(w->g, "r");
     df_out r = df_reshape_to(w->g, b, shape);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(r));
-    assert_false(node_named(w, "x/recv")->flags & PLAN_ENDS_LATER);   /* host to sim */
-    assert_false(node_named(w, "a/recv")->flags & PLAN_ENDS_LATER);   /* sim to sim */
-    assert_true(node_named(w, "Cast/recv")->flags & PLAN_ENDS_LATER); /* sim to its host memory */
-    assert_true(node_named(w, "r/recv")->flags & PLAN_ENDS_LATER);    /* sim to cpu */
+    assert_false(node_named(w, "x@recv")->flags & PLAN_ENDS_LATER);   /* host to sim */
+    assert_false(node_named(w, "a@recv")->flags & PLAN_ENDS_LATER);   /* sim to sim */
+    assert_true(node_named(w, "Cast@recv")->flags & PLAN_ENDS_LATER); /* sim to its host memory */
+    assert_true(node_named(w, "r@recv")->flags & PLAN_ENDS_LATER);    /* sim to cpu */
 }
 
 /* ---- slots --------------------------------------------------------------- */
@@ -95,7 +95,7 @@ static void a_consumer_names_its_producers_slot(void **state) {
     const plan_node *n = node_named(w, "b");
     assert_int_equal(n->n_inputs, 2);
     assert_int_equal(p->inputs[n->first_input], node_named(w, "a")->first_slot);
-    assert_int_equal(p->inputs[n->first_input + 1], node_named(w, "x/feed")->first_slot);
+    assert_int_equal(p->inputs[n->first_input + 1], node_named(w, "x@feed")->first_slot);
 }
 
 static void an_input_that_names_a_variable_has_no_slot(void **state) {
@@ -115,7 +115,7 @@ static void an_input_that_names_a_variable_has_no_slot(void **state) {
     assert_true(p->writes[n->variable]);
     assert_int_equal(p->variables[node_named(w, "r")->variable], u.node->id);
     assert_false(p->writes[node_named(w, "r")->variable]);
-    assert_int_equal(node_named(w, "x/feed")->variable, PLAN_NONE);
+    assert_int_equal(node_named(w, "x@feed")->variable, PLAN_NONE);
 }
 
 static void a_constant_lies_where_its_reader_wants_it(void **state) {
@@ -132,7 +132,7 @@ static void a_constant_lies_where_its_reader_wants_it(void **state) {
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(shaped, number));
     const plan *p = w->c.plan;
     assert_int_equal(p->n_constants, 2);
-    const plan_node *host = node_named(w, "n"), *own = node_named(w, "n_1");
+    const plan_node *host = node_named(w, "n@host"), *own = node_named(w, "n");
     assert_int_equal(p->constants[host->index].memory, DF_MEMORY_HOST);
     assert_int_equal(p->slots[host->first_slot].memory, DF_MEMORY_HOST);
     assert_int_equal(p->constants[own->index].memory, DF_MEMORY_DEVICE);
@@ -154,7 +154,7 @@ static void feeds_have_names_and_types(void **state) {
     assert_int_equal(p->feeds[0].type.dtype, DF_INT8);
     assert_string_equal(p->feeds[1].name, "x:0");
     assert_int_equal(p->feeds[1].type.dims[0], 3);
-    assert_true(node_named(w, "x/feed")->flags & PLAN_KNOWN_SHAPES);
+    assert_true(node_named(w, "x@feed")->flags & PLAN_KNOWN_SHAPES);
 }
 
 /* ---- last uses ----------------------------------------------------------- */

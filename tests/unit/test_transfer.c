@@ -64,7 +64,6 @@ static df_code infer(world *w, const char *name, const attr_value *attrs, edge_t
 static void recv_and_feed_give_what_their_attrs_declare(void **state) {
     world *w = *state;
     const attr_value recv[] = {{.type = DF_ATTR_STRING, .s = "key"},
-                               {.type = DF_ATTR_STRING, .s = "from"},
                                {.type = DF_ATTR_DTYPE, .i = DF_BOOL},
                                {.type = DF_ATTR_SHAPE, .shape = DF_SHAPE(0)}};
     const attr_value feed[] = {{.type = DF_ATTR_INT, .i = 2},

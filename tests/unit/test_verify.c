@@ -193,8 +193,8 @@ static void a_node_that_no_block_runs_is_named(void **state) {
 static void two_nodes_in_the_wrong_order_are_noticed(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
-    plan_node *a = node(w, "a"), *feed = node(w, "x/feed"), was = *a;
-    assert_ptr_equal(block(w, "a"), block(w, "x/feed"));
+    plan_node *a = node(w, "a"), *feed = node(w, "x@feed"), was = *a;
+    assert_ptr_equal(block(w, "a"), block(w, "x@feed"));
     *a = *feed;
     *feed = was;
     refused(w, "node a on /job:localhost/task:0/device:CPU:0: reads what is not yet written");
@@ -227,8 +227,8 @@ static void a_slot_that_was_dropped_is_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
     plan *p = w->c.plan;
-    uint32_t slot = node(w, "x/feed")->first_slot;
-    plan_node *feed = node(w, "x/feed"), was = *feed;
+    uint32_t slot = node(w, "x@feed")->first_slot;
+    plan_node *feed = node(w, "x@feed"), was = *feed;
     for (uint32_t i = 0; i < p->n_drops; i++) {
         if (p->drops[i] != slot) continue;
         feed->first_drop = i; /* by its own producer: far too early */
@@ -244,7 +244,7 @@ static void a_slot_is_not_dropped_twice(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
     plan *p = w->c.plan;
-    plan_node *fetch = node(w, "r/fetch"), was = *fetch;
+    plan_node *fetch = node(w, "r@fetch"), was = *fetch;
     assert_int_equal(fetch->n_drops, 1);
     for (uint32_t i = 0; i < p->n_drops; i++) {
         bool in_first = false; /* dropped in block 0, long before */
@@ -274,8 +274,8 @@ static void the_wrong_memory_is_refused(void **state) {
     make_plan(w);
     plan *p = w->c.plan;
     /* shaped reads n in host memory, y in the device's */
-    REFUSED_WITH(w, p->slots[node(w, "n/recv")->first_slot].memory, DF_MEMORY_DEVICE, "memory");
-    REFUSED_WITH(w, p->slots[node(w, "a/recv")->first_slot].memory, DF_MEMORY_HOST, "memory");
+    REFUSED_WITH(w, p->slots[node(w, "n@recv")->first_slot].memory, DF_MEMORY_DEVICE, "memory");
+    REFUSED_WITH(w, p->slots[node(w, "a@recv")->first_slot].memory, DF_MEMORY_HOST, "memory");
     REFUSED_WITH(w, p->slots[node(w, "n")->first_slot].memory, DF_MEMORY_HOST, "memory");
     accepted(w);
 }
@@ -285,14 +285,14 @@ static void the_wrong_memory_is_refused(void **state) {
 static void two_ends_that_disagree_are_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
-    static const char *const sends[] = {"x/send", "a/send", "y/send", "n/send", "z/send"};
+    static const char *const sends[] = {"x@send", "a@send", "y@send", "n@send", "z@send"};
     for (int i = 1; i < 5; i++) {
         plan_channel *ch = channel_of(w, sends[i]);
-        REFUSED_WITH(w, ch->type.dtype, DF_INT8, "dtype or memory is not its channel's");
+        REFUSED_WITH(w, ch->type.dtype, DF_INT8, "memory is not its channel's");
         REFUSED_WITH(w, ch->src_device, 3, "its channel belongs to another device");
         REFUSED_WITH(w, ch->dst_device, 3, "its channel belongs to another device");
-        REFUSED_WITH(w, ch->src_memory, !ch->src_memory, "dtype or memory is not its channel's");
-        REFUSED_WITH(w, ch->dst_memory, !ch->dst_memory, "dtype or memory is not its channel's");
+        REFUSED_WITH(w, ch->src_memory, !ch->src_memory, "memory is not its channel's");
+        REFUSED_WITH(w, ch->dst_memory, !ch->dst_memory, "memory is not its channel's");
     }
     accepted(w);
 }
@@ -301,7 +301,7 @@ static void two_recvs_that_change_places_are_noticed(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
     static const char *const pairs[][2] = {
-        {"a/recv", "y/recv"}, {"a/recv", "n/recv"}, {"z/recv", "far/recv"}};
+        {"a@recv", "y@recv"}, {"a@recv", "n@recv"}, {"z@recv", "far@recv"}};
     for (int i = 0; i < 3; i++) {
         plan_node *one = node(w, pairs[i][0]), *two = node(w, pairs[i][1]);
         int32_t was = one->index;
@@ -317,18 +317,18 @@ static void two_recvs_that_change_places_are_noticed(void **state) {
 static void a_channel_that_is_used_twice_is_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
-    REFUSED_WITH(w, node(w, "far/recv")->index, node(w, "y/recv")->index,
+    REFUSED_WITH(w, node(w, "far@recv")->index, node(w, "y@recv")->index,
                  "its channel is used twice");
-    REFUSED_WITH(w, node(w, "n/send")->index, node(w, "y/send")->index, "channel");
+    REFUSED_WITH(w, node(w, "n@send")->index, node(w, "y@send")->index, "channel");
     accepted(w);
 }
 
 static void a_recv_before_its_send_is_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
-    plan_node *send = node(w, "a/send"), *recv = node(w, "a/recv"), was = *send;
+    plan_node *send = node(w, "a@send"), *recv = node(w, "a@recv"), was = *send;
     assert_true(send < recv);
-    assert_ptr_equal(block(w, "a/send"), block(w, "a/recv"));
+    assert_ptr_equal(block(w, "a@send"), block(w, "a@recv"));
     *send = *recv;
     *recv = was;
     refused(w, "receives before the send");
@@ -426,12 +426,53 @@ static void random_plans_are_accepted_and_no_change_goes_unseen(void **state) {
     }
 }
 
+static void two_channels_of_one_type_that_change_places_are_noticed(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), b = neg(w, "b", "cpu:1", x), c = neg(w, "c", "cpu:1", x);
+    w->rq.parallelism = 2; /* one block, in which a Send is not right before its Recv */
+    w->rq.grain = 0.08f;
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b, c));
+    accepted(w);
+    plan_node *one = node(w, "b@send"), *two = node(w, "c@send");
+    int32_t was = one->index;
+    one->index = two->index;
+    two->index = was;
+    refused(w, "channel");
+    two->index = one->index;
+    one->index = was;
+}
+
+static void two_ends_of_different_shape_are_refused(void **state) {
+    compile_world *w = world_of(state);
+    make_plan(w);
+    REFUSED_WITH(w, channel_of(w, "y@send")->type.dims[0], 5, "channel");
+    REFUSED_WITH(w, channel_of(w, "y@send")->type.rank, 0, "channel");
+}
+
+static void a_buffer_that_others_read_is_not_taken_over(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x), b = neg(w, "b", NULL, a);
+    df_out c = neg(w, "c", NULL, a);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b, c));
+    REFUSED_WITH(w, node(w, "b")->forward, 0, "");
+}
+
+static void a_slot_that_nobody_drops_is_refused(void **state) {
+    compile_world *w = world_of(state);
+    make_plan(w);
+    REFUSED_WITH(w, node(w, "r@fetch")->n_drops, 0, "");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
         TEST(a_block_that_waits_for_one_event_more_never_runs),
         TEST(a_block_that_waits_for_one_event_less_starts_too_early),
         TEST(a_missing_event_is_missed),
+        TEST(two_channels_of_one_type_that_change_places_are_noticed),
+        TEST(two_ends_of_different_shape_are_refused),
+        TEST(a_buffer_that_others_read_is_not_taken_over),
+        TEST(a_slot_that_nobody_drops_is_refused),
         TEST(an_event_for_another_block_is_missed_here_and_too_many_there),
         TEST(an_end_that_is_not_waited_for_is_not_an_event),
         TEST(what_ends_later_cannot_be_read_at_once),
