@@ -20,7 +20,7 @@
 #ifndef COMPILE_BLOCKS_H
 #define COMPILE_BLOCKS_H
 
-#include "compile/compile.h"
+#include "base/alloc.h"
 
 /* The emitted nodes and what each depends on. */
 typedef struct block_graph {

@@ -10,7 +10,7 @@
  * what depends on these feeds is inferred again, and more of the outputs have a
  * shape that is known before the first step.
  */
-#include "compile/compile.h"
+#include "compile/state.h"
 
 /* A feed is what its output was, with the shape that the caller promised. */
 static bool infer_feed(compile_state *c, uint32_t i, bool *better) {

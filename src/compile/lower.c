@@ -11,6 +11,7 @@
  * become events.
  */
 #include "compile/blocks.h"
+#include "compile/state.h"
 
 #include <stdio.h>
 #include <string.h>

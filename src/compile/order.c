@@ -14,7 +14,7 @@
  * Under strict_order nothing is added: two accesses, one of them a write, between which
  * the graph has no path are an error that names both.
  */
-#include "compile/compile.h"
+#include "compile/state.h"
 
 #include <string.h>
 

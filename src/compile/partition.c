@@ -20,7 +20,7 @@
  *    come its Sends, each followed by its Recv. So in this one order everything stands
  *    after what it depends on.
  */
-#include "compile/compile.h"
+#include "compile/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -408,7 +408,7 @@ static bool cut(cutting *k) {
     return emit_all(k);
 }
 
-bool compile_partition_cut(compile_state *c) {
+bool compile_partition(compile_state *c) {
     cutting k;
     bool ok = cutting_init(&k, c) && cut(&k);
     alloc_free(c->rq->alloc, k.copies, k.cap_copies * sizeof *k.copies);

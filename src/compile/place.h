@@ -10,7 +10,7 @@
 #ifndef COMPILE_PLACE_H
 #define COMPILE_PLACE_H
 
-#include "compile/compile.h"
+#include "compile/state.h"
 
 typedef struct place_group {
     uint64_t allowed; /* bit d: it may run on device d; never 0 */

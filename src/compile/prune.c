@@ -13,7 +13,7 @@
  * forward in that order, so unless a control edge points backward the order added is
  * already the canonical one. It does not depend on devices or threads.
  */
-#include "compile/compile.h"
+#include "compile/state.h"
 
 #include <string.h>
 

@@ -14,7 +14,7 @@
  *
  * Besides: the two ends of a channel agree, and accesses of a variable are ordered.
  */
-#include "compile/compile.h"
+#include "compile/state.h"
 
 #include <string.h>
 

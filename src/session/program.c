@@ -180,7 +180,7 @@ size_t df_program_print(const df_program *program, char *into, size_t size) {
     text t;
     text_init(&t, program->session->rt->alloc);
     for (size_t i = 0; i < program->compiled.n_partitions; i++) {
-        const compile_partition *part = &program->compiled.partitions[i];
+        const compile_part *part = &program->compiled.partitions[i];
         text_add(&t, "%spartition %s:\n", i ? "\n" : "",
                  program->session->rt->plan_devices[part->device].full_name);
         graph_print(part->graph, &t);

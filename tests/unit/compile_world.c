@@ -101,8 +101,8 @@ void world_reopen(compile_world *w, const char *devices) {
 
 bool world_try(compile_world *w, world_pass last, df_outs feeds, df_outs fetches) {
     static bool (*const passes[])(compile_state *) = {
-        compile_prune,         compile_infer, compile_order, compile_place,
-        compile_partition_cut, compile_lower, compile_verify};
+        compile_prune,     compile_infer, compile_order, compile_place,
+        compile_partition, compile_lower, compile_verify};
     release(w);
     w->err = (df_error){.code = DF_OK};
     if (graph_freeze(w->g, &w->err) != DF_OK) return false;

@@ -20,7 +20,7 @@
 
 #include <dataflow/dataflow.h>
 
-#include "compile/compile.h"
+#include "compile/state.h"
 #include "support/fault.h"
 
 typedef enum world_pass {

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "compile/state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+bool compile_fail(compile_state *c, df_code code, const char *format, ...) {
+    char message[sizeof c->err->message];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    (void)error_set(c->err, code, "%s", message);
+    return false;
+}
+
+bool compile_no_memory(compile_state *c) {
+    (void)error_memory(c->err, "compiling the graph");
+    return false;
+}
+
+const op_def *item_op(const compile_state *c, const item *it) {
+    static const char *const names[] = {[ITEM_NODE] = NULL,
+                                        [ITEM_FEED] = "Feed",
+                                        [ITEM_FETCH] = "Fetch",
+                                        [ITEM_READ] = "ReadVariable"};
+    return it->kind == ITEM_NODE ? it->node->op : op_find(c->rq->graph->ops, names[it->kind]);
+}
+
+const df_node *item_variable(const item *it) {
+    if (it->kind == ITEM_READ) return it->node;
+    if (it->kind != ITEM_NODE) return NULL;
+    if (it->node->op->flags & OP_VARIABLE) return it->node;
+    return node_names_variable(it->node, 0) ? it->node->inputs[0].node : NULL;
+}
+
+const char *item_text(const item *it, char *into, size_t size) {
+    const char *what = it->kind == ITEM_NODE   ? "node"
+                       : it->kind == ITEM_FEED ? "the feed of"
+                                               : "the fetch of";
+    (void)snprintf(into, size, "%s %s (%s)", what, it->node->name, it->node->op->name);
+    return into;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * state.h - what the passes share: the graph as items, and each pass's result.
+ */
+#ifndef COMPILE_STATE_H
+#define COMPILE_STATE_H
+
+#include "compile/compile.h"
+
+#include "base/error.h"
+
+#include <dataflow/memory.h>
+
+/* What has to run. Feeds and fetches are items like any node. */
+typedef enum item_kind {
+    ITEM_NODE,
+    ITEM_FEED,  /* source of a fed output */
+    ITEM_FETCH, /* sink of a fetched output */
+    ITEM_READ   /* reads a fetched variable after all its accesses */
+} item_kind;
+
+typedef struct item {
+    item_kind kind;
+    const df_node *node; /* FEED, FETCH: whose output; READ: the variable's */
+    int index;           /* FEED, FETCH: which; READ: 0 */
+    uint32_t first_input, n_inputs;
+    uint32_t first_control, n_controls; /* of the user's edges */
+    int32_t group;                      /* place: its colocation group */
+    int32_t device;                     /* place */
+    const kernel_def *kernel;           /* place; NULL where none is needed */
+} item;
+
+/* Where an edge comes from. */
+typedef struct item_out {
+    int32_t item;
+    int32_t index;
+} item_out;
+
+typedef struct order_edge {
+    uint32_t before, after; /* items */
+} order_edge;
+
+/* A node of a partition, in the one order over all partitions. */
+typedef struct emitted {
+    df_node *node;
+    uint32_t device;
+    int32_t item;    /* NONE: a Send or a Recv */
+    int32_t channel; /* Send, Recv; else NONE */
+    uint32_t memory; /* DF_MEMORY_... of a constant */
+} emitted;
+
+typedef struct compile_state {
+    const compile_request *rq;
+    arena mem;
+    df_error *err;
+
+    /* prune: items in canonical order: topological, ties as added */
+    item *items;
+    uint32_t n_items;
+    item_out *inputs;
+    uint32_t *controls; /* items */
+    int32_t *item_of;   /* by node id: its ITEM_NODE; NONE */
+
+    /* infer: types of an item's outputs; FETCH has none */
+    const edge_type **types; /* by item: an array */
+
+    /* order */
+    order_edge *ordered;
+    uint32_t n_ordered, cap_ordered;
+
+    /* place: into items; group masks */
+    uint32_t n_groups;
+
+    /* partition */
+    df_graph *graphs[PLAN_MAX_DEVICES];
+    emitted *emitted;
+    uint32_t n_emitted;
+    plan_channel *channels; /* lower moves them into the plan */
+    uint32_t n_channels;
+
+    /* lower */
+    plan *plan;
+} compile_state;
+
+/* The passes, in their order. False: c->err says why. */
+bool compile_prune(compile_state *c);
+bool compile_infer(compile_state *c);
+bool compile_order(compile_state *c);
+bool compile_place(compile_state *c);
+bool compile_partition(compile_state *c);
+bool compile_lower(compile_state *c);
+bool compile_verify(compile_state *c);
+
+/* Notes an error and returns false. */
+bool compile_fail(compile_state *c, df_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool compile_no_memory(compile_state *c);
+
+/* The op of an item: its node's, or that of Feed, Fetch, ReadVariable. */
+const op_def *item_op(const compile_state *c, const item *it);
+/* The variable that an item owns or names; NULL: none. */
+const df_node *item_variable(const item *it);
+/* For messages: "y (MatMul)", "the feed of x", ... as snprintf. */
+const char *item_text(const item *it, char *into, size_t size);
+enum { ITEM_TEXT_MAX = 256 };
+
+#endif /* COMPILE_STATE_H */
