@@ -97,6 +97,17 @@ static df_code make_constants(executor *x, df_error *err) {
     return code;
 }
 
+static step *new_frame(executor *x, df_error *err) {
+    step *s = step_new(x, err);
+    if (!s) return NULL;
+    s->help = run_help;
+    mutex_lock(&x->lock);
+    s->next_made = x->made;
+    x->made = s;
+    mutex_unlock(&x->lock);
+    return s;
+}
+
 df_code executor_new(const executor_options *options, executor **out, df_error *err) {
     const plan *p = options->plan;
     if ((uint64_t)p->n_blocks + p->n_nodes >= LIVE_TOKENS_MAX)
@@ -112,9 +123,8 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
-        step *s = step_new(x, err);
-        code = s ? DF_OK : DF_RESOURCE_EXHAUSTED;
-        x->spares = x->made = s;
+        x->spares = new_frame(x, err);
+        code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
     }
     if (code == DF_OK)
         *out = x;
@@ -145,14 +155,7 @@ static step *take_frame(executor *x, df_error *err) {
     step *s = x->spares;
     if (s) x->spares = s->next_spare;
     mutex_unlock(&x->lock);
-    if (s) return s;
-    s = step_new(x, err);
-    if (!s) return NULL;
-    mutex_lock(&x->lock);
-    s->next_made = x->made;
-    x->made = s;
-    mutex_unlock(&x->lock);
-    return s;
+    return s ? s : new_frame(x, err);
 }
 
 static void give_frame(executor *x, step *s) {

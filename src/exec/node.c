@@ -267,17 +267,13 @@ static node_end run_async(worker *w, uint32_t node) {
     s->kernels[node] = k;
     kernel_handle h = handle_of(&k->call.ctx);
     if (n->kernel->compute(&k->call.ctx, &err) != DF_OK) kernel_done(h, &err);
-    if (atomic_swap(&k->state, OP_OUTSIDE, ACQ_REL) != OP_ENDED) {
-        w->balance++; /* the token that its end will bring */
-        return NODE_LATER;
-    }
-    /* Ended inside the call. Its events are those of a node that ends later, all the same. */
-    w->balance++;
-    pool_post(s->pool, s, &k->ended);
+    w->balance++; /* the token that its end brings */
+    /* Ended inside the call: its events are those of a node that ends later, all the same. */
+    if (atomic_swap(&k->state, OP_OUTSIDE, ACQ_REL) == OP_ENDED) pool_post(s->pool, s, &k->ended);
     return NODE_LATER;
 }
 
-static void finish_async(step *s, uint32_t node) {
+void node_finish(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_error err;
     pool_kernel_op_free(s->pool, s->kernels[node]);
@@ -286,19 +282,10 @@ static void finish_async(step *s, uint32_t node) {
     if (!write_variable(s, n, &err))
         step_fail_node(s, n, &err);
     else
-        node_drop(s, n);
+        step_drop(s, n);
 }
 
 /* ---- all ----------------------------------------------------------------- */
-
-void node_drop(step *s, const plan_node *n) {
-    for (uint32_t i = n->first_drop; i < n->first_drop + n->n_drops; i++) {
-        uint32_t slot = s->p->drops[i];
-        /* acq_rel: the other blocks have read it before it is dropped here */
-        if (s->p->slots[slot].readers && atomic_sub(&s->readers[slot], 1, ACQ_REL) != 1) continue;
-        if (s->slots[slot]) tensor_release(&s->slots[slot]);
-    }
-}
 
 node_end node_run(worker *w, uint32_t node) {
     step *s = w->step;
@@ -316,25 +303,9 @@ node_end node_run(worker *w, uint32_t node) {
     case ROLE_QUEUE:
         end = run_queued(s, node);
         break;
-    case ROLE_ASYNC:
-        return run_async(w, node); /* drops when it has ended */
     default:
-        end = transfer_run(w, n, node);
-        break;
+        return run_async(w, node); /* drops when it has ended */
     }
-    if (end != NODE_FAILED) node_drop(s, n);
+    if (end != NODE_FAILED) step_drop(s, n);
     return end;
-}
-
-void node_finish(worker *w, uint32_t node) {
-    step *s = w->step;
-    if (s->p->nodes[node].role == ROLE_ASYNC) {
-        finish_async(s, node);
-        return;
-    }
-    recv_op *r = s->recvs[node];
-    df_tensor **slot = &s->slots[s->p->nodes[node].first_slot];
-    df_tensor_unref(*slot);
-    *slot = r->tensor;
-    r->tensor = NULL;
 }

@@ -141,13 +141,6 @@ void pool_kernel_op_free(pool *p, kernel_op *k) {
 
 /* ---- threads ------------------------------------------------------------- */
 
-static void help(pool *p, step *s, event *e) {
-    live_engage(&s->live);
-    worker w = {.step = s};
-    run_push(&w, e);
-    if (run_step(&w)) pool_over(p, s);
-}
-
 static void worker_main(void *arg) {
     pool *p = arg;
     mutex_lock(&p->lock);
@@ -160,7 +153,7 @@ static void worker_main(void *arg) {
         event *e = take_locked(p, s, false);
         if (p->first) condition_signal(&p->work); /* there is more: wake the next */
         mutex_unlock(&p->lock);
-        help(p, s, e);
+        s->help(s, e);
         mutex_lock(&p->lock);
     }
     mutex_unlock(&p->lock);

@@ -88,7 +88,8 @@ static void run_block(worker *w, uint32_t b) {
     const plan_block *block = &s->p->blocks[b];
     for (uint32_t i = s->blocks[b].from; i < block->first + block->count; i++) {
         if (step_failed(s)) return;
-        node_end end = node_run(w, i);
+        bool moves = s->p->nodes[i].role >= ROLE_SEND;
+        node_end end = moves ? transfer_run(w, i) : node_run(w, i);
         if (end == NODE_FAILED || end == NODE_PARKED) return;
     }
     fire(w, block->first_after, block->n_after);
@@ -98,12 +99,16 @@ static void run_block(worker *w, uint32_t b) {
 static void node_ended(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
-    node_finish(w, node);
+    if (n->role == ROLE_ASYNC)
+        node_finish(s, node);
+    else
+        transfer_finish(s, node);
     if (step_failed(s)) return;
     if (n->flags & PLAN_ENDS_LATER) {
         fire(w, n->first_after, n->n_after);
         return;
     }
+    step_drop(s, n);
     uint32_t b = s->recvs[node]->block;
     s->blocks[b].from = node + 1;
     run_block(w, b);
@@ -205,4 +210,12 @@ bool run_step(worker *w) {
         if (!live_leave(&s->live, balance)) return false;
         if (verdict(w)) return true;
     }
+}
+
+void run_help(step *s, event *e) {
+    pool *p = s->pool; /* outlives the step */
+    live_engage(&s->live);
+    worker w = {.step = s};
+    run_push(&w, e);
+    if (run_step(&w)) pool_over(p, s);
 }

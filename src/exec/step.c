@@ -156,6 +156,17 @@ void step_free(step *s) {
     alloc_free(s->x->o.alloc, s, sizeof *s);
 }
 
+/* ---- within a step ------------------------------------------------------- */
+
+void step_drop(step *s, const plan_node *n) {
+    for (uint32_t i = n->first_drop; i < n->first_drop + n->n_drops; i++) {
+        uint32_t slot = s->p->drops[i];
+        /* acq_rel: the other blocks have read it before it is dropped here */
+        if (s->p->slots[slot].readers && atomic_sub(&s->readers[slot], 1, ACQ_REL) != 1) continue;
+        if (s->slots[slot]) tensor_release(&s->slots[slot]);
+    }
+}
+
 /* ---- after a step -------------------------------------------------------- */
 
 static void settle_variables(step *s) {

@@ -96,11 +96,12 @@ struct step {
     pool *pool;    /* (c) */
     arena mem;     /* (c) everything below that is a pointer */
 
-    live live;    /* (a) */
-    work_tag tag; /* (a) first in line for failures of enqueued work */
-    bool shared;  /* (s) the pool's threads may help */
-    bool end;     /* (n) END's events have all come; read by the verdict */
-    bool joined;  /* the verdict's: queues were asked to report their end */
+    live live;                       /* (a) */
+    work_tag tag;                    /* (a) first in line for failures of enqueued work */
+    bool shared;                     /* (c) the pool's threads may help, */
+    void (*help)(step *s, event *e); /* (c) by this, with an event of the inbox */
+    bool end;                        /* (n) END's events have all come; read by the verdict */
+    bool joined;                     /* the verdict's: queues were asked to report their end */
 
     df_error error;            /* (l) */
     bool has_error;            /* (l) */
@@ -172,6 +173,8 @@ void step_free(step *s);
 /* The step is over: variables are settled (kept if it succeeded, else as before), what it
  * holds is given back, and the frame is ready for the next one. */
 void step_settle(step *s);
+/* Gives back the slots that a node read last. */
+void step_drop(step *s, const plan_node *n);
 /* The step fails with *why, unless it has already, with a cause as good. Any thread that
  * holds the step. */
 void step_fail(step *s, const df_error *why);
@@ -189,16 +192,19 @@ typedef enum node_end {
     NODE_FAILED  /* the step has been told */
 } node_end;
 
+/* Runs a node that computes, or moves, and drops what it read last. */
 node_end node_run(worker *w, uint32_t node);
-node_end transfer_run(worker *w, const plan_node *n, uint32_t node);
-/* What is left to do when a node that ends later has ended. */
-void node_finish(worker *w, uint32_t node);
-void node_drop(step *s, const plan_node *n); /* slots that it read last */
+node_end transfer_run(worker *w, uint32_t node);
+/* What is left to do when a node that ends later has ended: an async kernel, a Recv. */
+void node_finish(step *s, uint32_t node);
+void transfer_finish(step *s, uint32_t node);
 
 /* ---- run.c ---- */
 /* In the step, with the events in w->local: works until there is nothing left to do here,
  * and leaves. True: the verdict fell to this thread, and the step is over. */
 bool run_step(worker *w);
+/* A thread of the pool comes into the step with an event, works, and leaves. */
+void run_help(step *s, event *e);
 void run_push(worker *w, event *e);
 /* Leaves all but one of w->local where others find it. */
 void run_share(worker *w);

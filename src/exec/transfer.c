@@ -53,6 +53,14 @@ static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     pool_post(s->pool, s, &op->ended);
 }
 
+void transfer_finish(step *s, uint32_t node) {
+    recv_op *r = s->recvs[node];
+    df_tensor **slot = &s->slots[s->p->nodes[node].first_slot];
+    df_tensor_unref(*slot);
+    *slot = r->tensor;
+    r->tensor = NULL;
+}
+
 static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
     step *s = w->step;
     const plan_channel *ch = &s->p->channels[n->index];
@@ -71,7 +79,7 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
         return n->flags & PLAN_ENDS_LATER ? NODE_LATER : NODE_PARKED;
     if (rendezvous_was_held(&op->recv)) w->balance--; /* no event takes up the token */
     if (step_failed(s)) {
-        node_finish(w, node);
+        transfer_finish(s, node);
         return NODE_FAILED;
     }
     if (n->flags & PLAN_ENDS_LATER) {
@@ -79,7 +87,7 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
         pool_post(s->pool, s, &op->ended);
         return NODE_LATER;
     }
-    node_finish(w, node);
+    transfer_finish(s, node);
     return NODE_DONE;
 }
 
@@ -105,15 +113,23 @@ static node_end run_fetch(step *s, const plan_node *n) {
     return NODE_FAILED;
 }
 
-node_end transfer_run(worker *w, const plan_node *n, uint32_t node) {
+node_end transfer_run(worker *w, uint32_t node) {
+    const plan_node *n = &w->step->p->nodes[node];
+    node_end end;
     switch (n->role) {
     case ROLE_SEND:
-        return run_send(w->step, n);
+        end = run_send(w->step, n);
+        break;
     case ROLE_RECV:
-        return run_recv(w, n, node);
+        end = run_recv(w, n, node);
+        break;
     case ROLE_FEED:
-        return run_feed(w->step, n);
+        end = run_feed(w->step, n);
+        break;
     default:
-        return run_fetch(w->step, n);
+        end = run_fetch(w->step, n);
+        break;
     }
+    if (end == NODE_DONE) step_drop(w->step, n);
+    return end;
 }

@@ -39,6 +39,7 @@ typedef struct plan_device {
     bool has_queue; /* an accelerator: its kernels run on a queue of its own */
 } plan_device;
 
+/* Those from SEND on move tensors; the others compute. */
 typedef enum plan_role {
     ROLE_NOTHING, /* NoOp: stands in the order */
     ROLE_KERNEL,  /* runs here and now */

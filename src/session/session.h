@@ -25,7 +25,7 @@ struct df_session {
 
 void session_unref(df_session *s);
 
-/* Compiles without a step having run: for the user, and for initialisers. */
+/* For the user, and for initialisers. */
 df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
                         const df_compile_options *options, df_program **out, df_error *err);
 

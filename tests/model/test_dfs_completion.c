@@ -52,6 +52,7 @@ typedef struct world {
     kernel_handle handle;
     bool is_started; /* the async kernel, and the handle is there */
     launch *asked;   /* a queue's end that is to be reported */
+    int n_asked;
     bool has_failed; /* the queue's piece of work */
     int ran[MAX_NODES];
     int verdicts;
@@ -115,6 +116,7 @@ static df_code ask_queue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
     (void)err;
     if (w.asked) dfs_fail("the queue is asked for its end twice");
     w.asked = l;
+    w.n_asked++;
     return DF_OK;
 }
 
@@ -216,7 +218,8 @@ static void note_verdict(void) {
     w.verdicts++;
     if (w.verdicts > 1) dfs_fail("the verdict fell twice");
     if (!w.s->has_error && !is_done(sc)) dfs_fail("the verdict fell before all had run");
-    if (w.asked) dfs_fail("the verdict fell before the queue had reported");
+    if (w.asked || w.n_asked != (sc->p->queues != 0))
+        dfs_fail("the verdict fell before the queue had reported");
     if (live_is_passive(atomic_load(&w.s->live.word)) == false)
         dfs_fail("the verdict fell while somebody was in the step");
 }

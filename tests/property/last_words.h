@@ -14,5 +14,6 @@ void last_words_install(const char *program);
 /* The graph that is tried from now on. One that takes longer than a generous number of
  * seconds hangs: the program is aborted. */
 void last_words_set(uint64_t seed);
+void last_words_done(void); /* nothing is tried until the next set */
 
 #endif /* PROPERTY_LAST_WORDS_H */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening a session: variables are placed, once for the whole graph, and given their first
+ * values.
+ *
+ * An initialiser is any output of the graph. All of them are fetched by one program, and what
+ * comes is moved to the variables' devices. Variables without one start with zeros.
+ */
+#include "session/session.h"
+
+#include <string.h>
+
+/* ---- variables ----------------------------------------------------------- */
+
+static df_code find_variables(df_session *s, df_error *err) {
+    const df_graph *g = s->graph;
+    uint32_t n = 0;
+    for (size_t i = 0; i < g->n_nodes; i++) n += (g->nodes[i]->op->flags & OP_VARIABLE) != 0;
+    s->fixed = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->fixed);
+    s->variable_of = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->variable_of);
+    s->variables = alloc_array(s->rt->alloc, n, sizeof *s->variables);
+    if (s->variables) s->n_variables = n;
+    if (!s->fixed || !s->variable_of || !s->variables) return error_memory(err, "variables");
+    compile_request rq = {.graph = s->graph,
+                          .alloc = s->rt->alloc,
+                          .devices = s->rt->plan_devices,
+                          .n_devices = s->rt->n_devices,
+                          .client = s->rt->client,
+                          .soft_placement = s->soft_placement};
+    df_code code = compile_place_variables(&rq, s->fixed, err);
+    if (code != DF_OK) return code;
+    uint32_t at = 0;
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        s->variable_of[i] = PLAN_NONE;
+        if (!(g->nodes[i]->op->flags & OP_VARIABLE)) continue;
+        s->variable_of[i] = (int32_t)at;
+        s->variables[at++] = (variable){.name = g->nodes[i]->name,
+                                        .type = &g->nodes[i]->outputs[0],
+                                        .device = (uint32_t)s->fixed[i]};
+    }
+    return DF_OK;
+}
+
+/* Takes the reference of `value`, a host tensor. What an initialiser may have written to the
+ * variable gives way. */
+static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
+    df_device *d = s->rt->devices[v->device];
+    df_tensor_unref(v->value);
+    v->value = NULL;
+    if (device_is_host(d)) {
+        v->value = value;
+        return DF_OK;
+    }
+    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
+    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
+    df_code code = executor_move(s->rt->alloc, s->rt->host, &from, &to, value, &v->value, err);
+    if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
+    return code;
+}
+
+static df_code set_zeros(df_session *s, variable *v, df_error *err) {
+    df_tensor *zeros;
+    if (!shape_is_known(edge_shape(v->type))) return DF_OK; /* until it is assigned */
+    df_code code =
+        tensor_new_in(s->rt->host, s->rt->host, v->type->dtype, edge_shape(v->type), &zeros, err);
+    if (code != DF_OK) return code;
+    if (v->type->dtype != DF_STRING) memset(zeros->data, 0, zeros->bytes);
+    return set_value(s, v, zeros, err);
+}
+
+static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_t *which, size_t n,
+                                df_tensor **values, df_error *err) {
+    df_program *p = NULL;
+    df_code code = session_compile(s, DF_NO_OUTS, (df_outs){outs, n}, NULL, &p, err);
+    if (code == DF_OK) code = df_program_run(p, DF_NO_TENSORS, values, NULL, err);
+    df_program_free(p);
+    if (code != DF_OK) error_prefix(err, "initialisers: ");
+    size_t i = 0;
+    for (; code == DF_OK && i < n; i++)
+        code = set_value(s, &s->variables[which[i]], values[i], err);
+    for (; i < n; i++) df_tensor_unref(values[i]);
+    return code;
+}
+
+static df_code initialise(df_session *s, df_error *err) {
+    const df_allocator *alloc = s->rt->alloc;
+    size_t room = s->n_variables, n = 0;
+    df_out *outs = alloc_array(alloc, room, sizeof *outs);
+    uint32_t *which = alloc_array(alloc, room, sizeof *which);
+    df_tensor **values = alloc_array(alloc, room, sizeof(df_tensor *));
+    df_code code = outs && which && values ? DF_OK : error_memory(err, "variables");
+    for (size_t i = 0; code == DF_OK && i < s->graph->n_nodes; i++) {
+        const df_node *node = s->graph->nodes[i];
+        if (s->variable_of[i] == PLAN_NONE) continue;
+        uint32_t v = (uint32_t)s->variable_of[i];
+        if (node->initial.node) {
+            outs[n] = node->initial;
+            which[n++] = v;
+        } else {
+            code = set_zeros(s, &s->variables[v], err);
+        }
+    }
+    if (code == DF_OK && n) code = run_initialisers(s, outs, which, n, values, err);
+    alloc_free(alloc, outs, room * sizeof *outs);
+    alloc_free(alloc, which, room * sizeof *which);
+    alloc_free(alloc, values, room * sizeof(df_tensor *));
+    return code;
+}
+
+/* ---- making -------------------------------------------------------------- */
+
+df_code df_session_new(df_graph *graph, const df_session_options *options, df_session **out,
+                       df_error *err) {
+    if (!graph)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "the graph is NULL: df_graph_new had no runtime, or no memory");
+    df_runtime *rt = graph->owner;
+    df_session_options o = {.struct_size = sizeof o};
+    if (options)
+        memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
+    df_code code = graph_freeze(graph, err);
+    if (code == DF_OK) code = runtime_start(rt, err);
+    if (code != DF_OK) return code;
+    df_session *s = alloc_zeroed(rt->alloc, sizeof *s);
+    if (!s || !tickets_init(&s->tickets)) {
+        alloc_free(rt->alloc, s, sizeof *s);
+        return error_memory(err, "a session");
+    }
+    refcount_init(&s->refs);
+    s->rt = runtime_ref(rt);
+    s->graph = graph_ref(graph);
+    s->soft_placement = o.soft_placement;
+    s->strict_order = o.strict_order;
+    code = find_variables(s, err);
+    if (code == DF_OK) code = initialise(s, err);
+    if (code == DF_OK)
+        *out = s;
+    else
+        session_unref(s);
+    return code;
+}
