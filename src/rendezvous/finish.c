@@ -18,8 +18,6 @@
  */
 #include "rendezvous/finish.h"
 
-#include "rendezvous/intra.h"
-
 enum { KEY_WORDS = 256 }; /* of a key's text in a message */
 
 typedef enum outcome {
@@ -140,47 +138,4 @@ void finish_error(df_recv *r, const df_error *err) {
 
 void finish_cancelled(df_recv *r) {
     finish(r, (ending){.how = OUTCOME_CANCELLED});
-}
-
-void finish_value(df_recv *r, const df_endpoint *from, df_tensor *tensor) {
-    if (intra_is_handoff(from, &r->to, tensor))
-        finish_arrived(r, tensor);
-    else
-        intra_move(r, from, tensor);
-}
-
-static void finish_misused(df_recv *r, df_code code, const char *what) {
-    char text[KEY_WORDS];
-    df_error err;
-    (void)df_key_text(r->key, text, sizeof text);
-    (void)error_set(&err, code, "key %s: the rendezvous \"%s\" finished a recv with %s", text,
-                    recv_words_of(r)->owner->ops->name, what);
-    finish_error(r, &err);
-}
-
-void df_recv_finish(df_recv *r, const df_error *err, const df_endpoint *from, df_tensor *tensor) {
-    static const df_endpoint host = {.memory = DF_MEMORY_HOST};
-    recv_words *w = r ? recv_words_of(r) : NULL;
-    /* Relaxed: whoever comes second does nothing. A recv that was never submitted has no
-     * owner, and nobody waits for its end. */
-    if (!w || !w->owner || atomic_swap(&w->is_over, 1, RELAXED) != 0) {
-        df_tensor_unref(tensor);
-        return;
-    }
-    if (!from) from = &host;
-    if (err || !tensor) {
-        df_tensor_unref(tensor);
-        if (!err)
-            finish_misused(r, DF_INTERNAL, "neither an error nor a tensor");
-        else if (err->code == DF_OK)
-            finish_misused(r, DF_INTERNAL, "an error of code OK; pass NULL and a tensor");
-        else
-            finish_error(r, err);
-    } else if (!intra_is_place_of(from, tensor)) {
-        df_tensor_unref(tensor);
-        finish_misused(r, DF_INVALID_ARGUMENT,
-                       "a tensor in device memory whose endpoint names no such device");
-    } else {
-        finish_value(r, from, tensor);
-    }
 }

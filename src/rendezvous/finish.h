@@ -8,10 +8,8 @@
 #ifndef RENDEZVOUS_FINISH_H
 #define RENDEZVOUS_FINISH_H
 
-#include "rendezvous/front.h"
+#include "rendezvous/object.h"
 
-/* Moves the tensor, which is taken, from *from to where the recv wants it. */
-void finish_value(df_recv *r, const df_endpoint *from, df_tensor *tensor);
 /* With CANCELLED, in words that name the key. Never allocates. */
 void finish_cancelled(df_recv *r);
 /* With *err, which need not outlive the call. Does not allocate if err is the why of the

@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The public calls. What every backend would otherwise have to do is done here once:
- * arguments are checked, a rendezvous that was aborted answers, references are counted.
- *
- * The last unref ends what still waits. A done that it runs may use the rendezvous, even
- * take references, so the count goes back to one for the time of the abort; whoever
- * then drops the last one destroys it. Waiting recvs hold no reference, else the last
- * one would never go; a recv on the way, or in line for its callback, holds one.
+ * arguments are checked, and a rendezvous that was aborted answers.
  */
-#include "rendezvous/front.h"
-
 #include "rendezvous/finish.h"
 #include "rendezvous/intra.h"
 #include "rendezvous/local.h"
 
-/* ---- its life ---- */
-
-df_code rendezvous_new(const df_allocator *alloc, const df_rendezvous_ops *ops, void *self,
-                       memory *host, work_tag *tag, df_rendezvous **out, df_error *err) {
-    df_rendezvous *r = alloc_zeroed(alloc, sizeof *r);
-    if (!r) return error_memory(err, "a rendezvous");
-    refcount_init(&r->refs);
-    r->ops = ops;
-    r->self = self;
-    r->built_in = ops == &local_ops ? self : NULL;
-    r->alloc = alloc;
-    r->host = memory_ref(host);
-    r->tag = tag;
-    *out = r;
-    return DF_OK;
-}
+/* ---- making ---- */
 
 static df_code new_built_in(const df_allocator *alloc, memory *host, uint64_t plan,
                             size_t n_channels, size_t n_shards, size_t n_buckets, work_tag *tag,
@@ -37,7 +15,7 @@ static df_code new_built_in(const df_allocator *alloc, memory *host, uint64_t pl
     local *l = NULL;
     df_code code = local_new(alloc, plan, n_channels, n_shards, n_buckets, &l, err);
     if (code != DF_OK) return code;
-    code = rendezvous_new(alloc, &local_ops, l, host, tag, out, err);
+    code = rendezvous_new(alloc, &local_ops, l, l, host, tag, out, err);
     if (code != DF_OK) local_free(l);
     return code;
 }
@@ -94,33 +72,9 @@ df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezvous_ops
     if (code != DF_OK) return code;
     memory *host = memory_new_host(allocator);
     if (!host) return error_memory(err, "a rendezvous");
-    code = rendezvous_new(allocator, ops, self, host, NULL, out, err);
+    code = rendezvous_new(allocator, ops, self, NULL, host, NULL, out, err);
     memory_unref(host);
     return code;
-}
-
-df_rendezvous *df_rendezvous_ref(df_rendezvous *r) {
-    if (r) refcount_ref(&r->refs);
-    return r;
-}
-
-static void destroy(df_rendezvous *r) {
-    DF_SCHED_POINT();
-    r->ops->destroy(r->self);
-    memory_unref(r->host);
-    alloc_free(r->alloc, r, sizeof *r);
-}
-
-void df_rendezvous_unref(df_rendezvous *r) {
-    static const df_error gone = {
-        .code = DF_CANCELLED,
-        .message = "the rendezvous was released while this recv waited in it; keep a reference "
-                   "until every recv has ended"};
-    if (!r || !refcount_unref(&r->refs)) return;
-    /* Relaxed: nobody else has a reference. */
-    atomic_put(&r->refs.n, 1, RELAXED);
-    df_rendezvous_abort(r, &gone);
-    if (refcount_unref(&r->refs)) destroy(r);
 }
 
 /* ---- send ---- */
@@ -199,28 +153,6 @@ void df_rendezvous_cancel(df_rendezvous *r, df_recv *recv) {
     if (!r || !recv || !recv->key) return;
     DF_SCHED_POINT();
     r->ops->cancel(r->self, recv);
-}
-
-/* ---- the end ---- */
-
-static void set_why(df_rendezvous *r, const df_error *why) {
-    if (why && why->code != DF_OK) {
-        r->why = *why;
-        return;
-    }
-    (void)error_set(&r->why, DF_INTERNAL,
-                    "the rendezvous was aborted without an error; pass one whose code is not OK");
-}
-
-void df_rendezvous_abort(df_rendezvous *r, const df_error *why) {
-    uint32_t open = RENDEZVOUS_OPEN;
-    if (!r || !atomic_cas(&r->state, &open, RENDEZVOUS_ABORTING, RELAXED, RELAXED)) return;
-    /* A done may drop the caller's reference. */
-    (void)df_rendezvous_ref(r);
-    set_why(r, why);
-    atomic_put(&r->state, RENDEZVOUS_ABORTED, RELEASE);
-    r->ops->abort(r->self, &r->why);
-    df_rendezvous_unref(r);
 }
 
 /* ---- for the executor ---- */

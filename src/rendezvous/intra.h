@@ -5,7 +5,7 @@
 #ifndef RENDEZVOUS_INTRA_H
 #define RENDEZVOUS_INTRA_H
 
-#include "rendezvous/front.h"
+#include "rendezvous/object.h"
 
 /* False: the endpoint contradicts itself. */
 static inline bool intra_is_endpoint(const df_endpoint *e) {

@@ -8,7 +8,7 @@
 #ifndef RENDEZVOUS_LISTS_H
 #define RENDEZVOUS_LISTS_H
 
-#include "rendezvous/front.h"
+#include "rendezvous/object.h"
 
 /* ---- values ---- */
 

@@ -6,13 +6,14 @@
  * planned channel, and a sharded table for every other key. What does not fit a slot (a
  * second send, a foreign recv, an early cancel) spills to lists under a lock.
  *
- *   front.c   the public calls: checks, references, then the backend (front.h: the
- *             object, and who uses which word of a df_recv)
- *   local.c   the built-in backend: slots and table together
- *   slot.c    one planned channel: the state machine
- *   table.c   any other key
- *   finish.c  df_recv_finish: exactly once, recursion cut, then the transfer
- *   intra.c   from endpoint to endpoint within this process: a hand-off or a copy
+ *   front.c    the public calls: checks, then the backend
+ *   local.c    the built-in backend: slots and table together
+ *   slot.c     one planned channel: the state machine
+ *   table.c    any other key
+ *   deliver.c  a tensor has come for a recv
+ *   intra.c    from endpoint to endpoint within this process: a hand-off or a copy
+ *   finish.c   a recv ends: its callback, recursion cut
+ *   object.c   references, abort, the end
  */
 #ifndef RENDEZVOUS_RENDEZVOUS_H
 #define RENDEZVOUS_RENDEZVOUS_H
@@ -42,14 +43,14 @@ df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *
  * wait in the slot itself. One such recv per channel and step. Once it has ended it may be
  * submitted again in the next step as it is, if no cancel of it was ever called. */
 static inline void rendezvous_mark_planned(df_recv *r) {
-    enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in front.h */
+    enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in object.h */
     r->reserved[RECV_WORD_PLANNED] = r;
 }
 
 /* In done: true if the tag's hold was called for this recv, since its transfer waited for a
  * fence. */
 static inline bool rendezvous_was_held(df_recv *r) {
-    enum { RECV_WORD_OVER = 2, RECV_HELD = 2 }; /* see recv_words in front.h */
+    enum { RECV_WORD_OVER = 2, RECV_HELD = 2 }; /* see recv_words in object.h */
     return ((uintptr_t)r->reserved[RECV_WORD_OVER] & RECV_HELD) != 0;
 }
 

@@ -38,6 +38,7 @@
  */
 #include "rendezvous/slot.h"
 
+#include "rendezvous/deliver.h"
 #include "rendezvous/finish.h"
 
 static uintptr_t word_of(df_recv *r) {
@@ -127,7 +128,7 @@ static df_code send_spilled(slots *s, size_t channel, const df_endpoint *from, d
     }
     mutex_unlock(&s->lock);
     if (is_second) return slots_send_foreign(s, channel, from, tensor);
-    if (waiting) finish_value(waiting, from, tensor);
+    if (waiting) deliver_value(waiting, from, tensor);
     if (is_open) return DF_OK;
     df_tensor_unref(tensor);
     return s->why->code;
@@ -147,7 +148,7 @@ df_code slots_send_foreign(slots *s, size_t channel, const df_endpoint *from, df
     if (is_open && !waiting) return DF_OK;
     value_free(s->alloc, mine);
     if (waiting) {
-        finish_value(waiting, from, tensor);
+        deliver_value(waiting, from, tensor);
         return DF_OK;
     }
     df_tensor_unref(tensor);
@@ -184,7 +185,7 @@ void slots_recv_foreign(slots *s, size_t channel, df_recv *r) {
     mutex_unlock(&s->lock);
     value_free(s->alloc, item);
     if (what == FOUND_VALUE)
-        finish_value(r, &v.from, v.tensor);
+        deliver_value(r, &v.from, v.tensor);
     else if (what == FOUND_CANCEL)
         finish_cancelled(r);
     else if (what == FOUND_ABORT)
@@ -220,7 +221,7 @@ df_code slots_send(slots *s, size_t channel, const df_endpoint *from, df_tensor 
             if (atomic_cas(&h->word, &w, SLOT_VALUE, ACQ_REL, ACQUIRE)) return DF_OK;
         } else if (is_waiter(w)) {
             if (!atomic_cas(&h->word, &w, SLOT_DONE, ACQ_REL, ACQUIRE)) continue;
-            finish_value(recv_of(w), from, tensor);
+            deliver_value(recv_of(w), from, tensor);
             return DF_OK;
         } else if (w == SLOT_ABORTED) {
             df_tensor_unref(tensor);
@@ -241,7 +242,7 @@ void slots_recv(slots *s, size_t channel, df_recv *r) {
             df_tensor *tensor = h->tensor;
             df_endpoint from = h->from;
             if (!atomic_cas(&h->word, &w, SLOT_DONE, ACQ_REL, ACQUIRE)) continue;
-            finish_value(r, &from, tensor);
+            deliver_value(r, &from, tensor);
             return;
         } else if (w == SLOT_TOMB) {
             if (!atomic_cas(&h->word, &w, SLOT_EMPTY, ACQUIRE, ACQUIRE)) continue;

@@ -14,6 +14,7 @@
  */
 #include "rendezvous/table.h"
 
+#include "rendezvous/deliver.h"
 #include "rendezvous/finish.h"
 
 /* ---- its life ---- */
@@ -125,7 +126,7 @@ df_code table_send(table *t, const df_key *key, const df_endpoint *from, df_tens
     if (is_open && !waiting) return DF_OK;
     value_free(t->alloc, mine);
     if (waiting) {
-        finish_value(waiting, from, tensor);
+        deliver_value(waiting, from, tensor);
         return DF_OK;
     }
     df_tensor_unref(tensor);
@@ -149,7 +150,7 @@ void table_recv(table *t, df_recv *r) {
         df_endpoint from = v->from;
         df_tensor *tensor = v->tensor;
         value_free(t->alloc, v);
-        finish_value(r, &from, tensor);
+        deliver_value(r, &from, tensor);
     } else if (!is_open) {
         finish_error(r, t->why);
     } else if (is_cancelled) {

@@ -3,7 +3,7 @@
  * The front, and the end of a recv; test_intra has the way from endpoint to endpoint, the
  * conformance suite the rules that every backend keeps.
  */
-#include "rendezvous/front.h"
+#include "rendezvous/object.h"
 
 #include "unit/recv_world.h"
 #include "unit/sim_world.h"

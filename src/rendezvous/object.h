@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * front.h - the rendezvous object, and the words of a df_recv.
- *
- * The front is the same for every backend: it checks arguments, answers for a
- * rendezvous that was aborted, counts references. A backend sees valid calls only.
+ * object.h - the rendezvous as an object, and the words of a df_recv.
  *
  * A df_recv lies in its caller's memory and carries everything that the library must
  * remember while it waits, is moved, or stands in line for its callback. So none of
  * these allocates. recv_words says which word is whose, and when.
  */
-#ifndef RENDEZVOUS_FRONT_H
-#define RENDEZVOUS_FRONT_H
+#ifndef RENDEZVOUS_OBJECT_H
+#define RENDEZVOUS_OBJECT_H
 
 #include "rendezvous/rendezvous.h"
 
@@ -42,9 +39,10 @@ static inline const df_error *rendezvous_why(df_rendezvous *r) {
     return atomic_get(&r->state, ACQUIRE) == RENDEZVOUS_ABORTED ? &r->why : NULL;
 }
 
-/* Makes the object around a backend; host is referenced. */
+/* Makes the object around a backend; host is referenced. built_in: self, or NULL. */
 df_code rendezvous_new(const df_allocator *alloc, const df_rendezvous_ops *ops, void *self,
-                       memory *host, work_tag *tag, df_rendezvous **out, df_error *err);
+                       local *built_in, memory *host, work_tag *tag, df_rendezvous **out,
+                       df_error *err);
 
 /* ---- the words of a df_recv ---- */
 
@@ -83,4 +81,4 @@ static inline recv_words *recv_words_of(df_recv *r) {
     return (recv_words *)(void *)r->reserved;
 }
 
-#endif /* RENDEZVOUS_FRONT_H */
+#endif /* RENDEZVOUS_OBJECT_H */
