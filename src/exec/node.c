@@ -54,26 +54,15 @@ static edge_type type_of(const df_tensor *t) {
 
 /* The types of the outputs for the inputs at hand. */
 static bool infer_now(step *s, const plan_node *n, edge_type *outputs, df_error *err) {
-    enum { FEW = 16 };
-    const edge_type *few[FEW];
-    const edge_type **types = few;
-    const df_allocator *alloc = s->x->o.alloc;
-    if (n->n_inputs > FEW) types = alloc_array(alloc, n->n_inputs, sizeof *types);
-    if (!types) return error_memory(err, "the shapes of its inputs"), false;
-    for (uint32_t i = 0; i < n->n_inputs; i++) {
-        edge_type *t = &s->types[n->first_input + i];
-        *t = type_of(s->inputs[n->first_input + i]);
-        types[i] = t;
-    }
+    for (uint32_t i = n->first_input; i < n->first_input + n->n_inputs; i++)
+        s->types[i] = type_of(s->inputs[i]);
     infer_ctx c = {.op = n->op,
                    .attrs = n->attrs,
                    .n_inputs = (int)n->n_inputs,
-                   .inputs = types,
+                   .inputs = s->type_at + n->first_input,
                    .values = s->inputs + n->first_input,
                    .outputs = outputs};
-    df_code code = n->op->infer(&c, err);
-    if (types != few) alloc_free(alloc, types, n->n_inputs * sizeof *types);
-    return code == DF_OK;
+    return n->op->infer(&c, err) == DF_OK;
 }
 
 /* Output 0 may be computed into the buffer of an input that nobody else can see. */
@@ -246,7 +235,7 @@ static void kernel_ended(async_op *op, const df_error *err) {
     kernel_op *k = (kernel_op *)op;
     step *s = k->call.step;
     if (err) step_fail_node(s, &s->p->nodes[k->call.node], err);
-    if (atomic_swap(&k->state, OP_ENDED, ACQ_REL) == OP_OUTSIDE) pool_post(s->pool, s, &k->ended);
+    pool_post(s->pool, s, &k->ended);
 }
 
 static node_end run_async(worker *w, uint32_t node) {
@@ -263,13 +252,10 @@ static node_end run_async(worker *w, uint32_t node) {
     k->ended = (event){.kind = EVENT_NODE, .index = node};
     k->call = call_of(s, node);
     k->call.op = k;
-    atomic_put(&k->state, OP_INSIDE, RELAXED);
     s->kernels[node] = k;
+    w->balance++; /* the token that its end brings, now or later, here or elsewhere */
     kernel_handle h = handle_of(&k->call.ctx);
     if (n->kernel->compute(&k->call.ctx, &err) != DF_OK) kernel_done(h, &err);
-    w->balance++; /* the token that its end brings */
-    /* Ended inside the call: its events are those of a node that ends later, all the same. */
-    if (atomic_swap(&k->state, OP_OUTSIDE, ACQ_REL) == OP_ENDED) pool_post(s->pool, s, &k->ended);
     return NODE_LATER;
 }
 

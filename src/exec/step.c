@@ -101,6 +101,16 @@ static bool any_unknown_shape(const plan *p) {
     return false;
 }
 
+/* Where shapes have to be inferred in each step. */
+static bool make_types(step *s) {
+    if (!any_unknown_shape(s->p)) return true;
+    s->types = arena_array(&s->mem, s->p->n_inputs, sizeof *s->types);
+    s->type_at = arena_array(&s->mem, s->p->n_inputs, sizeof *s->type_at);
+    if (!s->types || !s->type_at) return false;
+    for (uint32_t i = 0; i < s->p->n_inputs; i++) s->type_at[i] = &s->types[i];
+    return true;
+}
+
 static bool make_arrays(step *s) {
     const plan *p = s->p;
     arena *a = &s->mem;
@@ -116,10 +126,6 @@ static bool make_arrays(step *s) {
     s->before = arena_array(a, p->n_variables, sizeof *s->before);
     s->written = arena_array(a, p->n_variables, sizeof *s->written);
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
-    if (any_unknown_shape(p)) {
-        s->types = arena_array(a, p->n_inputs, sizeof *s->types);
-        if (!s->types) return false;
-    }
     return s->slots && s->readers && s->pending && s->blocks && s->inputs && s->recvs &&
            s->queued && s->kernels && s->joins && s->before && s->written && s->traffic;
 }
@@ -137,7 +143,8 @@ step *step_new(executor *x, df_error *err) {
     s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);
-    if (ok && make_arrays(s) && make_events(s) && make_recvs(s) && make_queue_ops(s) &&
+    if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
+        make_queue_ops(s) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->tag,
                             &s->rendezvous, err) == DF_OK)
         return s;

@@ -33,7 +33,7 @@ typedef struct event_list {
     event *first, *last;
 } event_list;
 
-/* How a Recv or an async kernel ends: its callback may come inside the call that starts it,
+/* How a Recv ends: its callback may come inside the call that starts it,
  * on another thread at the same moment, or later. Both sides swap the word; who comes second
  * goes on. acq_rel:
  *   A  (callback) stores the tensor, swaps ENDED
@@ -66,7 +66,6 @@ typedef struct kernel_op {
     node_call call;
     struct kernel_op *next_free; /* (l) */
     struct kernel_op *next_made; /* (c) all that the pool ever made */
-    _Atomic uint32_t state;
 } kernel_op;
 
 /* Work on a queue: the record that lies on the queue, and headers as they were at launch. */
@@ -122,6 +121,7 @@ struct step {
     event *blocks;                /* (n) */
     df_tensor **inputs;           /* (n) by the plan's inputs: what a kernel sees */
     edge_type *types;             /* (n) by the plan's inputs; NULL: no shape is unknown */
+    const edge_type **type_at;    /* (c) to each of these */
     recv_op **recvs;              /* (c) by node; NULL for others */
     queue_op **queued;            /* (c) by node; NULL for others */
     queue_op *queue_ops;          /* (c) the same, n_queue_ops of them */

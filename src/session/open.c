@@ -116,9 +116,8 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
                          "the graph is NULL: df_graph_new had no runtime, or no memory");
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
-    if (options)
-        memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
-    df_code code = graph_freeze(graph, err);
+    df_code code = options_read(&o, options, "df_session_options", err);
+    if (code == DF_OK) code = graph_freeze(graph, err);
     if (code == DF_OK) code = runtime_start(rt, err);
     if (code != DF_OK) return code;
     df_session *s = alloc_zeroed(rt->alloc, sizeof *s);

@@ -62,8 +62,8 @@ static df_code make_executor(df_program *program, df_error *err) {
 df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
                         const df_compile_options *options, df_program **out, df_error *err) {
     df_compile_options o = {.struct_size = sizeof o};
-    if (options)
-        memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
+    df_code code = options_read(&o, options, "df_compile_options", err);
+    if (code != DF_OK) return code;
     df_runtime *rt = s->rt;
     compile_request rq = {.graph = s->graph,
                           .alloc = rt->alloc,
@@ -84,7 +84,7 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
     if (!p) return error_memory(err, "a program");
     refcount_ref(&s->refs);
     p->session = s;
-    df_code code = compile_program(&rq, &p->compiled, err);
+    code = compile_program(&rq, &p->compiled, err);
     if (code == DF_OK) code = bind_variables(p, err);
     if (code == DF_OK) code = make_executor(p, err);
     if (code == DF_OK)
@@ -133,8 +133,9 @@ static df_code check_run(const df_program *program, df_tensors feeds, df_tensor 
 
 df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
                        const df_run_options *options, df_error *err) {
-    (void)options; /* none has a meaning yet besides its size */
-    df_code code = check_run(program, feeds, results, err);
+    df_run_options o = {.struct_size = sizeof o};
+    df_code code = options_read(&o, options, "df_run_options", err);
+    if (code == DF_OK) code = check_run(program, feeds, results, err);
     if (code != DF_OK) {
         for (uint32_t i = 0; program && results && i < program->compiled.plan->n_fetches; i++)
             results[i] = NULL;

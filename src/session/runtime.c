@@ -127,23 +127,24 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     return code;
 }
 
-/* What the caller knows of the options; the rest is zero. */
-static df_runtime_options known(const df_runtime_options *options) {
-    df_runtime_options o = {.struct_size = sizeof o};
-    if (options) {
-        size_t n = options->struct_size < sizeof o ? options->struct_size : sizeof o;
-        memcpy(&o, options, n);
-    }
-    if (!o.devices) o.devices = "cpu:1";
-    return o;
+df_code options_read(void *known, const void *given, const char *what, df_error *err) {
+    size_t has, wants;
+    if (!given) return DF_OK;
+    memcpy(&has, given, sizeof has); /* struct_size comes first in all of them */
+    memcpy(&wants, known, sizeof wants);
+    if (has < sizeof has)
+        return error_set(err, DF_INVALID_ARGUMENT, "%s: struct_size is %zu; set it to sizeof(%s)",
+                         what, has, what);
+    memcpy(known, given, has < wants ? has : wants);
+    memcpy(known, &wants, sizeof wants);
+    return DF_OK;
 }
 
 df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err) {
-    df_runtime_options o = known(options);
-    if (options && options->struct_size < sizeof(size_t))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "df_runtime_options: struct_size is %zu; set it to sizeof the struct",
-                         options->struct_size);
+    df_runtime_options o = {.struct_size = sizeof o};
+    df_code code = options_read(&o, options, "df_runtime_options", err);
+    if (code != DF_OK) return code;
+    if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
         return error_set(err, DF_INVALID_ARGUMENT, "workers is %d; it can be 0 to %d", o.workers,
                          MAX_WORKERS);
@@ -156,7 +157,7 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     rt->alloc = o.allocator;
     rt->threads = o.threads;
     rt->workers = o.workers;
-    df_code code = fill(rt, &o, err);
+    code = fill(rt, &o, err);
     if (code == DF_OK)
         *out = rt;
     else
