@@ -276,7 +276,8 @@ static void switch_fiber(scheduler *s, int to) {
     fiber *from = &s->fibers[s->running], *f = &s->fibers[to];
     from->own = swap_own(s, f->own);
     s->running = to;
-    SWITCH_TO(&from->fake, f->stack, STACK);
+    /* one that has ended never comes back: what the sanitizer keeps for it can go */
+    SWITCH_TO(from->state == ENDED ? NULL : &from->fake, f->stack, STACK);
     (void)swapcontext(&from->context, &f->context);
     SWITCHED(from->fake, NULL, NULL);
 }
