@@ -46,7 +46,8 @@ typedef struct df_runtime_options {
 /* Opens the devices and registers the standard ops.
  *
  * Ownership  one owner, who calls df_runtime_free. Graphs and sessions keep what they
- *            need of it, so the order of freeing does not matter.
+ *            need of it, so the order of freeing does not matter; but the last of them is
+ *            not to be freed inside a callback of the library.
  * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
  *            for an unknown kind, RESOURCE_EXHAUSTED. */
 DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err);

@@ -88,7 +88,8 @@ typedef struct df_run_options {
  * Ownership  on success the caller owns one reference of each result; on failure all
  *            are NULL. A result that has been given back (df_tensor_unref) before the
  *            next step is used again by it: then a step allocates nothing.
- * Threads    any, several at once, each a step of its own.
+ * Threads    any, several at once, each a step of its own. From inside a kernel, only a
+ *            program that shares no variable with the kernel's own step.
  * Blocking   until the step is over, and before it starts while earlier steps use the
  *            same variables.
  * Errors     INVALID_ARGUMENT for feeds that do not fit; whatever a kernel reports,

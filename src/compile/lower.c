@@ -381,10 +381,33 @@ static bool make_events(lowering *l) {
  * that is met before the block changes. */
 typedef struct last_reads {
     uint32_t *node_block; /* by node */
-    int32_t *reader;      /* by slot: the last reader in the block it was last read in */
+    int32_t *reader;      /* by slot: the input that read it last */
+    uint32_t *read_block; /* by slot: in which block, + 1 */
     uint32_t *n_blocks;   /* by slot: blocks that read it */
     bool *drops;          /* by input: this read is the last one in its block */
 } last_reads;
+
+/* An async kernel reads on when its block has long gone by: it counts as a block of its own,
+ * and drops when it has ended. */
+static void note_async_read(const plan *p, last_reads *r, const plan_node *n, uint32_t k) {
+    int32_t s = p->inputs[n->first_input + k];
+    bool again = false;
+    for (uint32_t j = 0; j < k; j++) again |= p->inputs[n->first_input + j] == s;
+    r->drops[n->first_input + k] = !again;
+    r->n_blocks[s] += !again;
+}
+
+static void note_read(const plan *p, last_reads *r, uint32_t node, uint32_t input) {
+    int32_t s = p->inputs[input];
+    uint32_t block = r->node_block[node] + 1;
+    if (r->read_block[s] == block)
+        r->drops[r->reader[s]] = false;
+    else
+        r->n_blocks[s]++;
+    r->drops[input] = true;
+    r->reader[s] = (int32_t)input;
+    r->read_block[s] = block;
+}
 
 static bool find_last_reads(lowering *l, last_reads *r) {
     compile_state *c = l->c;
@@ -393,22 +416,18 @@ static bool find_last_reads(lowering *l, last_reads *r) {
     r->reader = arena_array(&c->mem, p->n_slots, sizeof *r->reader);
     r->n_blocks = arena_array(&c->mem, p->n_slots, sizeof *r->n_blocks);
     r->drops = arena_array(&c->mem, p->n_inputs, sizeof *r->drops);
-    if (!r->node_block || !r->reader || !r->n_blocks || !r->drops) return compile_no_memory(c);
+    r->read_block = arena_array(&c->mem, p->n_slots, sizeof *r->read_block);
+    if (!r->node_block || !r->reader || !r->read_block || !r->n_blocks || !r->drops)
+        return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) r->node_block[l->node_of[i]] = l->block_of[i];
-    memset(r->reader, 0xff, p->n_slots * sizeof *r->reader);
-    uint32_t *read_block = arena_array(&c->mem, p->n_slots, sizeof *read_block);
-    if (!read_block) return compile_no_memory(c);
     for (uint32_t n = 0; n < p->n_nodes; n++)
         for (uint32_t k = 0; k < p->nodes[n].n_inputs; k++) {
             uint32_t input = p->nodes[n].first_input + k;
-            int32_t s = p->inputs[input];
-            if (s == PLAN_NONE) continue;
-            bool same = r->n_blocks[s] && read_block[s] == r->node_block[n];
-            if (same) r->drops[r->reader[s]] = false;
-            r->drops[input] = true;
-            r->reader[s] = (int32_t)input;
-            r->n_blocks[s] += !same;
-            read_block[s] = r->node_block[n];
+            if (p->inputs[input] == PLAN_NONE) continue;
+            if (p->nodes[n].role == ROLE_ASYNC)
+                note_async_read(p, r, &p->nodes[n], k);
+            else
+                note_read(p, r, n, input);
         }
     return true;
 }

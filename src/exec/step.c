@@ -24,9 +24,10 @@ void step_fail(step *s, const df_error *why) {
     bool first = !s->has_error;
     if (first || better_cause(&s->error, why)) s->error = *why;
     s->has_error = true;
+    /* Under the lock: who fails the step second and goes on must find it failed. */
+    atomic_put(&s->tag.failed, 1, RELEASE);
     pool_unlock(s->pool);
     if (!first) return;
-    atomic_put(&s->tag.failed, 1, RELEASE);
     df_rendezvous_abort(s->rendezvous, why);
 }
 

@@ -12,7 +12,8 @@
  *     c.done
  *
  * 1. The line is linked through the recvs; one thread-local pointer says where it is.
- * 2. A recv in line holds a reference of its rendezvous, since its error may lie there.
+ * 2. A recv in line holds a reference of its rendezvous, since its error may lie there, and
+ *    holds its step, which would otherwise be over before its turn comes.
  * 3. An error that lies elsewhere lasts for one call only. It is copied for the line; if
  *    there is no memory for that, its code and flags are kept and its words are lost.
  */
@@ -93,6 +94,7 @@ static void line_push(df_recv *r, ending e) {
     recv_words *w = recv_words_of(r);
     keep_error(w->owner, &e);
     (void)df_rendezvous_ref(w->owner);
+    recv_hold(w);
     w->next = NULL;
     w->how = e.how;
     w->err = e.err;

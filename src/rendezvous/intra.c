@@ -267,15 +267,6 @@ static void reached(fence_waiter *w, const df_error *why) {
         proceed(&t);
 }
 
-/* Whoever started the recv must not think that nothing moves while the host waits. A recv that
- * is not the plan's own ends no node: nobody would take up what is held for it. */
-static void hold_owner(transfer *t, recv_words *words) {
-    work_tag *tag = t->owner->tag;
-    if (!tag || !tag->hold || !words->planned) return;
-    atomic_put(&words->is_over, RECV_OVER | RECV_HELD, RELAXED);
-    tag->hold(tag);
-}
-
 /* The host waits; then `reached`. */
 static df_code wait_for(transfer *t, df_error *err) {
     recv_words *words = recv_words_of(t->r);
@@ -283,7 +274,7 @@ static df_code wait_for(transfer *t, df_error *err) {
     df_code code = pending_fence(t, &f, err);
     if (code != DF_OK) return code;
     not_pending(t);
-    hold_owner(t, words);
+    recv_hold(words);
     words->reached = f;
     words->tensor = t->value;
     words->own = t->own;

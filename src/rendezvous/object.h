@@ -81,4 +81,15 @@ static inline recv_words *recv_words_of(df_recv *r) {
     return (recv_words *)(void *)r->reserved;
 }
 
+/* The recv's end comes later, by itself: whoever runs the step must not think that nothing
+ * moves until then. A recv that is not the plan's own ends no node: nobody would take up
+ * what is held for it. */
+static inline void recv_hold(recv_words *w) {
+    work_tag *tag = w->owner->tag;
+    if (!tag || !tag->hold || !w->planned) return;
+    if (atomic_get(&w->is_over, RELAXED) & RECV_HELD) return;
+    atomic_put(&w->is_over, RECV_OVER | RECV_HELD, RELAXED);
+    tag->hold(tag);
+}
+
 #endif /* RENDEZVOUS_OBJECT_H */

@@ -48,7 +48,7 @@ static inline void rendezvous_mark_planned(df_recv *r) {
 }
 
 /* In done: true if the tag's hold was called for this recv, since its transfer waited for a
- * fence. */
+ * fence, or its callback for its turn. */
 static inline bool rendezvous_was_held(df_recv *r) {
     enum { RECV_WORD_OVER = 2, RECV_HELD = 2 }; /* see recv_words in object.h */
     return ((uintptr_t)r->reserved[RECV_WORD_OVER] & RECV_HELD) != 0;

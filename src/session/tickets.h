@@ -5,7 +5,8 @@
  * A step takes one ticket for all its variables, at once: reads are shared, a write is
  * exclusive. It starts when no step with an earlier ticket, running or waiting, touches one
  * of them in a way that conflicts. Waits point from later to earlier tickets, so they
- * cannot close a cycle, and nobody is overtaken for ever.
+ * cannot close a cycle, and nobody is overtaken for ever. (A kernel that runs a program on
+ * the variables of its own step would wait for itself: <dataflow/session.h> forbids it.)
  */
 #ifndef SESSION_TICKETS_H
 #define SESSION_TICKETS_H

@@ -244,8 +244,8 @@ static void pending_counts_are_the_events(const compile_world *w) {
     free(events);
 }
 
-/* A slot is dropped once in each block that reads it, by the last there, and by its own
- * producer if nobody does. */
+/* A slot is dropped once in each block that reads it, by the last there; by its own producer
+ * if nobody does; and by each async kernel that reads it, as if that were a block. */
 static void each_reading_block_drops_once(const compile_world *w) {
     const plan *p = w->c.plan;
     for (uint32_t s = 0; s < p->n_slots; s++) {
@@ -256,13 +256,14 @@ static void each_reading_block_drops_once(const compile_world *w) {
             for (uint32_t k = 0; k < node->n_inputs; k++)
                 reads |= p->inputs[node->first_input + k] == (int32_t)s;
             dropping += drops(w, node, s);
-            if (reads && block_of(p, n) != last) {
+            bool is_async = node->role == ROLE_ASYNC;
+            if (reads && (is_async || block_of(p, n) != last)) {
                 blocks++;
-                last = block_of(p, n);
+                if (!is_async) last = block_of(p, n);
             }
-            for (uint32_t m = n + 1; drops(w, node, s) && m < p->n_nodes; m++)
+            for (uint32_t m = n + 1; !is_async && drops(w, node, s) && m < p->n_nodes; m++)
                 for (uint32_t k = 0; k < p->nodes[m].n_inputs; k++)
-                    if (block_of(p, m) == block_of(p, n))
+                    if (block_of(p, m) == block_of(p, n) && p->nodes[m].role != ROLE_ASYNC)
                         assert_int_not_equal(p->inputs[p->nodes[m].first_input + k], s);
         }
         assert_int_equal(p->slots[s].readers, blocks > 1 ? blocks : 0);
@@ -361,6 +362,19 @@ static void out_of_memory_for_the_first_node_is_no_exception(void **state) {
     assert_true(fault_each_allocation(compile_short_of_memory, &s) > 5);
 }
 
+static void what_an_async_kernel_reads_lasts_until_its_end(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x");
+    df_graph_name(w->g, "made");
+    df_out made = df_exp(w->g, x), later = world_later(w, made);
+    df_graph_name(w->g, "beside");
+    df_out beside = df_neg(w->g, made);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(later, beside));
+    /* The kernel and its neighbour of the same block are two readers, whoever is last. */
+    assert_int_equal(w->c.plan->slots[node_named(w, "made")->first_slot].readers, 2);
+    assert_int_equal(node_named(w, "beside")->forward, PLAN_NONE);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -377,6 +391,7 @@ int main(void) {
         TEST(the_arrays_of_random_plans_agree),
         TEST(out_of_memory_in_any_pass_leaves_nothing),
         TEST(out_of_memory_for_the_first_node_is_no_exception),
+        TEST(what_an_async_kernel_reads_lasts_until_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
