@@ -35,12 +35,24 @@ void df_runtime_free(df_runtime *runtime) {
     runtime_unref(runtime);
 }
 
+/* Threads are made outside of the lock, since the user's code makes them; of two sessions that
+ * come first at the same time, one has made its threads in vain. */
 df_code runtime_start(df_runtime *rt, df_error *err) {
-    df_code code = DF_OK;
+    pool *mine = NULL;
     mutex_lock(&rt->lock);
-    if (!rt->pool) code = pool_new(rt->alloc, rt->threads, rt->workers, &rt->pool, err);
+    bool started = rt->pool != NULL;
     mutex_unlock(&rt->lock);
-    return code;
+    if (started) return DF_OK;
+    df_code code = pool_new(rt->alloc, rt->threads, rt->workers, &mine, err);
+    if (code != DF_OK) return code;
+    mutex_lock(&rt->lock);
+    if (!rt->pool) {
+        rt->pool = mine;
+        mine = NULL;
+    }
+    mutex_unlock(&rt->lock);
+    pool_free(mine);
+    return DF_OK;
 }
 
 /* ---- devices ------------------------------------------------------------- */
