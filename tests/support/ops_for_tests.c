@@ -150,6 +150,7 @@ static void leave_handle(probe *p, kernel_handle h) {
 typedef struct helper {
     probe *p;
     kernel_handle handle;
+    kernel_ctx *late; /* what it copies first; NULL: nothing */
     bool fails;
 } helper;
 
@@ -165,6 +166,10 @@ static void *end_elsewhere(void *arg) {
     probe *p = h->p;
     df_error err;
     if (h->fails) (void)planned_failure(p, &err);
+    if (h->late) {
+        wait_at_gate(p);
+        (void)copy_input(h->late);
+    }
     kernel_done(h->handle, h->fails ? &err : NULL);
     free(h);
     count_helper(p, -1);
@@ -172,11 +177,11 @@ static void *end_elsewhere(void *arg) {
 }
 
 /* The thread is nobody's: it is counted until it has left the library. */
-static df_code start_helper(probe *p, kernel_handle handle, df_error *err) {
+static df_code start_helper(probe *p, kernel_handle handle, kernel_ctx *late, df_error *err) {
     pthread_t thread;
     helper *h = malloc(sizeof *h);
     if (!h) return error_memory(err, "a helper");
-    *h = (helper){.p = p, .handle = handle, .fails = p->way == PROBE_FAILS_LATER};
+    *h = (helper){.p = p, .handle = handle, .late = late, .fails = p->way == PROBE_FAILS_LATER};
     count_helper(p, 1);
     if (pthread_create(&thread, NULL, end_elsewhere, h) == 0) {
         (void)pthread_detach(thread);
@@ -193,7 +198,7 @@ static df_code start(kernel_ctx *c, df_error *err) {
     df_error why;
     (void)planned_failure(p, &why);
     (void)atomic_fetch_add(&p->runs, 1);
-    (void)copy_input(c);
+    if (p->way != PROBE_READS_LATE) (void)copy_input(c);
     switch (p->way) {
     case PROBE_FAILS:
         return planned_failure(p, err);
@@ -202,7 +207,9 @@ static df_code start(kernel_ctx *c, df_error *err) {
         return DF_OK;
     case PROBE_THREAD:
     case PROBE_FAILS_LATER:
-        return start_helper(p, h, err);
+        return start_helper(p, h, NULL, err);
+    case PROBE_READS_LATE:
+        return start_helper(p, h, c, err);
     case PROBE_ENDS_FAILED:
         kernel_done(h, &why);
         return DF_OK;

@@ -40,6 +40,7 @@ typedef enum probe_way {
     PROBE_TWICE,       /* ends inside compute, and then once more, with an error */
     PROBE_KEEPS,       /* leaves its handle for the test to complete */
     PROBE_THREAD,      /* ends on another thread */
+    PROBE_READS_LATE,  /* waits there until probe_open, and only then copies and ends */
     PROBE_FAILS_LATER, /* ends on another thread, with `code` */
     PROBE_ENDS_FAILED  /* ends inside compute, with `code` */
 } probe_way;

@@ -96,6 +96,38 @@ static void a_step_waits_for_an_async_kernel_as_long_as_it_takes(void **state) {
     }
 }
 
+/* Others that read the same have read it, and would write their outputs over it. */
+static void an_async_kernel_may_read_its_inputs_until_it_ends(void **state) {
+    (void)state;
+    for (int n = 0; n < N_WORKERS; n++) {
+        run_world w;
+        probe late, after;
+        runner r;
+        run_open(&w, "cpu:1", workers[n]);
+        probe_init(&late);
+        probe_init(&after);
+        df_out x = df_neg(w.g, run_const(w.g, 20));
+        df_out y = probe_node(w.g, "TestAsync", x, &late);
+        df_out z = probe_node(w.g, "TestCopy", df_neg(w.g, x), &after);
+        df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_sub(w.g, z, y)));
+        late.way = PROBE_READS_LATE;
+        runner_start(&r, p);
+        probe_await_inside(&late, 1);
+        while (probe_runs(&after) == 0) {
+        }
+
+        probe_open(&late);
+
+        runner_join(&r);
+        assert_int_equal(r.code, DF_OK);
+        assert_int_equal(r.value, 40);
+        df_program_free(p);
+        run_close(&w);
+        probe_fini(&late);
+        probe_fini(&after);
+    }
+}
+
 /* The record behind the handle serves the next kernel, and the old handle must not end it. */
 static void a_completion_that_comes_after_the_step_is_harmless(void **state) {
     (void)state;
@@ -465,6 +497,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_gives_its_result_however_it_ends),
         cmocka_unit_test(a_step_waits_for_an_async_kernel_as_long_as_it_takes),
+        cmocka_unit_test(an_async_kernel_may_read_its_inputs_until_it_ends),
         cmocka_unit_test(a_completion_that_comes_after_the_step_is_harmless),
         cmocka_unit_test(two_threads_that_complete_one_kernel_end_it_once),
         cmocka_unit_test(a_failing_kernel_fails_the_step_by_name_and_changes_nothing),
