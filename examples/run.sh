@@ -10,6 +10,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 need cmake gcc libc6-dev make
 
 build=$root/build-examples
+echo "building into build-examples/" >&2
 mkdir -p "$build"
 {
     cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DDATAFLOW_TESTS=OFF &&

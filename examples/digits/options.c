@@ -93,7 +93,7 @@ static bool read_option(options *o, const char *name, const char *value) {
 }
 
 static options_result wrong(const char *name, const char *value) {
-    fprintf(stderr, "digits: cannot read %s%s%s; see --help\n", name, value ? " " : "",
+    fprintf(stderr, "digits: cannot use %s%s%s; see --help\n", name, value ? " " : "",
             value ? value : "");
     return OPTIONS_WRONG;
 }

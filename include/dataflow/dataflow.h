@@ -10,17 +10,22 @@
  * What holds everywhere unless a function says otherwise:
  *
  * Ownership  arguments are borrowed for the call. _new gives an object with one owner,
- *            who calls _free. _ref and _unref share one. A plain noun (df_node_name)
+ *            who calls _free; of what is shared, _new gives a reference, and _ref and _unref
+ *            count. A plain noun (df_node_name)
  *            is borrowed from its argument. Destructors take NULL. An out is written
- *            only on success.
+ *            only on success (but results are set to NULL if a step fails).
  * Threads    one thread at a time may use an object; different objects at the same
  *            time.
- * Errors     a df_code, and words in a df_error that may be NULL. The library never
- *            prints, aborts or exits, and reads no environment variable. A call that
- *            failed has changed nothing.
- * Blocking   no call waits.
+ * Errors     a df_code, and words in a df_error that may be NULL; it is written only on
+ *            failure, so start it with {DF_OK} if you look at it at the end. The library
+ *            never prints, aborts or exits, and reads no environment variable. A call
+ *            that failed has changed nothing.
+ * Blocking   no call waits, but df_program_run and df_session_new (which runs
+ *            initialisers) for steps, and the last _free for threads to end.
  * Options    a struct that begins with struct_size; zero means the default; NULL
  *            means all defaults.
+ * C++        may include every header; the macros that make lists and shapes in place
+ *            (DF_SHAPE, DF_OUTS, ...) are C's.
  */
 #ifndef DATAFLOW_DATAFLOW_H
 #define DATAFLOW_DATAFLOW_H

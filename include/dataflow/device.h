@@ -12,7 +12,7 @@
  *         thread of its own, and memory that the host can neither read nor write
  *         but through the device's copy engine: a stray access faults at once.
  *
- * Wherever a device is asked for, a partial name does: "gpu:0", "cpu", or
+ * Wherever a node's device is asked for, a partial name does: "sim:0", "cpu", or
  * "/job:worker/task:1". Kinds are compared without regard to case.
  */
 #ifndef DATAFLOW_DEVICE_H

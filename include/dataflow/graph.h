@@ -8,8 +8,8 @@
  *
  * The builder's error is sticky: after the first mistake every call does nothing
  * (and returns a node or output of NULL, which every call accepts), and
- * df_graph_error, df_session_new and df_session_compile report that first mistake.
- * So build the whole graph and check once.
+ * df_graph_error and df_session_new report that first mistake. So build the whole
+ * graph and check once.
  *
  * Threads    one thread at a time builds; a graph that a session was made of is
  *            frozen, and may be read by any number of threads.
@@ -89,11 +89,13 @@ DF_API void df_graph_name(df_graph *graph, const char *name);
 
 /* ---- nodes and edges ----------------------------------------------------- */
 
-/* Adds a node of any op; <dataflow/ops.h> has a function for each standard one.
+/* Adds a node of any op; <dataflow/ops.h> has a function for each standard one. (The names
+ * of ops and attrs are those that df_graph_print shows.)
  *
  * Errors (sticky)  NOT_FOUND for an unknown op or attr; INVALID_ARGUMENT for a wrong
  *                  number of inputs, an attr that is missing or has the wrong type,
- *                  and whatever the op says of dtypes and shapes. */
+ *                  and whatever the op says of dtypes and shapes; OUT_OF_RANGE for an
+ *                  output that the input's node does not have. */
 DF_API df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size_t n_inputs,
                             const df_attr *attrs, size_t n_attrs);
 
@@ -125,7 +127,7 @@ DF_API df_shape df_out_shape(df_out out);
 /* Writes the graph as text, one node a line, as snprintf does: what fits, and returns
  * the whole length. A line:
  *
- *   y = MatMul(x, w, ^init) {transpose_a=true} on /device:SIM:0 : float32[?,10]
+ *   y = Sum(x:1, ^init) {axes=[0], keep_dims=false} on /device:SIM:0 : float32[10]
  *
  * name, op, inputs ("x:1" for another output than the first, "^init" for a control
  * edge), attrs, the device that was asked for, colocation ("with w"), and what

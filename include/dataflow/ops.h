@@ -28,7 +28,8 @@ DF_API df_out df_const(df_graph *g, df_tensor *value);
 DF_API df_out df_const_float(df_graph *g, df_dtype dtype, double value);
 DF_API df_out df_const_int(df_graph *g, df_dtype dtype, int64_t value);
 
-/* A value that every step must be fed. Any dtype; shape may have unknowns. */
+/* A value that every step must be fed. Any dtype; shape may have unknowns. name goes before
+ * df_graph_name's; NULL: as of any node. */
 DF_API df_out df_placeholder(df_graph *g, const char *name, df_dtype dtype, df_shape shape);
 
 /* A variable: state that stays on its device from step to step. The output is its value

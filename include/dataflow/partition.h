@@ -5,7 +5,8 @@
  * A partition is itself a graph: nodes keep their names, and each edge that crossed
  * has a Send node here and a Recv node there, which hold one generated key. What the library
  * puts in is named after the node that it stands for, with an '@', which no other name has:
- * y@send, y@recv, x@feed, z@fetch, and v@read, which reads a fetched variable at the end.
+ * y@send, y@recv (y@send_1, ... if there are several), x@feed, z@fetch, and v@read, which reads a
+ * fetched variable at the end.
  */
 #ifndef DATAFLOW_PARTITION_H
 #define DATAFLOW_PARTITION_H

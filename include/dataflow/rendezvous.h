@@ -8,7 +8,8 @@
  *
  *     send(key, tensor) --->  [ key | tensor or waiter ]  <--- recv(key, done)
  *
- * Every backend keeps these rules:
+ * A step's own rendezvous is made by the library. One can also be used by itself: within a
+ * process (df_rendezvous_new_local), or of a backend (df_rendezvous_new). All keep these rules:
  *
  *   R1  send never waits: not for a recv, a copy or the network.
  *   R2  The callback of a recv runs exactly once, whatever happens.

@@ -22,12 +22,13 @@ typedef struct df_runtime df_runtime;
 typedef struct df_runtime_options {
     size_t struct_size; /* sizeof(df_runtime_options) */
 
-    /* The devices, in order of preference for nodes that say nothing: a list such as
-     * "cpu:2,sim:1", kind and number of each. NULL: "cpu:1". There must be at least one
-     * CPU: cpu:0 is where feeds come from and fetches go. */
+    /* The devices, in order of preference for nodes that say nothing: a list of kinds and how
+     * many of each, "cpu:2,sim:1" for cpu:0, cpu:1 and sim:0 ("cpu" alone: one), 64 at
+     * most. NULL: "cpu:1". There must be a CPU: cpu:0 is where feeds come from and fetches
+     * go. */
     const char *devices;
 
-    /* Threads besides the calling one that run CPU kernels. 0: everything runs on the
+    /* Threads besides the calling one that run CPU kernels, 256 at most. 0: everything runs on the
      * thread that calls df_program_run. They are started by the first session. */
     int workers;
 

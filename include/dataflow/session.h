@@ -36,8 +36,8 @@ typedef struct df_session_options {
     bool strict_order;
 } df_session_options;
 
-/* Freezes the graph, places its variables, and gives them their first values (an
- * initialiser is evaluated, which runs the part of the graph that it needs).
+/* Freezes the graph (nothing can be added any more), places its variables, and gives them their
+ * first values (an initialiser is evaluated, which runs the part of the graph that it needs).
  *
  * Ownership  one owner, who calls df_session_free; graph and runtime may be freed
  *            before.
@@ -66,9 +66,11 @@ typedef struct df_compile_options {
  * A fetch of a variable gives its value after all accesses of the step.
  *
  * Threads    any, several at once.
- * Errors     NOT_FOUND, INVALID_ARGUMENT: an output of another graph, fed twice, no
- *            fetch and no target; a placeholder that is needed and not fed; a cycle,
- *            by the names on it; whatever placement cannot satisfy, by node. */
+ * Errors     INVALID_ARGUMENT for an output of another graph, one that is fed twice, no
+ *            fetch and no target, a placeholder that is needed and not fed, a cycle (by
+ *            the names on it), a device that is not there (by node); OUT_OF_RANGE for an
+ *            output that the node does not have; NOT_FOUND where no device that is
+ *            allowed has a kernel; FAILED_PRECONDITION under strict_order. */
 DF_API df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                                   const df_compile_options *options, df_program **out,
                                   df_error *err);
@@ -79,7 +81,8 @@ typedef struct df_run_options {
     size_t struct_size; /* sizeof(df_run_options) */
 } df_run_options;
 
-/* Runs one step and waits for its end.
+/* Runs one step and waits for its end. Each step has a rendezvous of its own, which the library
+ * makes.
  *
  * feeds are in the order of df_session_compile, host tensors of the right dtype and a
  * shape that fits; they are referenced until the step has ended. results has room for

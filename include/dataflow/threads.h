@@ -19,6 +19,7 @@ extern "C" {
  * call. join waits until body has returned and frees the handle; the library calls
  * it exactly once for each thread.
  *
+ * Ownership  the struct is borrowed and must outlive the runtime and all that was made of it.
  * Threads    start and join may be called from any thread. */
 typedef struct df_threads {
     size_t struct_size; /* sizeof(df_threads) */

@@ -150,8 +150,14 @@ static bool refuse_no_kernel(compile_state *c, uint32_t i, uint64_t pinned) {
     const item *it = &c->items[i];
     text_add(&why, "has no kernel for %s on ", df_dtype_name(kernel_dtype(c, i)));
     list_devices(c, pinned, &why);
-    text_add(&why, "; kinds of device with a kernel for %s: ", item_op(c, it)->name);
-    kernel_kinds(c->rq->graph->ops, item_op(c, it), &why);
+    uint64_t elsewhere = devices_with_kernel(c, i);
+    if (elsewhere) {
+        text_add(&why, "; it has one on ");
+        list_devices(c, elsewhere, &why);
+    } else {
+        text_add(&why, "; %s has kernels for other dtypes on: ", item_op(c, it)->name);
+        kernel_kinds(c->rq->graph->ops, item_op(c, it), &why);
+    }
     return refuse(c, DF_NOT_FOUND, i, &why);
 }
 
@@ -243,7 +249,7 @@ static bool hear_absent(placing *p) {
         else if (!c->rq->soft_placement)
             return compile_fail(c, DF_INVALID_ARGUMENT,
                                 "node %s must run on %s, where nodes that are colocated with it "
-                                "may not run",
+                                "may not run; drop one pin",
                                 n->name, n->device_text);
     }
     return true;

@@ -20,6 +20,12 @@ static node_end fail(step *s, const plan_node *n, const df_error *why) {
     return NODE_FAILED;
 }
 
+/* Kernels are callbacks: no lock is held, and much may happen meanwhile. */
+static df_code compute(const plan_node *n, kernel_ctx *c, df_error *err) {
+    DF_SCHED_POINT();
+    return n->kernel->compute(c, err);
+}
+
 /* ---- inputs -------------------------------------------------------------- */
 
 static bool missing(step *s, const plan_node *n, uint32_t i, df_error *err) {
@@ -157,7 +163,7 @@ static node_end run_kernel(step *s, uint32_t node) {
     node_call call = call_of(s, node);
     err.code = DF_OK;
     err.message[0] = '\0';
-    if (n->kernel->compute(&call.ctx, &err) != DF_OK || !write_variable(s, n, &err))
+    if (compute(n, &call.ctx, &err) != DF_OK || !write_variable(s, n, &err))
         return fail(s, n, &err);
     return NODE_DONE;
 }
@@ -181,7 +187,7 @@ static node_end run_inline(step *s, uint32_t node) {
         call.ctx.inputs = &own;
         call.ctx.n_inputs = 1;
     }
-    if (n->kernel->compute(&call.ctx, &err) != DF_OK) return fail(s, n, &err);
+    if (compute(n, &call.ctx, &err) != DF_OK) return fail(s, n, &err);
     for (uint32_t o = 0; o < n->n_outputs; o++)
         if (!s->slots[n->first_slot + o]) {
             (void)error_set(&err, DF_INTERNAL, "its kernel gave no output %u", o);
@@ -195,7 +201,7 @@ static node_end run_inline(step *s, uint32_t node) {
 static df_code queue_run(launch *l, df_error *err) {
     queue_op *q = (queue_op *)l;
     const plan_node *n = &q->call.step->p->nodes[q->call.node];
-    df_code code = n->kernel->compute(&q->call.ctx, err);
+    df_code code = compute(n, &q->call.ctx, err);
     if (code != DF_OK)
         error_prefix(err, "node %s (%s) on %s: ", n->name, n->op->name,
                      q->call.step->p->devices[n->device].full_name);
@@ -255,7 +261,7 @@ static node_end run_async(worker *w, uint32_t node) {
     s->kernels[node] = k;
     w->balance++; /* the token that its end brings, now or later, here or elsewhere */
     kernel_handle h = handle_of(&k->call.ctx);
-    if (n->kernel->compute(&k->call.ctx, &err) != DF_OK) kernel_done(h, &err);
+    if (compute(n, &k->call.ctx, &err) != DF_OK) kernel_done(h, &err);
     return NODE_LATER;
 }
 

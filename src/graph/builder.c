@@ -231,7 +231,8 @@ static df_code take_name(draft *d) {
         return error_set(&d->err, DF_INVALID_ARGUMENT, "the name is longer than %d",
                          NAME_MAX_LENGTH);
     if (asked && df_graph_find(g, whole))
-        return error_set(&d->err, DF_ALREADY_EXISTS, "there is a node of this name");
+        return error_set(&d->err, DF_ALREADY_EXISTS,
+                         "there is a node of this name; choose another, or open a scope");
     return DF_OK;
 }
 
@@ -285,8 +286,10 @@ df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size
     draft d = {.graph = graph, .inputs = inputs, .n_inputs = (int)n_inputs};
     d.op = op ? op_find(graph->ops, op) : NULL;
     if (!d.op) {
-        (void)graph_fail(graph, DF_NOT_FOUND, "there is no op \"%.100s\" in this runtime",
-                         op ? op : "");
+        (void)graph_fail(
+            graph, DF_NOT_FOUND,
+            "there is no op \"%.100s\" in this runtime; <dataflow/ops.h> has the standard ones",
+            op ? op : "");
         return NULL;
     }
     df_node *n = NULL;
@@ -318,7 +321,8 @@ static bool check_pair(df_graph *g, const df_node *a, const df_node *b, const ch
                          "this graph",
                          what, a ? a->name : "NULL", b ? b->name : "NULL");
     else if (a == b)
-        (void)graph_fail(g, DF_INVALID_ARGUMENT, "%s of node %s with itself", what, a->name);
+        (void)graph_fail(g, DF_INVALID_ARGUMENT, "%s of node %s with itself; leave it out", what,
+                         a->name);
     return g->error.code == DF_OK;
 }
 

@@ -68,10 +68,8 @@ df_code df_graph_error(const df_graph *graph, df_error *err) {
     return graph->error.code;
 }
 
-df_code graph_freeze(df_graph *g, df_error *err) {
-    if (df_graph_error(g, err) != DF_OK) return g->error.code;
-    g->frozen = true;
-    return DF_OK;
+void graph_freeze(df_graph *g) {
+    if (!g->frozen) g->frozen = true; /* once: later sessions may be made by several threads */
 }
 
 /* ---- names --------------------------------------------------------------- */

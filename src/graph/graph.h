@@ -68,8 +68,8 @@ void graph_unref(df_graph *g);
 df_code graph_fail(df_graph *g, df_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* No node can be added any more. Returns the sticky error, if any. */
-df_code graph_freeze(df_graph *g, df_error *err);
+/* No node can be added any more. */
+void graph_freeze(df_graph *g);
 
 /* A node as the partitioner makes it: nothing is inferred or checked but the name,
  * which must be new; attrs are shared with `like` (or NULL: all absent), types copied.

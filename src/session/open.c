@@ -117,7 +117,7 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_session_options", err);
-    if (code == DF_OK) code = graph_freeze(graph, err);
+    if (code == DF_OK) code = df_graph_error(graph, err);
     if (code == DF_OK) code = runtime_start(rt, err);
     if (code != DF_OK) return code;
     df_session *s = alloc_zeroed(rt->alloc, sizeof *s);
@@ -132,9 +132,11 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     s->strict_order = o.strict_order;
     code = find_variables(s, err);
     if (code == DF_OK) code = initialise(s, err);
-    if (code == DF_OK)
+    if (code == DF_OK) {
+        graph_freeze(graph);
         *out = s;
-    else
+    } else {
         session_unref(s);
+    }
     return code;
 }

@@ -120,11 +120,11 @@ static df_code check_run(const df_program *program, df_tensors feeds, df_tensor 
     if (!program) return error_set(err, DF_INVALID_ARGUMENT, "the program is NULL");
     const plan *p = program->compiled.plan;
     if (p->n_fetches && !results)
-        return error_set(err, DF_INVALID_ARGUMENT, "results is NULL and the program has %u fetches",
+        return error_set(err, DF_INVALID_ARGUMENT, "results is NULL; the number of fetches is %u",
                          p->n_fetches);
     if (feeds.n != p->n_feeds)
-        return error_set(err, DF_INVALID_ARGUMENT, "the program takes %u feeds and got %zu",
-                         p->n_feeds, feeds.n);
+        return error_set(err, DF_INVALID_ARGUMENT, "the number of feeds is %zu and must be %u",
+                         feeds.n, p->n_feeds);
     df_code code = DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items[i], err);

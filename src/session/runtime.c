@@ -93,11 +93,11 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
     if (length >= sizeof part) length = sizeof part - 1;
     memcpy(part, entry, length);
     part[length] = '\0';
-    df_code code = device_name_parse(part, &name, err);
-    if (code == DF_OK && (!name.kind[0] || name.job[0] || name.task >= 0 || name.index == 0))
-        code = error_set(err, DF_INVALID_ARGUMENT,
-                         "devices \"%.100s\": \"%s\" is no kind and number; write it as in "
-                         "\"cpu:2,sim:1\"",
+    df_code code = device_name_parse(part, &name, NULL);
+    if (code != DF_OK || !name.kind[0] || name.job[0] || name.task >= 0 || name.index == 0)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "devices \"%.100s\": \"%s\" is no kind and count; \"cpu:2,sim:1\" opens "
+                         "cpu:0, cpu:1 and sim:0",
                          o->devices, part);
     int count = name.index < 0 ? 1 : name.index, index = 0;
     for (uint32_t d = 0; code == DF_OK && d < rt->n_devices; d++)

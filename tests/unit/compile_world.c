@@ -105,7 +105,8 @@ bool world_try(compile_world *w, world_pass last, df_outs feeds, df_outs fetches
         compile_partition, compile_lower, compile_verify};
     release(w);
     w->err = (df_error){.code = DF_OK};
-    if (graph_freeze(w->g, &w->err) != DF_OK) return false;
+    if (df_graph_error(w->g, &w->err) != DF_OK) return false;
+    graph_freeze(w->g);
     w->rq.feeds = feeds;
     w->rq.fetches = fetches;
     w->c = (compile_state){.rq = &w->rq, .err = &w->err};

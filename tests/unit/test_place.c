@@ -99,8 +99,8 @@ static void a_pin_to_a_device_without_a_kernel_is_refused(void **state) {
     compile_world *w = world_of(state);
     df_out x = world_input(w, "x"), c = on_cpu(w, "sim", x);
     world_refuses(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(c), DF_NOT_FOUND,
-                  "node c (OnCpu) has no kernel for float32 on sim:0, sim:1|with a kernel for "
-                  "OnCpu: CPU");
+                  "node c (OnCpu) has no kernel for float32 on sim:0, sim:1|it has one on "
+                  "cpu:0, cpu:1");
 }
 
 /* ---- colocation ---------------------------------------------------------- */

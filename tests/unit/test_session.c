@@ -221,8 +221,8 @@ static void feeds_that_do_not_fit_are_refused(void **state) {
     (void)df_tensor_new(NULL, DF_FLOAT64, DF_SHAPE(2, 2), &real, NULL);
     df_tensors none = {(df_tensor *const[]){NULL}, 1};
 
-    run_fails(&w, p, DF_NO_TENSORS, 1, DF_INVALID_ARGUMENT, "1 feeds", "got 0");
-    run_fails(&w, p, DF_TENSORS(fits, fits), 1, DF_INVALID_ARGUMENT, "1 feeds", "got 2");
+    run_fails(&w, p, DF_NO_TENSORS, 1, DF_INVALID_ARGUMENT, "feeds is 0", "must be 1");
+    run_fails(&w, p, DF_TENSORS(fits, fits), 1, DF_INVALID_ARGUMENT, "feeds is 2", "must be 1");
     run_fails(&w, p, none, 1, DF_INVALID_ARGUMENT, "x:0", "NULL");
     run_fails(&w, p, DF_TENSORS(narrow), 1, DF_INVALID_ARGUMENT, "x:0", "[2,1]");
     run_fails(&w, p, DF_TENSORS(flat), 1, DF_INVALID_ARGUMENT, "x:0", "[?,2]");

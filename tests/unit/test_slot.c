@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The transitions of a channel, one after another; test_dfs_slot has them all at once.
+ * The transitions of a channel, one after another; test_dfs_rendezvous has them all at once.
  */
 #include "rendezvous/slot.h"
 
