@@ -171,7 +171,7 @@ static uint32_t output_memory(const lowering *l, const emitted *e, const kernel_
     if (!l->c->rq->devices[e->device].has_queue) return DF_MEMORY_DEVICE;
     if (e->node->op->flags & OP_RECV) return l->c->channels[e->channel].dst_memory;
     if (e->node->op->flags & OP_CONST) return e->memory;
-    return k && (k->host_outputs >> i & 1) ? DF_MEMORY_HOST : DF_MEMORY_DEVICE;
+    return kernel_host_output(k, (uint32_t)i) ? DF_MEMORY_HOST : DF_MEMORY_DEVICE;
 }
 
 static bool make_slots(lowering *l) {

@@ -44,7 +44,6 @@ typedef struct cutting {
     df_node **node_of;                      /* by item, once emitted */
     bool *is_small;                         /* by item: a constant to be copied */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
-    size_t n_controls_cut;
 } cutting;
 
 /* ---- which pairs --------------------------------------------------------- */
@@ -53,18 +52,12 @@ static uint32_t kind_of(const compile_state *c, uint32_t device, bool host) {
     return host && c->rq->devices[device].has_queue ? DF_MEMORY_HOST : DF_MEMORY_DEVICE;
 }
 
-static bool in_host_mask(uint32_t mask, uint32_t i) {
-    return mask >> (i < 31 ? i : 31) & 1;
-}
-
 static uint32_t memory_wanted(const compile_state *c, const item *it, uint32_t input) {
-    bool host = it->kernel && in_host_mask(it->kernel->host_inputs, input);
-    return kind_of(c, (uint32_t)it->device, host);
+    return kind_of(c, (uint32_t)it->device, kernel_host_input(it->kernel, input));
 }
 
 static uint32_t memory_made(const compile_state *c, const item *it, uint32_t output) {
-    bool host = it->kernel && in_host_mask(it->kernel->host_outputs, output);
-    return kind_of(c, (uint32_t)it->device, host);
+    return kind_of(c, (uint32_t)it->device, kernel_host_output(it->kernel, output));
 }
 
 static copy *find_copy(const cutting *k, int32_t source, int32_t slot, uint32_t device,
@@ -90,7 +83,7 @@ static bool want_copy(cutting *k, int32_t source, int32_t slot, uint32_t device,
     return true;
 }
 
-/* True: data of `source` reaches this device anyway. */
+/* What of `source` reaches this device anyway; NULL: nothing. */
 static copy *find_ride(const cutting *k, int32_t source, uint32_t device) {
     for (int32_t i = k->first_copy[source]; i != PLAN_NONE; i = k->copies[i].next)
         if (k->copies[i].device == device) return &k->copies[i];

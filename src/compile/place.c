@@ -85,22 +85,17 @@ static bool needs_kernel(const compile_state *c, const item *it) {
     return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL | OP_MUST_FEED));
 }
 
-static bool in_host_mask(uint32_t mask, uint32_t i) {
-    return mask >> (i < 31 ? i : 31) & 1;
-}
-
 /* Strings lie in host memory only: an accelerator can have them where its kernel says so. */
 static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k, uint32_t device) {
     const item *it = &c->items[i];
     if (!c->rq->devices[device].has_queue) return true;
     for (uint32_t n = 0; n < it->n_inputs; n++) {
         item_out from = c->inputs[it->first_input + n];
-        if (c->types[from.item][from.index].dtype == DF_STRING && !in_host_mask(k->host_inputs, n))
+        if (c->types[from.item][from.index].dtype == DF_STRING && !kernel_host_input(k, n))
             return false;
     }
     for (int o = 0; o < item_op(c, it)->n_outputs; o++)
-        if (c->types[i][o].dtype == DF_STRING && !in_host_mask(k->host_outputs, (uint32_t)o))
-            return false;
+        if (c->types[i][o].dtype == DF_STRING && !kernel_host_output(k, (uint32_t)o)) return false;
     return true;
 }
 

@@ -66,9 +66,9 @@ typedef struct compile_state {
 
     /* order */
     order_edge *ordered;
-    uint32_t n_ordered, cap_ordered;
+    uint32_t n_ordered;
 
-    /* place: into items; group masks */
+    /* place: into items, and */
     uint32_t n_groups;
 
     /* partition */

@@ -90,7 +90,7 @@ static bool memory_fits(const play *y, const plan_node *n, uint32_t input, const
     if (!n->kernel || n->role == ROLE_INLINE || s->device != n->device)
         return s->device == n->device;
     if (!y->p->devices[n->device].has_queue) return true;
-    bool host = n->kernel->host_inputs >> (input < 31 ? input : 31) & 1;
+    bool host = kernel_host_input(n->kernel, input);
     return s->memory == (host ? DF_MEMORY_HOST : DF_MEMORY_DEVICE);
 }
 

@@ -20,10 +20,16 @@ static node_end fail(step *s, const plan_node *n, const df_error *why) {
     return NODE_FAILED;
 }
 
-/* Kernels are callbacks: no lock is held, and much may happen meanwhile. */
+/* Kernels are callbacks: no lock is held, and much may happen meanwhile. What one returns
+ * counts, whether it found words for it or not. */
 static df_code compute(const plan_node *n, kernel_ctx *c, df_error *err) {
+    err->code = DF_OK;
+    err->flags = 0;
+    err->message[0] = '\0';
     DF_SCHED_POINT();
-    return n->kernel->compute(c, err);
+    df_code code = n->kernel->compute(c, err);
+    if (code != DF_OK) err->code = code;
+    return code;
 }
 
 /* ---- inputs -------------------------------------------------------------- */
@@ -161,8 +167,6 @@ static node_end run_kernel(step *s, uint32_t node) {
     df_error err;
     if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
     node_call call = call_of(s, node);
-    err.code = DF_OK;
-    err.message[0] = '\0';
     if (compute(n, &call.ctx, &err) != DF_OK || !write_variable(s, n, &err))
         return fail(s, n, &err);
     return NODE_DONE;
@@ -171,7 +175,7 @@ static node_end run_kernel(step *s, uint32_t node) {
 /* A variable without a value leaves its slot empty: only who reads it fails. */
 static node_end run_inline(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
-    df_error err = {.code = DF_OK};
+    df_error err;
     if (!gather(s, n, &err)) return fail(s, n, &err);
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         df_tensor_unref(s->slots[n->first_slot + o]);

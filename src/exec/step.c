@@ -23,6 +23,7 @@ void step_fail(step *s, const df_error *why) {
     pool_lock(s->pool);
     bool first = !s->has_error;
     if (first || better_cause(&s->error, why)) s->error = *why;
+    if (s->error.code == DF_OK) s->error.code = DF_INTERNAL; /* whoever said so: it failed */
     s->has_error = true;
     /* Under the lock: who fails the step second and goes on must find it failed. */
     atomic_put(&s->tag.failed, 1, RELEASE);

@@ -33,9 +33,8 @@ typedef struct event_list {
     event *first, *last;
 } event_list;
 
-/* How a Recv ends: its callback may come inside the call that starts it,
- * on another thread at the same moment, or later. Both sides swap the word; who comes second
- * goes on. acq_rel:
+/* How a Recv ends: its callback may come inside the call that starts it, on another thread at
+ * the same moment, or later. Both sides swap the word; who comes second goes on. acq_rel:
  *   A  (callback) stores the tensor, swaps ENDED
  *   B  (starter) swaps OUTSIDE, sees ENDED, reads the tensor: must see A's store;
  * and the other way round for what the starter did before. */
@@ -71,7 +70,7 @@ typedef struct kernel_op {
 /* Work on a queue: the record that lies on the queue, and headers as they were at launch. */
 typedef struct queue_op {
     launch launch;        /* first member */
-    node_call call;       /* (c) but for the context's outputs */
+    node_call call;       /* (n) */
     df_tensor *headers;   /* (n) of inputs, then outputs */
     df_tensor **pointers; /* (c) to the headers */
     df_tensor **kept;     /* (n) host tensors in use until the queue has passed: n_kept */

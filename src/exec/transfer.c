@@ -8,8 +8,6 @@
  */
 #include "exec/step.h"
 
-#include <string.h>
-
 /* ---- Send ---------------------------------------------------------------- */
 
 static void count(channel_traffic *t, uint64_t bytes) {

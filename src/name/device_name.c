@@ -210,10 +210,3 @@ device_name device_name_over(const device_name *inner, const device_name *outer)
     if (inner->index >= 0) both.index = inner->index;
     return both;
 }
-
-/* The two agree exactly if it does not matter who lies inside. */
-bool device_name_merge(const device_name *a, const device_name *b, device_name *out) {
-    device_name one = device_name_over(a, b), other = device_name_over(b, a);
-    *out = one;
-    return device_name_equal(&one, &other);
-}

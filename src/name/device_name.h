@@ -53,7 +53,4 @@ bool device_name_matches(const device_name *spec, const device_name *device);
 /* Parts of `inner` where it has them, else those of `outer`: nested scopes. */
 device_name device_name_over(const device_name *inner, const device_name *outer);
 
-/* What satisfies both. False: they contradict each other, out is unspecified. */
-bool device_name_merge(const device_name *a, const device_name *b, device_name *out);
-
 #endif /* NAME_DEVICE_NAME_H */

@@ -113,6 +113,14 @@ struct kernel_def {
                                       NULL: any */
 };
 
+/* Does input or output i lie in host memory, next to an accelerator? k may be NULL. */
+static inline bool kernel_host_input(const kernel_def *k, uint32_t i) {
+    return k && (k->host_inputs >> (i < 31 ? i : 31) & 1);
+}
+static inline bool kernel_host_output(const kernel_def *k, uint32_t i) {
+    return k && (k->host_outputs >> i & 1);
+}
+
 /* The handle of an async kernel's completion: by value, so that a second completion
  * is harmless, even when the step is long over. */
 typedef struct async_op async_op;

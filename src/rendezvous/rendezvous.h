@@ -62,7 +62,4 @@ size_t rendezvous_reset(df_rendezvous *r);
 /* True if a recv waits in this channel. Exact only while nothing moves. */
 bool rendezvous_waits(df_rendezvous *r, int64_t channel);
 
-/* True: values come only through send (DF_RENDEZVOUS_CLOSED). */
-bool rendezvous_is_closed(const df_rendezvous *r);
-
 #endif /* RENDEZVOUS_RENDEZVOUS_H */

@@ -4,8 +4,6 @@
  */
 #include "session/session.h"
 
-#include <string.h>
-
 struct df_program {
     df_session *session; /* (c) a reference */
     compile_result compiled;

@@ -85,7 +85,7 @@ static df_code copy_input(kernel_ctx *c) {
 }
 
 static df_code planned_failure(const probe *p, df_error *err) {
-    return error_set(err, p->code, "as planned");
+    return p->is_silent ? p->code : error_set(err, p->code, "as planned");
 }
 
 static void wait_at_gate(probe *p) {

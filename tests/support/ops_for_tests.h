@@ -49,6 +49,7 @@ typedef enum probe_way {
 typedef struct probe {
     probe_way way, then; /* (s) */
     df_code code;        /* (s) */
+    bool is_silent;      /* (s) fails with a code and no words */
     int64_t channel;     /* (s) */
     df_program *program; /* (s) */
     _Atomic unsigned runs;

@@ -229,23 +229,6 @@ static void an_inner_scope_overrides_part_by_part(void **state) {
     assert_true(device_name_equal(&both, &outer));
 }
 
-static void merging_needs_agreement_in_every_part_that_both_have(void **state) {
-    (void)state;
-    device_name a = parsed("/job:w/device:GPU"), b = parsed("/task:1/device:gpu:2"), out;
-    device_name expected = parsed("/job:w/task:1/device:GPU:2");
-    assert_true(device_name_merge(&a, &b, &out));
-    assert_true(device_name_equal(&out, &expected));
-    assert_true(device_name_merge(&b, &a, &out));
-    assert_true(device_name_equal(&out, &expected));
-
-    const char *const against[] = {"/job:v", "/task:0", "cpu", "*:1"};
-    for (size_t i = 0; i < 4; i++) {
-        device_name c = parsed(against[i]);
-        assert_false(device_name_merge(&expected, &c, &out));
-        assert_false(device_name_merge(&c, &expected, &out));
-    }
-}
-
 static void names_differ_if_any_part_does(void **state) {
     (void)state;
     const char *const texts[] = {"/job:w/task:1/device:GPU:2",
@@ -347,7 +330,6 @@ int main(void) {
         cmocka_unit_test(the_short_form_leaves_out_what_is_local),
         cmocka_unit_test(a_device_matches_if_it_has_every_part_asked_for),
         cmocka_unit_test(an_inner_scope_overrides_part_by_part),
-        cmocka_unit_test(merging_needs_agreement_in_every_part_that_both_have),
         cmocka_unit_test(names_differ_if_any_part_does),
         cmocka_unit_test(any_text_is_read_or_refused_and_what_is_read_prints_back),
     };

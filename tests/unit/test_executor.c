@@ -223,6 +223,22 @@ static void a_failing_kernel_fails_the_step_by_name_and_changes_nothing(void **s
         }
 }
 
+static void a_kernel_that_fails_without_words_fails_the_step_all_the_same(void **state) {
+    (void)state;
+    static const char *const ops[] = {"TestCopy", "TestAsync"};
+    for (int n = 0; n < N_WORKERS; n++)
+        for (int d = 0; d < 2; d++)
+            for (int k = 0; k < 2; k++) {
+                one_op o;
+                one_op_open(&o, workers[n], ops[k], devices[d]);
+                o.probe.way = PROBE_FAILS;
+                o.probe.code = DF_OUT_OF_RANGE;
+                o.probe.is_silent = true;
+                run_fails(&o.w, o.p, DF_NO_TENSORS, 1, DF_OUT_OF_RANGE, "probed", ops[k]);
+                one_op_close(&o);
+            }
+}
+
 static void a_failure_that_nobody_consumes_fails_the_step(void **state) {
     (void)state;
     for (int n = 0; n < N_WORKERS; n++) {
@@ -501,6 +517,7 @@ int main(void) {
         cmocka_unit_test(a_completion_that_comes_after_the_step_is_harmless),
         cmocka_unit_test(two_threads_that_complete_one_kernel_end_it_once),
         cmocka_unit_test(a_failing_kernel_fails_the_step_by_name_and_changes_nothing),
+        cmocka_unit_test(a_kernel_that_fails_without_words_fails_the_step_all_the_same),
         cmocka_unit_test(a_failure_that_nobody_consumes_fails_the_step),
         cmocka_unit_test(a_failure_after_the_host_has_come_to_its_end_fails_the_step),
         cmocka_unit_test(of_several_failures_one_is_told_and_nothing_stays),
