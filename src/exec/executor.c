@@ -56,17 +56,21 @@ static df_code move_through(df_rendezvous *r, const df_key *key, const df_endpoi
     return DF_OK;
 }
 
-df_code executor_move(const df_allocator *alloc, memory *host, const df_endpoint *from,
-                      const df_endpoint *to, df_tensor *t, df_tensor **out, df_error *err) {
+df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
+                     df_tensor **out, df_error *err) {
+    if (device_is_host(d)) {
+        *out = t;
+        return DF_OK;
+    }
     df_rendezvous *r = NULL;
     df_key *key = NULL;
-    key_parts parts = {.src = from->device->full_name,
-                       .incarnation = from->device->incarnation,
-                       .dst = to->device->full_name,
-                       .edge = "move"};
+    key_parts parts = {
+        .src = d->full_name, .incarnation = d->incarnation, .dst = d->full_name, .edge = "put"};
+    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
+    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
     df_code code = key_new(alloc, &parts, 0, KEY_NO_CHANNEL, &key, err);
     if (code == DF_OK) code = rendezvous_new_step(alloc, host, 0, 0, NULL, &r, err);
-    if (code == DF_OK) code = move_through(r, key, from, to, t, out, err);
+    if (code == DF_OK) code = move_through(r, key, &from, &to, t, out, err);
     df_rendezvous_unref(r);
     df_key_free(key);
     df_tensor_unref(t);
@@ -77,15 +81,13 @@ df_code executor_move(const df_allocator *alloc, memory *host, const df_endpoint
 
 static df_code place_constant(executor *x, uint32_t i, df_error *err) {
     const plan_constant *k = &x->o.plan->constants[i];
-    df_device *d = x->o.devices[k->device];
-    if (device_is_host(d) || k->memory == DF_MEMORY_HOST) {
-        x->constants[i] = df_tensor_ref(k->value);
+    df_tensor *value = df_tensor_ref(k->value);
+    if (k->memory == DF_MEMORY_HOST) {
+        x->constants[i] = value;
         return DF_OK;
     }
-    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
-    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
-    return executor_move(x->o.alloc, x->o.host, &from, &to, df_tensor_ref(k->value),
-                         &x->constants[i], err);
+    return executor_put(x->o.alloc, x->o.host, x->o.devices[k->device], value, &x->constants[i],
+                        err);
 }
 
 static df_code make_constants(executor *x, df_error *err) {

@@ -63,9 +63,10 @@ df_code executor_run(executor *x, df_tensor *const *feeds, df_tensor **results, 
 /* What has gone through a channel so far. */
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes);
 
-/* Waits until `t`, made by the rendezvous' transfer rules, lies at `to`: for the few copies
- * outside of steps (constants, first values). Takes the reference of t. */
-df_code executor_move(const df_allocator *alloc, memory *host, const df_endpoint *from,
-                      const df_endpoint *to, df_tensor *t, df_tensor **out, df_error *err);
+/* Takes the reference of t, a host tensor, and gives one of the same value in the device's own
+ * memory: t itself, or a copy, for which it waits. For the few copies outside of steps
+ * (constants, first values). */
+df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
+                     df_tensor **out, df_error *err);
 
 #endif /* EXEC_EXECUTOR_H */

@@ -44,16 +44,10 @@ static df_code find_variables(df_session *s, df_error *err) {
 /* Takes the reference of `value`, a host tensor. What an initialiser may have written to the
  * variable gives way. */
 static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
-    df_device *d = s->rt->devices[v->device];
     df_tensor_unref(v->value);
     v->value = NULL;
-    if (device_is_host(d)) {
-        v->value = value;
-        return DF_OK;
-    }
-    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
-    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
-    df_code code = executor_move(s->rt->alloc, s->rt->host, &from, &to, value, &v->value, err);
+    df_code code =
+        executor_put(s->rt->alloc, s->rt->host, s->rt->devices[v->device], value, &v->value, err);
     if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
     return code;
 }
