@@ -39,7 +39,7 @@ static bool infer_feed(compile_state *c, uint32_t i, bool *better) {
 static bool infer_node(compile_state *c, uint32_t i) {
     const item *it = &c->items[i];
     const op_def *op = it->node->op;
-    edge_type *outputs = arena_array(&c->mem, (size_t)op->n_outputs, sizeof *outputs);
+    edge_type *outputs = arena_array(&c->mem, (size_t)it->node->n_outputs, sizeof *outputs);
     const edge_type **inputs = arena_array(&c->mem, it->n_inputs, sizeof *inputs);
     df_tensor **values = arena_array(&c->mem, it->n_inputs, sizeof *values);
     if (!outputs || !inputs || !values) return compile_no_memory(c);
@@ -50,12 +50,12 @@ static bool infer_node(compile_state *c, uint32_t i) {
         if (source->kind == ITEM_NODE && (source->node->op->flags & OP_CONST))
             values[k] = source->node->attrs[0].tensor;
     }
-    infer_ctx x = {.op = op,
-                   .attrs = it->node->attrs,
-                   .n_inputs = (int)it->n_inputs,
-                   .inputs = inputs,
-                   .values = values,
-                   .outputs = outputs};
+    df_infer x = {.op = op,
+                  .attrs = it->node->attrs,
+                  .n_inputs = (int)it->n_inputs,
+                  .inputs = inputs,
+                  .values = values,
+                  .outputs = outputs};
     if (op->infer(&x, c->err) != DF_OK) {
         error_prefix(c->err, "node %s (%s): ", it->node->name, op->name);
         return false;

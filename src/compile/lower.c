@@ -110,7 +110,7 @@ static float work_of(const lowering *l, uint32_t i) {
         work += x;
         if (x > largest) largest = x;
     }
-    for (int k = 0; k < n->op->n_outputs; k++) {
+    for (int k = 0; k < n->n_outputs; k++) {
         const edge_type *t = &n->outputs[k];
         work += elements(t);
         /* a matrix product touches its larger input once for each column */
@@ -181,14 +181,14 @@ static bool make_slots(lowering *l) {
     if (!l->first_slot) return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) {
         l->first_slot[i] = p->n_slots;
-        p->n_slots += (uint32_t)c->emitted[i].node->op->n_outputs;
+        p->n_slots += (uint32_t)c->emitted[i].node->n_outputs;
     }
     p->slots = arena_array(&p->mem, p->n_slots, sizeof *p->slots);
     if (!p->slots) return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
         const kernel_def *k = e->item == PLAN_NONE ? NULL : c->items[e->item].kernel;
-        for (int o = 0; o < e->node->op->n_outputs; o++)
+        for (int o = 0; o < e->node->n_outputs; o++)
             p->slots[l->first_slot[i] + (uint32_t)o] =
                 (plan_slot){.type = e->node->outputs[o],
                             .device = e->device,
@@ -225,7 +225,7 @@ static int32_t index_of(lowering *l, const emitted *e) {
 /* Of the inputs too: a known output does not say that those will fit, such as a [?] beside
  * the [3] that it is added to. */
 static bool known_shapes(const df_node *n) {
-    for (int i = 0; i < n->op->n_outputs; i++)
+    for (int i = 0; i < n->n_outputs; i++)
         if (!shape_is_known(edge_shape(&n->outputs[i]))) return false;
     for (int i = 0; i < n->n_inputs; i++) {
         df_out in = n->inputs[i];
@@ -251,7 +251,7 @@ static bool make_node(lowering *l, uint32_t i) {
                         .first_input = p->n_inputs,
                         .n_inputs = (uint32_t)n->n_inputs,
                         .first_slot = l->first_slot[i],
-                        .n_outputs = (uint32_t)n->op->n_outputs,
+                        .n_outputs = (uint32_t)n->n_outputs,
                         .forward = PLAN_NONE,
                         .index = index_of(l, e),
                         .variable = variable_index(l, e)};

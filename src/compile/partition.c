@@ -164,11 +164,14 @@ static df_graph *graph_of(compile_state *c, uint32_t device) {
 
 /* A node of a partition, under its own name, or the next one that is free. */
 static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const char *name,
-                     uint32_t n_inputs, const attr_value *attrs, const edge_type *types,
+                     uint32_t n_inputs, const df_attr *attrs, const edge_type *types,
                      int32_t item_index) {
     df_graph *g = graph_of(c, device);
     const char *free_name = g ? graph_unique_name(g, name) : NULL;
-    df_node *n = free_name ? graph_add_raw(g, op, free_name, (int)n_inputs, attrs, types) : NULL;
+    int n_outputs =
+        item_index == PLAN_NONE ? op->n_outputs : item_outputs(c, &c->items[item_index]);
+    df_node *n =
+        free_name ? graph_add_raw(g, op, free_name, (int)n_inputs, n_outputs, attrs, types) : NULL;
     if (!n) {
         (void)compile_no_memory(c);
         return NULL;
@@ -217,24 +220,24 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     return true;
 }
 
-static attr_value shape_attr(df_graph *g, const edge_type *type) {
+static df_attr shape_attr(df_graph *g, const edge_type *type) {
     int64_t *dims = arena_array(&g->mem, DF_MAX_RANK, sizeof *dims);
-    if (!dims) return (attr_value){.type = DF_ATTR_NONE};
+    if (!dims) return (df_attr){.type = DF_ATTR_NONE};
     memcpy(dims, type->dims, sizeof type->dims);
-    return (attr_value){.type = DF_ATTR_SHAPE, .shape = {type->rank, dims}};
+    return (df_attr){.type = DF_ATTR_SHAPE, .shape = {type->rank, dims}};
 }
 
 /* The attrs of Recv; Send has the first of them. */
-static attr_value *pair_attrs(compile_state *c, uint32_t device, const df_key *key,
-                              const edge_type *type) {
+static df_attr *pair_attrs(compile_state *c, uint32_t device, const df_key *key,
+                           const edge_type *type) {
     df_graph *g = graph_of(c, device);
-    attr_value *a = g ? arena_array(&g->mem, 3, sizeof *a) : NULL;
+    df_attr *a = g ? arena_array(&g->mem, 3, sizeof *a) : NULL;
     size_t length = df_key_text(key, NULL, 0);
     char *whole = a ? arena_alloc(&g->mem, length + 1) : NULL;
     if (!whole) return NULL;
     (void)df_key_text(key, whole, length + 1);
-    a[0] = (attr_value){.type = DF_ATTR_STRING, .s = whole};
-    a[1] = (attr_value){.type = DF_ATTR_DTYPE, .i = type->dtype};
+    a[0] = (df_attr){.type = DF_ATTR_STRING, .s = whole};
+    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = type->dtype};
     a[2] = shape_attr(g, type);
     return a[2].type != DF_ATTR_NONE ? a : NULL;
 }
@@ -259,8 +262,8 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
     const op_registry *ops = c->rq->graph->ops;
     const char *name = c->items[source].node->name;
     const char *send_name = suffixed(c, name, "@send"), *recv_name = suffixed(c, name, "@recv");
-    attr_value *to = pair_attrs(c, ch->src_device, ch->key, &ch->type);
-    attr_value *from = pair_attrs(c, ch->dst_device, ch->key, &ch->type);
+    df_attr *to = pair_attrs(c, ch->src_device, ch->key, &ch->type);
+    df_attr *from = pair_attrs(c, ch->dst_device, ch->key, &ch->type);
     if (!send_name || !recv_name || !to || !from) return compile_no_memory(c);
 
     df_node *send =
@@ -310,14 +313,14 @@ static bool link_control(cutting *k, uint32_t before, df_node *after, uint32_t d
 }
 
 /* The attrs of an item's node, in its op's order. NULL: out of memory. */
-static const attr_value *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
+static const df_attr *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
     const item *it = &c->items[i];
     if (it->kind == ITEM_NODE) return it->node->attrs;
-    attr_value *a = arena_array(&g->mem, 3, sizeof *a);
+    df_attr *a = arena_array(&g->mem, 3, sizeof *a);
     if (!a || it->kind == ITEM_READ) return a;
-    a[0] = (attr_value){.type = DF_ATTR_INT, .i = it->index};
+    a[0] = (df_attr){.type = DF_ATTR_INT, .i = it->index};
     if (it->kind == ITEM_FETCH) return a;
-    a[1] = (attr_value){.type = DF_ATTR_DTYPE, .i = c->types[i]->dtype};
+    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = c->types[i]->dtype};
     a[2] = shape_attr(g, c->types[i]);
     return a[2].type == DF_ATTR_NONE ? NULL : a;
 }
@@ -335,7 +338,7 @@ static bool emit_item(cutting *k, uint32_t i) {
     uint32_t device = (uint32_t)it->device;
     df_out *sources = arena_array(&c->mem, it->n_inputs, sizeof *sources);
     df_graph *g = graph_of(c, device);
-    const attr_value *attrs = g ? item_attrs(c, i, g) : NULL;
+    const df_attr *attrs = g ? item_attrs(c, i, g) : NULL;
     const char *name = item_name(c, it);
     if (!sources || !attrs || !name) return compile_no_memory(c);
     for (uint32_t n = 0; n < it->n_inputs; n++) {

@@ -73,7 +73,7 @@ static df_dtype kernel_dtype(const compile_state *c, uint32_t i) {
         item_out from = c->inputs[it->first_input];
         return c->types[from.item][from.index].dtype;
     }
-    return item_op(c, it)->n_outputs ? c->types[i][0].dtype : DF_DTYPE_NONE;
+    return item_outputs(c, it) ? c->types[i][0].dtype : DF_DTYPE_NONE;
 }
 
 static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t device) {
@@ -94,7 +94,7 @@ static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k,
         if (c->types[from.item][from.index].dtype == DF_STRING && !kernel_host_input(k, n))
             return false;
     }
-    for (int o = 0; o < item_op(c, it)->n_outputs; o++)
+    for (int o = 0; o < item_outputs(c, it); o++)
         if (c->types[i][o].dtype == DF_STRING && !kernel_host_output(k, (uint32_t)o)) return false;
     return true;
 }

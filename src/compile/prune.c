@@ -37,9 +37,9 @@ static bool out_is_good(compile_state *c, const char *what, size_t i, df_out out
     if (!out.node || out.node->graph != c->rq->graph)
         return compile_fail(c, DF_INVALID_ARGUMENT, "%s %zu is no output of this session's graph",
                             what, i);
-    if (out.index >= 0 && out.index < out.node->op->n_outputs) return true;
+    if (out.index >= 0 && out.index < out.node->n_outputs) return true;
     return compile_fail(c, DF_OUT_OF_RANGE, "%s %zu is output %d of node %s, which has %d", what, i,
-                        out.index, out.node->name, out.node->op->n_outputs);
+                        out.index, out.node->name, out.node->n_outputs);
 }
 
 static int32_t feed_find(const pruning *p, const df_node *node, int index) {

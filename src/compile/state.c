@@ -27,6 +27,10 @@ const op_def *item_op(const compile_state *c, const item *it) {
     return it->kind == ITEM_NODE ? it->node->op : op_find(c->rq->graph->ops, names[it->kind]);
 }
 
+int item_outputs(const compile_state *c, const item *it) {
+    return it->kind == ITEM_NODE ? it->node->n_outputs : item_op(c, it)->n_outputs;
+}
+
 const df_node *item_variable(const item *it) {
     if (it->kind == ITEM_READ) return it->node;
     if (it->kind != ITEM_NODE) return NULL;

@@ -98,6 +98,7 @@ bool compile_no_memory(compile_state *c);
 
 /* The op of an item: its node's, or that of Feed, Fetch, ReadVariable. */
 const op_def *item_op(const compile_state *c, const item *it);
+int item_outputs(const compile_state *c, const item *it);
 /* The variable that an item owns or names; NULL: none. */
 const df_node *item_variable(const item *it);
 /* For messages: "y (MatMul)", "the feed of x", ... as snprintf. */

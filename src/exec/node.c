@@ -22,7 +22,7 @@ static node_end fail(step *s, const plan_node *n, const df_error *why) {
 
 /* Kernels are callbacks: no lock is held, and much may happen meanwhile. What one returns
  * counts, whether it found words for it or not. */
-static df_code compute(const plan_node *n, kernel_ctx *c, df_error *err) {
+static df_code compute(const plan_node *n, df_kernel *c, df_error *err) {
     err->code = DF_OK;
     err->flags = 0;
     err->message[0] = '\0';
@@ -68,12 +68,12 @@ static edge_type type_of(const df_tensor *t) {
 static bool infer_now(step *s, const plan_node *n, edge_type *outputs, df_error *err) {
     for (uint32_t i = n->first_input; i < n->first_input + n->n_inputs; i++)
         s->types[i] = type_of(s->inputs[i]);
-    infer_ctx c = {.op = n->op,
-                   .attrs = n->attrs,
-                   .n_inputs = (int)n->n_inputs,
-                   .inputs = s->type_at + n->first_input,
-                   .values = s->inputs + n->first_input,
-                   .outputs = outputs};
+    df_infer c = {.op = n->op,
+                  .attrs = n->attrs,
+                  .n_inputs = (int)n->n_inputs,
+                  .inputs = s->type_at + n->first_input,
+                  .values = s->inputs + n->first_input,
+                  .outputs = outputs};
     return n->op->infer(&c, err) == DF_OK;
 }
 
@@ -106,7 +106,7 @@ static bool allocate(step *s, const plan_node *n, df_error *err) {
     return true;
 }
 
-static void set_output(kernel_ctx *c, int i, df_tensor *t) {
+static void set_output(df_kernel *c, int i, df_tensor *t) {
     node_call *call = (node_call *)c;
     df_tensor **slot =
         &call->step->slots[call->step->p->nodes[call->node].first_slot + (uint32_t)i];
@@ -114,7 +114,7 @@ static void set_output(kernel_ctx *c, int i, df_tensor *t) {
     *slot = t;
 }
 
-static kernel_handle handle_of(kernel_ctx *c) {
+static kernel_handle handle_of(df_kernel *c) {
     async_op *op = &((node_call *)c)->op->async;
     return (kernel_handle){.op = op, .generation = atomic_get(&op->generation, RELAXED)};
 }

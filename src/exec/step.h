@@ -51,7 +51,7 @@ typedef struct recv_op {
 
 /* A kernel's context, and whose it is. */
 typedef struct node_call {
-    kernel_ctx ctx; /* first member: found again from the kernel's calls */
+    df_kernel ctx; /* first member: found again from the kernel's calls */
     step *step;
     uint32_t node;
     struct kernel_op *op; /* of an async kernel; else NULL */

@@ -153,7 +153,7 @@ typedef struct draft {
     const char *name;
     const df_out *inputs;
     int n_inputs;
-    attr_value attrs[OP_MAX_ATTRS];
+    df_attr attrs[OP_MAX_ATTRS];
     edge_type outputs[OP_MAX_OUTPUTS];
     df_error err;
 } draft;
@@ -171,9 +171,9 @@ static df_code check_inputs(draft *d) {
         if (in.node->graph != d->graph)
             return error_set(&d->err, DF_INVALID_ARGUMENT,
                              "input %d, %s, is a node of another graph", i, in.node->name);
-        if (in.index < 0 || in.index >= in.node->op->n_outputs)
+        if (in.index < 0 || in.index >= in.node->n_outputs)
             return error_set(&d->err, DF_OUT_OF_RANGE, "input %d is output %d of %s, which has %d",
-                             i, in.index, in.node->name, in.node->op->n_outputs);
+                             i, in.index, in.node->name, in.node->n_outputs);
     }
     if (d->n_inputs && (op->flags & (OP_READS | OP_WRITES)) &&
         !(d->inputs[0].node->op->flags & OP_VARIABLE))
@@ -255,19 +255,21 @@ static df_code infer(draft *d) {
         types[i] = &d->inputs[i].node->outputs[d->inputs[i].index];
         values[i] = constant_of(d->inputs[i]);
     }
-    infer_ctx c = {.op = d->op,
-                   .attrs = d->attrs,
-                   .n_inputs = d->n_inputs,
-                   .inputs = types,
-                   .values = values,
-                   .outputs = d->outputs};
+    df_infer c = {.op = d->op,
+                  .attrs = d->attrs,
+                  .n_inputs = d->n_inputs,
+                  .inputs = types,
+                  .values = values,
+                  .outputs = d->outputs};
     return d->op->infer(&c, &d->err);
 }
 
 static df_node *add_draft(draft *d) {
     df_graph *g = d->graph;
-    attr_value *attrs = arena_array(&g->mem, (size_t)d->op->n_attrs, sizeof *attrs);
-    df_node *n = attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, attrs, d->outputs) : NULL;
+    df_attr *attrs = arena_array(&g->mem, (size_t)d->op->n_attrs, sizeof *attrs);
+    df_node *n =
+        attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, d->op->n_outputs, attrs, d->outputs)
+              : NULL;
     if (!n) {
         (void)error_memory(&d->err, "a node");
         return NULL;

@@ -119,28 +119,31 @@ const char *graph_unique_name(df_graph *g, const char *name) {
 
 /* ---- nodes --------------------------------------------------------------- */
 
-static bool node_allocate(df_graph *g, df_node **out, const op_def *op, int n_inputs) {
+static bool node_allocate(df_graph *g, df_node **out, const op_def *op, int n_inputs,
+                          int n_outputs) {
     df_node *n = arena_alloc(&g->mem, sizeof *n);
     if (!n) return false;
     n->graph = g;
     n->op = op;
     n->n_inputs = n_inputs;
+    n->n_outputs = n_outputs;
     n->inputs = arena_array(&g->mem, (size_t)n_inputs, sizeof(df_out));
-    n->outputs = arena_array(&g->mem, (size_t)op->n_outputs, sizeof(edge_type));
+    n->outputs = arena_array(&g->mem, (size_t)n_outputs, sizeof(edge_type));
     *out = n;
     return n->inputs && n->outputs;
 }
 
-df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs,
-                       const attr_value *attrs, const edge_type *outputs) {
+df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
+                       const df_attr *attrs, const edge_type *outputs) {
     df_node *n;
-    if (df_graph_find(g, name) || !node_allocate(g, &n, op, n_inputs) || !names_grow(g) ||
+    if (df_graph_find(g, name) || !node_allocate(g, &n, op, n_inputs, n_outputs) ||
+        !names_grow(g) ||
         !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(df_node *)))
         return NULL;
     n->name = arena_text(&g->mem, name, strlen(name));
     if (!n->name) return NULL;
-    n->attrs = (attr_value *)(uintptr_t)attrs;
-    if (outputs) memcpy(n->outputs, outputs, (size_t)op->n_outputs * sizeof *outputs);
+    n->attrs = (df_attr *)(uintptr_t)attrs;
+    if (outputs) memcpy(n->outputs, outputs, (size_t)n_outputs * sizeof *outputs);
     n->id = (uint32_t)g->n_nodes;
     *name_place(g, n->name, strlen(n->name)) = n;
     g->nodes[g->n_nodes++] = n;
@@ -192,7 +195,7 @@ df_out df_node_input(const df_node *node, int i) {
 }
 
 int df_node_outputs(const df_node *node) {
-    return node ? node->op->n_outputs : 0;
+    return node ? node->n_outputs : 0;
 }
 
 df_out df_node_output(df_node *node, int index) {
@@ -200,7 +203,7 @@ df_out df_node_output(df_node *node, int index) {
 }
 
 static const edge_type *type_of(df_out out) {
-    if (!out.node || out.index < 0 || out.index >= out.node->op->n_outputs) return NULL;
+    if (!out.node || out.index < 0 || out.index >= out.node->n_outputs) return NULL;
     return &out.node->outputs[out.index];
 }
 

@@ -22,14 +22,15 @@ struct df_node {
     df_graph *graph;
     uint32_t id; /* its place in graph->nodes */
     int n_inputs;
+    int n_outputs;
     int n_controls;
     const op_def *op;
     const char *name;
     df_out *inputs;
     df_node **controls; /* those that must run before, in the order added */
     size_t cap_controls;
-    attr_value *attrs;         /* op->n_attrs of them */
-    edge_type *outputs;        /* op->n_outputs of them */
+    df_attr *attrs;            /* op->n_attrs of them */
+    edge_type *outputs;        /* n_outputs of them */
     const device_name *device; /* what was asked for; NULL: nothing */
     const char *device_text;   /* the same as text; NULL: nothing */
     bool owns_attrs;           /* else they are another node's */
@@ -74,8 +75,8 @@ void graph_freeze(df_graph *g);
 /* A node as the partitioner makes it: nothing is inferred or checked but the name,
  * which must be new; attrs are shared with `like` (or NULL: all absent), types copied.
  * NULL: out of memory, or the name is taken. */
-df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs,
-                       const attr_value *attrs, const edge_type *outputs);
+df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
+                       const df_attr *attrs, const edge_type *outputs);
 bool graph_add_control(df_graph *g, df_node *before, df_node *after);
 /* name, or name_1, name_2...: the first that is free; in the arena. */
 const char *graph_unique_name(df_graph *g, const char *name);

@@ -97,7 +97,7 @@ df_out df_variable(df_graph *g, const char *name, df_dtype dtype, df_shape shape
 df_out df_variable_from(df_graph *g, const char *name, df_out initial) {
     if (!building(g)) return nothing;
     const df_node *from = initial.node;
-    if (!from || from->graph != g || initial.index < 0 || initial.index >= from->op->n_outputs) {
+    if (!from || from->graph != g || initial.index < 0 || initial.index >= from->n_outputs) {
         (void)graph_fail(g, DF_INVALID_ARGUMENT,
                          "variable %.200s: its initial value is no output of a node of this graph",
                          name ? name : "");

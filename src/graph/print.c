@@ -49,7 +49,7 @@ static void node_print(text *t, const df_node *n) {
     }
     if (n->device_text) text_add(t, " on %s", n->device_text);
     if (n->with) text_add(t, " with %s", n->with->name);
-    for (int i = 0; i < n->op->n_outputs; i++) {
+    for (int i = 0; i < n->n_outputs; i++) {
         text_add(t, i ? ", " : " : ");
         edge_type_print(t, &n->outputs[i]);
     }

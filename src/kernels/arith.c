@@ -34,31 +34,31 @@ LOOPS(div)
 LOOPS(maximum)
 LOOPS(minimum)
 
-df_code arith_add(kernel_ctx *c, df_error *err) {
+df_code arith_add(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, add_loops);
     return DF_OK;
 }
 
-df_code arith_sub(kernel_ctx *c, df_error *err) {
+df_code arith_sub(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, sub_loops);
     return DF_OK;
 }
 
-static df_code mul(kernel_ctx *c, df_error *err) {
+static df_code mul(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, mul_loops);
     return DF_OK;
 }
 
-static df_code maximum(kernel_ctx *c, df_error *err) {
+static df_code maximum(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, maximum_loops);
     return DF_OK;
 }
 
-static df_code minimum(kernel_ctx *c, df_error *err) {
+static df_code minimum(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, minimum_loops);
     return DF_OK;
@@ -82,7 +82,7 @@ static int64_t find_zero(const df_tensor *t) {
     }
 }
 
-static df_code divide(kernel_ctx *c, df_error *err) {
+static df_code divide(df_kernel *c, df_error *err) {
     if (c->outputs[0]->elements == 0) return DF_OK;
     int64_t zero = find_zero(c->inputs[1]);
     if (zero >= 0)
@@ -96,7 +96,7 @@ static df_code divide(kernel_ctx *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static df_code infer_arith(infer_ctx *c, df_error *err) {
+static df_code infer_arith(df_infer *c, df_error *err) {
     df_code code = infer_one_dtype(c, &set_numbers, err);
     return code == DF_OK ? infer_broadcast(c, c->inputs[0]->dtype, err) : code;
 }

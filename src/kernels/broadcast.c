@@ -26,7 +26,7 @@ static broadcast_form form_of(const walk *w) {
     return w->stride[0][1] == 0 ? RIGHT_NUMBER : BOTH_ARRAYS;
 }
 
-void broadcast_run(kernel_ctx *c, const broadcast_loop *by_dtype) {
+void broadcast_run(df_kernel *c, const broadcast_loop *by_dtype) {
     const df_tensor *a = c->inputs[0], *b = c->inputs[1];
     df_tensor *out = c->outputs[0];
     if (out->elements == 0) return;

@@ -23,7 +23,7 @@ typedef void (*broadcast_loop)(int64_t n, void *out, const void *left, const voi
                                broadcast_form form);
 
 /* Runs the loop for the dtype of the inputs from a table by dtype. */
-void broadcast_run(kernel_ctx *c, const broadcast_loop *by_dtype);
+void broadcast_run(df_kernel *c, const broadcast_loop *by_dtype);
 
 /* Defines such a loop: EXPR of a and b, two elements of type T, gives an element of type R. */
 #define BROADCAST_LOOP(NAME, T, R, EXPR)                                                           \

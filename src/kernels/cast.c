@@ -30,7 +30,7 @@ static void cast_floats(const df_tensor *x, df_tensor *out) {
     }
 }
 
-static df_code cast(kernel_ctx *c, df_error *err) {
+static df_code cast(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     df_tensor *out = c->outputs[0];
@@ -44,7 +44,7 @@ static df_code cast(kernel_ctx *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_cast(infer_ctx *c, df_error *err) {
+static df_code infer_cast(df_infer *c, df_error *err) {
     df_dtype to = (df_dtype)c->attrs[TO].i;
     df_code code = infer_takes(c, 0, &set_plain, err);
     if (code != DF_OK) return code;

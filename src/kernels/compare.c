@@ -17,19 +17,19 @@
 LOOPS(equal)
 LOOPS(less)
 
-static df_code equal(kernel_ctx *c, df_error *err) {
+static df_code equal(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, equal_loops);
     return DF_OK;
 }
 
-static df_code less(kernel_ctx *c, df_error *err) {
+static df_code less(df_kernel *c, df_error *err) {
     (void)err;
     broadcast_run(c, less_loops);
     return DF_OK;
 }
 
-static df_code infer_compare(infer_ctx *c, df_error *err) {
+static df_code infer_compare(df_infer *c, df_error *err) {
     df_code code = infer_one_dtype(c, &set_numbers, err);
     return code == DF_OK ? infer_broadcast(c, DF_BOOL, err) : code;
 }

@@ -28,14 +28,14 @@ const dtype_set set_wide = {takes_wide, "float32, float64, int32 and int64"};
 const dtype_set set_indices = {takes_indices, "int32 and int64"};
 const dtype_set set_plain = {takes_plain, "every dtype but string"};
 
-df_code infer_takes(const infer_ctx *c, int i, const dtype_set *set, df_error *err) {
+df_code infer_takes(const df_infer *c, int i, const dtype_set *set, df_error *err) {
     df_dtype d = c->inputs[i]->dtype;
     if (set->takes(d)) return DF_OK;
     return error_set(err, DF_INVALID_ARGUMENT, "input %d is %s; it takes %s%s", i, df_dtype_name(d),
                      set->words, d == DF_STRING ? "" : ": use Cast");
 }
 
-df_code infer_one_dtype(const infer_ctx *c, const dtype_set *set, df_error *err) {
+df_code infer_one_dtype(const df_infer *c, const dtype_set *set, df_error *err) {
     for (int i = 0; i < c->n_inputs; i++) {
         df_code code = infer_takes(c, i, set, err);
         if (code != DF_OK) return code;
@@ -56,7 +56,7 @@ shape_text edge_text(const edge_type *t) {
     return words;
 }
 
-df_code infer_rank(const infer_ctx *c, int i, int rank, df_error *err) {
+df_code infer_rank(const df_infer *c, int i, int rank, df_error *err) {
     const edge_type *t = c->inputs[i];
     if (t->rank == rank || t->rank == -1) return DF_OK;
     return error_set(err, DF_INVALID_ARGUMENT,
@@ -85,7 +85,7 @@ static df_code not_equal(const edge_type *a, const edge_type *b, df_error *err) 
                      edge_text(b).s);
 }
 
-df_code infer_equal_shapes(infer_ctx *c, df_error *err) {
+df_code infer_equal_shapes(df_infer *c, df_error *err) {
     const edge_type *a = c->inputs[0], *b = c->inputs[1];
     edge_type result = a->rank == -1 ? *b : *a;
     result.dtype = a->dtype;
@@ -115,7 +115,7 @@ static bool broadcast_dims(int64_t a, int64_t b, int64_t *out) {
     return a == b || a == 1 || b == 1 || a == -1 || b == -1;
 }
 
-df_code infer_broadcast(infer_ctx *c, df_dtype dtype, df_error *err) {
+df_code infer_broadcast(df_infer *c, df_dtype dtype, df_error *err) {
     const edge_type *a = c->inputs[0], *b = c->inputs[1];
     edge_type result = {.dtype = dtype, .rank = a->rank > b->rank ? a->rank : b->rank};
     if (a->rank == -1 || b->rank == -1) result.rank = -1;

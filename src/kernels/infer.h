@@ -33,19 +33,19 @@ typedef struct shape_text {
 shape_text edge_text(const edge_type *t);
 
 /* The dtype of input i is in the set. */
-df_code infer_takes(const infer_ctx *c, int i, const dtype_set *set, df_error *err);
+df_code infer_takes(const df_infer *c, int i, const dtype_set *set, df_error *err);
 /* All inputs have one dtype, which is in the set. */
-df_code infer_one_dtype(const infer_ctx *c, const dtype_set *set, df_error *err);
+df_code infer_one_dtype(const df_infer *c, const dtype_set *set, df_error *err);
 /* Input i has this rank, or it is unknown. */
-df_code infer_rank(const infer_ctx *c, int i, int rank, df_error *err);
+df_code infer_rank(const df_infer *c, int i, int rank, df_error *err);
 /* Axis from `from` (negative: from the end) in 0 to rank - 1. */
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
 
 /* What two sizes known to be equal are; false: they are not. -1: unknown. */
 bool infer_equal_dims(int64_t a, int64_t b, int64_t *out);
 /* Output 0 is what inputs 0 and 1 have in common, which must have one shape. */
-df_code infer_equal_shapes(infer_ctx *c, df_error *err);
+df_code infer_equal_shapes(df_infer *c, df_error *err);
 /* Output 0 is of this dtype and the shape that inputs 0 and 1 broadcast to. */
-df_code infer_broadcast(infer_ctx *c, df_dtype dtype, df_error *err);
+df_code infer_broadcast(df_infer *c, df_dtype dtype, df_error *err);
 
 #endif /* KERNELS_INFER_H */

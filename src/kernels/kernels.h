@@ -9,7 +9,7 @@
  *    shape of the loops; the folder is compiled with -ffp-contract=off, so that no
  *    compiler merges a product and a sum into one rounding.
  * 2. A kernel allocates nothing. What it needs for a while lies on the stack and has
- *    a fixed size; only an inline one makes headers, in kernel_ctx.headers.
+ *    a fixed size; only an inline one makes headers, in df_kernel.headers.
  * 3. A kernel trusts the shapes, since infer has seen the real ones, and checks
  *    only values. What it refuses it refuses before it has written anything, as
  *    its output may be an input's buffer.

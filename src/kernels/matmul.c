@@ -36,7 +36,7 @@ typedef struct matmul {
 #define MATMUL_TAG i64
 #include "kernels/matmul_of.inc"
 
-static matmul matmul_of(const kernel_ctx *c) {
+static matmul matmul_of(const df_kernel *c) {
     const df_tensor *a = c->inputs[0], *b = c->inputs[1];
     bool turn_a = c->attrs[TRANSPOSE_A].i, turn_b = c->attrs[TRANSPOSE_B].i;
     matmul m = {.m = a->dims[turn_a],
@@ -52,7 +52,7 @@ static matmul matmul_of(const kernel_ctx *c) {
     return m;
 }
 
-static df_code compute_matmul(kernel_ctx *c, df_error *err) {
+static df_code compute_matmul(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *out = c->outputs[0];
     matmul m = matmul_of(c);
@@ -82,7 +82,7 @@ static int64_t dim_of(const edge_type *t, bool turned, int d) {
     return t->rank == 2 ? t->dims[turned ? 1 - d : d] : -1;
 }
 
-static df_code infer_matmul(infer_ctx *c, df_error *err) {
+static df_code infer_matmul(df_infer *c, df_error *err) {
     df_code code = infer_one_dtype(c, &set_wide, err);
     if (code == DF_OK) code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 2, err);

@@ -23,7 +23,7 @@ static int64_t label_at(const df_tensor *labels, int64_t i) {
 #define NN_LOG log
 #include "kernels/nn_of.inc"
 
-static df_code compute_softmax(kernel_ctx *c, df_error *err) {
+static df_code compute_softmax(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     if (x->elements == 0) return DF_OK;
@@ -35,7 +35,7 @@ static df_code compute_softmax(kernel_ctx *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code compute_cross_entropy(kernel_ctx *c, df_error *err) {
+static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     const df_tensor *logits = c->inputs[0], *labels = c->inputs[1];
     int64_t classes = logits->dims[1];
     for (int64_t i = 0; i < labels->elements; i++) {
@@ -53,7 +53,7 @@ static df_code compute_cross_entropy(kernel_ctx *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_softmax(infer_ctx *c, df_error *err) {
+static df_code infer_softmax(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_reals, err);
     if (code != DF_OK) return code;
     if (c->inputs[0]->rank == 0)
@@ -64,7 +64,7 @@ static df_code infer_softmax(infer_ctx *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_cross_entropy(infer_ctx *c, df_error *err) {
+static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_reals, err);
     if (code == DF_OK) code = infer_takes(c, 1, &set_indices, err);
     if (code == DF_OK) code = infer_rank(c, 0, 2, err);

@@ -64,7 +64,7 @@ typedef struct reduction {
 } reduction;
 
 /* Bit d: dimension d disappears. infer has checked the axes. */
-static uint32_t axes_mask(const attr_value *axes, int rank) {
+static uint32_t axes_mask(const df_attr *axes, int rank) {
     uint32_t mask = 0;
     if (axes->shape.rank == 0) return (1u << rank) - 1;
     for (int i = 0; i < axes->shape.rank; i++) {
@@ -156,18 +156,18 @@ static df_code reduce_nothing(bool mean, df_tensor *out, df_error *err) {
     return DF_OK;
 }
 
-static df_code compute_reduction(kernel_ctx *c, bool mean, df_error *err) {
+static df_code compute_reduction(df_kernel *c, bool mean, df_error *err) {
     const df_tensor *x = c->inputs[0];
     if (x->elements == 0) return reduce_nothing(mean, c->outputs[0], err);
     reduce(x, axes_mask(&c->attrs[AXES], x->rank), mean, c->outputs[0]);
     return DF_OK;
 }
 
-static df_code compute_sum(kernel_ctx *c, df_error *err) {
+static df_code compute_sum(df_kernel *c, df_error *err) {
     return compute_reduction(c, false, err);
 }
 
-static df_code compute_mean(kernel_ctx *c, df_error *err) {
+static df_code compute_mean(df_kernel *c, df_error *err) {
     return compute_reduction(c, true, err);
 }
 
@@ -193,7 +193,7 @@ NUMBERS(ARGMAX, )
 typedef void (*argmax_loop)(const void *in, int64_t outer, int64_t n, int64_t inner, int64_t *out);
 static const argmax_loop argmax_by_dtype[] = {NUMBERS(BY_DTYPE, argmax)};
 
-static df_code compute_argmax(kernel_ctx *c, df_error *err) {
+static df_code compute_argmax(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     int64_t axis = c->attrs[AXIS].i;
@@ -209,7 +209,7 @@ static df_code compute_argmax(kernel_ctx *c, df_error *err) {
 /* ---- dtypes and shapes --------------------------------------------------- */
 
 /* Which dimensions the axes name, each once. */
-static df_code check_axes(const attr_value *axes, int rank, uint32_t *mask, df_error *err) {
+static df_code check_axes(const df_attr *axes, int rank, uint32_t *mask, df_error *err) {
     *mask = 0;
     for (int i = 0; i < axes->shape.rank; i++) {
         int axis;
@@ -233,7 +233,7 @@ static void drop_dims(const edge_type *x, uint32_t mask, bool keep, edge_type *o
     }
 }
 
-static df_code infer_reduction(infer_ctx *c, df_error *err) {
+static df_code infer_reduction(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_numbers, err);
     if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];
@@ -252,7 +252,7 @@ static df_code infer_reduction(infer_ctx *c, df_error *err) {
     return code;
 }
 
-static df_code infer_argmax(infer_ctx *c, df_error *err) {
+static df_code infer_argmax(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_numbers, err);
     if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];

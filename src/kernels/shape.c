@@ -79,7 +79,7 @@ static df_shape shape_in(const df_tensor *t) {
     return (df_shape){(int)n, t->data};
 }
 
-static df_code infer_reshape_to(infer_ctx *c, df_error *err) {
+static df_code infer_reshape_to(df_infer *c, df_error *err) {
     const edge_type *x = c->inputs[0], *shape = c->inputs[1];
     if (c->attrs[SHAPE].type != DF_ATTR_NONE)
         return error_set(err, DF_INVALID_ARGUMENT,
@@ -103,7 +103,7 @@ static df_code infer_reshape_to(infer_ctx *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_reshape(infer_ctx *c, df_error *err) {
+static df_code infer_reshape(df_infer *c, df_error *err) {
     if (c->n_inputs == 2) return infer_reshape_to(c, err);
     if (c->attrs[SHAPE].type == DF_ATTR_NONE)
         return error_set(err, DF_INVALID_ARGUMENT,
@@ -112,7 +112,7 @@ static df_code infer_reshape(infer_ctx *c, df_error *err) {
     return resolve(edge_shape(c->inputs[0]), c->attrs[SHAPE].shape, &c->outputs[0], err);
 }
 
-static df_code compute_reshape(kernel_ctx *c, df_error *err) {
+static df_code compute_reshape(df_kernel *c, df_error *err) {
     df_tensor *x = c->inputs[0], *out;
     df_shape wanted = c->n_inputs == 2 ? shape_in(c->inputs[1]) : c->attrs[SHAPE].shape;
     edge_type type = {.dtype = x->dtype};
@@ -129,12 +129,12 @@ static df_code compute_reshape(kernel_ctx *c, df_error *err) {
 
 /* ---- Shape --------------------------------------------------------------- */
 
-static df_code infer_shape(infer_ctx *c, df_error *err) {
+static df_code infer_shape(df_infer *c, df_error *err) {
     int64_t rank = c->inputs[0]->rank;
     return edge_type_set(&c->outputs[0], DF_INT64, (df_shape){1, &rank}, err);
 }
 
-static df_code compute_shape(kernel_ctx *c, df_error *err) {
+static df_code compute_shape(df_kernel *c, df_error *err) {
     df_shape s = tensor_shape(c->inputs[0]);
     int64_t rank = s.rank;
     df_tensor *out;
@@ -175,12 +175,12 @@ static turn_loop turn_of(size_t size) {
 }
 
 /* Where dimension d of the output is in the input. */
-static int permuted(const attr_value *perm, int rank, int d) {
+static int permuted(const df_attr *perm, int rank, int d) {
     return perm->shape.rank ? (int)perm->shape.dims[d] : rank - 1 - d;
 }
 
 /* The output's dimensions, innermost first; offset[0] in the input, [1] in the output. */
-static walk transposition(const df_tensor *x, const attr_value *perm) {
+static walk transposition(const df_tensor *x, const df_attr *perm) {
     int64_t stride[DF_MAX_RANK], run = 1;
     for (int d = x->rank - 1; d >= 0; d--) {
         stride[d] = run;
@@ -222,7 +222,7 @@ static void turn_planes(walk *w, const char *in, char *out, size_t size) {
     } while (walk_next(w));
 }
 
-static df_code compute_transpose(kernel_ctx *c, df_error *err) {
+static df_code compute_transpose(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     df_tensor *out = c->outputs[0];
@@ -252,7 +252,7 @@ static df_code check_perm(df_shape perm, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_transpose(infer_ctx *c, df_error *err) {
+static df_code infer_transpose(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_plain, err);
     df_shape perm = c->attrs[PERM].shape;
     if (code == DF_OK) code = check_perm(perm, err);

@@ -13,7 +13,7 @@ enum { VALUE = 0, DTYPE = 0, SHAPE = 1 };
 
 /* ---- kernels ------------------------------------------------------------- */
 
-static df_code pass_on(kernel_ctx *c, df_error *err) {
+static df_code pass_on(df_kernel *c, df_error *err) {
     (void)err;
     kernel_set_output(c, 0, tensor_ref(c->inputs[0]));
     return DF_OK;
@@ -21,7 +21,7 @@ static df_code pass_on(kernel_ctx *c, df_error *err) {
 
 /* A variable outlives the step, and memory that the caller lent only need not: such a
  * value is copied. */
-static df_code assign(kernel_ctx *c, df_error *err) {
+static df_code assign(df_kernel *c, df_error *err) {
     df_tensor *value = c->inputs[1], *kept = NULL;
     if (!value->buf || !value->buf->wrapped) {
         kernel_set_output(c, 0, tensor_ref(value));
@@ -33,7 +33,7 @@ static df_code assign(kernel_ctx *c, df_error *err) {
 }
 
 /* Only here is the shape at the moment known of a variable whose own has unknowns. */
-static df_code check_value(const kernel_ctx *c, df_error *err) {
+static df_code check_value(const df_kernel *c, df_error *err) {
     df_shape now = tensor_shape(c->inputs[0]), delta = tensor_shape(c->inputs[1]);
     char have[SHAPE_TEXT_MAX], got[SHAPE_TEXT_MAX];
     if (shape_equal(now, delta)) return DF_OK;
@@ -44,41 +44,41 @@ static df_code check_value(const kernel_ctx *c, df_error *err) {
                      got);
 }
 
-static df_code assign_add(kernel_ctx *c, df_error *err) {
+static df_code assign_add(df_kernel *c, df_error *err) {
     df_code code = check_value(c, err);
     return code == DF_OK ? arith_add(c, err) : code;
 }
 
-static df_code assign_sub(kernel_ctx *c, df_error *err) {
+static df_code assign_sub(df_kernel *c, df_error *err) {
     df_code code = check_value(c, err);
     return code == DF_OK ? arith_sub(c, err) : code;
 }
 
 /* ---- dtypes and shapes --------------------------------------------------- */
 
-static df_code infer_const(infer_ctx *c, df_error *err) {
+static df_code infer_const(df_infer *c, df_error *err) {
     const df_tensor *value = c->attrs[VALUE].tensor;
     if (!value) return error_set(err, DF_INVALID_ARGUMENT, "attr value is NULL; give it a tensor");
     return edge_type_set(&c->outputs[0], value->dtype, tensor_shape(value), err);
 }
 
-static df_code infer_declared(infer_ctx *c, df_error *err) {
+static df_code infer_declared(df_infer *c, df_error *err) {
     return edge_type_set(&c->outputs[0], (df_dtype)c->attrs[DTYPE].i, c->attrs[SHAPE].shape, err);
 }
 
-static df_code infer_same(infer_ctx *c, df_error *err) {
+static df_code infer_same(df_infer *c, df_error *err) {
     (void)err;
     c->outputs[0] = *c->inputs[0];
     return DF_OK;
 }
 
-static df_code infer_nothing(infer_ctx *c, df_error *err) {
+static df_code infer_nothing(df_infer *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_OK;
 }
 
-static df_code infer_assign(infer_ctx *c, df_error *err) {
+static df_code infer_assign(df_infer *c, df_error *err) {
     const edge_type *variable = c->inputs[0], *value = c->inputs[1];
     if (variable->dtype != value->dtype)
         return error_set(err, DF_INVALID_ARGUMENT,
@@ -90,7 +90,7 @@ static df_code infer_assign(infer_ctx *c, df_error *err) {
                      edge_text(variable).s, edge_text(value).s);
 }
 
-static df_code infer_assign_number(infer_ctx *c, df_error *err) {
+static df_code infer_assign_number(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_numbers, err);
     return code == DF_OK ? infer_assign(c, err) : code;
 }

@@ -49,14 +49,14 @@ LOOPS(REALS, exp)
 LOOPS(REALS, log)
 LOOPS(REALS, tanh)
 
-static df_code run(kernel_ctx *c, const unary_loop *by_dtype) {
+static df_code run(df_kernel *c, const unary_loop *by_dtype) {
     const df_tensor *x = c->inputs[0];
     by_dtype[x->dtype](x->elements, c->outputs[0]->data, x->data);
     return DF_OK;
 }
 
 #define COMPUTE(OP)                                                                                \
-    static df_code compute_##OP(kernel_ctx *c, df_error *err) {                                    \
+    static df_code compute_##OP(df_kernel *c, df_error *err) {                                     \
         (void)err;                                                                                 \
         return run(c, OP##_loops);                                                                 \
     }
@@ -81,7 +81,7 @@ COMPUTE(tanh)
         break;                                                                                     \
     }
 
-static df_code compute_relu_grad(kernel_ctx *c, df_error *err) {
+static df_code compute_relu_grad(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *out = c->outputs[0];
     int64_t n = out->elements;
@@ -95,19 +95,19 @@ static df_code compute_relu_grad(kernel_ctx *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static df_code infer_number(infer_ctx *c, df_error *err) {
+static df_code infer_number(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_numbers, err);
     if (code == DF_OK) c->outputs[0] = *c->inputs[0];
     return code;
 }
 
-static df_code infer_real(infer_ctx *c, df_error *err) {
+static df_code infer_real(df_infer *c, df_error *err) {
     df_code code = infer_takes(c, 0, &set_reals, err);
     if (code == DF_OK) c->outputs[0] = *c->inputs[0];
     return code;
 }
 
-static df_code infer_grad(infer_ctx *c, df_error *err) {
+static df_code infer_grad(df_infer *c, df_error *err) {
     df_code code = infer_one_dtype(c, &set_numbers, err);
     return code == DF_OK ? infer_equal_shapes(c, err) : code;
 }

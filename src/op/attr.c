@@ -51,8 +51,8 @@ static bool copy_list(arena *a, df_shape from, df_shape *to) {
     return true;
 }
 
-bool attr_copy(arena *a, const df_attr *from, attr_value *to) {
-    attr_value v = {.type = from->type, .i = from->i, .f = from->f};
+bool attr_copy(arena *a, const df_attr *from, df_attr *to) {
+    df_attr v = {.name = from->name, .type = from->type, .i = from->i, .f = from->f};
     if (from->type == DF_ATTR_STRING) {
         const char *s = from->s ? from->s : "";
         v.s = arena_text(a, s, strlen(s));
@@ -65,9 +65,9 @@ bool attr_copy(arena *a, const df_attr *from, attr_value *to) {
     return true;
 }
 
-void attr_drop(attr_value *v) {
+void attr_drop(df_attr *v) {
     df_tensor_unref(v->tensor);
-    *v = (attr_value){.type = DF_ATTR_NONE};
+    *v = (df_attr){.type = DF_ATTR_NONE};
 }
 
 /* ---- print --------------------------------------------------------------- */
@@ -149,7 +149,7 @@ static void print_tensor(text *t, const df_tensor *tensor) {
     if (few && tensor->is_host && tensor->dtype != DF_STRING) print_elements(t, tensor);
 }
 
-void attr_print(text *t, const attr_value *v) {
+void attr_print(text *t, const df_attr *v) {
     switch (v->type) {
     case DF_ATTR_NONE:
         text_add(t, "none");

@@ -11,24 +11,15 @@
 #include "base/text.h"
 #include "tensor/tensor.h"
 
-/* What a df_attr holds, copied: one per attr of the op's definition, in its order. */
-typedef struct attr_value {
-    df_attr_type type; /* DF_ATTR_NONE: not given, and the op has no default */
-    int64_t i;         /* INT, BOOL, DTYPE */
-    double f;          /* FLOAT */
-    const char *s;     /* STRING */
-    df_shape shape;    /* SHAPE; INTS as the dims of one */
-    df_tensor *tensor; /* TENSOR; a reference */
-} attr_value;
-
 /* INVALID_ARGUMENT for what cannot be copied as it stands: a NULL string, list or
  * tensor, or a length that is none. */
 df_code attr_check(const df_attr *a, df_error *err);
-/* Copies into the arena (tensors get a reference; attr_drop gives it back). */
-bool attr_copy(arena *a, const df_attr *from, attr_value *to);
-void attr_drop(attr_value *v);
+/* Copies into the arena (tensors get a reference; attr_drop gives it back). The name stays
+ * borrowed. */
+bool attr_copy(arena *a, const df_attr *from, df_attr *to);
+void attr_drop(df_attr *v);
 /* 3, 0.5, true, "key", float32, [2,?]; float32[2](1,2.5), the elements if they are few. */
-void attr_print(text *t, const attr_value *v);
+void attr_print(text *t, const df_attr *v);
 const char *attr_type_name(df_attr_type type);
 
 #endif /* OP_ATTR_H */

@@ -20,8 +20,8 @@
 
 typedef struct op_def op_def;
 typedef struct kernel_def kernel_def;
-typedef struct infer_ctx infer_ctx;
-typedef struct kernel_ctx kernel_ctx;
+typedef struct df_infer df_infer;
+typedef struct df_kernel df_kernel;
 
 enum { OP_MAX_OUTPUTS = 4, OP_MAX_ATTRS = 8, OP_ANY = -1 };
 
@@ -58,7 +58,7 @@ struct op_def {
     uint32_t flags;
     /* Says dtype and shape of every output, or why the inputs or attrs are wrong and
      * what would fit (the caller puts node and op in front). */
-    df_code (*infer)(infer_ctx *c, df_error *err);
+    df_code (*infer)(df_infer *c, df_error *err);
     int n_attrs;
     op_attr_def attrs[OP_MAX_ATTRS];
 };
@@ -76,9 +76,9 @@ static inline df_shape edge_shape(const edge_type *t) {
 /* shape.rank may be -1; a rank above DF_MAX_RANK is refused. */
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err);
 
-struct infer_ctx {
+struct df_infer {
     const op_def *op;
-    const attr_value *attrs;
+    const df_attr *attrs;
     int n_inputs;
     const edge_type *const *inputs;
     /* The value of an input, if it is a constant or, in a step, lies in host memory;
@@ -102,7 +102,7 @@ struct kernel_def {
     /* Computes the outputs from the inputs. ASYNC: starts to, and then calls
      * kernel_done, now or later, from any thread; what compute returns other than
      * DF_OK ends it too. The caller puts node and op in front of the message. */
-    df_code (*compute)(kernel_ctx *c, df_error *err);
+    df_code (*compute)(df_kernel *c, df_error *err);
     uint32_t flags;
     uint32_t host_inputs;  /* bit i: input i lies in host memory (i < 31; bit 31: all above) */
     uint32_t host_outputs; /* bit i: output i does */
@@ -145,10 +145,10 @@ struct async_op {
  * that moment (an OP_VARIABLE node has this one input, although none in the graph);
  * and output 0 of an op with OP_WRITES becomes its new value. So it is with constants: an
  * OP_CONST node has its value, which lies on its device, as input 0. */
-struct kernel_ctx {
+struct df_kernel {
     const char *node; /* for messages */
     const op_def *op;
-    const attr_value *attrs;
+    const df_attr *attrs;
     int n_inputs, n_outputs;
     df_tensor *const *inputs;  /* see above */
     df_tensor *const *outputs; /* allocated; NULL for KERNEL_INLINE, which sets them by
@@ -159,17 +159,17 @@ struct kernel_ctx {
 };
 
 struct kernel_calls {
-    void (*set_output)(kernel_ctx *c, int i, df_tensor *t);
-    kernel_handle (*handle)(kernel_ctx *c);
+    void (*set_output)(df_kernel *c, int i, df_tensor *t);
+    kernel_handle (*handle)(df_kernel *c);
 };
 
 /* KERNEL_INLINE and ASYNC only: makes t output i, instead of what is allocated; takes
  * the reference. */
-static inline void kernel_set_output(kernel_ctx *c, int i, df_tensor *t) {
+static inline void kernel_set_output(df_kernel *c, int i, df_tensor *t) {
     c->calls->set_output(c, i, t);
 }
 /* ASYNC only: the handle to be kept for kernel_done. */
-static inline kernel_handle kernel_handle_of(kernel_ctx *c) {
+static inline kernel_handle kernel_handle_of(df_kernel *c) {
     return c->calls->handle(c);
 }
 /* Ends an async kernel: err NULL for success. Any thread; the first call counts. */

@@ -10,15 +10,15 @@
 #include "base/error.h"
 #include "op/op.h"
 
-static df_code infer_sink(infer_ctx *c, df_error *err) {
+static df_code infer_sink(df_infer *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_OK;
 }
 
 /* dtype and shape are the last two attrs, of Recv as of Feed. */
-static df_code infer_source(infer_ctx *c, df_error *err) {
-    const attr_value *dtype = &c->attrs[c->op->n_attrs - 2], *shape = dtype + 1;
+static df_code infer_source(df_infer *c, df_error *err) {
+    const df_attr *dtype = &c->attrs[c->op->n_attrs - 2], *shape = dtype + 1;
     return edge_type_set(&c->outputs[0], (df_dtype)dtype->i, shape->shape, err);
 }
 

@@ -61,7 +61,7 @@ typedef struct plan_node {
     const char *name;
     const op_def *op;
     const kernel_def *kernel; /* NULL where the role needs none */
-    const attr_value *attrs;
+    const df_attr *attrs;
     plan_role role;
     uint32_t flags;
     uint32_t device;      /* in plan->devices */

@@ -92,7 +92,7 @@ static const df_allocator blocks = {
 
 /* ---- kernels ------------------------------------------------------------- */
 
-static df_code run_node(kernel_ctx *c, df_error *err) {
+static df_code run_node(df_kernel *c, df_error *err) {
     uint32_t node = ((node_call *)c)->node;
     w.ran[node]++;
     if (node && node == w.scene->barred) dfs_fail("a node ran on what a failed one made");
@@ -100,7 +100,7 @@ static df_code run_node(kernel_ctx *c, df_error *err) {
     return error_set(err, DF_ABORTED, "as planned");
 }
 
-static df_code start_node(kernel_ctx *c, df_error *err) {
+static df_code start_node(df_kernel *c, df_error *err) {
     w.handle = kernel_handle_of(c);
     w.is_started = true;
     DF_SCHED_POINT();

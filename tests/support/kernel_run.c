@@ -59,7 +59,7 @@ df_tensor *lab_keep(kernel_lab *lab, df_tensor *tensor) {
 /* ---- running ------------------------------------------------------------- */
 
 /* The attrs in the order of the definition, with what is initial where nothing was given. */
-static void set_attrs(arena *a, const op_def *op, lab_attrs given, attr_value *to) {
+static void set_attrs(arena *a, const op_def *op, lab_attrs given, df_attr *to) {
     for (int i = 0; i < op->n_attrs; i++) {
         const df_attr *from = &op->attrs[i].initial;
         for (size_t j = 0; j < given.n; j++)
@@ -70,7 +70,7 @@ static void set_attrs(arena *a, const op_def *op, lab_attrs given, attr_value *t
     }
 }
 
-static void set_output(kernel_ctx *c, int i, df_tensor *t) {
+static void set_output(df_kernel *c, int i, df_tensor *t) {
     kernel_lab *lab = c->exec;
     assert_null(lab->outputs[i]);
     lab->outputs[i] = lab_keep(lab, t);
@@ -102,8 +102,8 @@ static df_code make_output(kernel_lab *lab, const kernel_def *k, const edge_type
     return DF_OK;
 }
 
-static df_code compute(kernel_lab *lab, const op_def *op, const attr_value *attrs,
-                       df_tensors inputs, const edge_type *types) {
+static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, df_tensors inputs,
+                       const edge_type *types) {
     df_dtype dtype = inputs.n ? inputs.items[0]->dtype : types[0].dtype;
     const kernel_def *k = kernel_find(lab->ops, op, lab->kind, dtype);
     assert_non_null(k);
@@ -111,16 +111,16 @@ static df_code compute(kernel_lab *lab, const op_def *op, const attr_value *attr
     for (int i = 0; i < op->n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
-    kernel_ctx c = {.node = "node",
-                    .op = op,
-                    .attrs = attrs,
-                    .n_inputs = (int)inputs.n,
-                    .n_outputs = op->n_outputs,
-                    .inputs = inputs.items,
-                    .outputs = k->flags & KERNEL_INLINE ? NULL : lab->outputs,
-                    .headers = lab->mem,
-                    .exec = lab,
-                    .calls = &calls};
+    df_kernel c = {.node = "node",
+                   .op = op,
+                   .attrs = attrs,
+                   .n_inputs = (int)inputs.n,
+                   .n_outputs = op->n_outputs,
+                   .inputs = inputs.items,
+                   .outputs = k->flags & KERNEL_INLINE ? NULL : lab->outputs,
+                   .headers = lab->mem,
+                   .exec = lab,
+                   .calls = &calls};
     return k->compute(&c, &lab->err);
 }
 
@@ -138,7 +138,7 @@ static void check_outputs(const kernel_lab *lab, const op_def *op, const edge_ty
     }
 }
 
-static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const attr_value *attrs,
+static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const df_attr *attrs,
                                  df_tensors inputs) {
     edge_type in[LAB_INPUTS], out[OP_MAX_OUTPUTS];
     const edge_type *types[LAB_INPUTS];
@@ -149,12 +149,12 @@ static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const attr_v
     }
     /* A variable or a constant has no input for infer, and its value for the kernel. */
     bool owner = op->flags & (OP_VARIABLE | OP_CONST);
-    infer_ctx c = {.op = op,
-                   .attrs = attrs,
-                   .n_inputs = owner ? 0 : (int)inputs.n,
-                   .inputs = types,
-                   .values = inputs.items,
-                   .outputs = out};
+    df_infer c = {.op = op,
+                  .attrs = attrs,
+                  .n_inputs = owner ? 0 : (int)inputs.n,
+                  .inputs = types,
+                  .values = inputs.items,
+                  .outputs = out};
     df_code code = op->infer(&c, &lab->err);
     if (code == DF_OK) code = compute(lab, op, attrs, inputs, out);
     if (code == DF_OK) check_outputs(lab, op, out);
@@ -163,7 +163,7 @@ static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const attr_v
 
 df_code lab_run(kernel_lab *lab, const char *name, df_tensors inputs, lab_attrs given) {
     const op_def *op = op_find(lab->ops, name);
-    attr_value attrs[OP_MAX_ATTRS];
+    df_attr attrs[OP_MAX_ATTRS];
     arena a;
     assert_non_null(op);
     memset(lab->outputs, 0, sizeof lab->outputs);
@@ -236,10 +236,10 @@ const char *lab_infer_values(kernel_lab *lab, const char *name, const char *inpu
     const op_def *op = op_find(lab->ops, name);
     edge_type in[LAB_INPUTS], out[OP_MAX_OUTPUTS];
     const edge_type *types[LAB_INPUTS];
-    attr_value attrs[OP_MAX_ATTRS];
+    df_attr attrs[OP_MAX_ATTRS];
     arena a;
     assert_non_null(op);
-    infer_ctx c = {.op = op, .attrs = attrs, .inputs = types, .values = values, .outputs = out};
+    df_infer c = {.op = op, .attrs = attrs, .inputs = types, .values = values, .outputs = out};
     for (; *inputs; c.n_inputs++) {
         assert_in_range(c.n_inputs, 0, LAB_INPUTS - 1);
         inputs = read_type(inputs, &in[c.n_inputs]);

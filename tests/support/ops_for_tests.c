@@ -74,11 +74,11 @@ df_out probe_node(df_graph *g, const char *op, df_out x, probe *p) {
 
 /* ---- kernels ------------------------------------------------------------- */
 
-static probe *probe_of(const kernel_ctx *c) {
+static probe *probe_of(const df_kernel *c) {
     return (probe *)(intptr_t)c->attrs[0].i;
 }
 
-static df_code copy_input(kernel_ctx *c) {
+static df_code copy_input(df_kernel *c) {
     const df_tensor *from = c->inputs[0];
     if (from->bytes) memcpy(c->outputs[0]->data, from->data, from->bytes);
     return DF_OK;
@@ -103,7 +103,7 @@ static void stolen(df_recv *r, const df_error *err, df_tensor *tensor) {
     p->loot = tensor;
 }
 
-static void steal(kernel_ctx *c, probe *p) {
+static void steal(df_kernel *c, probe *p) {
     step *s = ((node_call *)c)->step;
     p->theft = (df_recv){.key = s->p->channels[p->channel].key,
                          .to = {.memory = DF_MEMORY_HOST},
@@ -112,7 +112,7 @@ static void steal(kernel_ctx *c, probe *p) {
     df_rendezvous_recv(s->rendezvous, &p->theft);
 }
 
-static df_code run_nested(kernel_ctx *c, probe *p, df_error *err) {
+static df_code run_nested(df_kernel *c, probe *p, df_error *err) {
     df_tensor *x = NULL, *y = NULL;
     df_code code = df_tensor_from(memory_allocator(c->headers), DF_INT64, DF_SCALAR,
                                   c->inputs[0]->data, &x, err);
@@ -123,7 +123,7 @@ static df_code run_nested(kernel_ctx *c, probe *p, df_error *err) {
     return code;
 }
 
-static df_code compute(kernel_ctx *c, df_error *err) {
+static df_code compute(df_kernel *c, df_error *err) {
     probe *p = probe_of(c);
     (void)atomic_fetch_add(&p->runs, 1);
     probe_way way = p->way;
@@ -150,7 +150,7 @@ static void leave_handle(probe *p, kernel_handle h) {
 typedef struct helper {
     probe *p;
     kernel_handle handle;
-    kernel_ctx *late; /* what it copies first; NULL: nothing */
+    df_kernel *late; /* what it copies first; NULL: nothing */
     bool fails;
 } helper;
 
@@ -177,7 +177,7 @@ static void *end_elsewhere(void *arg) {
 }
 
 /* The thread is nobody's: it is counted until it has left the library. */
-static df_code start_helper(probe *p, kernel_handle handle, kernel_ctx *late, df_error *err) {
+static df_code start_helper(probe *p, kernel_handle handle, df_kernel *late, df_error *err) {
     pthread_t thread;
     helper *h = malloc(sizeof *h);
     if (!h) return error_memory(err, "a helper");
@@ -192,7 +192,7 @@ static df_code start_helper(probe *p, kernel_handle handle, kernel_ctx *late, df
     return error_set(err, DF_RESOURCE_EXHAUSTED, "no thread for a helper");
 }
 
-static df_code start(kernel_ctx *c, df_error *err) {
+static df_code start(df_kernel *c, df_error *err) {
     probe *p = probe_of(c);
     kernel_handle h = kernel_handle_of(c);
     df_error why;
@@ -225,7 +225,7 @@ static df_code start(kernel_ctx *c, df_error *err) {
 
 /* ---- ops ----------------------------------------------------------------- */
 
-static df_code infer_same(infer_ctx *c, df_error *err) {
+static df_code infer_same(df_infer *c, df_error *err) {
     (void)err;
     c->outputs[0] = *c->inputs[0];
     return DF_OK;

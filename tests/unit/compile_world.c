@@ -16,13 +16,13 @@
 
 /* ---- its life ------------------------------------------------------------ */
 
-static df_code infer_as_input(infer_ctx *c, df_error *err) {
+static df_code infer_as_input(df_infer *c, df_error *err) {
     (void)err;
     c->outputs[0] = *c->inputs[0];
     return DF_OK;
 }
 
-static df_code compute_nothing(kernel_ctx *c, df_error *err) {
+static df_code compute_nothing(df_kernel *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_UNIMPLEMENTED; /* nothing runs here */

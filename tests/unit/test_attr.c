@@ -34,8 +34,8 @@ static int close_world(void **state) {
     return 0;
 }
 
-static attr_value copy(world *w, df_attr from) {
-    attr_value v = {.type = DF_ATTR_NONE};
+static df_attr copy(world *w, df_attr from) {
+    df_attr v = {.type = DF_ATTR_NONE};
     assert_true(attr_copy(&w->a, &from, &v));
     return v;
 }
@@ -61,9 +61,9 @@ static void a_copy_outlives_what_it_was_copied_from(void **state) {
     world *w = *state;
     char words[] = "abc";
     int64_t dims[] = {2, -1};
-    attr_value s = copy(w, df_attr_string("a", words));
-    attr_value shape = copy(w, df_attr_shape("a", (df_shape){2, dims}));
-    attr_value ints = copy(w, df_attr_ints("a", dims, 2));
+    df_attr s = copy(w, df_attr_string("a", words));
+    df_attr shape = copy(w, df_attr_shape("a", (df_shape){2, dims}));
+    df_attr ints = copy(w, df_attr_ints("a", dims, 2));
 
     memset(words, 'x', 3);
     dims[0] = dims[1] = 9;
@@ -86,7 +86,7 @@ static void a_tensor_is_held_until_it_is_dropped(void **state) {
     world *w = *state;
     const float x = 3;
     df_tensor *t = tensor_of(w, DF_FLOAT32, DF_SCALAR, &x);
-    attr_value v = copy(w, df_attr_tensor("a", t));
+    df_attr v = copy(w, df_attr_tensor("a", t));
     df_tensor_unref(t);
     assert_true(*(const float *)df_tensor_data(v.tensor) == 3);
     attr_drop(&v);
@@ -100,7 +100,7 @@ static void without_memory_nothing_is_copied(void **state) {
     const df_attr all[] = {df_attr_string("a", "abc"), df_attr_ints("a", dims, 2),
                            df_attr_shape("a", (df_shape){2, dims})};
     for (int i = 0; i < 3; i++) {
-        attr_value v = {.type = DF_ATTR_INT, .i = 5};
+        df_attr v = {.type = DF_ATTR_INT, .i = 5};
         fault_fail_allocation(&w->memory, 1, FAULT_ONCE);
         assert_false(attr_copy(&w->a, &all[i], &v));
         assert_true(v.type == DF_ATTR_INT && v.i == 5);
@@ -131,7 +131,7 @@ static void what_points_nowhere_is_refused_by_name(void **state) {
 /* ---- text ---------------------------------------------------------------- */
 
 static void check_text(world *w, df_attr from, const char *want) {
-    attr_value v = copy(w, from);
+    df_attr v = copy(w, from);
     text t;
     text_init(&t, &w->memory.allocator);
     attr_print(&t, &v);

@@ -118,12 +118,12 @@ static void a_delta_of_another_shape_than_the_value_is_refused(void **state) {
               *delta = LAB(lab, DF_FLOAT32, DF_SHAPE(2), 1, 2);
     const op_def *op = op_find(lab->ops, "AssignAdd");
     const kernel_def *k = kernel_find(lab->ops, op, "CPU", DF_FLOAT32);
-    kernel_ctx c = {.op = op,
-                    .n_inputs = 2,
-                    .n_outputs = 1,
-                    .inputs = (df_tensor *const[]){now, delta},
-                    .outputs = (df_tensor *const[]){delta},
-                    .headers = lab->mem};
+    df_kernel c = {.op = op,
+                   .n_inputs = 2,
+                   .n_outputs = 1,
+                   .inputs = (df_tensor *const[]){now, delta},
+                   .outputs = (df_tensor *const[]){delta},
+                   .headers = lab->mem};
     assert_int_equal(k->compute(&c, &lab->err), DF_INVALID_ARGUMENT);
     assert_string_equal(lab->err.message,
                         "the variable's value has shape [1] and input 1 [2]; they must be equal");

@@ -35,13 +35,13 @@ static int close_world(void **state) {
     return 0;
 }
 
-static df_code infer(infer_ctx *c, df_error *err) {
+static df_code infer(df_infer *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_OK;
 }
 
-static df_code compute(kernel_ctx *c, df_error *err) {
+static df_code compute(df_kernel *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_OK;

@@ -54,21 +54,21 @@ static void each_end_of_a_cut_has_its_flag_and_is_never_dropped(void **state) {
     assert_int_equal(op_find(w->r, "Fetch")->min_inputs, 1);
 }
 
-static df_code infer(world *w, const char *name, const attr_value *attrs, edge_type *out,
+static df_code infer(world *w, const char *name, const df_attr *attrs, edge_type *out,
                      df_error *err) {
     const op_def *op = op_find(w->r, name);
-    infer_ctx c = {.op = op, .attrs = attrs, .outputs = out};
+    df_infer c = {.op = op, .attrs = attrs, .outputs = out};
     return op->infer(&c, err);
 }
 
 static void recv_and_feed_give_what_their_attrs_declare(void **state) {
     world *w = *state;
-    const attr_value recv[] = {{.type = DF_ATTR_STRING, .s = "key"},
-                               {.type = DF_ATTR_DTYPE, .i = DF_BOOL},
-                               {.type = DF_ATTR_SHAPE, .shape = DF_SHAPE(0)}};
-    const attr_value feed[] = {{.type = DF_ATTR_INT, .i = 2},
-                               {.type = DF_ATTR_DTYPE, .i = DF_INT8},
-                               {.type = DF_ATTR_SHAPE, .shape = DF_SHAPE(-1, 3)}};
+    const df_attr recv[] = {{.type = DF_ATTR_STRING, .s = "key"},
+                            {.type = DF_ATTR_DTYPE, .i = DF_BOOL},
+                            {.type = DF_ATTR_SHAPE, .shape = DF_SHAPE(0)}};
+    const df_attr feed[] = {{.type = DF_ATTR_INT, .i = 2},
+                            {.type = DF_ATTR_DTYPE, .i = DF_INT8},
+                            {.type = DF_ATTR_SHAPE, .shape = DF_SHAPE(-1, 3)}};
     edge_type out;
     assert_int_equal(infer(w, "Recv", recv, &out, NULL), DF_OK);
     assert_true(out.dtype == DF_BOOL && shape_equal(edge_shape(&out), DF_SHAPE(0)));
@@ -80,9 +80,9 @@ static void recv_and_feed_give_what_their_attrs_declare(void **state) {
 
 static void a_feed_of_no_dtype_is_refused(void **state) {
     world *w = *state;
-    const attr_value feed[] = {{.type = DF_ATTR_INT, .i = 0},
-                               {.type = DF_ATTR_DTYPE, .i = 99},
-                               {.type = DF_ATTR_SHAPE, .shape = DF_SCALAR}};
+    const df_attr feed[] = {{.type = DF_ATTR_INT, .i = 0},
+                            {.type = DF_ATTR_DTYPE, .i = 99},
+                            {.type = DF_ATTR_SHAPE, .shape = DF_SCALAR}};
     edge_type out;
     df_error err;
     assert_int_equal(infer(w, "Feed", feed, &out, &err), DF_INVALID_ARGUMENT);
