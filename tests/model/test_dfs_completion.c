@@ -52,7 +52,7 @@ typedef struct world {
     memory *host;
     worker caller; /* R's */
     bool has_caller;
-    kernel_handle handle;
+    df_kernel_handle handle;
     bool is_started; /* the async kernel, and the handle is there */
     launch *asked;   /* a queue's end that is to be reported */
     int n_asked;
@@ -101,16 +101,16 @@ static df_code run_node(df_kernel *c, df_error *err) {
 }
 
 static df_code start_node(df_kernel *c, df_error *err) {
-    w.handle = kernel_handle_of(c);
+    w.handle = df_kernel_handle_of(c);
     w.is_started = true;
     DF_SCHED_POINT();
     return run_node(c, err);
 }
 
 static const op_def op = {.name = "Op"};
-static const kernel_def kernel = {.op = "Op", .kind = "CPU", .compute = run_node};
+static const kernel_def kernel = {.op = &op, .kinds = "CPU", .compute = run_node};
 static const kernel_def async_kernel = {
-    .op = "Op", .kind = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
+    .op = &op, .kinds = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
 
 /* ---- devices: a CPU, and a queue that is the Q of the mix ---------------- */
 
@@ -269,7 +269,7 @@ static bool help_once(void) {
 
 static void end_kernel(void) {
     const df_error why = {.code = DF_ABORTED, .message = "it ends so"};
-    if (w.is_started) kernel_done(w.handle, w.scene->ends_failed ? &why : NULL);
+    if (w.is_started) df_kernel_done(w.handle, w.scene->ends_failed ? &why : NULL);
 }
 
 static void end_kernel_in_done(df_recv *r, const df_error *err, df_tensor *tensor) {
