@@ -3,18 +3,21 @@
  * Attrs: copied into a graph's arena, and written out again in the graph's text form.
  *
  * The text of a value says its type by its form: 3, 0.5, true, "key", float32, [2,?],
- * and for a tensor what it is, with its elements as long as they are few.
+ * and for a tensor what it is, with all its elements: float32[2](1,2.5). It is whole, so
+ * that attr_parse makes the same value of it.
  */
 #include "op/attr.h"
 
 #include "base/error.h"
 #include "op/number.h"
+#include "op/scan.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { FLOAT_TEXT_MAX = 48, TENSOR_TEXT_ELEMENTS = 4 };
+enum { FLOAT_TEXT_MAX = 48 };
 
 const char *attr_type_name(df_attr_type type) {
     static const char *const names[] = {"none",  "int",   "float", "bool",  "string",
@@ -72,34 +75,61 @@ void attr_drop(df_attr *v) {
 
 /* ---- print --------------------------------------------------------------- */
 
-/* The shortest text that reads back as x. The program's locale may have another
- * decimal point, of any length: whatever a number has no use for becomes '.'. */
-static void print_float(text *t, double x) {
-    char raw[FLOAT_TEXT_MAX], clean[FLOAT_TEXT_MAX];
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(raw, sizeof raw, "%.*g", digits, x);
-        if (strtod(raw, NULL) == x) break;
+/* How many digits any text may have that a dtype keeps, and how many tell all of its values
+ * from each other. Below `normal` it keeps fewer. */
+typedef struct float_digits {
+    int fewest, most;
+    double normal;
+} float_digits;
+
+static float_digits digits_of(df_dtype dtype) {
+    switch (dtype) {
+    case DF_FLOAT32:
+        return (float_digits){6, 9, FLT_MIN};
+    case DF_FLOAT16:
+        return (float_digits){3, 5, 0x1p-14};
+    case DF_BFLOAT16:
+        return (float_digits){2, 4, 0x1p-126};
+    default:
+        return (float_digits){15, 17, DBL_MIN};
     }
+}
+
+/* The program's locale may have another decimal point, of any length: whatever a number has no
+ * use for becomes '.'. */
+static size_t clean_point(char *raw) {
     size_t n = 0;
     for (const char *p = raw; *p; p++) {
         if (strchr("0123456789+-einfa", *p))
-            clean[n++] = *p;
-        else if (n && clean[n - 1] != '.')
-            clean[n++] = '.';
+            raw[n++] = *p;
+        else if (n && raw[n - 1] != '.')
+            raw[n++] = '.';
     }
-    clean[n] = '\0';
-    text_add(t, "%s", x != x ? "nan" : clean);
+    raw[n] = '\0';
+    return n;
 }
 
-static void print_string(text *t, const char *s) {
+/* The shortest text that reads back as x, which is a value of the dtype. */
+static void print_float(text *t, df_dtype dtype, double x) {
+    char raw[FLOAT_TEXT_MAX];
+    df_error err;
+    float_digits digits = digits_of(dtype);
+    if (fabs(x) < digits.normal) digits.fewest = 1;
+    for (int n = digits.fewest; n <= digits.most; n++) {
+        double back;
+        (void)snprintf(raw, sizeof raw, "%.*g", n, x);
+        scan s = scan_of(raw, clean_point(raw), &err);
+        if (scan_float(&s, dtype, &back) && back == x) break;
+    }
+    text_add(t, "%s", x != x ? "nan" : raw);
+}
+
+static void print_string(text *t, const char *s, size_t size) {
     text_add(t, "\"");
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            text_add(t, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            text_add(t, "\\x%02x", *p);
-        else
-            text_add(t, "%c", *p);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool special = c == '"' || c == '\\', hidden = c < 0x20 || c == 0x7f;
+        text_add(t, hidden ? "\\x%02x" : special ? "\\%c" : "%c", c);
     }
     text_add(t, "\"");
 }
@@ -120,22 +150,20 @@ static void print_list(text *t, df_shape list, const char *unknown) {
     text_add(t, "]");
 }
 
-static void print_elements(text *t, const df_tensor *tensor) {
-    int64_t ints[TENSOR_TEXT_ELEMENTS];
-    double floats[TENSOR_TEXT_ELEMENTS];
-    bool is_int = number_is_int(tensor->dtype);
-    if (is_int)
-        number_load_ints(tensor->dtype, tensor->data, tensor->elements, ints);
-    else
-        number_load_floats(tensor->dtype, tensor->data, tensor->elements, floats);
-    for (int64_t i = 0; i < tensor->elements; i++) {
-        text_add(t, i ? "," : "(");
-        if (is_int)
-            text_add(t, "%lld", (long long)ints[i]);
-        else
-            print_float(t, floats[i]);
+static void print_element(text *t, const df_tensor *tensor, int64_t i) {
+    const char *at = (const char *)tensor->data + (size_t)i * df_dtype_size(tensor->dtype);
+    if (tensor->dtype == DF_STRING) {
+        const df_string *s = (const df_string *)tensor->data + i;
+        print_string(t, s->data, s->size);
+    } else if (number_is_float(tensor->dtype)) {
+        double x;
+        number_load_floats(tensor->dtype, at, 1, &x);
+        print_float(t, tensor->dtype, x);
+    } else {
+        int64_t x;
+        number_load_ints(tensor->dtype, at, 1, &x);
+        text_add(t, "%lld", (long long)x);
     }
-    text_add(t, ")");
 }
 
 static void print_tensor(text *t, const df_tensor *tensor) {
@@ -145,8 +173,12 @@ static void print_tensor(text *t, const df_tensor *tensor) {
     }
     text_add(t, "%s", df_dtype_name(tensor->dtype));
     print_list(t, tensor_shape(tensor), "?");
-    bool few = tensor->elements > 0 && tensor->elements <= TENSOR_TEXT_ELEMENTS;
-    if (few && tensor->is_host && tensor->dtype != DF_STRING) print_elements(t, tensor);
+    int64_t n = tensor->is_host ? tensor->elements : 0;
+    for (int64_t i = 0; i < n; i++) {
+        text_add(t, i ? "," : "(");
+        print_element(t, tensor, i);
+    }
+    if (n) text_add(t, ")");
 }
 
 void attr_print(text *t, const df_attr *v) {
@@ -158,13 +190,13 @@ void attr_print(text *t, const df_attr *v) {
         text_add(t, "%lld", (long long)v->i);
         break;
     case DF_ATTR_FLOAT:
-        print_float(t, v->f);
+        print_float(t, DF_FLOAT64, v->f);
         break;
     case DF_ATTR_BOOL:
         text_add(t, v->i ? "true" : "false");
         break;
     case DF_ATTR_STRING:
-        print_string(t, v->s);
+        print_string(t, v->s, strlen(v->s));
         break;
     case DF_ATTR_DTYPE:
         text_add(t, "%s", df_dtype_name((df_dtype)v->i));

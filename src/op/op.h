@@ -75,6 +75,8 @@ static inline df_shape edge_shape(const edge_type *t) {
 }
 /* shape.rank may be -1; a rank above DF_MAX_RANK is refused. */
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err);
+/* "float32[?,10]"; what is in between lies in the arena. */
+bool edge_type_parse(scan *s, edge_type *out, arena *a);
 
 struct df_infer {
     const op_def *op;

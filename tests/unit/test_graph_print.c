@@ -87,7 +87,7 @@ static void a_first_value_is_named(void **state) {
                  "v = Variable() {dtype=float64, shape=[]} from c : float64[]\n");
 }
 
-static void a_few_elements_are_shown_and_many_are_not(void **state) {
+static void all_elements_of_a_constant_are_shown(void **state) {
     compile_world *w = world_of(state);
     static const int64_t values[] = {1, -2, 3, 4, 5};
     for (int64_t n = 4; n <= 5; n++) {
@@ -98,7 +98,7 @@ static void a_few_elements_are_shown_and_many_are_not(void **state) {
         df_tensor_unref(t);
     }
     prints(w->g, "Const = Const() {value=int64[4](1,-2,3,4)} : int64[4]\n"
-                 "Const_1 = Const() {value=int64[5]} : int64[5]\n");
+                 "Const_1 = Const() {value=int64[5](1,-2,3,4,5)} : int64[5]\n");
 }
 
 static void attrs_that_are_not_given_are_left_out(void **state) {
@@ -146,7 +146,7 @@ int main(void) {
         TEST(control_edges_stand_alone_too),
         TEST(colocation_names_the_group),
         TEST(a_first_value_is_named),
-        TEST(a_few_elements_are_shown_and_many_are_not),
+        TEST(all_elements_of_a_constant_are_shown),
         TEST(attrs_that_are_not_given_are_left_out),
         TEST(an_unknown_shape_is_a_question_mark),
         TEST(the_length_is_the_whole_whatever_fits),
