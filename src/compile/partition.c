@@ -157,9 +157,10 @@ static void find_small(cutting *k, const uint32_t *group_size) {
 /* ---- emitting ------------------------------------------------------------ */
 
 static df_graph *graph_of(compile_state *c, uint32_t device) {
-    if (!c->graphs[device])
-        c->graphs[device] = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
-    return c->graphs[device];
+    df_graph **g = &c->graphs[device];
+    if (!*g) *g = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
+    if (*g) (*g)->is_partition = true;
+    return *g;
 }
 
 /* A node of a partition, under its own name, or the next one that is free. */
