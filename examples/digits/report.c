@@ -76,3 +76,12 @@ bool report_partitions(const df_program *program) {
     free(text);
     return true;
 }
+
+bool report_explanation(const df_program *program) {
+    size_t size = df_program_explain(program, DF_EXPLAIN_TEXT, NULL, 0) + 1;
+    char *text = malloc(size);
+    bool ok = text && df_program_explain(program, DF_EXPLAIN_TEXT, text, size) > 0;
+    if (ok) printf("%s\n", text);
+    free(text);
+    return ok;
+}

@@ -19,4 +19,7 @@ void report_program(const df_program *program, uint64_t steps);
 /* The partitions as text. False without memory. */
 bool report_partitions(const df_program *program);
 
+/* Why they are so, as text. False without memory. */
+bool report_explanation(const df_program *program);
+
 #endif /* DIGITS_REPORT_H */
