@@ -19,4 +19,7 @@ void report_program(const df_program *program, uint64_t steps);
 /* The partitions as text. False without memory. */
 bool report_partitions(const df_program *program);
 
+/* The partitions as a picture for Graphviz, into a file. False if it cannot be written. */
+bool report_dot(const df_program *program, const char *path);
+
 #endif /* DIGITS_REPORT_H */

@@ -44,6 +44,11 @@ DF_API bool df_program_crossing(const df_program *program, size_t i, df_crossing
  * "partition DEVICE:", then its graph as df_graph_print writes it. */
 DF_API size_t df_program_print(const df_program *program, char *buffer, size_t size);
 
+/* Draws all partitions as one picture for Graphviz's dot, as snprintf does: a box for each device,
+ * and an edge from each Send to its Recv, with what travels and, once steps have run, how many
+ * bytes of it a step took. See df_graph_dot. */
+DF_API size_t df_program_dot(const df_program *program, char *buffer, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,7 @@
  *
  * The program: a compiled graph, ready to run, and what can be seen of it.
  */
+#include "session/look.h"
 #include "session/session.h"
 
 struct df_program {
@@ -184,6 +185,15 @@ size_t df_program_print(const df_program *program, char *into, size_t size) {
                  program->session->rt->plan_devices[part->device].full_name);
         graph_print(part->graph, &t);
     }
+    size_t n = text_copy(&t, into, size);
+    text_fini(&t);
+    return n;
+}
+
+size_t df_program_dot(const df_program *program, char *into, size_t size) {
+    text t;
+    text_init(&t, program->session->rt->alloc);
+    look_draw(&t, program);
     size_t n = text_copy(&t, into, size);
     text_fini(&t);
     return n;
