@@ -81,6 +81,8 @@ static df_code train(training *t, df_error *err) {
     }
     double seconds = report_clock() - start;
     report_program(t->m->train, t->steps);
+    if (t->o->dot && !report_dot(t->m->train, t->o->dot))
+        fprintf(stderr, "digits: cannot draw to %s\n", t->o->dot);
     printf("%.0f steps per second\n", (double)t->steps / seconds);
     return digest_weights(&t->bits, t->m, err);
 }

@@ -25,6 +25,7 @@ typedef struct options {
     int seed;
     bool show_partitions, explain;
     const char *data;
+    const char *dot; /* where to draw what ran; NULL: nowhere */
 } options;
 
 typedef enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_result;

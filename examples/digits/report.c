@@ -85,3 +85,15 @@ bool report_explanation(const df_program *program) {
     free(text);
     return ok;
 }
+
+bool report_dot(const df_program *program, const char *path) {
+    size_t size = df_program_dot(program, NULL, 0) + 1;
+    char *text = malloc(size);
+    if (!text) return false;
+    size_t length = df_program_dot(program, text, size);
+    FILE *file = length < size ? fopen(path, "w") : NULL;
+    bool written = file && fwrite(text, 1, length, file) == length;
+    if (file && fclose(file)) written = false;
+    free(text);
+    return written;
+}

@@ -89,6 +89,11 @@ typedef enum df_explain_form { DF_EXPLAIN_TEXT, DF_EXPLAIN_JSON } df_explain_for
 DF_API size_t df_program_explain(const df_program *program, df_explain_form form, char *buffer,
                                  size_t size);
 
+/* Draws all partitions as one picture for Graphviz's dot, as snprintf does: a box for each device,
+ * and an edge from each Send to its Recv, with what travels and, once steps have run, how many
+ * bytes of it a step took. See df_graph_dot. */
+DF_API size_t df_program_dot(const df_program *program, char *buffer, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

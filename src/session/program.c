@@ -2,6 +2,7 @@
  *
  * The program: a compiled graph, ready to run, and what can be seen of it.
  */
+#include "session/look.h"
 #include "session/session.h"
 
 #include "compile/explain.h"
@@ -247,6 +248,15 @@ size_t df_program_explain(const df_program *program, df_explain_form form, char 
     text t;
     text_init(&t, program->session->rt->alloc);
     if (!explain(program, form, &t)) text_fini(&t);
+    size_t n = text_copy(&t, into, size);
+    text_fini(&t);
+    return n;
+}
+
+size_t df_program_dot(const df_program *program, char *into, size_t size) {
+    text t;
+    text_init(&t, program->session->rt->alloc);
+    look_draw(&t, program);
     size_t n = text_copy(&t, into, size);
     text_fini(&t);
     return n;
