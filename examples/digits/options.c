@@ -23,6 +23,7 @@ static const char help[] =
     "  --seed N         of the shuffles and the first weights (1)\n"
     "  --data FILE      the images (" EXAMPLES_DATA "/digits.csv)\n"
     "  --partitions     show what the training graph became\n"
+    "  --explain        show why: the rule behind each node's place and each copy\n"
     "  --dot FILE       draw it there when it has run: dot -Tsvg FILE -o digits.svg\n"
     "  --help           this\n"
     "\n"
@@ -111,6 +112,10 @@ options_result options_read(options *o, int argc, char **argv) {
         }
         if (!strcmp(argv[i], "--partitions")) {
             o->show_partitions = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--explain")) {
+            o->explain = true;
             continue;
         }
         const char *value = argv[i + 1]; /* NULL after the last */

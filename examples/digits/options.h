@@ -23,7 +23,7 @@ typedef struct options {
     int hidden;
     int batch;
     int seed;
-    bool show_partitions;
+    bool show_partitions, explain;
     const char *data;
     const char *dot; /* where to draw what ran; NULL: nowhere */
 } options;

@@ -88,3 +88,12 @@ bool report_dot(const df_program *program, const char *path) {
     free(text);
     return written;
 }
+
+bool report_explanation(const df_program *program) {
+    size_t size = df_program_explain(program, DF_EXPLAIN_TEXT, NULL, 0) + 1;
+    char *text = malloc(size);
+    bool ok = text && df_program_explain(program, DF_EXPLAIN_TEXT, text, size) > 0;
+    if (ok) printf("%s\n", text);
+    free(text);
+    return ok;
+}

@@ -22,4 +22,7 @@ bool report_partitions(const df_program *program);
 /* The partitions as a picture for Graphviz, into a file. False if it cannot be written. */
 bool report_dot(const df_program *program, const char *path);
 
+/* Why they are so, as text. False without memory. */
+bool report_explanation(const df_program *program);
+
 #endif /* DIGITS_REPORT_H */
