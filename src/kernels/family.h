@@ -43,5 +43,6 @@ extern const family matmul_family;
 extern const family nn_family;
 extern const family reduce_family;
 extern const family shape_family;
+extern const family move_family;
 
 #endif /* KERNELS_FAMILY_H */
