@@ -44,5 +44,6 @@ extern const family nn_family;
 extern const family reduce_family;
 extern const family shape_family;
 extern const family move_family;
+extern const family gather_family;
 
 #endif /* KERNELS_FAMILY_H */
