@@ -50,6 +50,7 @@ typedef struct df_nodes {
     ((df_outs){(const df_out[]){__VA_ARGS__},                                                      \
                sizeof((const df_out[]){__VA_ARGS__}) / sizeof(df_out)})
 #define DF_NO_OUTS ((df_outs){NULL, 0})
+#define DF_NO_OUT  ((df_out){NULL, 0})
 #define DF_NODES(...)                                                                              \
     ((df_nodes){(df_node *const[]){__VA_ARGS__},                                                   \
                 sizeof((df_node *const[]){__VA_ARGS__}) / sizeof(df_node *)})
