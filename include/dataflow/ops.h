@@ -57,25 +57,70 @@ DF_API df_node *df_no_op(df_graph *g);
 DF_API df_out df_add(df_graph *g, df_out a, df_out b);
 DF_API df_out df_sub(df_graph *g, df_out a, df_out b);
 DF_API df_out df_mul(df_graph *g, df_out a, df_out b);
-/* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs. */
+/* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs, here
+ * and in the next two. */
 DF_API df_out df_div(df_graph *g, df_out a, df_out b);
+/* The floor of a / b, and what is left of a, which has the sign of b: NumPy's floor_divide
+ * and remainder, floats too. */
+DF_API df_out df_floor_div(df_graph *g, df_out a, df_out b);
+DF_API df_out df_floor_mod(df_graph *g, df_out a, df_out b);
+/* a to the power of b; a negative one of integers is INVALID_ARGUMENT when the step runs. */
+DF_API df_out df_pow(df_graph *g, df_out a, df_out b);
 /* NaN where either is NaN, as NumPy's. */
 DF_API df_out df_maximum(df_graph *g, df_out a, df_out b);
 DF_API df_out df_minimum(df_graph *g, df_out a, df_out b);
-/* a == b, a < b as bool. */
+/* a == b, a != b as bool; these two take bool, too. */
 DF_API df_out df_equal(df_graph *g, df_out a, df_out b);
+DF_API df_out df_not_equal(df_graph *g, df_out a, df_out b);
+/* a < b, a <= b, a > b, a >= b as bool. */
 DF_API df_out df_less(df_graph *g, df_out a, df_out b);
+DF_API df_out df_less_equal(df_graph *g, df_out a, df_out b);
+DF_API df_out df_greater(df_graph *g, df_out a, df_out b);
+DF_API df_out df_greater_equal(df_graph *g, df_out a, df_out b);
+/* a && b, a || b, a != b, !x, of bool. */
+DF_API df_out df_logical_and(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_or(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_xor(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_not(df_graph *g, df_out x);
+/* condition (bool) ? a : b, all three broadcast: NumPy's where. Any dtype but string. */
+DF_API df_out df_select(df_graph *g, df_out condition, df_out a, df_out b);
 
 DF_API df_out df_neg(df_graph *g, df_out x);
+DF_API df_out df_abs(df_graph *g, df_out x);
+/* -1, 0 or 1; NaN where x is NaN. */
+DF_API df_out df_sign(df_graph *g, df_out x);
 DF_API df_out df_square(df_graph *g, df_out x);
-/* floats only */
-DF_API df_out df_exp(df_graph *g, df_out x);
-DF_API df_out df_log(df_graph *g, df_out x);
-DF_API df_out df_tanh(df_graph *g, df_out x);
-/* max(x, 0), NaN where x is NaN, and its gradient: dy where x > 0, else 0 (0 at 0, as
- * TensorFlow's ReluGrad); dy and x have one shape. */
+/* max(x, 0), NaN where x is NaN. */
 DF_API df_out df_relu(df_graph *g, df_out x);
+/* The next ones take floats only. 1 / sqrt(x), 1 / x. */
+DF_API df_out df_sqrt(df_graph *g, df_out x);
+DF_API df_out df_rsqrt(df_graph *g, df_out x);
+DF_API df_out df_reciprocal(df_graph *g, df_out x);
+/* exp(x) - 1, log(1 + x), exact for small x. */
+DF_API df_out df_exp(df_graph *g, df_out x);
+DF_API df_out df_expm1(df_graph *g, df_out x);
+DF_API df_out df_log(df_graph *g, df_out x);
+DF_API df_out df_log1p(df_graph *g, df_out x);
+DF_API df_out df_sin(df_graph *g, df_out x);
+DF_API df_out df_cos(df_graph *g, df_out x);
+DF_API df_out df_tan(df_graph *g, df_out x);
+DF_API df_out df_tanh(df_graph *g, df_out x);
+/* 1 / (1 + exp(-x)) */
+DF_API df_out df_sigmoid(df_graph *g, df_out x);
+DF_API df_out df_erf(df_graph *g, df_out x);
+/* round: halves go to the even neighbour. */
+DF_API df_out df_floor(df_graph *g, df_out x);
+DF_API df_out df_ceil(df_graph *g, df_out x);
+DF_API df_out df_round(df_graph *g, df_out x);
+/* x / 2 * (1 + erf(x / sqrt(2))) (Hendrycks, Gimpel 2016), not its approximation by tanh. */
+DF_API df_out df_gelu(df_graph *g, df_out x);
+
+/* Gradients: dy times the derivative of relu at x (0 at 0, as TensorFlow's ReluGrad; any number),
+ * of gelu at x, of sigmoid and tanh where their result is y. Both inputs have one shape. */
 DF_API df_out df_relu_grad(df_graph *g, df_out dy, df_out x);
+DF_API df_out df_gelu_grad(df_graph *g, df_out dy, df_out x);
+DF_API df_out df_sigmoid_grad(df_graph *g, df_out dy, df_out y);
+DF_API df_out df_tanh_grad(df_graph *g, df_out dy, df_out y);
 
 /* Conversion as C's, between all dtypes but string; to bool: x != 0; float to float16 and
  * bfloat16 rounds to nearest, ties to even; float to integer out of range: the nearest
@@ -88,6 +133,11 @@ DF_API df_out df_cast(df_graph *g, df_out x, df_dtype to);
  * k in ascending order. float32, float64, int32, int64. */
 DF_API df_out df_matmul(df_graph *g, df_out a, df_out b);
 DF_API df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool transpose_b);
+
+/* x + bias, of shape [n], n the last dimension of x; and its gradient by the bias: the sum of
+ * dy over all dimensions but the last, as df_sum has it. */
+DF_API df_out df_bias_add(df_graph *g, df_out x, df_out bias);
+DF_API df_out df_bias_add_grad(df_graph *g, df_out dy);
 
 /* Along the last dimension: exp(x - max x) / sum exp(x - max x). floats. */
 DF_API df_out df_softmax(df_graph *g, df_out x);
@@ -103,15 +153,20 @@ DF_API df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_o
 /* ---- reductions and shapes ----------------------------------------------- */
 
 /* Over the given axes (negative: from the end; n_axes 0: over all), which disappear or,
- * with keep_dims, become 1. In ascending order of the reduced elements; floats are summed
- * in double and rounded once. A mean of integers truncates toward zero, and its sum
+ * with keep_dims, become 1. In ascending order of the reduced elements; floats are added and
+ * multiplied in double and rounded once. A mean of integers truncates toward zero, and its sum
  * does not overflow the dtype; a mean over nothing is NaN, and for integers INVALID_ARGUMENT
- * when the step runs. */
+ * when the step runs. So is a max or min over nothing; NaN is both larger and smaller than
+ * all. */
 DF_API df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
 DF_API df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
-/* The index (int64) of the largest element along one axis, which disappears; the first of
- * equals, or the first NaN. A dimension of 0 has none: INVALID_ARGUMENT. */
+DF_API df_out df_prod(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+DF_API df_out df_max(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+DF_API df_out df_min(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+/* The index (int64) of the largest or smallest element along one axis, which disappears; the
+ * first of equals, or the first NaN. Of no elements: INVALID_ARGUMENT when the step runs. */
 DF_API df_out df_argmax(df_graph *g, df_out x, int axis);
+DF_API df_out df_argmin(df_graph *g, df_out x, int axis);
 
 /* The same elements in another shape; one dimension may be -1. Any dtype. */
 DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);

@@ -148,19 +148,51 @@ BINARY(df_add, "Add")
 BINARY(df_sub, "Sub")
 BINARY(df_mul, "Mul")
 BINARY(df_div, "Div")
+BINARY(df_floor_div, "FloorDiv")
+BINARY(df_floor_mod, "FloorMod")
+BINARY(df_pow, "Pow")
 BINARY(df_maximum, "Maximum")
 BINARY(df_minimum, "Minimum")
 BINARY(df_equal, "Equal")
+BINARY(df_not_equal, "NotEqual")
 BINARY(df_less, "Less")
+BINARY(df_less_equal, "LessEqual")
+BINARY(df_greater, "Greater")
+BINARY(df_greater_equal, "GreaterEqual")
+BINARY(df_logical_and, "LogicalAnd")
+BINARY(df_logical_or, "LogicalOr")
+BINARY(df_logical_xor, "LogicalXor")
+BINARY(df_relu_grad, "ReluGrad")
+BINARY(df_gelu_grad, "GeluGrad")
+BINARY(df_sigmoid_grad, "SigmoidGrad")
+BINARY(df_tanh_grad, "TanhGrad")
+UNARY(df_logical_not, "LogicalNot")
 UNARY(df_neg, "Neg")
+UNARY(df_abs, "Abs")
+UNARY(df_sign, "Sign")
 UNARY(df_square, "Square")
-UNARY(df_exp, "Exp")
-UNARY(df_log, "Log")
-UNARY(df_tanh, "Tanh")
 UNARY(df_relu, "Relu")
+UNARY(df_sqrt, "Sqrt")
+UNARY(df_rsqrt, "Rsqrt")
+UNARY(df_reciprocal, "Reciprocal")
+UNARY(df_exp, "Exp")
+UNARY(df_expm1, "Expm1")
+UNARY(df_log, "Log")
+UNARY(df_log1p, "Log1p")
+UNARY(df_sin, "Sin")
+UNARY(df_cos, "Cos")
+UNARY(df_tan, "Tan")
+UNARY(df_tanh, "Tanh")
+UNARY(df_sigmoid, "Sigmoid")
+UNARY(df_erf, "Erf")
+UNARY(df_floor, "Floor")
+UNARY(df_ceil, "Ceil")
+UNARY(df_round, "Round")
+UNARY(df_gelu, "Gelu")
 
-df_out df_relu_grad(df_graph *g, df_out dy, df_out x) {
-    return binary(g, "ReluGrad", dy, x);
+df_out df_select(df_graph *g, df_out which, df_out a, df_out b) {
+    df_out inputs[] = {which, a, b};
+    return df_node_output(df_node_add(g, "Select", inputs, 3, NULL, 0), 0);
 }
 
 df_out df_cast(df_graph *g, df_out x, df_dtype to) {
@@ -181,6 +213,8 @@ df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool trans
     return df_node_output(df_node_add(g, "MatMul", inputs, 2, attrs, 2), 0);
 }
 
+BINARY(df_bias_add, "BiasAdd")
+UNARY(df_bias_add_grad, "BiasAddGrad")
 UNARY(df_softmax, "Softmax")
 
 df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels) {
@@ -196,17 +230,28 @@ static df_out reduction(df_graph *g, const char *op, df_out x, const int64_t *ax
     return unary(g, op, x, attrs, 2);
 }
 
-df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {
-    return reduction(g, "Sum", x, axes, n_axes, keep_dims);
-}
+#define REDUCTION(FUNCTION, OP)                                                                    \
+    df_out FUNCTION(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {      \
+        return reduction(g, OP, x, axes, n_axes, keep_dims);                                       \
+    }
 
-df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {
-    return reduction(g, "Mean", x, axes, n_axes, keep_dims);
+REDUCTION(df_sum, "Sum")
+REDUCTION(df_mean, "Mean")
+REDUCTION(df_prod, "Prod")
+REDUCTION(df_max, "Max")
+REDUCTION(df_min, "Min")
+
+static df_out along(df_graph *g, const char *op, df_out x, int axis) {
+    df_attr attr = df_attr_int("axis", axis);
+    return unary(g, op, x, &attr, 1);
 }
 
 df_out df_argmax(df_graph *g, df_out x, int axis) {
-    df_attr attr = df_attr_int("axis", axis);
-    return unary(g, "ArgMax", x, &attr, 1);
+    return along(g, "ArgMax", x, axis);
+}
+
+df_out df_argmin(df_graph *g, df_out x, int axis) {
+    return along(g, "ArgMin", x, axis);
 }
 
 df_out df_reshape(df_graph *g, df_out x, df_shape shape) {

@@ -7,7 +7,6 @@
 
 #include "kernels/copy.h"
 #include "kernels/family.h"
-#include "kernels/types.h"
 
 enum { AXIS = 0, INDICES = 1, UPDATES = 2 };
 
@@ -89,7 +88,8 @@ static df_code infer_scatter_add(df_infer *c, df_error *err) {
     return df_infer_same(c, err);
 }
 
-#define ADD(ARG, DTYPE, TAG, T, W, CLASS)                                                          \
+/* Elements of type T, added as W: unsigned integers wrap around. */
+#define ADD(DTYPE, T, W)                                                                           \
     case DTYPE: {                                                                                  \
         const T *x = row;                                                                          \
         T *y = sum;                                                                                \
@@ -99,7 +99,13 @@ static df_code infer_scatter_add(df_infer *c, df_error *err) {
 
 static void add_row(df_dtype dtype, int64_t n, const void *row, void *sum) {
     switch (dtype) {
-        NUMBERS(ADD, )
+        ADD(DF_FLOAT32, float, float)
+        ADD(DF_FLOAT64, double, double)
+        ADD(DF_INT8, int8_t, unsigned)
+        ADD(DF_INT16, int16_t, unsigned)
+        ADD(DF_INT32, int32_t, uint32_t)
+        ADD(DF_INT64, int64_t, uint64_t)
+        ADD(DF_UINT8, uint8_t, unsigned)
     default:
         break;
     }
