@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# bits.sh EPOCHS CHOICES COMMAND... - trains with an example, run by COMMAND, on several choices of
+# devices and workers, "cpu:0,sim:0/2 cpu:0,cpu:1/0": loss and weights must have the same
+# bits on all of them. How well it has learnt does not count.
+set -eu
+[ $# -gt 2 ] || { echo "bits: EPOCHS CHOICES COMMAND..." >&2; exit 2; }
+epochs=$1 choices=$2
+shift 2
+
+first='' failed=0 runs=0
+for choice in $choices; do
+    devices=${choice%/*} workers=${choice#*/}
+    output=$("$@" --epochs "$epochs" --devices "$devices" --workers "$workers" 2>&1) || true
+    bits=$(printf '%s\n' "$output" | sed -n 's/^bits of loss and weights //p')
+    : "${first:=$bits}"
+    runs=$((runs + 1))
+    [ -n "$bits" ] && [ "$bits" = "$first" ] || {
+        echo "bits: $devices with $workers workers gives '$bits', the first run '$first'" >&2
+        printf '%s\n' "$output" | tail -n 3 >&2
+        failed=1
+    }
+done
+[ "$failed" = 0 ] || exit 1
+echo "bits: $first in $runs runs"
