@@ -174,9 +174,68 @@ DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
 DF_API df_out df_reshape_to(df_graph *g, df_out x, df_out shape);
 /* The shape of x, a vector of int64 in host memory. Any dtype. */
 DF_API df_out df_shape_of(df_graph *g, df_out x);
-/* Dimension i of the result is dimension perm[i] of x; n 0: reversed. Any dtype but
- * string. */
+
+/* ---- moving elements ----------------------------------------------------- */
+
+/* Any dtype but string, here and for all that only move elements. Lists have an entry for each
+ * dimension of x, n of them; an axis below 0 counts from the end. */
+
+/* Dimension i of the result is dimension perm[i] of x; n 0: reversed. */
 DF_API df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n);
+/* One after another along the axis, where their sizes add up; all other sizes are equal. */
+DF_API df_out df_concat(df_graph *g, df_outs xs, int axis);
+/* num outputs, 1 to DF_MAX_OUTPUTS: consecutive parts along the axis. sizes has num entries that
+ * add up to its size, of which one may be -1; NULL: equal parts. */
+DF_API df_node *df_split(df_graph *g, df_out x, int num, int axis, const int64_t *sizes);
+/* size[i] elements of dimension i, from begin[i] on, every step[i]-th; a size of -1: all that are
+ * left. All must lie within x. step NULL: all of 1. */
+DF_API df_out df_slice(df_graph *g, df_out x, const int64_t *begin, const int64_t *size,
+                       const int64_t *step, int n);
+/* before[i] elements of this value, converted as by df_cast, in front of dimension i, and
+ * after[i] behind. */
+DF_API df_out df_pad(df_graph *g, df_out x, const int64_t *before, const int64_t *after, int n,
+                     double value);
+/* Dimension i repeated multiples[i] times as a whole. */
+DF_API df_out df_tile(df_graph *g, df_out x, const int64_t *multiples, int n);
+
+/* What lies at these indices (int32, int64; any shape) of an axis of x, which becomes the shape of
+ * the indices: NumPy's take. An index that is not 0 to size - 1 is INVALID_ARGUMENT when
+ * the step runs. */
+DF_API df_out df_gather(df_graph *g, df_out x, df_out indices, int axis);
+/* x with row indices[i] of dimension 0 increased by updates[i], in ascending order of i; each
+ * addition is rounded to the dtype, and integers wrap around. updates has the shape of the
+ * indices, then that of a row. The indices are as for df_gather; of a wrong one nothing is
+ * written. Numeric dtypes. */
+DF_API df_out df_scatter_add(df_graph *g, df_out x, df_out indices, df_out updates);
+
+/* ---- made of nothing ----------------------------------------------------- */
+
+/* value, a scalar of any dtype but string, in every element; all sizes 0 or more. */
+DF_API df_out df_fill(df_graph *g, df_out value, df_shape shape);
+/* The same, in a shape that is computed: a vector of int64, which lies in host memory. */
+DF_API df_out df_fill_to(df_graph *g, df_out value, df_out shape);
+/* start + i * delta for all i from 0 on that lie before limit: max(0, ceil((limit - start) /
+ * delta)) elements. Three scalars of one dtype in host memory; floats are computed in
+ * double and rounded once. A delta of 0, and what is no number of elements, is INVALID_ARGUMENT,
+ * when the step runs if not before. */
+DF_API df_out df_range(df_graph *g, df_out start, df_out limit, df_out delta);
+
+/* Random numbers that depend on the seed, on counter (a scalar of int64 in host memory;
+ * DF_NO_OUT: 0) and on the place of the element, and on nothing else: who wants others in each
+ * step counts up. The shape must be known. Philox4x32-10 of Salmon, Moraes, Dror, Shaw:
+ * "Parallel random numbers: as easy as 1, 2, 3", SC'11: the four words of block b have the counter
+ * {b, counter} and the key seed, low words first; element i is made of word i of these, if
+ * it has 64 bits of words 2i (low) and 2i + 1.
+ *
+ * uniform: floats from 0 to below 1, the upper 24 bits of 32 or 53 of 64 as a fraction;
+ * integers, all bits: the lower ones of the word. */
+DF_API df_out df_random_uniform(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                                df_out counter);
+/* normal: mean 0, variance 1, float32 and float64. Elements 2j and 2j + 1 are r cos(2 pi v) and
+ * r sin(2 pi v) with r = sqrt(-2 log u), for u and v made of their bits as above, but u from
+ * above 0 to 1 (Box and Muller 1958); in double, by the C library's functions, rounded once. */
+DF_API df_out df_random_normal(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                               df_out counter);
 
 #ifdef __cplusplus
 }

@@ -271,3 +271,81 @@ df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n) {
     df_attr attr = df_attr_ints("perm", perm, n);
     return unary(g, "Transpose", x, &attr, 1);
 }
+
+/* ---- moving elements ----------------------------------------------------- */
+
+df_out df_concat(df_graph *g, df_outs xs, int axis) {
+    df_attr attr = df_attr_int("axis", axis);
+    return df_node_output(df_node_add(g, "Concat", xs.items, xs.n, &attr, 1), 0);
+}
+
+df_node *df_split(df_graph *g, df_out x, int num, int axis, const int64_t *sizes) {
+    df_attr attrs[] = {df_attr_int("num", num), df_attr_int("axis", axis),
+                       df_attr_ints("sizes", sizes, sizes ? num : 0)};
+    return df_node_add(g, "Split", &x, 1, attrs, 3);
+}
+
+df_out df_slice(df_graph *g, df_out x, const int64_t *begin, const int64_t *size,
+                const int64_t *step, int n) {
+    df_attr attrs[] = {df_attr_ints("begin", begin, n), df_attr_ints("size", size, n),
+                       df_attr_ints("step", step, step ? n : 0)};
+    return unary(g, "Slice", x, attrs, 3);
+}
+
+df_out df_pad(df_graph *g, df_out x, const int64_t *before, const int64_t *after, int n,
+              double value) {
+    df_attr attrs[] = {df_attr_ints("before", before, n), df_attr_ints("after", after, n),
+                       df_attr_float("value", value)};
+    return unary(g, "Pad", x, attrs, 3);
+}
+
+df_out df_tile(df_graph *g, df_out x, const int64_t *multiples, int n) {
+    df_attr attr = df_attr_ints("multiples", multiples, n);
+    return unary(g, "Tile", x, &attr, 1);
+}
+
+df_out df_gather(df_graph *g, df_out x, df_out indices, int axis) {
+    df_out inputs[] = {x, indices};
+    df_attr attr = df_attr_int("axis", axis);
+    return df_node_output(df_node_add(g, "Gather", inputs, 2, &attr, 1), 0);
+}
+
+static df_out ternary(df_graph *g, const char *op, df_out a, df_out b, df_out c) {
+    df_out inputs[] = {a, b, c};
+    return df_node_output(df_node_add(g, op, inputs, 3, NULL, 0), 0);
+}
+
+df_out df_scatter_add(df_graph *g, df_out x, df_out indices, df_out updates) {
+    return ternary(g, "ScatterAdd", x, indices, updates);
+}
+
+/* ---- made of nothing ----------------------------------------------------- */
+
+df_out df_fill(df_graph *g, df_out value, df_shape shape) {
+    df_attr attr = df_attr_ints("shape", shape.dims, shape.rank);
+    return unary(g, "Fill", value, &attr, 1);
+}
+
+df_out df_fill_to(df_graph *g, df_out value, df_out shape) {
+    return binary(g, "Fill", value, shape);
+}
+
+df_out df_range(df_graph *g, df_out start, df_out limit, df_out delta) {
+    return ternary(g, "Range", start, limit, delta);
+}
+
+static df_out random_numbers(df_graph *g, const char *op, df_dtype dtype, df_shape shape,
+                             int64_t seed, df_out counter) {
+    df_attr attrs[] = {df_attr_dtype("dtype", dtype), df_attr_shape("shape", shape),
+                       df_attr_int("seed", seed)};
+    return df_node_output(df_node_add(g, op, &counter, counter.node ? 1 : 0, attrs, 3), 0);
+}
+
+df_out df_random_uniform(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                         df_out counter) {
+    return random_numbers(g, "RandomUniform", dtype, shape, seed, counter);
+}
+
+df_out df_random_normal(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed, df_out counter) {
+    return random_numbers(g, "RandomNormal", dtype, shape, seed, counter);
+}

@@ -43,5 +43,8 @@ extern const family matmul_family;
 extern const family nn_family;
 extern const family reduce_family;
 extern const family shape_family;
+extern const family move_family;
+extern const family gather_family;
+extern const family random_family;
 
 #endif /* KERNELS_FAMILY_H */

@@ -362,11 +362,14 @@ static void without_comments(char *words) {
     *to = '\0';
 }
 
-/* A graph, "----", then partitions, each behind a line that names its device. */
+/* A graph, "----", then partitions, each behind a line that names its device; perhaps "----" and
+ * something else. */
 static void golden_comes_back(compile_world *w, const char *name) {
     size_t size;
     char *words = file_text(name, &size), *cut = strstr(words, "----\n");
     assert_non_null(cut);
+    char *why = strstr(cut, "\n---- explain"); /* a third part is in words */
+    if (why) why[1] = '\0';
     *cut = '\0';
     df_graph *g = parsed(w, words, strlen(words));
     without_comments(words);
@@ -374,6 +377,8 @@ static void golden_comes_back(compile_world *w, const char *name) {
     assert_string_equal(is, words);
     free(is);
     df_graph_free(g);
+    char *rest = strstr(cut + 5, "\n----");
+    if (rest) rest[1] = '\0';
     for (char *part = strstr(cut + 5, "partition "); part; part = cut) {
         part += strcspn(part, "\n") + 1;
         cut = strstr(part, "\npartition ");

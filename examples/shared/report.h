@@ -2,8 +2,8 @@
  *
  * report.h - what the program shows: progress, where things ran, what crossed.
  */
-#ifndef DIGITS_REPORT_H
-#define DIGITS_REPORT_H
+#ifndef SHARED_REPORT_H
+#define SHARED_REPORT_H
 
 #include <dataflow/dataflow.h>
 
@@ -19,4 +19,10 @@ void report_program(const df_program *program, uint64_t steps);
 /* The partitions as text. False without memory. */
 bool report_partitions(const df_program *program);
 
-#endif /* DIGITS_REPORT_H */
+/* Why they are so, as text. False without memory. */
+bool report_explanation(const df_program *program);
+
+/* The partitions as a picture for Graphviz, into a file. False if it cannot be written. */
+bool report_dot(const df_program *program, const char *path);
+
+#endif /* SHARED_REPORT_H */
