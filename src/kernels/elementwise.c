@@ -188,7 +188,8 @@ static void repeat(const unsigned char *element, size_t size, size_t n, unsigned
     for (size_t at = 0; at < n * size; at += FILL) memcpy(to + at, pattern, FILL);
 }
 
-/* The next n elements, in whole blocks. */
+/* The next n elements, in whole blocks. Here and below memmove, which is a call: where a compiler
+ * is to make small code it puts a slow loop of bytes in memcpy's place. */
 static void collect(operand *o, size_t n, unsigned char *to) {
     const size_t size = o->size;
     for (size_t done = 0, got; done < n; done += got) {
@@ -196,7 +197,7 @@ static void collect(operand *o, size_t n, unsigned char *to) {
         if (o->stride[0] == 0)
             repeat(o->next, size, got, to + done * size);
         else
-            memcpy(to + done * size, o->next, got * size);
+            memmove(to + done * size, o->next, got * size);
         step(o, got);
     }
     if (n % LOOP_BLOCK) repeat(to, size, LOOP_BLOCK - n % LOOP_BLOCK, to + n * size);
@@ -241,7 +242,7 @@ static void put(const tile *results, size_t width, size_t n, size_t size, unsign
         if (is_whole) return;
         from = scratch->bytes;
     }
-    memcpy(to, from, n * size);
+    memmove(to, from, n * size);
 }
 
 /* How many elements the next tile has: whole blocks, unless there are none left. It ends where a

@@ -179,8 +179,8 @@ static formulas broadcast_partner(draws *d, const formulas *a) {
 
 static void add_binary(random_graph *g) {
     typedef df_out binary(df_graph *, df_out, df_out);
-    static binary *const ops[] = {df_add,     df_add,     df_sub,   df_mul,
-                                  df_maximum, df_minimum, df_equal, df_less};
+    static binary *const ops[] = {df_add,     df_add,       df_sub,  df_mul,        df_maximum,
+                                  df_minimum, df_not_equal, df_less, df_less_equal, df_greater};
     value a = get(g, is_number, 0, RANDOM_RANK), b;
     const value *other = pick(g, broadcasts, &a);
     if (other) {
@@ -206,14 +206,17 @@ static void add_divide(random_graph *g) {
     else
         b = *new_placeholder(g, a.dtype, &shape, DIVISORS, 0);
     places_before(g, NULL);
-    (void)keep(g, df_div(g->graph, a.out, b.out), a.dtype, &a.shape);
+    static df_out (*const ops[])(df_graph *, df_out, df_out) = {df_div, df_floor_div, df_floor_mod};
+    df_out out = ops[draw_below(&g->draws, 3)](g->graph, a.out, b.out);
+    (void)keep(g, out, a.dtype, &a.shape);
 }
 
 static void add_unary(random_graph *g) {
     typedef df_out unary(df_graph *, df_out);
-    static unary *const ops[] = {df_neg, df_square, df_relu, df_exp, df_tanh};
+    static unary *const ops[] = {df_neg, df_abs,  df_sign, df_square,  df_relu,
+                                 df_exp, df_tanh, df_sqrt, df_sigmoid, df_floor};
     uint32_t op = draw_below(&g->draws, sizeof ops / sizeof *ops);
-    value x = get(g, op >= 3 ? is_real : is_number, 0, RANDOM_RANK);
+    value x = get(g, op >= 5 ? is_real : is_number, 0, RANDOM_RANK);
     places_before(g, NULL);
     (void)keep(g, ops[op](g->graph, x.out), x.dtype, &x.shape);
 }

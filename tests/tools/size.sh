@@ -23,11 +23,11 @@ strip -o "$work/stripped.so" "$build/libdataflow.so"
 bytes=$(wc -c <"$work/stripped.so")
 
 echo "bytes of code and data, by layer:"
-objects=$build/CMakeFiles/dataflow_objects.dir/src
-for layer in "$objects"/*/; do
-    find "$layer" -name '*.o' -exec size {} + | awk -v layer="$(basename "$layer")" '
-        $1 ~ /^[0-9]+$/ && !/TOTALS/ { n += $1 + $2 + $3 }
-        END { printf "  %-12s %8d\n", layer, n }'
+for layer in src/*/; do
+    find "$layer" -name '*.c' | sed "s|.*|$build/CMakeFiles/dataflow_objects.dir/&.o|" |
+        xargs size | awk -v layer="$(basename "$layer")" '
+            $1 ~ /^[0-9]+$/ && !/TOTALS/ { n += $1 + $2 + $3 }
+            END { printf "  %-12s %8d\n", layer, n }'
 done
 echo "shared library, stripped: $bytes bytes, of at most $limit"
 [ "$bytes" -le "$limit" ]

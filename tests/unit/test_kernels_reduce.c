@@ -111,7 +111,7 @@ static void nothing_sums_to_zero_and_has_no_mean(void **state) {
         if (*d == DF_FLOAT32 || *d == DF_FLOAT64)
             LAB_IS(reduce(lab, "Mean", x, DF_SHAPE(1), false), *d, DF_SHAPE(2), NAN, NAN);
         else
-            lab_refuses(lab, "Mean", DF_TENSORS(x), axis, "a mean of no elements");
+            lab_refuses(lab, "Mean", DF_TENSORS(x), axis, "there is no mean of 0 elements");
     }
 }
 
@@ -165,6 +165,79 @@ static void rows_wider_than_one_tile_are_summed(void **state) {
                 __LINE__);
 }
 
+/* ---- Prod, Max, Min ------------------------------------------------------ */
+
+static void prod_max_and_min_take_every_numeric_dtype(void **state) {
+    kernel_lab *lab = *state;
+    for (const df_dtype *d = lab_numbers; *d; d++) {
+        df_tensor *x = LAB(lab, *d, DF_SHAPE(2, 2, 2), 1, 2, 3, 4, 5, 6, 7, 8);
+        /* np.arange(1,9).reshape(2,2,2).prod(1), and so on */
+        LAB_IS(reduce(lab, "Prod", x, DF_SHAPE(1), false), *d, DF_SHAPE(2, 2), 3, 8, 35, 48);
+        LAB_IS(reduce(lab, "Prod", x, DF_SHAPE(2), true), *d, DF_SHAPE(2, 2, 1), 2, 12, 30, 56);
+        LAB_IS(reduce(lab, "Max", x, DF_SHAPE(1), false), *d, DF_SHAPE(2, 2), 3, 4, 7, 8);
+        LAB_IS(reduce(lab, "Min", x, DF_SHAPE(1), false), *d, DF_SHAPE(2, 2), 1, 2, 5, 6);
+        LAB_IS(reduce(lab, "Max", x, DF_SHAPE(0, 2), false), *d, DF_SHAPE(2), 6, 8);
+        LAB_IS(reduce(lab, "Min", x, DF_SCALAR, false), *d, DF_SCALAR, 1);
+    }
+    df_tensor *x = LAB(lab, DF_INT8, DF_SHAPE(3), -128, -1, -100);
+    LAB_IS(reduce(lab, "Max", x, DF_SCALAR, false), DF_INT8, DF_SCALAR, -1);
+    LAB_IS(reduce(lab, "Min", x, DF_SCALAR, false), DF_INT8, DF_SCALAR, -128);
+    x = LAB_INTS(lab, DF_INT64, DF_SHAPE(2), INT64_MIN, INT64_MAX);
+    LAB_IS_INTS(reduce(lab, "Max", x, DF_SCALAR, false), DF_INT64, DF_SCALAR, INT64_MAX);
+    LAB_IS_INTS(reduce(lab, "Min", x, DF_SCALAR, false), DF_INT64, DF_SCALAR, INT64_MIN);
+}
+
+static void products_of_integers_wrap_and_of_floats_are_rounded_once(void **state) {
+    kernel_lab *lab = *state;
+    df_tensor *x = LAB(lab, DF_UINT8, DF_SHAPE(2), 100, 100);
+    LAB_IS(reduce(lab, "Prod", x, DF_SCALAR, false), DF_UINT8, DF_SCALAR, 16);
+    x = LAB(lab, DF_FLOAT32, DF_SHAPE(3), 1e30, 1e30, 1e-30); /* overflows in float32 */
+    LAB_IS_NEAR(reduce(lab, "Prod", x, DF_SCALAR, false), DF_FLOAT32, DF_SCALAR, 3e-7, 1e30);
+}
+
+static void nan_is_the_largest_and_the_smallest(void **state) {
+    kernel_lab *lab = *state;
+    for (const df_dtype *d = lab_reals; *d; d++) {
+        df_tensor *x = LAB(lab, *d, DF_SHAPE(2, 3), 1, NAN, -INFINITY, 2, 5, INFINITY);
+        LAB_IS(reduce(lab, "Max", x, DF_SHAPE(0), false), *d, DF_SHAPE(3), 2, NAN, INFINITY);
+        LAB_IS(reduce(lab, "Min", x, DF_SHAPE(0), false), *d, DF_SHAPE(3), 1, NAN, -INFINITY);
+        LAB_IS(reduce(lab, "Min", x, DF_SHAPE(1), false), *d, DF_SHAPE(2), NAN, 2);
+        df_tensor *least = LAB(lab, *d, DF_SHAPE(2), -INFINITY, -INFINITY);
+        LAB_IS(reduce(lab, "Max", least, DF_SCALAR, false), *d, DF_SCALAR, -INFINITY);
+    }
+}
+
+static void nothing_has_a_product_but_no_largest(void **state) {
+    kernel_lab *lab = *state;
+    lab_attrs axis = LAB_ATTRS(df_attr_ints("axes", (const int64_t[]){1}, 1));
+    for (const df_dtype *d = lab_numbers; *d; d++) {
+        df_tensor *x = LAB(lab, *d, DF_SHAPE(2, 0), 0);
+        LAB_IS(reduce(lab, "Prod", x, DF_SHAPE(1), false), *d, DF_SHAPE(2), 1, 1);
+        LAB_IS(reduce(lab, "Max", x, DF_SHAPE(0), false), *d, DF_SHAPE(0), 0);
+        lab_refuses(lab, "Max", DF_TENSORS(x), axis, "there is no largest and no smallest of 0");
+        lab_refuses(lab, "Min", DF_TENSORS(x), axis, "[2,0]");
+    }
+}
+
+/* ---- BiasAddGrad --------------------------------------------------------- */
+
+static void a_bias_gradient_sums_all_but_the_last_dimension(void **state) {
+    kernel_lab *lab = *state;
+    for (const df_dtype *d = lab_numbers; *d; d++) {
+        df_tensors x = DF_TENSORS(counting(lab, *d, DF_SHAPE(2, 3, 4)));
+        LAB_IS(lab_ok(lab, "BiasAddGrad", x, LAB_NO_ATTRS), *d, DF_SHAPE(4), 60, 66, 72, 78);
+        x = DF_TENSORS(counting(lab, *d, DF_SHAPE(3)));
+        LAB_IS(lab_ok(lab, "BiasAddGrad", x, LAB_NO_ATTRS), *d, DF_SHAPE(3), 0, 1, 2);
+        x = DF_TENSORS(LAB(lab, *d, DF_SHAPE(0, 2), 0));
+        LAB_IS(lab_ok(lab, "BiasAddGrad", x, LAB_NO_ATTRS), *d, DF_SHAPE(2), 0, 0);
+    }
+    assert_string_equal(lab_infer(lab, "BiasAddGrad", "float32[?,?,3]", LAB_NO_ATTRS),
+                        "float32[3]");
+    assert_string_equal(lab_infer(lab, "BiasAddGrad", "float32?", LAB_NO_ATTRS), "float32[?]");
+    assert_string_equal(lab_infer(lab, "BiasAddGrad", "float32[]", LAB_NO_ATTRS),
+                        "! input 0 is a scalar; it takes a last dimension, that of the bias");
+}
+
 /* ---- ArgMax -------------------------------------------------------------- */
 
 static df_tensor *argmax(kernel_lab *lab, df_tensor *x, int axis) {
@@ -197,12 +270,44 @@ static void the_first_nan_is_the_largest(void **state) {
     }
 }
 
+static df_tensor *argmin(kernel_lab *lab, df_tensor *x, int axis) {
+    return lab_ok(lab, "ArgMin", DF_TENSORS(x), LAB_ATTRS(df_attr_int("axis", axis)));
+}
+
+static void argmin_gives_the_first_of_the_smallest(void **state) {
+    kernel_lab *lab = *state;
+    for (const df_dtype *d = lab_numbers; *d; d++) {
+        df_tensor *x = LAB(lab, *d, DF_SHAPE(2, 3), 3, 1, 1, 0, 7, 1);
+        /* np.array([[3,1,1],[0,7,1]]).argmin(1), .argmin(0) */
+        LAB_IS(argmin(lab, x, 1), DF_INT64, DF_SHAPE(2), 1, 0);
+        LAB_IS(argmin(lab, x, 0), DF_INT64, DF_SHAPE(3), 1, 0, 0);
+    }
+    df_tensor *x = LAB_INTS(lab, DF_INT64, DF_SHAPE(3), INT64_MAX, INT64_MIN, INT64_MIN);
+    LAB_IS(argmin(lab, x, 0), DF_INT64, DF_SCALAR, 1);
+    x = LAB(lab, DF_FLOAT32, DF_SHAPE(4), -INFINITY, 1, NAN, NAN);
+    LAB_IS(argmin(lab, x, 0), DF_INT64, DF_SCALAR, 2);
+    x = LAB(lab, DF_FLOAT32, DF_SHAPE(3), INFINITY, INFINITY, INFINITY);
+    LAB_IS(argmin(lab, x, 0), DF_INT64, DF_SCALAR, 0);
+}
+
+static void an_index_may_lie_beyond_the_first_tile(void **state) {
+    kernel_lab *lab = *state;
+    int64_t values[1400];
+    for (int i = 0; i < 1400; i++) values[i] = i == 1111 ? 9 : i % 7;
+    df_tensor *x = lab_ints(lab, DF_INT16, DF_SHAPE(1400), values);
+    LAB_IS(argmax(lab, x, 0), DF_INT64, DF_SCALAR, 1111);
+    df_tensor *y = lab_ints(lab, DF_INT16, DF_SHAPE(2, 700), values);
+    const int64_t *at = df_tensor_data(argmax(lab, y, 0));
+    assert_int_equal(at[411], 1); /* 1111 is in row 1, column 411 */
+    assert_int_equal(at[410], 0); /* 410 % 7 is 4, and 1110 % 7 too: the first */
+}
+
 static void argmax_of_no_rows_is_empty_and_of_empty_rows_refused(void **state) {
     kernel_lab *lab = *state;
     df_tensor *x = LAB(lab, DF_FLOAT32, DF_SHAPE(0, 3), 0);
     LAB_IS(argmax(lab, x, 1), DF_INT64, DF_SHAPE(0), 0);
     lab_refuses(lab, "ArgMax", DF_TENSORS(x), LAB_ATTRS(df_attr_int("axis", 0)),
-                "no largest of the 0 elements along axis 0");
+                "input 0 is float32[0,3]: there is no largest and no smallest of 0 elements");
 }
 
 /* ---- dtypes and shapes --------------------------------------------------- */
@@ -229,23 +334,21 @@ static void infer_says_what_would_fit(void **state) {
     kernel_lab *lab = *state;
     lab_attrs far = LAB_ATTRS(df_attr_ints("axes", (const int64_t[]){2}, 1));
     lab_attrs twice = LAB_ATTRS(df_attr_ints("axes", (const int64_t[]){1, -1}, 2));
-    lab_attrs negative = LAB_ATTRS(df_attr_ints("axes", NULL, -1));
     lab_attrs axis = LAB_ATTRS(df_attr_int("axis", INT64_MIN));
     assert_string_equal(lab_infer(lab, "Sum", "float32[2,3]", far),
                         "! axis 2 is none of an input with 2 dimensions; give -2 to 1");
     assert_string_equal(lab_infer(lab, "Sum", "float32[2,3]", twice), "! axis 1 is given twice");
-    assert_string_equal(lab_infer(lab, "Sum", "float32[2,3]", negative),
-                        "! -1 axes are given; give the ones to reduce, or 0 for all");
     assert_string_equal(lab_infer(lab, "Mean", "bool[2]", LAB_NO_ATTRS),
-                        "! input 0 is bool; it takes float32, float64 and int8 to uint8: use Cast");
+                        "! input 0 (x) is bool; it takes float32, float64, int8, int16, int32, "
+                        "int64 or uint8: use Cast");
     assert_string_equal(
         lab_infer(lab, "ArgMax", "float32[2,3]", axis),
         "! axis -9223372036854775808 is none of an input with 2 dimensions; give -2 to 1");
-    assert_string_equal(
-        lab_infer(lab, "ArgMax", "float32[]", axis),
-        "! input 0 is a scalar; ArgMax needs a dimension to run along: use Reshape");
+    assert_string_equal(lab_infer(lab, "ArgMax", "float32[]", axis),
+                        "! input 0 is a scalar; there is no dimension to run along: use Reshape");
     assert_string_equal(lab_infer(lab, "ArgMax", "string[2]", axis),
-                        "! input 0 is string; it takes float32, float64 and int8 to uint8");
+                        "! input 0 (x) is string; it takes float32, float64, int8, int16, int32, "
+                        "int64 or uint8");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_open, lab_close)
@@ -262,8 +365,15 @@ int main(void) {
         TEST(nothing_sums_to_zero_and_has_no_mean),
         TEST(any_axes_of_any_shape_sum_as_one_element_at_a_time),
         TEST(rows_wider_than_one_tile_are_summed),
+        TEST(prod_max_and_min_take_every_numeric_dtype),
+        TEST(products_of_integers_wrap_and_of_floats_are_rounded_once),
+        TEST(nan_is_the_largest_and_the_smallest),
+        TEST(nothing_has_a_product_but_no_largest),
+        TEST(a_bias_gradient_sums_all_but_the_last_dimension),
         TEST(argmax_gives_the_first_of_the_largest),
         TEST(the_first_nan_is_the_largest),
+        TEST(argmin_gives_the_first_of_the_smallest),
+        TEST(an_index_may_lie_beyond_the_first_tile),
         TEST(argmax_of_no_rows_is_empty_and_of_empty_rows_refused),
         TEST(infer_drops_or_keeps_the_axes),
         TEST(infer_says_what_would_fit),

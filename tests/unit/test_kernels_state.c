@@ -100,13 +100,15 @@ static void infer_says_what_would_fit(void **state) {
     assert_string_equal(lab_infer(lab, "Placeholder", "", declared(attrs, (df_dtype)77, DF_SCALAR)),
                         "! dtype 77 is none; give one such as DF_FLOAT32");
     assert_string_equal(lab_infer(lab, "Assign", "int8[2] int16[2]", LAB_NO_ATTRS),
-                        "! the variable is int8 and input 1 is int16; make it one dtype with Cast");
+                        "! input 0 (variable) is int8 and input 1 (value) is int16; make them one "
+                        "dtype with Cast");
     assert_string_equal(lab_infer(lab, "Assign", "int8[2] int8[1]", LAB_NO_ATTRS),
                         "! the variable has shape [2] and input 1 [1]; they must be equal");
     assert_string_equal(lab_infer(lab, "AssignSub", "int8[2] int8[2,2]", LAB_NO_ATTRS),
                         "! the variable has shape [2] and input 1 [2,2]; they must be equal");
     assert_string_equal(lab_infer(lab, "AssignAdd", "bool[2] bool[2]", LAB_NO_ATTRS),
-                        "! input 0 is bool; it takes float32, float64 and int8 to uint8: use Cast");
+                        "! input 0 (variable) is bool; it takes float32, float64, int8, int16"
+                        ", int32, int64 or uint8: use Cast");
 }
 
 /* Of a variable declared [?], infer knows only that; the kernel sees the value. */

@@ -54,27 +54,65 @@ static void check_mistake(world *w, const char *part) {
     if (!strstr(w->err.message, part)) fail_msg("\"%s\"", w->err.message);
 }
 
+static const struct {
+    df_out (*add)(df_graph *, df_out, df_out);
+    const char *op;
+} binaries[] =
+    {
+        {df_add, "Add"},
+        {df_sub, "Sub"},
+        {df_mul, "Mul"},
+        {df_div, "Div"},
+        {df_floor_div, "FloorDiv"},
+        {df_floor_mod, "FloorMod"},
+        {df_pow, "Pow"},
+        {df_maximum, "Maximum"},
+        {df_minimum, "Minimum"},
+        {df_relu_grad, "ReluGrad"},
+        {df_gelu_grad, "GeluGrad"},
+        {df_sigmoid_grad, "SigmoidGrad"},
+        {df_tanh_grad, "TanhGrad"},
+},
+  comparisons[] = {
+      {df_equal, "Equal"},          {df_not_equal, "NotEqual"}, {df_less, "Less"},
+      {df_less_equal, "LessEqual"}, {df_greater, "Greater"},    {df_greater_equal, "GreaterEqual"},
+};
+
+static const struct {
+    df_out (*add)(df_graph *, df_out);
+    const char *op;
+} unaries[] = {
+    {df_neg, "Neg"},         {df_abs, "Abs"},
+    {df_sign, "Sign"},       {df_square, "Square"},
+    {df_relu, "Relu"},       {df_sqrt, "Sqrt"},
+    {df_rsqrt, "Rsqrt"},     {df_reciprocal, "Reciprocal"},
+    {df_exp, "Exp"},         {df_expm1, "Expm1"},
+    {df_log, "Log"},         {df_log1p, "Log1p"},
+    {df_sin, "Sin"},         {df_cos, "Cos"},
+    {df_tan, "Tan"},         {df_tanh, "Tanh"},
+    {df_sigmoid, "Sigmoid"}, {df_erf, "Erf"},
+    {df_floor, "Floor"},     {df_ceil, "Ceil"},
+    {df_round, "Round"},     {df_gelu, "Gelu"},
+};
+
 static void elementwise_helpers_add_the_op_of_their_name(void **state) {
     world *w = *state;
     df_graph *g = w->g;
     df_shape s = DF_SHAPE(-1, 3);
     df_out x = df_placeholder(g, "x", DF_FLOAT32, s), y = df_placeholder(g, "y", DF_FLOAT32, s);
     check_out(w, x, "Placeholder", DF_FLOAT32, s);
-    check_out(w, df_add(g, x, y), "Add", DF_FLOAT32, s);
-    check_out(w, df_sub(g, x, y), "Sub", DF_FLOAT32, s);
-    check_out(w, df_mul(g, x, y), "Mul", DF_FLOAT32, s);
-    check_out(w, df_div(g, x, y), "Div", DF_FLOAT32, s);
-    check_out(w, df_maximum(g, x, y), "Maximum", DF_FLOAT32, s);
-    check_out(w, df_minimum(g, x, y), "Minimum", DF_FLOAT32, s);
-    check_out(w, df_equal(g, x, y), "Equal", DF_BOOL, s);
-    check_out(w, df_less(g, x, y), "Less", DF_BOOL, s);
-    check_out(w, df_neg(g, x), "Neg", DF_FLOAT32, s);
-    check_out(w, df_square(g, x), "Square", DF_FLOAT32, s);
-    check_out(w, df_exp(g, x), "Exp", DF_FLOAT32, s);
-    check_out(w, df_log(g, x), "Log", DF_FLOAT32, s);
-    check_out(w, df_tanh(g, x), "Tanh", DF_FLOAT32, s);
-    check_out(w, df_relu(g, x), "Relu", DF_FLOAT32, s);
-    check_out(w, df_relu_grad(g, y, x), "ReluGrad", DF_FLOAT32, s);
+    for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
+        check_out(w, binaries[i].add(g, x, y), binaries[i].op, DF_FLOAT32, s);
+    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++)
+        check_out(w, comparisons[i].add(g, x, y), comparisons[i].op, DF_BOOL, s);
+    for (size_t i = 0; i < sizeof unaries / sizeof *unaries; i++)
+        check_out(w, unaries[i].add(g, x), unaries[i].op, DF_FLOAT32, s);
+    df_out p = df_less(g, x, y);
+    check_out(w, df_logical_and(g, p, p), "LogicalAnd", DF_BOOL, s);
+    check_out(w, df_logical_or(g, p, p), "LogicalOr", DF_BOOL, s);
+    check_out(w, df_logical_xor(g, p, p), "LogicalXor", DF_BOOL, s);
+    check_out(w, df_logical_not(g, p), "LogicalNot", DF_BOOL, s);
+    check_out(w, df_select(g, p, x, y), "Select", DF_FLOAT32, s);
     check_out(w, df_cast(g, x, DF_INT8), "Cast", DF_INT8, s);
     check_out(w, df_identity(g, x), "Identity", DF_FLOAT32, s);
     check_out(w, df_softmax(g, x), "Softmax", DF_FLOAT32, s);
@@ -101,7 +139,13 @@ static void shapes_and_reductions_take_their_attrs(void **state) {
     check_out(w, df_sum(g, x, axes, 1, false), "Sum", DF_FLOAT32, DF_SHAPE(4));
     check_out(w, df_mean(g, x, axes, 1, true), "Mean", DF_FLOAT32, DF_SHAPE(4, 1));
     check_out(w, df_sum(g, x, NULL, 0, false), "Sum", DF_FLOAT32, DF_SCALAR);
+    check_out(w, df_prod(g, x, axes, 1, false), "Prod", DF_FLOAT32, DF_SHAPE(4));
+    check_out(w, df_max(g, x, axes, 1, true), "Max", DF_FLOAT32, DF_SHAPE(4, 1));
+    check_out(w, df_min(g, x, NULL, 0, false), "Min", DF_FLOAT32, DF_SCALAR);
     check_out(w, df_argmax(g, x, 0), "ArgMax", DF_INT64, DF_SHAPE(6));
+    check_out(w, df_argmin(g, x, -1), "ArgMin", DF_INT64, DF_SHAPE(4));
+    check_out(w, df_bias_add(g, x, df_bias_add_grad(g, w1)), "BiasAdd", DF_FLOAT32, DF_SHAPE(4, 6));
+    check_out(w, df_bias_add_grad(g, x), "BiasAddGrad", DF_FLOAT32, DF_SHAPE(6));
     check_out(w, df_reshape(g, x, DF_SHAPE(3, -1)), "Reshape", DF_FLOAT32, DF_SHAPE(3, 8));
     check_out(w, df_reshape_to(g, x, to), "Reshape", DF_FLOAT32, DF_SHAPE(-1, -1, -1));
     check_out(w, df_shape_of(g, x), "Shape", DF_INT64, DF_SHAPE(2));
