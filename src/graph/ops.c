@@ -13,17 +13,57 @@ static const df_out nothing = {NULL, 0};
 
 /* ---- adding -------------------------------------------------------------- */
 
+/* The name comes behind the outputs, so that most helpers only add it and go on here. */
+
+static df_out add(df_graph *g, const char *op, const df_out *inputs, size_t n_inputs,
+                  const df_attr *attrs, size_t n_attrs) {
+    return df_node_output(df_node_add(g, op, inputs, n_inputs, attrs, n_attrs), 0);
+}
+
 static df_out source(df_graph *g, const char *op, const df_attr *attrs, size_t n_attrs) {
-    return df_node_output(df_node_add(g, op, NULL, 0, attrs, n_attrs), 0);
+    return add(g, op, NULL, 0, attrs, n_attrs);
 }
 
-static df_out unary(df_graph *g, const char *op, df_out x, const df_attr *attrs, size_t n_attrs) {
-    return df_node_output(df_node_add(g, op, &x, 1, attrs, n_attrs), 0);
+static df_out unary_with(df_graph *g, df_out x, const char *op, const df_attr *attrs,
+                         size_t n_attrs) {
+    return add(g, op, &x, 1, attrs, n_attrs);
 }
 
-static df_out binary(df_graph *g, const char *op, df_out a, df_out b) {
+static df_out unary(df_graph *g, df_out x, const char *op) {
+    return unary_with(g, x, op, NULL, 0);
+}
+
+static df_out binary(df_graph *g, df_out a, df_out b, const char *op) {
     df_out inputs[] = {a, b};
-    return df_node_output(df_node_add(g, op, inputs, 2, NULL, 0), 0);
+    return add(g, op, inputs, 2, NULL, 0);
+}
+
+static df_out ternary(df_graph *g, df_out a, df_out b, df_out c, const char *op) {
+    df_out inputs[] = {a, b, c};
+    return add(g, op, inputs, 3, NULL, 0);
+}
+
+/* Out of line: an attr is large. */
+#define SMALL __attribute__((noinline))
+
+static SMALL df_attr integer(const char *name, int64_t value) {
+    return df_attr_int(name, value);
+}
+
+static SMALL df_attr flag(const char *name, bool value) {
+    return df_attr_bool(name, value);
+}
+
+static SMALL df_attr list(const char *name, const int64_t *values, int n) {
+    return df_attr_ints(name, values, n);
+}
+
+static SMALL df_attr dtype_of(df_dtype value) {
+    return df_attr_dtype("dtype", value);
+}
+
+static SMALL df_attr shape_of(df_shape value) {
+    return df_attr_shape("shape", value);
 }
 
 static bool building(const df_graph *g) {
@@ -73,7 +113,7 @@ df_out df_const_int(df_graph *g, df_dtype dtype, int64_t value) {
 
 static df_out declared(df_graph *g, const char *op, const char *name, df_dtype dtype,
                        df_shape shape) {
-    df_attr attrs[] = {df_attr_dtype("dtype", dtype), df_attr_shape("shape", shape)};
+    df_attr attrs[] = {dtype_of(dtype), shape_of(shape)};
     if (name) df_graph_name(g, name);
     return source(g, op, attrs, 2);
 }
@@ -110,23 +150,23 @@ df_out df_variable_from(df_graph *g, const char *name, df_out initial) {
 }
 
 df_out df_read(df_graph *g, df_out variable) {
-    return unary(g, "ReadVariable", variable, NULL, 0);
+    return unary(g, variable, "ReadVariable");
 }
 
 df_out df_assign(df_graph *g, df_out variable, df_out value) {
-    return binary(g, "Assign", variable, value);
+    return binary(g, variable, value, "Assign");
 }
 
 df_out df_assign_add(df_graph *g, df_out variable, df_out delta) {
-    return binary(g, "AssignAdd", variable, delta);
+    return binary(g, variable, delta, "AssignAdd");
 }
 
 df_out df_assign_sub(df_graph *g, df_out variable, df_out delta) {
-    return binary(g, "AssignSub", variable, delta);
+    return binary(g, variable, delta, "AssignSub");
 }
 
 df_out df_identity(df_graph *g, df_out x) {
-    return unary(g, "Identity", x, NULL, 0);
+    return unary(g, x, "Identity");
 }
 
 df_node *df_no_op(df_graph *g) {
@@ -137,11 +177,11 @@ df_node *df_no_op(df_graph *g) {
 
 #define BINARY(FUNCTION, OP)                                                                       \
     df_out FUNCTION(df_graph *g, df_out a, df_out b) {                                             \
-        return binary(g, OP, a, b);                                                                \
+        return binary(g, a, b, OP);                                                                \
     }
 #define UNARY(FUNCTION, OP)                                                                        \
     df_out FUNCTION(df_graph *g, df_out x) {                                                       \
-        return unary(g, OP, x, NULL, 0);                                                           \
+        return unary(g, x, OP);                                                                    \
     }
 
 BINARY(df_add, "Add")
@@ -191,13 +231,12 @@ UNARY(df_round, "Round")
 UNARY(df_gelu, "Gelu")
 
 df_out df_select(df_graph *g, df_out which, df_out a, df_out b) {
-    df_out inputs[] = {which, a, b};
-    return df_node_output(df_node_add(g, "Select", inputs, 3, NULL, 0), 0);
+    return ternary(g, which, a, b, "Select");
 }
 
 df_out df_cast(df_graph *g, df_out x, df_dtype to) {
     df_attr attr = df_attr_dtype("to", to);
-    return unary(g, "Cast", x, &attr, 1);
+    return unary_with(g, x, "Cast", &attr, 1);
 }
 
 /* ---- linear algebra and networks ----------------------------------------- */
@@ -208,9 +247,8 @@ df_out df_matmul(df_graph *g, df_out a, df_out b) {
 
 df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool transpose_b) {
     df_out inputs[] = {a, b};
-    df_attr attrs[] = {df_attr_bool("transpose_a", transpose_a),
-                       df_attr_bool("transpose_b", transpose_b)};
-    return df_node_output(df_node_add(g, "MatMul", inputs, 2, attrs, 2), 0);
+    df_attr attrs[] = {flag("transpose_a", transpose_a), flag("transpose_b", transpose_b)};
+    return add(g, "MatMul", inputs, 2, attrs, 2);
 }
 
 BINARY(df_bias_add, "BiasAdd")
@@ -226,8 +264,8 @@ df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labe
 
 static df_out reduction(df_graph *g, const char *op, df_out x, const int64_t *axes, int n_axes,
                         bool keep_dims) {
-    df_attr attrs[] = {df_attr_ints("axes", axes, n_axes), df_attr_bool("keep_dims", keep_dims)};
-    return unary(g, op, x, attrs, 2);
+    df_attr attrs[] = {list("axes", axes, n_axes), flag("keep_dims", keep_dims)};
+    return unary_with(g, x, op, attrs, 2);
 }
 
 #define REDUCTION(FUNCTION, OP)                                                                    \
@@ -242,8 +280,8 @@ REDUCTION(df_max, "Max")
 REDUCTION(df_min, "Min")
 
 static df_out along(df_graph *g, const char *op, df_out x, int axis) {
-    df_attr attr = df_attr_int("axis", axis);
-    return unary(g, op, x, &attr, 1);
+    df_attr attr = integer("axis", axis);
+    return unary_with(g, x, op, &attr, 1);
 }
 
 df_out df_argmax(df_graph *g, df_out x, int axis) {
@@ -255,90 +293,84 @@ df_out df_argmin(df_graph *g, df_out x, int axis) {
 }
 
 df_out df_reshape(df_graph *g, df_out x, df_shape shape) {
-    df_attr attr = df_attr_ints("shape", shape.dims, shape.rank);
-    return unary(g, "Reshape", x, &attr, 1);
+    df_attr attr = list("shape", shape.dims, shape.rank);
+    return unary_with(g, x, "Reshape", &attr, 1);
 }
 
 df_out df_reshape_to(df_graph *g, df_out x, df_out shape) {
-    return binary(g, "Reshape", x, shape);
+    return binary(g, x, shape, "Reshape");
 }
 
 df_out df_shape_of(df_graph *g, df_out x) {
-    return unary(g, "Shape", x, NULL, 0);
+    return unary(g, x, "Shape");
 }
 
 df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n) {
-    df_attr attr = df_attr_ints("perm", perm, n);
-    return unary(g, "Transpose", x, &attr, 1);
+    df_attr attr = list("perm", perm, n);
+    return unary_with(g, x, "Transpose", &attr, 1);
 }
 
 /* ---- moving elements ----------------------------------------------------- */
 
 df_out df_concat(df_graph *g, df_outs xs, int axis) {
-    df_attr attr = df_attr_int("axis", axis);
-    return df_node_output(df_node_add(g, "Concat", xs.items, xs.n, &attr, 1), 0);
+    df_attr attr = integer("axis", axis);
+    return add(g, "Concat", xs.items, xs.n, &attr, 1);
 }
 
 df_node *df_split(df_graph *g, df_out x, int num, int axis, const int64_t *sizes) {
-    df_attr attrs[] = {df_attr_int("num", num), df_attr_int("axis", axis),
-                       df_attr_ints("sizes", sizes, sizes ? num : 0)};
+    df_attr attrs[] = {integer("num", num), integer("axis", axis),
+                       list("sizes", sizes, sizes ? num : 0)};
     return df_node_add(g, "Split", &x, 1, attrs, 3);
 }
 
 df_out df_slice(df_graph *g, df_out x, const int64_t *begin, const int64_t *size,
                 const int64_t *step, int n) {
-    df_attr attrs[] = {df_attr_ints("begin", begin, n), df_attr_ints("size", size, n),
-                       df_attr_ints("step", step, step ? n : 0)};
-    return unary(g, "Slice", x, attrs, 3);
+    df_attr attrs[] = {list("begin", begin, n), list("size", size, n),
+                       list("step", step, step ? n : 0)};
+    return unary_with(g, x, "Slice", attrs, 3);
 }
 
 df_out df_pad(df_graph *g, df_out x, const int64_t *before, const int64_t *after, int n,
               double value) {
-    df_attr attrs[] = {df_attr_ints("before", before, n), df_attr_ints("after", after, n),
+    df_attr attrs[] = {list("before", before, n), list("after", after, n),
                        df_attr_float("value", value)};
-    return unary(g, "Pad", x, attrs, 3);
+    return unary_with(g, x, "Pad", attrs, 3);
 }
 
 df_out df_tile(df_graph *g, df_out x, const int64_t *multiples, int n) {
-    df_attr attr = df_attr_ints("multiples", multiples, n);
-    return unary(g, "Tile", x, &attr, 1);
+    df_attr attr = list("multiples", multiples, n);
+    return unary_with(g, x, "Tile", &attr, 1);
 }
 
 df_out df_gather(df_graph *g, df_out x, df_out indices, int axis) {
     df_out inputs[] = {x, indices};
-    df_attr attr = df_attr_int("axis", axis);
-    return df_node_output(df_node_add(g, "Gather", inputs, 2, &attr, 1), 0);
-}
-
-static df_out ternary(df_graph *g, const char *op, df_out a, df_out b, df_out c) {
-    df_out inputs[] = {a, b, c};
-    return df_node_output(df_node_add(g, op, inputs, 3, NULL, 0), 0);
+    df_attr attr = integer("axis", axis);
+    return add(g, "Gather", inputs, 2, &attr, 1);
 }
 
 df_out df_scatter_add(df_graph *g, df_out x, df_out indices, df_out updates) {
-    return ternary(g, "ScatterAdd", x, indices, updates);
+    return ternary(g, x, indices, updates, "ScatterAdd");
 }
 
 /* ---- made of nothing ----------------------------------------------------- */
 
 df_out df_fill(df_graph *g, df_out value, df_shape shape) {
-    df_attr attr = df_attr_ints("shape", shape.dims, shape.rank);
-    return unary(g, "Fill", value, &attr, 1);
+    df_attr attr = list("shape", shape.dims, shape.rank);
+    return unary_with(g, value, "Fill", &attr, 1);
 }
 
 df_out df_fill_to(df_graph *g, df_out value, df_out shape) {
-    return binary(g, "Fill", value, shape);
+    return binary(g, value, shape, "Fill");
 }
 
 df_out df_range(df_graph *g, df_out start, df_out limit, df_out delta) {
-    return ternary(g, "Range", start, limit, delta);
+    return ternary(g, start, limit, delta, "Range");
 }
 
 static df_out random_numbers(df_graph *g, const char *op, df_dtype dtype, df_shape shape,
                              int64_t seed, df_out counter) {
-    df_attr attrs[] = {df_attr_dtype("dtype", dtype), df_attr_shape("shape", shape),
-                       df_attr_int("seed", seed)};
-    return df_node_output(df_node_add(g, op, &counter, counter.node ? 1 : 0, attrs, 3), 0);
+    df_attr attrs[] = {dtype_of(dtype), shape_of(shape), integer("seed", seed)};
+    return add(g, op, &counter, counter.node ? 1 : 0, attrs, 3);
 }
 
 df_out df_random_uniform(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,

@@ -48,12 +48,7 @@ static df_code infer_cast(df_infer *c, df_error *err) {
     return df_infer_same(c, err);
 }
 
-static const op_row rows[] = {
+void cast_ops(adder *a) {
     /* Only a cast to the same dtype can be asked to overwrite its input. */
-    {.signature = "Cast(x: plain) {to: dtype} : to",
-     .infer = infer_cast,
-     .compute = cast,
-     .may_overwrite = 1},
-};
-
-const family cast_family = FAMILY(rows);
+    add_op(a, "Cast(x: plain) {to: dtype} : to", infer_cast, cast, ADD_OVERWRITES(0));
+}

@@ -344,29 +344,33 @@ static df_code infer_bias_add(df_infer *c, df_error *err) {
     return df_infer_set(c, 0, edge_shape(&result), err);
 }
 
-#define ROW(SIGNATURE, INFER, OP)                                                                  \
-    {                                                                                              \
-        .signature = SIGNATURE, .infer = INFER, .compute = elementwise_compute,                    \
-        .user = ELEMENTWISE(OP), .may_overwrite = 7                                                \
-    }
-
-static const op_row rows[] = {
-    ROW("Add|Sub|Mul|Div|FloorDiv|FloorMod|Pow|Maximum|Minimum(a: number, b: a) : a",
-        infer_broadcast, OP_ADD),
-    ROW("Equal|NotEqual(a: number|bool, b: a) : bool", infer_broadcast, OP_EQUAL),
-    ROW("Less|LessEqual|Greater|GreaterEqual(a: number, b: a) : bool", infer_broadcast, OP_LESS),
-    ROW("LogicalAnd|LogicalOr|LogicalXor(a: bool, b: bool) : bool", infer_broadcast,
-        OP_LOGICAL_AND),
-    ROW("LogicalNot(x: bool) : bool", df_infer_same, OP_LOGICAL_NOT),
-    ROW("Select(condition: bool, a: plain, b: a) : a", infer_broadcast, OP_SELECT),
-    ROW("Neg|Abs|Sign|Square|Relu(x: number) : x", df_infer_same, OP_NEG),
-    ROW("ReluGrad(dy: number, x: dy) : dy", infer_equal_shapes, OP_RELU_GRAD),
-    ROW("SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", infer_equal_shapes, OP_SIGMOID_GRAD),
-    ROW("GeluGrad(dy: real, x: dy) : dy", infer_equal_shapes, OP_GELU_GRAD),
-    ROW("Reciprocal|Sqrt|Rsqrt|Exp|Expm1|Log|Log1p|Sin|Cos|Tan|Tanh|Sigmoid|Erf|Floor|Ceil|Round|"
+void elementwise_ops(adder *a) {
+    const uint32_t how = ADD_OVERWRITES(0) | ADD_OVERWRITES(1) | ADD_OVERWRITES(2);
+    add_op_with(a, "Add|Sub|Mul|Div|FloorDiv|FloorMod|Pow|Maximum|Minimum(a: number, b: a) : a",
+                infer_broadcast, elementwise_compute, how, ELEMENTWISE(OP_ADD));
+    add_op_with(a, "Equal|NotEqual(a: number|bool, b: a) : bool", infer_broadcast,
+                elementwise_compute, how, ELEMENTWISE(OP_EQUAL));
+    add_op_with(a, "Less|LessEqual|Greater|GreaterEqual(a: number, b: a) : bool", infer_broadcast,
+                elementwise_compute, how, ELEMENTWISE(OP_LESS));
+    add_op_with(a, "LogicalAnd|LogicalOr|LogicalXor(a: bool, b: bool) : bool", infer_broadcast,
+                elementwise_compute, how, ELEMENTWISE(OP_LOGICAL_AND));
+    add_op_with(a, "LogicalNot(x: bool) : bool", df_infer_same, elementwise_compute, how,
+                ELEMENTWISE(OP_LOGICAL_NOT));
+    add_op_with(a, "Select(condition: bool, a: plain, b: a) : a", infer_broadcast,
+                elementwise_compute, how, ELEMENTWISE(OP_SELECT));
+    add_op_with(a, "Neg|Abs|Sign|Square|Relu(x: number) : x", df_infer_same, elementwise_compute,
+                how, ELEMENTWISE(OP_NEG));
+    add_op_with(a, "ReluGrad(dy: number, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
+                ELEMENTWISE(OP_RELU_GRAD));
+    add_op_with(a, "SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", infer_equal_shapes,
+                elementwise_compute, how, ELEMENTWISE(OP_SIGMOID_GRAD));
+    add_op_with(a, "GeluGrad(dy: real, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
+                ELEMENTWISE(OP_GELU_GRAD));
+    add_op_with(
+        a,
+        "Reciprocal|Sqrt|Rsqrt|Exp|Expm1|Log|Log1p|Sin|Cos|Tan|Tanh|Sigmoid|Erf|Floor|Ceil|Round|"
         "Gelu(x: real) : x",
-        df_infer_same, OP_RECIPROCAL),
-    ROW("BiasAdd(x: number, bias: x) : x", infer_bias_add, OP_ADD),
-};
-
-const family elementwise_family = FAMILY(rows);
+        df_infer_same, elementwise_compute, how, ELEMENTWISE(OP_RECIPROCAL));
+    add_op_with(a, "BiasAdd(x: number, bias: x) : x", infer_bias_add, elementwise_compute, how,
+                ELEMENTWISE(OP_ADD));
+}

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * family.h - a family of ops: one file of this folder, and its table.
+ * family.h - a family of ops: one file of this folder, and the function that adds them.
+ *
+ * Ops are added by calls, not kept in tables: a table of pointers has to be relocated in each
+ * process, and takes three times the room.
  */
 #ifndef KERNELS_FAMILY_H
 #define KERNELS_FAMILY_H
@@ -9,42 +12,41 @@
 #include "kernels/infer.h"
 #include "op/op.h"
 
-/* An op and its one kernel, which serves CPU and SIM alike, or, if it is KERNEL_INLINE, any
- * kind of device. */
-typedef struct op_row {
-    /* "Add|Sub(a: number, b: a) : a": several ops that differ in `user` alone, which is an
-     * integer then and counts up. */
-    const char *signature;
-    df_code (*infer)(df_infer *c, df_error *err);
-    df_code (*compute)(df_kernel *c, df_error *err); /* NULL: none */
-    const void *user;                                /* for both; see kernel_user */
-    uint16_t op_flags;                               /* OP_... */
-    uint8_t flags;                                   /* KERNEL_... */
-    uint8_t host_inputs, host_outputs, may_overwrite;
-} op_row;
+/* Adds to a registry until the first failure. */
+typedef struct adder {
+    op_registry *r;
+    df_error *err;
+    df_code code;
+} adder;
 
-typedef struct family {
-    const op_row *rows;
-    size_t n;
-} family;
+/* What there is to say of an op and its kernel: OP_... flags, and these. */
+enum { ADD_INLINE = KERNEL_INLINE << 16 };
+#define ADD_HOST_INPUT(I)  (UINT32_C(1) << (20 + (I))) /* I is 0 to 3, in all of them */
+#define ADD_HOST_OUTPUT(I) (UINT32_C(1) << (24 + (I)))
+#define ADD_OVERWRITES(I)  (UINT32_C(1) << (28 + (I)))
 
-#define FAMILY(ROWS)                                                                               \
-    { (ROWS), sizeof(ROWS) / sizeof *(ROWS) }
+/* Adds an op and its one kernel, which serves CPU and SIM alike, or, if it is ADD_INLINE, any kind
+ * of device. compute NULL: it has none. "Add|Sub(a: number, b: a) : a" is several ops, which
+ * differ in `user` alone: an integer then, that counts up. */
+void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
+                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, const void *user);
+void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
+            df_code (*compute)(df_kernel *c, df_error *err), uint32_t how);
 
-/* The row's `user`. */
+/* The op's `user`. */
 static inline const void *kernel_user(const df_kernel *c) {
     return c->def->user;
 }
 
-extern const family state_family;
-extern const family elementwise_family;
-extern const family cast_family;
-extern const family matmul_family;
-extern const family nn_family;
-extern const family reduce_family;
-extern const family shape_family;
-extern const family move_family;
-extern const family gather_family;
-extern const family random_family;
+void state_ops(adder *a);
+void elementwise_ops(adder *a);
+void cast_ops(adder *a);
+void matmul_ops(adder *a);
+void nn_ops(adder *a);
+void reduce_ops(adder *a);
+void shape_ops(adder *a);
+void move_ops(adder *a);
+void gather_ops(adder *a);
+void random_ops(adder *a);
 
 #endif /* KERNELS_FAMILY_H */

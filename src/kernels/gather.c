@@ -126,14 +126,9 @@ static df_code compute_scatter_add(df_kernel *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static const op_row rows[] = {
-    {.signature = "Gather(x: plain, indices: index) {axis: int = 0} : x",
-     .infer = infer_gather,
-     .compute = compute_gather},
-    {.signature = "ScatterAdd(x: number, indices: index, updates: x) : x",
-     .infer = infer_scatter_add,
-     .compute = compute_scatter_add,
-     .may_overwrite = 1},
-};
-
-const family gather_family = FAMILY(rows);
+void gather_ops(adder *a) {
+    add_op(a, "Gather(x: plain, indices: index) {axis: int = 0} : x", infer_gather, compute_gather,
+           0);
+    add_op(a, "ScatterAdd(x: number, indices: index, updates: x) : x", infer_scatter_add,
+           compute_scatter_add, ADD_OVERWRITES(0));
+}

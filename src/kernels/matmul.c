@@ -100,11 +100,9 @@ static df_code infer_matmul(df_infer *c, df_error *err) {
     return df_infer_set(c, 0, (df_shape){2, dims}, err);
 }
 
-static const op_row rows[] = {
-    {.signature = "MatMul(a: float32|float64|int32|int64, b: a) "
-                  "{transpose_a: bool = false, transpose_b: bool = false} : a",
-     .infer = infer_matmul,
-     .compute = compute_matmul},
-};
-
-const family matmul_family = FAMILY(rows);
+void matmul_ops(adder *a) {
+    add_op(a,
+           "MatMul(a: float32|float64|int32|int64, b: a) "
+           "{transpose_a: bool = false, transpose_b: bool = false} : a",
+           infer_matmul, compute_matmul, 0);
+}

@@ -266,31 +266,20 @@ static df_code infer_split(df_infer *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static const op_row rows[] = {
-    {.signature = "Transpose(x: plain) {perm: ints = []} : x",
-     .infer = infer_transpose,
-     .compute = compute_move,
-     .user = &transpose},
-    {.signature = "Concat(x: plain...) {axis: int} : x",
-     .infer = infer_concat,
-     .compute = compute_concat},
-    {.signature = "Split(x: plain) {num: int in [1, 64], axis: int, sizes: ints = []} : x * num",
-     .infer = infer_split,
-     .compute = compute_split},
-    {.signature = "Slice(x: plain) {begin: ints in [0, ], size: ints in [-1, ], "
-                  "step: ints = [] in [1, ]} : x",
-     .infer = infer_move,
-     .compute = compute_move,
-     .user = &slice},
-    {.signature = "Pad(x: plain) {before: ints in [0, ], after: ints in [0, ], value: float = 0} "
-                  ": x",
-     .infer = infer_move,
-     .compute = compute_move,
-     .user = &pad},
-    {.signature = "Tile(x: plain) {multiples: ints in [0, ]} : x",
-     .infer = infer_move,
-     .compute = compute_move,
-     .user = &tile},
-};
-
-const family move_family = FAMILY(rows);
+void move_ops(adder *a) {
+    add_op_with(a, "Transpose(x: plain) {perm: ints = []} : x", infer_transpose, compute_move, 0,
+                &transpose);
+    add_op(a, "Concat(x: plain...) {axis: int} : x", infer_concat, compute_concat, 0);
+    add_op(a, "Split(x: plain) {num: int in [1, 64], axis: int, sizes: ints = []} : x * num",
+           infer_split, compute_split, 0);
+    add_op_with(a,
+                "Slice(x: plain) {begin: ints in [0, ], size: ints in [-1, ], "
+                "step: ints = [] in [1, ]} : x",
+                infer_move, compute_move, 0, &slice);
+    add_op_with(a,
+                "Pad(x: plain) {before: ints in [0, ], after: ints in [0, ], value: float = 0} "
+                ": x",
+                infer_move, compute_move, 0, &pad);
+    add_op_with(a, "Tile(x: plain) {multiples: ints in [0, ]} : x", infer_move, compute_move, 0,
+                &tile);
+}

@@ -76,14 +76,8 @@ static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     return code == DF_OK ? df_infer_set(c, 1, (df_shape){2, dims}, err) : code;
 }
 
-static const op_row rows[] = {
-    {.signature = "Softmax(x: real) : x",
-     .infer = infer_softmax,
-     .compute = compute_softmax,
-     .may_overwrite = 1},
-    {.signature = "SparseSoftmaxCrossEntropy(logits: real, labels: index) : logits, logits",
-     .infer = infer_cross_entropy,
-     .compute = compute_cross_entropy},
-};
-
-const family nn_family = FAMILY(rows);
+void nn_ops(adder *a) {
+    add_op(a, "Softmax(x: real) : x", infer_softmax, compute_softmax, ADD_OVERWRITES(0));
+    add_op(a, "SparseSoftmaxCrossEntropy(logits: real, labels: index) : logits, logits",
+           infer_cross_entropy, compute_cross_entropy, 0);
+}

@@ -121,19 +121,13 @@ static df_code compute_random(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-static const op_row rows[] = {
-    {.signature = "RandomUniform(counter?: int64) {dtype: dtype = float32, shape: shape, "
-                  "seed: int = 0} : dtype",
-     .infer = infer_random,
-     .compute = compute_random,
-     .user = &uniform,
-     .host_inputs = 1},
-    {.signature = "RandomNormal(counter?: int64) {dtype: dtype = float32, shape: shape, "
-                  "seed: int = 0} : dtype",
-     .infer = infer_random,
-     .compute = compute_random,
-     .user = &normal,
-     .host_inputs = 1},
-};
-
-const family random_family = FAMILY(rows);
+void random_ops(adder *a) {
+    add_op_with(a,
+                "RandomUniform(counter?: int64) {dtype: dtype = float32, shape: shape, "
+                "seed: int = 0} : dtype",
+                infer_random, compute_random, ADD_HOST_INPUT(0), &uniform);
+    add_op_with(a,
+                "RandomNormal(counter?: int64) {dtype: dtype = float32, shape: shape, "
+                "seed: int = 0} : dtype",
+                infer_random, compute_random, ADD_HOST_INPUT(0), &normal);
+}

@@ -241,19 +241,12 @@ static df_code infer_bias_grad(df_infer *c, df_error *err) {
     return df_infer_set(c, 0, (df_shape){1, &n}, err);
 }
 
-static const op_row rows[] = {
-    {.signature = "Sum|Mean|Prod|Max|Min(x: number) {axes: ints = [], keep_dims: bool = false} : x",
-     .infer = infer_reduction,
-     .compute = compute,
-     .user = REDUCTION(SUM)},
-    {.signature = "ArgMax|ArgMin(x: number) {axis: int} : int64",
-     .infer = infer_arg,
-     .compute = compute,
-     .user = REDUCTION(ARG_MAX)},
-    {.signature = "BiasAddGrad(dy: number) : dy",
-     .infer = infer_bias_grad,
-     .compute = compute,
-     .user = REDUCTION(BIAS_ADD_GRAD)},
-};
-
-const family reduce_family = FAMILY(rows);
+void reduce_ops(adder *a) {
+    add_op_with(a,
+                "Sum|Mean|Prod|Max|Min(x: number) {axes: ints = [], keep_dims: bool = false} : x",
+                infer_reduction, compute, 0, REDUCTION(SUM));
+    add_op_with(a, "ArgMax|ArgMin(x: number) {axis: int} : int64", infer_arg, compute, 0,
+                REDUCTION(ARG_MAX));
+    add_op_with(a, "BiasAddGrad(dy: number) : dy", infer_bias_grad, compute, 0,
+                REDUCTION(BIAS_ADD_GRAD));
+}

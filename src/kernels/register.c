@@ -11,51 +11,56 @@
 
 enum { SIGNATURE_MAX = 512 };
 
-static df_code add_op(op_registry *r, const op_row *row, const char *signature, uintptr_t number,
-                      df_error *err) {
-    void *user = (void *)((uintptr_t)row->user + number);
-    df_op_def op = {.struct_size = sizeof op,
-                    .signature = signature,
-                    .infer = row->infer,
-                    .flags = row->op_flags,
-                    .user = user};
-    df_code code = op_register(r, &op, err);
-    if (code != DF_OK || !row->compute) return code;
-    df_kernel_def kernel = {.struct_size = sizeof kernel,
-                            .op = op_at(r, op_count(r) - 1)->name,
-                            .devices = row->flags & KERNEL_INLINE ? "*" : "CPU,SIM",
-                            .compute = row->compute,
-                            .flags = row->flags,
-                            .host_inputs = row->host_inputs,
-                            .host_outputs = row->host_outputs,
-                            .may_overwrite = row->may_overwrite,
-                            .user = user};
-    return kernel_register(r, &kernel, err);
+static df_code add_one(adder *a, df_op_def *op, df_kernel_def *kernel) {
+    df_code code = op_register(a->r, op, a->err);
+    if (code != DF_OK || !kernel->compute) return code;
+    kernel->op = op_at(a->r, op_count(a->r) - 1)->name;
+    return kernel_register(a->r, kernel, a->err);
 }
 
-/* One op for each name in front of the bracket. */
-static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
-    const char *name = row->signature, *rest = strchr(name, '(');
-    df_code code = DF_OK;
-    for (uintptr_t i = 0; *name != '(' && code == DF_OK; i++) {
-        char signature[SIGNATURE_MAX];
+void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
+                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, const void *user) {
+    char one[SIGNATURE_MAX];
+    df_op_def op = {.struct_size = sizeof op,
+                    .signature = one,
+                    .infer = infer,
+                    .flags = how & 0xffff,
+                    .user = (void *)(uintptr_t)user};
+    df_kernel_def kernel = {.struct_size = sizeof kernel,
+                            .devices = how & ADD_INLINE ? "*" : "CPU,SIM",
+                            .compute = compute,
+                            .flags = how >> 16 & 15,
+                            .host_inputs = how >> 20 & 15,
+                            .host_outputs = how >> 24 & 15,
+                            .may_overwrite = how >> 28 & 15};
+    const char *name = signature, *rest = strchr(name, '(');
+    while (*name != '(' && a->code == DF_OK) { /* each name in front of the bracket */
         int length = (int)strcspn(name, "|(");
-        (void)snprintf(signature, sizeof signature, "%.*s%s", length, name, rest);
-        code = add_op(r, row, signature, i, err);
+        (void)snprintf(one, sizeof one, "%.*s%s", length, name, rest);
+        kernel.user = op.user;
+        a->code = add_one(a, &op, &kernel);
+        op.user = (void *)((uintptr_t)op.user + 1);
         name += length;
         if (*name == '|') name++;
     }
-    return code;
+}
+
+void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
+            df_code (*compute)(df_kernel *c, df_error *err), uint32_t how) {
+    add_op_with(a, signature, infer, compute, how, NULL);
 }
 
 df_code kernels_register(op_registry *r, df_error *err) {
-    static const family *const families[] = {
-        &state_family,  &elementwise_family, &cast_family, &matmul_family, &nn_family,
-        &reduce_family, &shape_family,       &move_family, &gather_family, &random_family,
-    };
-    df_code code = DF_OK;
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
-        for (size_t i = 0; i < families[f]->n && code == DF_OK; i++)
-            code = add_row(r, &families[f]->rows[i], err);
-    return code;
+    adder a = {.r = r, .err = err};
+    state_ops(&a);
+    elementwise_ops(&a);
+    cast_ops(&a);
+    matmul_ops(&a);
+    nn_ops(&a);
+    reduce_ops(&a);
+    shape_ops(&a);
+    move_ops(&a);
+    gather_ops(&a);
+    random_ops(&a);
+    return a.code;
 }

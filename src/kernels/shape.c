@@ -259,25 +259,12 @@ static df_code compute_range(df_kernel *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static const op_row rows[] = {
-    {.signature = "Reshape(x: any, to?: int64) {shape: ints?} : x",
-     .infer = infer_reshape,
-     .compute = compute_reshape,
-     .flags = KERNEL_INLINE,
-     .host_inputs = 1u << 1},
-    {.signature = "Shape(x: any) : int64",
-     .infer = infer_shape,
-     .compute = compute_shape,
-     .flags = KERNEL_INLINE,
-     .host_outputs = 1u << 0},
-    {.signature = "Fill(value: plain, to?: int64) {shape: ints?} : value",
-     .infer = infer_fill,
-     .compute = compute_fill,
-     .host_inputs = 1u << 1},
-    {.signature = "Range(start: number, limit: start, delta: start) : start",
-     .infer = infer_range,
-     .compute = compute_range,
-     .host_inputs = 7},
-};
-
-const family shape_family = FAMILY(rows);
+void shape_ops(adder *a) {
+    add_op(a, "Reshape(x: any, to?: int64) {shape: ints?} : x", infer_reshape, compute_reshape,
+           ADD_INLINE | ADD_HOST_INPUT(1));
+    add_op(a, "Shape(x: any) : int64", infer_shape, compute_shape, ADD_INLINE | ADD_HOST_OUTPUT(0));
+    add_op(a, "Fill(value: plain, to?: int64) {shape: ints?} : value", infer_fill, compute_fill,
+           ADD_HOST_INPUT(1));
+    add_op(a, "Range(start: number, limit: start, delta: start) : start", infer_range,
+           compute_range, ADD_HOST_INPUT(0) | ADD_HOST_INPUT(1) | ADD_HOST_INPUT(2));
+}

@@ -69,41 +69,19 @@ static df_code infer_assign(df_infer *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static const op_row rows[] = {
-    {.signature = "Const() {value: tensor} : value",
-     .infer = infer_const,
-     .compute = pass_on,
-     .op_flags = OP_CONST,
-     .flags = KERNEL_INLINE},
-    {.signature = "Placeholder() {dtype: dtype, shape: shape} : dtype",
-     .infer = infer_declared,
-     .op_flags = OP_MUST_FEED},
-    {.signature = "Variable() {dtype: dtype, shape: shape} : dtype",
-     .infer = infer_declared,
-     .compute = pass_on,
-     .op_flags = OP_VARIABLE | OP_STATEFUL,
-     .flags = KERNEL_INLINE},
-    {.signature = "ReadVariable(variable: any) : variable",
-     .infer = df_infer_same,
-     .compute = pass_on,
-     .op_flags = OP_READS,
-     .flags = KERNEL_INLINE},
-    {.signature = "Assign(variable: any, value: variable) : variable",
-     .infer = infer_assign,
-     .compute = assign,
-     .op_flags = OP_WRITES | OP_STATEFUL,
-     .flags = KERNEL_INLINE},
-    {.signature = "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
-     .infer = infer_assign,
-     .compute = assign_update,
-     .user = ELEMENTWISE(OP_ADD),
-     .op_flags = OP_WRITES | OP_STATEFUL,
-     .may_overwrite = 1},
-    {.signature = "Identity(x: any) : x",
-     .infer = df_infer_same,
-     .compute = pass_on,
-     .flags = KERNEL_INLINE},
-    {.signature = "NoOp()", .op_flags = OP_NO_KERNEL},
-};
-
-const family state_family = FAMILY(rows);
+void state_ops(adder *a) {
+    add_op(a, "Const() {value: tensor} : value", infer_const, pass_on, OP_CONST | ADD_INLINE);
+    add_op(a, "Placeholder() {dtype: dtype, shape: shape} : dtype", infer_declared, NULL,
+           OP_MUST_FEED);
+    add_op(a, "Variable() {dtype: dtype, shape: shape} : dtype", infer_declared, pass_on,
+           OP_VARIABLE | OP_STATEFUL | ADD_INLINE);
+    add_op(a, "ReadVariable(variable: any) : variable", df_infer_same, pass_on,
+           OP_READS | ADD_INLINE);
+    add_op(a, "Assign(variable: any, value: variable) : variable", infer_assign, assign,
+           OP_WRITES | OP_STATEFUL | ADD_INLINE);
+    add_op_with(a, "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
+                infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0),
+                ELEMENTWISE(OP_ADD));
+    add_op(a, "Identity(x: any) : x", df_infer_same, pass_on, ADD_INLINE);
+    add_op(a, "NoOp()", NULL, NULL, OP_NO_KERNEL);
+}
