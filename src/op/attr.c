@@ -20,8 +20,8 @@
 enum { FLOAT_TEXT_MAX = 48 };
 
 const char *attr_type_name(df_attr_type type) {
-    static const char *const names[] = {"none",  "int",   "float", "bool",  "string",
-                                        "dtype", "shape", "ints",  "tensor"};
+    static const char names[][8] = {"none",  "int",   "float", "bool",  "string",
+                                    "dtype", "shape", "ints",  "tensor"};
     size_t n = sizeof names / sizeof *names;
     return (size_t)type < n ? names[type] : "none";
 }

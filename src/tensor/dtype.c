@@ -5,8 +5,8 @@
 #include <dataflow/tensor.h>
 
 typedef struct dtype_info {
-    const char *name;
-    size_t size;
+    char name[15];
+    unsigned char size;
 } dtype_info;
 
 /* A number that is no dtype, DF_DTYPE_NONE included, gets the first. */
