@@ -23,13 +23,10 @@ static node_end fail(step *s, const plan_node *n, const df_error *why) {
 /* Kernels are callbacks: no lock is held, and much may happen meanwhile. What one returns
  * counts, whether it found words for it or not. */
 static df_code compute(const plan_node *n, df_kernel *c, df_error *err) {
-    err->code = DF_OK;
-    err->flags = 0;
-    err->message[0] = '\0';
+    error_clear(err);
     DF_SCHED_POINT();
     df_code code = n->kernel->compute(c, err);
-    if (code != DF_OK) err->code = code;
-    return code;
+    return error_from(err, code, "its kernel");
 }
 
 /* ---- inputs -------------------------------------------------------------- */

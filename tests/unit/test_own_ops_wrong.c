@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Own ops and kernels that are wrong, or at the edge of what is allowed: each gets an error with
+ * words, on every kind of device, and does no harm.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dataflow/dataflow.h>
+
+#include "support/fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a world ------------------------------------------------------------- */
+
+typedef struct world {
+    fault_allocator memory;
+    df_runtime *rt;
+    df_graph *g;
+    df_session *s;
+    df_program *p;
+    df_error err;
+} world;
+
+static void open_world(world *w, size_t device_memory) {
+    memset(w, 0, sizeof *w);
+    fault_allocator_init(&w->memory);
+    const df_runtime_options o = {.struct_size = sizeof o,
+                                  .devices = "cpu:1,sim:2",
+                                  .device_memory = device_memory,
+                                  .allocator = &w->memory.allocator};
+    assert_int_equal(df_runtime_new(&o, &w->rt, &w->err), DF_OK);
+}
+
+static void close_world(world *w) {
+    df_program_free(w->p);
+    df_session_free(w->s);
+    df_graph_free(w->g);
+    df_runtime_free(w->rt);
+    fault_allocator_end(&w->memory);
+}
+
+static void add_op(world *w, df_op_def def) {
+    def.struct_size = sizeof def;
+    if (df_op_register(w->rt, &def, &w->err) != DF_OK) fail_msg("%s", w->err.message);
+}
+
+static void add_kernel(world *w, df_kernel_def def) {
+    def.struct_size = sizeof def;
+    if (df_kernel_register(w->rt, &def, &w->err) != DF_OK) fail_msg("%s", w->err.message);
+}
+
+static df_out node(world *w, const char *op, df_outs inputs, const df_attr *attrs, size_t n) {
+    return df_node_output(df_node_add(w->g, op, inputs.items, inputs.n, attrs, n), 0);
+}
+
+static df_program *compiled(world *w, df_outs feeds, df_outs fetches) {
+    df_program *p = NULL;
+    if (!w->s && df_session_new(w->g, NULL, &w->s, &w->err) != DF_OK)
+        fail_msg("%s", w->err.message);
+    if (df_session_compile(w->s, feeds, fetches, NULL, &p, &w->err) != DF_OK)
+        fail_msg("%s", w->err.message);
+    return p;
+}
+
+static df_tensor *floats(world *w, int64_t n, const float *values) {
+    df_tensor *t = NULL;
+    assert_int_equal(
+        df_tensor_from(&w->memory.allocator, DF_FLOAT32, DF_SHAPE(n), values, &t, NULL), DF_OK);
+    return t;
+}
+
+/* One feed 0, 1, 2, ... of n, one fetch: the sum of what comes. */
+static df_code run(world *w, df_program *p, int n, float *sum) {
+    float values[1000];
+    assert_true(n <= 1000);
+    for (int i = 0; i < n; i++) values[i] = (float)i;
+    df_tensor *x = floats(w, n, values), *y = NULL;
+    memset(&w->err, 0, sizeof w->err);
+    df_code code = df_program_run(p, DF_TENSORS(x), &y, NULL, &w->err);
+    if (code == DF_OK && sum) {
+        *sum = 0;
+        for (int64_t i = 0; i < df_tensor_elements(y); i++)
+            *sum += ((float *)df_tensor_data(y))[i];
+    }
+    df_tensor_unref(x);
+    df_tensor_unref(y);
+    return code;
+}
+
+static void gives(world *w, df_program *p, int n, float want) {
+    float sum = 0;
+    if (run(w, p, n, &sum) != DF_OK) fail_msg("%s", w->err.message);
+    assert_float_equal(sum, want, 0);
+}
+
+static void fails(world *w, df_program *p, int n, df_code code, const char *words) {
+    assert_int_equal(run(w, p, n, NULL), code);
+    assert_int_equal(w->err.code, code);
+    if (!strstr(w->err.message, words)) fail_msg("\"%s\"", w->err.message);
+}
+
+static const char *const devices[] = {"cpu:0", "sim:0"};
+enum { DEVICES = 2 };
+
+/* y = x + 1 */
+static df_code add_one(df_kernel *k, df_error *err) {
+    (void)err;
+    const float *x = df_tensor_data(df_kernel_input(k, 0));
+    float *y = df_tensor_data(df_kernel_output(k, 0));
+    int64_t n = df_tensor_elements(df_kernel_input(k, 0));
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] + 1;
+    return DF_OK;
+}
+
+/* ---- errors without words ------------------------------------------------ */
+
+static df_code refuse_silently(df_infer *c, df_error *err) {
+    df_shape s = df_infer_shape(c, 0);
+    if (s.rank == 1 && s.dims[0] == 4) return DF_OUT_OF_RANGE;
+    return df_infer_set(c, 0, s, err);
+}
+
+static df_code fail_silently(df_kernel *k, df_error *err) {
+    (void)err;
+    return df_tensor_elements(df_kernel_input(k, 0)) == 5 ? DF_DATA_LOSS : add_one(k, err);
+}
+
+static void a_function_that_fails_without_words_fails_all_the_same(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Mute(x: float32) : x", .infer = refuse_silently});
+        add_kernel(
+            &w, (df_kernel_def){.op = "Mute", .devices = "CPU,SIM", .compute = fail_silently});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+        df_graph_on(w.g, devices[d]);
+        df_out y = node(&w, "Mute", DF_OUTS(x), NULL, 0);
+        df_program *p = compiled(&w, DF_OUTS(x), DF_OUTS(y)), *q = NULL;
+        gives(&w, p, 3, 6);
+        fails(&w, p, 4, DF_OUT_OF_RANGE, "infer");  /* when a step runs */
+        fails(&w, p, 5, DF_DATA_LOSS, "DATA_LOSS"); /* the kernel */
+        df_program_free(p);
+        df_shape promised = DF_SHAPE(4);
+        const df_compile_options o = {.struct_size = sizeof o, .feed_shapes = &promised};
+        memset(&w.err, 0, sizeof w.err);
+        assert_int_equal(df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y), &o, &q, &w.err),
+                         DF_OUT_OF_RANGE); /* when it is compiled */
+        assert_non_null(strstr(w.err.message, "node Mute (Mute): "));
+        df_graph *g = df_graph_new(w.rt);
+        x = df_placeholder(g, "x", DF_FLOAT32, DF_SHAPE(4));
+        assert_null(df_node_add(g, "Mute", &x, 1, NULL, 0));
+        assert_int_equal(df_graph_error(g, &w.err), DF_OUT_OF_RANGE); /* when it is added */
+        df_graph_free(g);
+        close_world(&w);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
