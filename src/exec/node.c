@@ -144,12 +144,9 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
     step *s = call->step;
     const plan_node *n = &s->p->nodes[call->node];
     df_tensor *there = c->outputs ? c->outputs[i] : NULL;
-    bool queued = n->role == ROLE_QUEUE || n->role == ROLE_QUEUE_LATER;
+    bool queued = n->role == ROLE_QUEUE_LATER; /* on ROLE_QUEUE all are there */
     if (!there) {
         uint32_t kind = queued ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
-        if (n->role == ROLE_QUEUE)
-            return error_set(err, DF_FAILED_PRECONDITION,
-                             "the shape of output %d was not known when it was enqueued", i);
         if (!renew(s, n, (uint32_t)i, kind, shape, err))
             return err ? err->code : DF_RESOURCE_EXHAUSTED;
         there = *slot_of(c, i);
@@ -299,11 +296,25 @@ static queue_op *prepare(step *s, uint32_t node) {
     return q;
 }
 
+/* What is enqueued behind needs the outputs now. */
+static bool has_outputs(step *s, const plan_node *n, df_error *err) {
+    for (uint32_t o = 0; o < n->n_outputs; o++)
+        if (!s->slots[n->first_slot + o])
+            return error_set(err, DF_FAILED_PRECONDITION,
+                             "its infer function does not find the shape of output %u, which is "
+                             "needed when the kernel is enqueued; leave infer out, or make the "
+                             "kernel DF_KERNEL_ASYNC: then it allocates",
+                             o),
+                   false;
+    return true;
+}
+
 static node_end run_queued(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_device *d = s->x->o.devices[n->device];
     df_error err;
-    if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
+    if (!gather(s, n, &err) || !allocate(s, n, &err) || !has_outputs(s, n, &err))
+        return fail(s, n, &err);
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run;
     if (d->ops->launch(d->queue, &s->tag, &q->launch, &err) != DF_OK || !write_variable(s, n, &err))

@@ -165,9 +165,66 @@ static void a_function_that_fails_without_words_fails_all_the_same(void **state)
     }
 }
 
+/* ---- shapes -------------------------------------------------------------- */
+
+static df_code infer_rank_only(df_infer *c, df_error *err) {
+    return df_infer_set(c, 0, DF_SHAPE(-1), err);
+}
+
+static df_code allocate_one(df_kernel *k, df_error *err) {
+    df_tensor *y = df_kernel_output(k, 0), *x = df_kernel_input(k, df_kernel_inputs(k) - 1);
+    df_code code = DF_OK;
+    if (!y) code = df_kernel_allocate(k, 0, df_tensor_shape(x), &y, err);
+    for (int64_t i = 0; code == DF_OK && i < df_tensor_elements(x); i++)
+        ((float *)df_tensor_data(y))[i] = ((float *)df_tensor_data(x))[i] + 1;
+    return code;
+}
+
+static df_code allocate_one_later(df_kernel *k, df_error *err) {
+    df_kernel_handle done = df_kernel_handle_of(k);
+    df_code code = allocate_one(k, err);
+    if (code == DF_OK) df_kernel_done(done, NULL);
+    return code;
+}
+
+/* On an accelerator an infer function must find the shape, unless the kernel is async. */
+static void a_shape_that_infer_leaves_open_is_refused_where_it_is_needed(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++)
+        for (int kind = 0; kind < 4; kind++) {
+            bool writes = kind & 1, async = kind & 2;
+            world w;
+            open_world(&w, 0);
+            add_op(&w, (df_op_def){.signature = writes ? "Open(v: float32, x: v) : v"
+                                                       : "Open(x: float32) : x",
+                                   .infer = infer_rank_only,
+                                   .flags = writes ? DF_OP_WRITES : 0});
+            add_kernel(&w, (df_kernel_def){.op = "Open",
+                                           .devices = "CPU,SIM",
+                                           .compute = async ? allocate_one_later : allocate_one,
+                                           .flags = async ? DF_KERNEL_ASYNC : 0});
+            w.g = df_graph_new(w.rt);
+            df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(3));
+            df_graph_on(w.g, devices[d]);
+            df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(3));
+            df_out y = node(&w, "Open", writes ? DF_OUTS(v, x) : DF_OUTS(x), NULL, 0);
+            df_out z = df_neg(w.g, y);
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(z));
+            for (int i = 0; i < 5; i++)
+                if (d == 0 || async)
+                    gives(&w, w.p, 3, -6);
+                else
+                    fails(&w, w.p, 3, DF_FAILED_PRECONDITION,
+                          "node Open (Open) on /job:localhost/task:0/device:SIM:0: its infer "
+                          "function does not find the shape of output 0");
+            close_world(&w);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
+        cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
