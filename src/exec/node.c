@@ -268,11 +268,13 @@ static df_code queue_run(launch *l, df_error *err) {
     return code;
 }
 
-/* The header as it is now, without its count of references. An inline value stays where it
- * is: the tensor is kept. */
+/* The header as it is now, with a count of its own: a kernel may take references and run programs
+ * on it, and neither finds itself alone. An inline value stays where it is: the tensor is kept. */
 static void copy_header(queue_op *q, uint32_t i, df_tensor *t) {
     size_t first = offsetof(df_tensor, dtype);
     memcpy((char *)&q->headers[i] + first, (char *)t + first, sizeof *t - first);
+    refcount_init(&q->headers[i].refs);
+    q->headers[i].is_lent = true;
     if (t->is_host) q->kept[q->n_kept++] = tensor_ref(t);
 }
 

@@ -98,7 +98,7 @@ static df_code run(world *w, df_program *p, int n, float *sum) {
 static void gives(world *w, df_program *p, int n, float want) {
     float sum = 0;
     if (run(w, p, n, &sum) != DF_OK) fail_msg("%s", w->err.message);
-    assert_float_equal(sum, want, 0);
+    if (sum != want) fail_msg("%g, not %g", (double)sum, (double)want);
 }
 
 static void fails(world *w, df_program *p, int n, df_code code, const char *words) {
@@ -221,10 +221,61 @@ static void a_shape_that_infer_leaves_open_is_refused_where_it_is_needed(void **
         }
 }
 
+/* ---- what a kernel may do with its inputs --------------------------------- */
+
+static df_program *inner;
+
+/* out = what `inner` gives for x; and x is passed around. */
+static df_code run_inner(df_kernel *k, df_error *err) {
+    df_tensor *x = df_tensor_ref(df_kernel_input(k, 0)), *y = NULL;
+    df_code code = df_program_run(inner, DF_TENSORS(x), &y, NULL, err);
+    if (code == DF_OK)
+        memcpy(df_tensor_data(df_kernel_output(k, 0)), df_tensor_data(y), df_tensor_bytes(y));
+    df_tensor_unref(y);
+    df_tensor_unref(x);
+    return code;
+}
+
+/* The inner program computes in place where it can, and keeps what it was fed. */
+static void a_kernel_may_feed_its_inputs_to_a_program(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++)
+        for (int keeps = 0; keeps < 2; keeps++) {
+            world w;
+            open_world(&w, 0);
+            add_op(&w, (df_op_def){.signature = "Run(x: float32) : x", .infer = df_infer_same});
+            add_kernel(&w,
+                       (df_kernel_def){.op = "Run", .devices = "CPU,SIM", .compute = run_inner});
+            w.g = df_graph_new(w.rt);
+            df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+            df_graph_on(w.g, "cpu:0");
+            df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(100));
+            df_out small = df_neg(w.g, x), kept = df_assign(w.g, v, x);
+            df_graph_on(w.g, devices[d]);
+            df_out a = df_neg(w.g, x), b = node(&w, "Run", DF_OUTS(a), NULL, 0);
+            df_out y = df_add(w.g, a, b);
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+            inner = compiled(&w, DF_OUTS(x), DF_OUTS(keeps ? kept : small));
+            df_program *read = compiled(&w, DF_NO_OUTS, DF_OUTS(v));
+            for (int i = 0; i < 4; i++) {
+                gives(&w, w.p, 100, keeps ? -9900 : 0);
+                if (!keeps) gives(&w, w.p, 5, 0);
+                df_tensor *t = NULL;
+                assert_int_equal(df_program_run(read, DF_NO_TENSORS, &t, NULL, &w.err), DF_OK);
+                assert_true(((float *)df_tensor_data(t))[99] == (keeps ? -99.0F : 0.0F));
+                df_tensor_unref(t);
+            }
+            df_program_free(inner);
+            df_program_free(read);
+            close_world(&w);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
         cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
+        cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
