@@ -75,6 +75,20 @@ static bool infer_now(step *s, const plan_node *n, edge_type *outputs, df_error 
     return op_infer(&c, err) == DF_OK;
 }
 
+/* Consumers were compiled for what the compiler was told. */
+static bool check_promised(const plan_node *n, uint32_t o, df_shape now, df_shape before,
+                           df_error *err) {
+    if (shape_fits(now, before)) return true;
+    char is[SHAPE_TEXT_MAX], was[SHAPE_TEXT_MAX];
+    (void)shape_print(now, is, sizeof is);
+    (void)shape_print(before, was, sizeof was);
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "the infer function of %s says that output %u is %s, and said %s when the "
+                     "program was compiled",
+                     n->op->name, o, is, was),
+           false;
+}
+
 /* Output 0 may be computed into the buffer of an input that nobody else can see. */
 static bool forward(step *s, const plan_node *n, df_shape shape) {
     if (n->forward == PLAN_NONE) return false;
@@ -110,6 +124,7 @@ static bool allocate(step *s, const plan_node *n, df_error *err) {
             s->slots[n->first_slot + o] = NULL;
             continue;
         }
+        if (!known && !check_promised(n, o, shape, edge_shape(&slot->type), err)) return false;
         if (o == 0 && forward(s, n, shape)) continue;
         if (!renew(s, n, o, slot->memory, shape, err)) return false;
     }

@@ -221,6 +221,39 @@ static void a_shape_that_infer_leaves_open_is_refused_where_it_is_needed(void **
         }
 }
 
+/* [3] while the input is unknown, then a hundred times as much as that is. */
+static df_code infer_at_odds(df_infer *c, df_error *err) {
+    int64_t n = df_infer_shape(c, 0).rank == 1 ? df_infer_shape(c, 0).dims[0] : -1;
+    return df_infer_set(c, 0, DF_SHAPE(n < 0 ? 3 : n == 3 ? 3 : 100 * n), err);
+}
+
+static df_code fill_zeros(df_kernel *k, df_error *err) {
+    (void)err;
+    memset(df_tensor_data(df_kernel_output(k, 0)), 0, df_tensor_bytes(df_kernel_output(k, 0)));
+    return DF_OK;
+}
+
+static void an_infer_function_that_contradicts_itself_is_caught(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Odd(x: float32) : x", .infer = infer_at_odds});
+        add_op(&w, (df_op_def){.signature = "AddOne(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Odd", .devices = "CPU,SIM", .compute = fill_zeros});
+        add_kernel(&w, (df_kernel_def){.op = "AddOne", .devices = "CPU,SIM", .compute = add_one});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+        df_graph_on(w.g, devices[d]);
+        df_out y = node(&w, "AddOne", DF_OUTS(node(&w, "Odd", DF_OUTS(x), NULL, 0)), NULL, 0);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+        gives(&w, w.p, 3, 3);
+        fails(&w, w.p, 4, DF_INVALID_ARGUMENT, "says that output 0 is [400], and said [3]");
+        gives(&w, w.p, 3, 3);
+        close_world(&w);
+    }
+}
+
 /* ---- what a kernel may do with its inputs --------------------------------- */
 
 static df_program *inner;
@@ -275,6 +308,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
         cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
+        cmocka_unit_test(an_infer_function_that_contradicts_itself_is_caught),
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
