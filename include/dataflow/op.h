@@ -183,7 +183,8 @@ DF_API df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor
                                   df_error *err);
 
 /* INLINE, and ASYNC on a CPU: makes t output i; takes the reference, whatever happens.
- * INVALID_ARGUMENT for a NULL, and for a dtype or shape that is not what was inferred. */
+ * FAILED_PRECONDITION for other kernels; INVALID_ARGUMENT for a NULL, and for a dtype or shape
+ * that is not what was inferred. */
 DF_API df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err);
 
 /* The end of an ASYNC kernel, by value: it may be kept for as long as one likes, and a second

@@ -174,11 +174,14 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
     return DF_OK;
 }
 
-static void set_output(df_kernel *c, int i, df_tensor *t) {
+static bool makes_outputs(const df_kernel *c) {
     const node_call *call = (const node_call *)c;
     plan_role role = call->step->p->nodes[call->node].role;
+    return role == ROLE_INLINE || role == ROLE_ASYNC;
+}
+
+static void set_output(df_kernel *c, int i, df_tensor *t) {
     df_tensor **slot = slot_of(c, i);
-    if (role != ROLE_INLINE && role != ROLE_ASYNC) slot = &t; /* it lies where the queue put it */
     df_tensor_unref(*slot);
     *slot = t;
 }
@@ -189,6 +192,7 @@ static async_op *async_of(const df_kernel *c) {
 }
 
 static const struct kernel_calls calls = {.output_type = output_type,
+                                          .makes_outputs = makes_outputs,
                                           .set_output = set_output,
                                           .allocate = allocate_now,
                                           .async = async_of};

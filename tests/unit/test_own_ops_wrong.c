@@ -304,12 +304,59 @@ static void a_kernel_may_feed_its_inputs_to_a_program(void **state) {
         }
 }
 
+/* ---- what only some kernels may do ---------------------------------------- */
+
+static df_code give_sevens(df_kernel *k, df_error *err) {
+    df_kernel_handle done = df_kernel_handle_of(k);
+    const float sevens[] = {7, 7, 7, 7};
+    df_tensor *t = NULL;
+    df_code code = df_tensor_from(NULL, DF_FLOAT32, DF_SHAPE(4), sevens, &t, err);
+    if (code == DF_OK) code = df_kernel_set_output(k, 0, t, err);
+    if (code == DF_OK) df_kernel_done(done, NULL);
+    return code;
+}
+
+static df_code open_and_ask(df_kernel *k, void **state, df_error *err) {
+    df_tensor *t = NULL;
+    *state = df_kernel_handle_of(k).op;
+    assert_null(*state);
+    assert_int_not_equal(df_kernel_allocate(k, 0, DF_SCALAR, &t, err), DF_OK);
+    assert_int_not_equal(df_kernel_set_output(k, 0, NULL, err), DF_OK);
+    return DF_OK;
+}
+
+static void an_output_is_set_by_a_kernel_that_may_or_refused(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++)
+        for (int async = 0; async < 2; async++) {
+            world w;
+            open_world(&w, 0);
+            add_op(&w, (df_op_def){.signature = "Give(x: float32) : x", .infer = df_infer_same});
+            add_kernel(&w, (df_kernel_def){.op = "Give",
+                                           .devices = "CPU,SIM",
+                                           .compute = give_sevens,
+                                           .flags = async ? DF_KERNEL_ASYNC : 0,
+                                           .open = open_and_ask});
+            w.g = df_graph_new(w.rt);
+            df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+            df_graph_on(w.g, devices[d]);
+            df_out y = node(&w, "Give", DF_OUTS(x), NULL, 0);
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+            if (async && d == 0)
+                gives(&w, w.p, 4, 28);
+            else
+                fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "the kernel gives output 0 itself");
+            close_world(&w);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
         cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
         cmocka_unit_test(an_infer_function_that_contradicts_itself_is_caught),
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
+        cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
