@@ -62,6 +62,9 @@ struct df_queue {
 typedef struct launch launch;
 struct launch {
     df_code (*run)(launch *l, df_error *err); /* the error's message names the node */
+    /* Called instead of run if that cannot be, because of a tensor; then nobody else is told. NULL:
+     * as if run had failed. */
+    void (*refused)(launch *l, const df_error *why);
     df_tensor *tensors;                       /* headers, copied by value by the caller */
     int n_tensors;
     launch *next;  /* the queue's */

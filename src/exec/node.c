@@ -400,6 +400,10 @@ static df_code queue_run_later(launch *l, df_error *unused) {
     return DF_OK;
 }
 
+static void queue_refused_later(launch *l, const df_error *why) {
+    df_kernel_done(df_kernel_handle_of(&((queue_op *)l)->call.ctx), why);
+}
+
 static node_end run_queued_later(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
@@ -410,6 +414,7 @@ static node_end run_queued_later(worker *w, uint32_t node) {
     if (!k) return fail(s, n, &err);
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run_later;
+    q->launch.refused = queue_refused_later;
     q->call.op = k;
     k->call = q->call;
     df_kernel_handle h = df_kernel_handle_of(&k->call.ctx);

@@ -304,6 +304,58 @@ static void a_kernel_may_feed_its_inputs_to_a_program(void **state) {
         }
 }
 
+/* ---- memory that is another device's -------------------------------------- */
+
+static df_tensor *elsewhere;
+
+/* Keeps its input, or gives what was kept, wherever that lies. */
+static df_code keep_or_give(df_kernel *k, df_error *err) {
+    bool keeps = df_kernel_attr(k, 0)->i;
+    df_tensor *t = keeps ? df_kernel_input(k, 0) : elsewhere;
+    if (keeps) elsewhere = df_tensor_ref(t);
+    return df_kernel_set_output(k, 0, df_tensor_ref(t), err);
+}
+
+static df_code add_one_later(df_kernel *k, df_error *err) {
+    df_kernel_handle done = df_kernel_handle_of(k);
+    df_code code = add_one(k, err);
+    if (code == DF_OK) df_kernel_done(done, NULL);
+    return code;
+}
+
+static void a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for(void **state) {
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Keep(x: float32) {keep: bool} : x",
+                               .infer = df_infer_same});
+        add_op(&w, (df_op_def){.signature = "AddOne(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Keep",
+                                       .devices = "*",
+                                       .compute = keep_or_give,
+                                       .flags = DF_KERNEL_INLINE});
+        add_kernel(&w, (df_kernel_def){.op = "AddOne",
+                                       .devices = "SIM",
+                                       .compute = async ? add_one_later : add_one,
+                                       .flags = async ? DF_KERNEL_ASYNC : 0});
+        w.g = df_graph_new(w.rt);
+        df_attr yes = df_attr_bool("keep", true), no = df_attr_bool("keep", false);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, "sim:0");
+        df_out a = node(&w, "Keep", DF_OUTS(df_neg(w.g, x)), &yes, 1);
+        df_graph_on(w.g, "sim:1");
+        df_out b = node(&w, "Keep", DF_OUTS(df_neg(w.g, a)), &no, 1);
+        df_out y = node(&w, "AddOne", DF_OUTS(b), NULL, 0);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+        (void)alarm(20);
+        fails(&w, w.p, 4, DF_INTERNAL, "is in no block of its memory");
+        (void)alarm(0);
+        df_tensor_unref(elsewhere);
+        close_world(&w);
+    }
+}
+
 /* ---- what only some kernels may do ---------------------------------------- */
 
 static df_code give_sevens(df_kernel *k, df_error *err) {
@@ -356,6 +408,7 @@ int main(void) {
         cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
         cmocka_unit_test(an_infer_function_that_contradicts_itself_is_caught),
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
+        cmocka_unit_test(a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for),
         cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

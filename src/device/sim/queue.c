@@ -118,6 +118,11 @@ static void play_launch(sim_queue *q, launch *l) {
     if (work_tag_failed(tag)) return;
     df_error why = {.code = DF_OK};
     df_code rc = tensors_translate(q, l, &why);
+    if (rc != DF_OK && l->refused) {
+        DF_SCHED_POINT();
+        l->refused(l, &why);
+        return;
+    }
     if (rc == DF_OK) {
         DF_SCHED_POINT();
         rc = l->run(l, &why);
