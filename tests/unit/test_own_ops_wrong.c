@@ -356,6 +356,40 @@ static void a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_f
     }
 }
 
+/* ---- outputs that nobody reads --------------------------------------------- */
+
+static df_code infer_beside(df_infer *c, df_error *err) {
+    df_code code = df_infer_set(c, 0, df_infer_shape(c, 0), err);
+    return code == DF_OK ? df_infer_set(c, 1, DF_SHAPE(10 << 20), err) : code;
+}
+
+/* Two programs, each with 40 MiB that nobody reads, and 64 MiB for both. */
+static void an_output_that_nobody_reads_is_given_back_when_its_kernel_ends(void **state) {
+    (void)state;
+    for (int async = 0; async < 2; async++) {
+        world w;
+        open_world(&w, 64 << 20);
+        add_op(&w, (df_op_def){.signature = "Beside(x: float32) : x, x", .infer = infer_beside});
+        add_kernel(&w, (df_kernel_def){.op = "Beside",
+                                       .devices = "SIM",
+                                       .compute = async ? add_one_later : add_one,
+                                       .flags = async ? DF_KERNEL_ASYNC : 0});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+        df_graph_on(w.g, "sim:0");
+        df_out a = node(&w, "Beside", DF_OUTS(x), NULL, 0);
+        df_out b = node(&w, "Beside", DF_OUTS(x), NULL, 0);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(a));
+        df_program *q = compiled(&w, DF_OUTS(x), DF_OUTS(b));
+        for (int i = 0; i < 3; i++) {
+            gives(&w, w.p, 3, 6);
+            gives(&w, q, 3, 6);
+        }
+        df_program_free(q);
+        close_world(&w);
+    }
+}
+
 /* ---- what only some kernels may do ---------------------------------------- */
 
 static df_code give_sevens(df_kernel *k, df_error *err) {
@@ -409,6 +443,7 @@ int main(void) {
         cmocka_unit_test(an_infer_function_that_contradicts_itself_is_caught),
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
         cmocka_unit_test(a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for),
+        cmocka_unit_test(an_output_that_nobody_reads_is_given_back_when_its_kernel_ends),
         cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
