@@ -436,6 +436,35 @@ static void an_output_is_set_by_a_kernel_that_may_or_refused(void **state) {
         }
 }
 
+static void what_would_be_misread_is_refused_when_it_is_registered(void **state) {
+    (void)state;
+    static const struct {
+        df_kernel_def def;
+        const char *words;
+    } cases[] = {
+        {{.op = "Old", .devices = "CPU", .flags = 1u << 20}, "flags has bits that mean nothing"},
+        {{.op = "Variable", .devices = "CPU"}, "is only passed on"},
+        {{.op = "Const", .devices = "SIM"}, "is only passed on"}};
+    world w;
+    open_world(&w, 0);
+    /* The struct of a time when it had two members. */
+    struct {
+        size_t struct_size;
+        const char *signature;
+    } old = {sizeof old, "Old(x: float32) : x"}, *copy = test_malloc(sizeof old);
+    *copy = old;
+    assert_int_equal(df_op_register(w.rt, (const df_op_def *)(const void *)copy, &w.err), DF_OK);
+    test_free(copy);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        df_kernel_def def = cases[i].def;
+        def.struct_size = sizeof def;
+        def.compute = add_one;
+        assert_int_equal(df_kernel_register(w.rt, &def, &w.err), DF_INVALID_ARGUMENT);
+        if (!strstr(w.err.message, cases[i].words)) fail_msg("\"%s\"", w.err.message);
+    }
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
@@ -445,6 +474,7 @@ int main(void) {
         cmocka_unit_test(a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for),
         cmocka_unit_test(an_output_that_nobody_reads_is_given_back_when_its_kernel_ends),
         cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
+        cmocka_unit_test(what_would_be_misread_is_refused_when_it_is_registered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
