@@ -218,7 +218,8 @@ static node_call call_of(step *s, uint32_t node) {
 static bool write_variable(step *s, const plan_node *n, df_error *err) {
     if (!(n->op->flags & OP_WRITES)) return true;
     variable *v = s->x->o.variables[n->variable];
-    df_tensor *value = s->slots[n->first_slot];
+    df_tensor *value = s->slots[n->first_slot], *kept = value;
+    memory *host = s->x->o.host;
     if (value->dtype != v->type->dtype || !shape_fits(tensor_shape(value), edge_shape(v->type))) {
         char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(value), is, sizeof is);
@@ -228,12 +229,17 @@ static bool write_variable(step *s, const plan_node *n, df_error *err) {
                          wanted),
                false;
     }
+    /* A variable outlives the step, and memory that the caller lent only need not. */
+    if (!value->buf || !value->buf->wrapped)
+        (void)tensor_ref(value);
+    else if (tensor_copy(host, host, value, &kept, err) != DF_OK)
+        return false;
     if (s->written[n->variable])
         df_tensor_unref(v->value);
     else
         s->before[n->variable] = v->value;
     s->written[n->variable] = true;
-    v->value = tensor_ref(value);
+    v->value = kept;
     return true;
 }
 

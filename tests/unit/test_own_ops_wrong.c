@@ -390,6 +390,43 @@ static void an_output_that_nobody_reads_is_given_back_when_its_kernel_ends(void 
     }
 }
 
+/* ---- a variable that is given the caller's memory -------------------------- */
+
+static df_code pass_on(df_kernel *k, df_error *err) {
+    return df_kernel_set_output(k, 0, df_tensor_ref(df_kernel_input(k, 1)), err);
+}
+
+static void a_variable_does_not_keep_memory_that_was_lent_for_a_run(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "Put(v: float32, x: v) : v",
+                           .infer = df_infer_same,
+                           .flags = DF_OP_WRITES | DF_OP_STATEFUL});
+    add_kernel(&w, (df_kernel_def){
+                       .op = "Put", .devices = "*", .compute = pass_on, .flags = DF_KERNEL_INLINE});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(100));
+    df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(100));
+    df_out y = node(&w, "Put", DF_OUTS(v, x), NULL, 0);
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+    df_program *read = compiled(&w, DF_NO_OUTS, DF_OUTS(v));
+    float *lent = test_malloc(100 * sizeof *lent);
+    for (int i = 0; i < 100; i++) lent[i] = (float)i;
+    df_tensor *t = NULL, *result = NULL;
+    assert_int_equal(df_tensor_wrap(NULL, DF_FLOAT32, DF_SHAPE(100), lent, NULL, NULL, &t, NULL),
+                     DF_OK);
+    assert_int_equal(df_program_run(w.p, DF_TENSORS(t), &result, NULL, &w.err), DF_OK);
+    df_tensor_unref(result);
+    df_tensor_unref(t);
+    test_free(lent);
+    assert_int_equal(df_program_run(read, DF_NO_TENSORS, &result, NULL, &w.err), DF_OK);
+    assert_true(((float *)df_tensor_data(result))[99] == 99.0F);
+    df_tensor_unref(result);
+    df_program_free(read);
+    close_world(&w);
+}
+
 /* ---- what only some kernels may do ---------------------------------------- */
 
 static df_code give_sevens(df_kernel *k, df_error *err) {
@@ -473,6 +510,7 @@ int main(void) {
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
         cmocka_unit_test(a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for),
         cmocka_unit_test(an_output_that_nobody_reads_is_given_back_when_its_kernel_ends),
+        cmocka_unit_test(a_variable_does_not_keep_memory_that_was_lent_for_a_run),
         cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
         cmocka_unit_test(what_would_be_misread_is_refused_when_it_is_registered),
     };
