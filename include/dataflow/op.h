@@ -137,7 +137,7 @@ typedef struct df_kernel_def {
      * other than DF_OK ends it too.
      *
      * Must not wait for another node. May run programs, but none that shares a variable with its
-     * own step.
+     * own step; on an accelerator's thread, none that uses an accelerator or a variable.
      *
      * Errors     what it returns fails the step, which ends all of it. */
     df_code (*compute)(df_kernel *k, df_error *err);

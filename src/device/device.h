@@ -90,6 +90,9 @@ typedef struct device_ops {
     /* What is enqueued on q after this runs after f has been reached. If f fails and
      * tag is not NULL, the tag fails. */
     df_code (*queue_wait)(df_queue *q, work_tag *tag, fence *f, df_error *err);
+    /* True: the caller is a launch's function, on the queue's own thread. Who waits there for a
+     * queue waits for ever. */
+    bool (*is_inside)(const df_queue *q);
 } device_ops;
 
 struct df_device {

@@ -291,6 +291,10 @@ static void a_kernel_may_feed_its_inputs_to_a_program(void **state) {
             inner = compiled(&w, DF_OUTS(x), DF_OUTS(keeps ? kept : small));
             df_program *read = compiled(&w, DF_NO_OUTS, DF_OUTS(v));
             for (int i = 0; i < 4; i++) {
+                if (keeps && d == 1) {
+                    fails(&w, w.p, 100, DF_FAILED_PRECONDITION, "has variables");
+                    continue;
+                }
                 gives(&w, w.p, 100, keeps ? -9900 : 0);
                 if (!keeps) gives(&w, w.p, 5, 0);
                 df_tensor *t = NULL;
@@ -302,6 +306,37 @@ static void a_kernel_may_feed_its_inputs_to_a_program(void **state) {
             df_program_free(read);
             close_world(&w);
         }
+}
+
+/* On its own device, and on another, which may wait for the one that the kernel holds up. */
+static void a_kernel_on_a_queue_cannot_run_what_waits_for_a_queue(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Run(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Run", .devices = "CPU,SIM", .compute = run_inner});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+        df_graph_on(w.g, i ? "sim:1" : "sim:0");
+        df_out there = df_neg(w.g, x);
+        df_graph_on(w.g, "cpu:0");
+        df_out on_cpu = node(&w, "Run", DF_OUTS(x), NULL, 0);
+        df_graph_on(w.g, "sim:0");
+        df_out y = node(&w, "Run", DF_OUTS(x), NULL, 0);
+        df_graph_on(w.g, "sim:1");
+        y = df_neg(w.g, y);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+        inner = compiled(&w, DF_OUTS(x), DF_OUTS(there));
+        df_program *q = compiled(&w, DF_OUTS(x), DF_OUTS(on_cpu));
+        (void)alarm(20);
+        fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "on the thread of /job:localhost/task:0/device");
+        gives(&w, q, 4, -6);
+        (void)alarm(0);
+        df_program_free(q);
+        df_program_free(inner);
+        close_world(&w);
+    }
 }
 
 /* ---- memory that is another device's -------------------------------------- */
@@ -508,6 +543,7 @@ int main(void) {
         cmocka_unit_test(a_shape_that_infer_leaves_open_is_refused_where_it_is_needed),
         cmocka_unit_test(an_infer_function_that_contradicts_itself_is_caught),
         cmocka_unit_test(a_kernel_may_feed_its_inputs_to_a_program),
+        cmocka_unit_test(a_kernel_on_a_queue_cannot_run_what_waits_for_a_queue),
         cmocka_unit_test(a_kernel_whose_tensors_are_another_devices_fails_and_is_not_waited_for),
         cmocka_unit_test(an_output_that_nobody_reads_is_given_back_when_its_kernel_ends),
         cmocka_unit_test(a_variable_does_not_keep_memory_that_was_lent_for_a_run),
