@@ -65,7 +65,7 @@ struct launch {
     /* Called instead of run if that cannot be, because of a tensor; then nobody else is told. NULL:
      * as if run had failed. */
     void (*refused)(launch *l, const df_error *why);
-    df_tensor *tensors;                       /* headers, copied by value by the caller */
+    df_tensor *tensors; /* headers, copied by value by the caller */
     int n_tensors;
     launch *next;  /* the queue's */
     work_tag *tag; /* the queue's */

@@ -113,7 +113,7 @@ df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
                         "df_kernel_allocate it",
                         i)
         : t ? check_output(k, i, t->dtype, tensor_shape(t), err)
-                     : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+            : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
     if (code == DF_OK)
         k->calls->set_output(k, i, t);
     else

@@ -87,8 +87,7 @@ static df_code run(world *w, df_program *p, int n, float *sum) {
     df_code code = df_program_run(p, DF_TENSORS(x), &y, NULL, &w->err);
     if (code == DF_OK && sum) {
         *sum = 0;
-        for (int64_t i = 0; i < df_tensor_elements(y); i++)
-            *sum += ((float *)df_tensor_data(y))[i];
+        for (int64_t i = 0; i < df_tensor_elements(y); i++) *sum += ((float *)df_tensor_data(y))[i];
     }
     df_tensor_unref(x);
     df_tensor_unref(y);
@@ -139,8 +138,8 @@ static void a_function_that_fails_without_words_fails_all_the_same(void **state)
         world w;
         open_world(&w, 0);
         add_op(&w, (df_op_def){.signature = "Mute(x: float32) : x", .infer = refuse_silently});
-        add_kernel(
-            &w, (df_kernel_def){.op = "Mute", .devices = "CPU,SIM", .compute = fail_silently});
+        add_kernel(&w,
+                   (df_kernel_def){.op = "Mute", .devices = "CPU,SIM", .compute = fail_silently});
         w.g = df_graph_new(w.rt);
         df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
         df_graph_on(w.g, devices[d]);

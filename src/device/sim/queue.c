@@ -32,9 +32,9 @@ struct sim_queue {
     sim_memory *memory;        /* (c) the device's */
     sim_pool *fences;          /* (c) a reference */
     uint64_t playing;          /* (e) the number of the piece of work */
-    /* (a) relaxed: the engine's thread, by itself; 0: none yet. Only that thread can find itself. */
+    /* (a) relaxed: the engine's thread; 0: none yet. Who finds himself here wrote it. */
     _Atomic uintptr_t self;
-    df_error untagged;         /* (e) the first since the last fence without a tag */
+    df_error untagged; /* (e) the first since the last fence without a tag */
     mutex lock;
     condition wake;       /* the engine: there is work, or its fence ended, or closing */
     condition started;    /* who found the thread being started */
