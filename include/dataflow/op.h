@@ -137,7 +137,7 @@ typedef struct df_kernel_def {
      * other than DF_OK ends it too.
      *
      * Must not wait for another node. May run programs, but none that shares a variable with its
-     * own step.
+     * own step; on an accelerator's thread, none that uses an accelerator or a variable.
      *
      * Errors     what it returns fails the step, which ends all of it. */
     df_code (*compute)(df_kernel *k, df_error *err);
@@ -183,7 +183,8 @@ DF_API df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor
                                   df_error *err);
 
 /* INLINE, and ASYNC on a CPU: makes t output i; takes the reference, whatever happens.
- * INVALID_ARGUMENT for a NULL, and for a dtype or shape that is not what was inferred. */
+ * FAILED_PRECONDITION for other kernels; INVALID_ARGUMENT for a NULL, and for a dtype or shape
+ * that is not what was inferred. */
 DF_API df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err);
 
 /* The end of an ASYNC kernel, by value: it may be kept for as long as one likes, and a second

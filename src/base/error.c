@@ -58,6 +58,22 @@ df_code error_memory(df_error *err, const char *what) {
     return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for %s", what);
 }
 
+void error_clear(df_error *err) {
+    err->code = DF_OK;
+    err->flags = 0;
+    err->origin = 0;
+    err->message[0] = '\0';
+}
+
+df_code error_from(df_error *err, df_code code, const char *whose) {
+    if (code == DF_OK) return code;
+    if (!err->message[0])
+        return error_set(err, code, "%s failed with %s and gave no words", whose,
+                         df_code_name(code));
+    err->code = code;
+    return code;
+}
+
 void error_prefix(df_error *err, const char *format, ...) {
     if (!err) return;
     char old[sizeof err->message];

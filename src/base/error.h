@@ -18,4 +18,9 @@ void error_prefix(df_error *err, const char *format, ...) __attribute__((format(
 /* Where the caller passed no df_error but the words are needed inside. */
 #define ERROR_OR_LOCAL(err) ((err) ? (err) : &(df_error){.code = DF_OK})
 
+/* Around a call of the user's, which returned `code` and perhaps left err as it was: an error that
+ * is one, and has words. Returns code. */
+void error_clear(df_error *err);
+df_code error_from(df_error *err, df_code code, const char *whose);
+
 #endif /* BASE_ERROR_H */

@@ -54,3 +54,7 @@ void thread_join(const df_threads *t, void *thread) {
     (void)pthread_join(own->id, NULL);
     alloc_free(NULL, own, sizeof *own);
 }
+
+uintptr_t thread_self(void) {
+    return (uintptr_t)pthread_self();
+}

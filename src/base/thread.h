@@ -7,9 +7,14 @@
 
 #include <dataflow/threads.h>
 
+#include <stdint.h>
+
 /* The same rules as df_threads: on success join must be called once. */
 df_code thread_start(const df_threads *t, const char *name, void (*body)(void *arg), void *arg,
                      void **thread, df_error *err);
 void thread_join(const df_threads *t, void *thread);
+
+/* The calling thread: another number than that of any thread alive; not 0. */
+uintptr_t thread_self(void);
 
 #endif /* BASE_THREAD_H */

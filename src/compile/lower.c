@@ -459,7 +459,8 @@ static bool make_drops(lowering *l, last_reads *r) {
         for (uint32_t k = 0; k < node->n_inputs; k++)
             if (r->drops[node->first_input + k])
                 p->drops[p->n_drops++] = (uint32_t)p->inputs[node->first_input + k];
-        for (uint32_t o = 0; o < node->n_outputs && !(node->flags & PLAN_ENDS_LATER); o++)
+        /* a kernel that ends later drops then; a Recv has readers */
+        for (uint32_t o = 0; o < node->n_outputs && node->role != ROLE_RECV; o++)
             if (r->n_blocks[node->first_slot + o] == 0)
                 p->drops[p->n_drops++] = node->first_slot + o; /* nobody reads it */
         node->n_drops = p->n_drops - node->first_drop;

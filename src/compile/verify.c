@@ -143,10 +143,11 @@ static bool play_node(play *y, uint32_t i) {
     y->n_ran++;
     if (!read_inputs(y, n) || !check_forward(y, n)) return false;
     if ((n->role == ROLE_SEND || n->role == ROLE_RECV) && !play_channel(y, n)) return false;
-    if (n->flags & PLAN_ENDS_LATER)
+    if (n->flags & PLAN_ENDS_LATER) { /* drops when it has ended */
         y->later[y->n_later++] = i;
-    else
-        fill_slots(y, n);
+        return true;
+    }
+    fill_slots(y, n);
     return drop_slots(y, n);
 }
 
@@ -167,6 +168,7 @@ static bool play_all(play *y) {
         }
         const plan_node *n = &y->p->nodes[y->later[--y->n_later]];
         fill_slots(y, n);
+        if (!drop_slots(y, n)) return false;
         if (!fire_events(y, n, n->first_after, n->n_after)) return false;
     }
     return true;

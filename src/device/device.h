@@ -62,7 +62,10 @@ struct df_queue {
 typedef struct launch launch;
 struct launch {
     df_code (*run)(launch *l, df_error *err); /* the error's message names the node */
-    df_tensor *tensors;                       /* headers, copied by value by the caller */
+    /* Called instead of run if that cannot be, because of a tensor; then nobody else is told. NULL:
+     * as if run had failed. */
+    void (*refused)(launch *l, const df_error *why);
+    df_tensor *tensors; /* headers, copied by value by the caller */
     int n_tensors;
     launch *next;  /* the queue's */
     work_tag *tag; /* the queue's */
@@ -87,6 +90,9 @@ typedef struct device_ops {
     /* What is enqueued on q after this runs after f has been reached. If f fails and
      * tag is not NULL, the tag fails. */
     df_code (*queue_wait)(df_queue *q, work_tag *tag, fence *f, df_error *err);
+    /* True: the caller is a launch's function, on the queue's own thread. Who waits there for a
+     * queue waits for ever. */
+    bool (*is_inside)(const df_queue *q);
 } device_ops;
 
 struct df_device {

@@ -109,7 +109,7 @@ static df_code open_node(executor *x, uint32_t node, df_error *err) {
     df_code code = n->kernel->open(&k, &x->states[node], &why);
     if (code == DF_OK) return DF_OK;
     x->states[node] = NULL;
-    why.code = code;
+    (void)error_from(&why, code, "its kernel's open");
     error_prefix(&why, "node %s (%s): ", n->name, n->op->name);
     if (err) *err = why;
     return code;

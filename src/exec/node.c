@@ -23,13 +23,10 @@ static node_end fail(step *s, const plan_node *n, const df_error *why) {
 /* Kernels are callbacks: no lock is held, and much may happen meanwhile. What one returns
  * counts, whether it found words for it or not. */
 static df_code compute(const plan_node *n, df_kernel *c, df_error *err) {
-    err->code = DF_OK;
-    err->flags = 0;
-    err->message[0] = '\0';
+    error_clear(err);
     DF_SCHED_POINT();
     df_code code = n->kernel->compute(c, err);
-    if (code != DF_OK) err->code = code;
-    return code;
+    return error_from(err, code, "its kernel");
 }
 
 /* ---- inputs -------------------------------------------------------------- */
@@ -78,6 +75,20 @@ static bool infer_now(step *s, const plan_node *n, edge_type *outputs, df_error 
     return op_infer(&c, err) == DF_OK;
 }
 
+/* Consumers were compiled for what the compiler was told. */
+static bool check_promised(const plan_node *n, uint32_t o, df_shape now, df_shape before,
+                           df_error *err) {
+    if (shape_fits(now, before)) return true;
+    char is[SHAPE_TEXT_MAX], was[SHAPE_TEXT_MAX];
+    (void)shape_print(now, is, sizeof is);
+    (void)shape_print(before, was, sizeof was);
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "the infer function of %s says that output %u is %s, and said %s when the "
+                     "program was compiled",
+                     n->op->name, o, is, was),
+           false;
+}
+
 /* Output 0 may be computed into the buffer of an input that nobody else can see. */
 static bool forward(step *s, const plan_node *n, df_shape shape) {
     if (n->forward == PLAN_NONE) return false;
@@ -113,6 +124,7 @@ static bool allocate(step *s, const plan_node *n, df_error *err) {
             s->slots[n->first_slot + o] = NULL;
             continue;
         }
+        if (!known && !check_promised(n, o, shape, edge_shape(&slot->type), err)) return false;
         if (o == 0 && forward(s, n, shape)) continue;
         if (!renew(s, n, o, slot->memory, shape, err)) return false;
     }
@@ -147,12 +159,9 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
     step *s = call->step;
     const plan_node *n = &s->p->nodes[call->node];
     df_tensor *there = c->outputs ? c->outputs[i] : NULL;
-    bool queued = n->role == ROLE_QUEUE || n->role == ROLE_QUEUE_LATER;
+    bool queued = n->role == ROLE_QUEUE_LATER; /* on ROLE_QUEUE all are there */
     if (!there) {
         uint32_t kind = queued ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
-        if (n->role == ROLE_QUEUE)
-            return error_set(err, DF_FAILED_PRECONDITION,
-                             "the shape of output %d was not known when it was enqueued", i);
         if (!renew(s, n, (uint32_t)i, kind, shape, err))
             return err ? err->code : DF_RESOURCE_EXHAUSTED;
         there = *slot_of(c, i);
@@ -165,11 +174,14 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
     return DF_OK;
 }
 
-static void set_output(df_kernel *c, int i, df_tensor *t) {
+static bool makes_outputs(const df_kernel *c) {
     const node_call *call = (const node_call *)c;
     plan_role role = call->step->p->nodes[call->node].role;
+    return role == ROLE_INLINE || role == ROLE_ASYNC;
+}
+
+static void set_output(df_kernel *c, int i, df_tensor *t) {
     df_tensor **slot = slot_of(c, i);
-    if (role != ROLE_INLINE && role != ROLE_ASYNC) slot = &t; /* it lies where the queue put it */
     df_tensor_unref(*slot);
     *slot = t;
 }
@@ -180,6 +192,7 @@ static async_op *async_of(const df_kernel *c) {
 }
 
 static const struct kernel_calls calls = {.output_type = output_type,
+                                          .makes_outputs = makes_outputs,
                                           .set_output = set_output,
                                           .allocate = allocate_now,
                                           .async = async_of};
@@ -205,7 +218,8 @@ static node_call call_of(step *s, uint32_t node) {
 static bool write_variable(step *s, const plan_node *n, df_error *err) {
     if (!(n->op->flags & OP_WRITES)) return true;
     variable *v = s->x->o.variables[n->variable];
-    df_tensor *value = s->slots[n->first_slot];
+    df_tensor *value = s->slots[n->first_slot], *kept = value;
+    memory *host = s->x->o.host;
     if (value->dtype != v->type->dtype || !shape_fits(tensor_shape(value), edge_shape(v->type))) {
         char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(value), is, sizeof is);
@@ -215,12 +229,17 @@ static bool write_variable(step *s, const plan_node *n, df_error *err) {
                          wanted),
                false;
     }
+    /* A variable outlives the step, and memory that the caller lent only need not. */
+    if (!value->buf || !value->buf->wrapped)
+        (void)tensor_ref(value);
+    else if (tensor_copy(host, host, value, &kept, err) != DF_OK)
+        return false;
     if (s->written[n->variable])
         df_tensor_unref(v->value);
     else
         s->before[n->variable] = v->value;
     s->written[n->variable] = true;
-    v->value = tensor_ref(value);
+    v->value = kept;
     return true;
 }
 
@@ -274,11 +293,13 @@ static df_code queue_run(launch *l, df_error *err) {
     return code;
 }
 
-/* The header as it is now, without its count of references. An inline value stays where it
- * is: the tensor is kept. */
+/* The header as it is now, with a count of its own: a kernel may take references and run programs
+ * on it, and neither finds itself alone. An inline value stays where it is: the tensor is kept. */
 static void copy_header(queue_op *q, uint32_t i, df_tensor *t) {
     size_t first = offsetof(df_tensor, dtype);
     memcpy((char *)&q->headers[i] + first, (char *)t + first, sizeof *t - first);
+    refcount_init(&q->headers[i].refs);
+    q->headers[i].is_lent = true;
     if (t->is_host) q->kept[q->n_kept++] = tensor_ref(t);
 }
 
@@ -302,11 +323,25 @@ static queue_op *prepare(step *s, uint32_t node) {
     return q;
 }
 
+/* What is enqueued behind needs the outputs now. */
+static bool has_outputs(step *s, const plan_node *n, df_error *err) {
+    for (uint32_t o = 0; o < n->n_outputs; o++)
+        if (!s->slots[n->first_slot + o])
+            return error_set(err, DF_FAILED_PRECONDITION,
+                             "its infer function does not find the shape of output %u, which is "
+                             "needed when the kernel is enqueued; leave infer out, or make the "
+                             "kernel DF_KERNEL_ASYNC: then it allocates",
+                             o),
+                   false;
+    return true;
+}
+
 static node_end run_queued(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_device *d = s->x->o.devices[n->device];
     df_error err;
-    if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
+    if (!gather(s, n, &err) || !allocate(s, n, &err) || !has_outputs(s, n, &err))
+        return fail(s, n, &err);
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run;
     if (d->ops->launch(d->queue, &s->tag, &q->launch, &err) != DF_OK || !write_variable(s, n, &err))
@@ -371,6 +406,10 @@ static df_code queue_run_later(launch *l, df_error *unused) {
     return DF_OK;
 }
 
+static void queue_refused_later(launch *l, const df_error *why) {
+    df_kernel_done(df_kernel_handle_of(&((queue_op *)l)->call.ctx), why);
+}
+
 static node_end run_queued_later(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
@@ -381,6 +420,7 @@ static node_end run_queued_later(worker *w, uint32_t node) {
     if (!k) return fail(s, n, &err);
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run_later;
+    q->launch.refused = queue_refused_later;
     q->call.op = k;
     k->call = q->call;
     df_kernel_handle h = df_kernel_handle_of(&k->call.ctx);

@@ -91,10 +91,19 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
 
 /* ---- Feed and Fetch ------------------------------------------------------ */
 
+/* What a kernel on a queue feeds is copied: a result or a variable may outlive it. */
 static node_end run_feed(step *s, const plan_node *n) {
-    df_tensor **slot = &s->slots[n->first_slot];
+    df_tensor **slot = &s->slots[n->first_slot], *t = s->feeds[n->index], *own = t;
+    memory *host = s->x->o.host;
+    df_error err;
+    if (!t->is_lent) {
+        (void)tensor_ref(t);
+    } else if (tensor_copy(host, host, t, &own, &err) != DF_OK) {
+        step_fail_node(s, n, &err);
+        return NODE_FAILED;
+    }
     df_tensor_unref(*slot);
-    *slot = tensor_ref(s->feeds[n->index]);
+    *slot = own;
     return NODE_DONE;
 }
 

@@ -127,11 +127,18 @@ static df_dtype output_dtype(const df_infer *c, const op_output *o) {
     return (df_dtype)a->i;
 }
 
+/* The user's function. What it returns counts, whether it found words for it or not. */
+static df_code call_infer(df_infer *c, df_error *err) {
+    error_clear(err);
+    df_code code = c->op->infer(c, err);
+    return error_from(err, code, "its infer function");
+}
+
 df_code op_infer(df_infer *c, df_error *err) {
     for (int i = 0; i < c->n_outputs; i++) {
         const op_output *o = &c->op->outputs[c->op->outputs_by >= 0 ? 0 : i];
         df_code code = edge_type_set(&c->outputs[i], output_dtype(c, o), DF_SHAPE_UNKNOWN, err);
         if (code != DF_OK) return code;
     }
-    return c->op->infer ? c->op->infer(c, err) : DF_OK;
+    return c->op->infer ? call_infer(c, ERROR_OR_LOCAL(err)) : DF_OK;
 }

@@ -105,8 +105,15 @@ df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out,
 }
 
 df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
-    df_code code = t ? check_output(k, i, t->dtype, tensor_shape(t), err)
-                     : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+    df_code code =
+        !k->calls || !k->calls->makes_outputs(k)
+            ? error_set(err, DF_FAILED_PRECONDITION,
+                        "the kernel gives output %d itself, which one that is DF_KERNEL_INLINE "
+                        "does, or DF_KERNEL_ASYNC on a CPU: fill df_kernel_output, or "
+                        "df_kernel_allocate it",
+                        i)
+        : t ? check_output(k, i, t->dtype, tensor_shape(t), err)
+            : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
     if (code == DF_OK)
         k->calls->set_output(k, i, t);
     else
@@ -115,7 +122,7 @@ df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
 }
 
 df_kernel_handle df_kernel_handle_of(const df_kernel *k) {
-    async_op *op = k->calls->async(k);
+    async_op *op = k->calls ? k->calls->async(k) : NULL; /* `open` has none */
     return (df_kernel_handle){op, op ? atomic_get(&op->generation, RELAXED) : 0};
 }
 

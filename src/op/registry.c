@@ -209,11 +209,15 @@ static bool kinds_are_good(const char *kinds) {
 /* NULL: the definition holds together. */
 static const char *kernel_mistake(const df_kernel_def *k, const op_def *op) {
     const uint32_t executors = OP_SEND | OP_RECV | OP_FEED | OP_FETCH;
+    const uint32_t flags = KERNEL_ASYNC | KERNEL_INLINE | KERNEL_CHEAP;
     bool is_inline = k->flags & KERNEL_INLINE;
     if (!kinds_are_good(k->devices)) return "devices must be kinds, such as \"CPU,SIM\", or \"*\"";
     if (!k->compute) return "compute is NULL";
     if (op->flags & executors) return "the kernels of this op are the executor's";
     if (op->flags & OP_NO_KERNEL) return "this op does nothing and takes no kernel";
+    if ((op->flags & (OP_VARIABLE | OP_CONST)) && !is_inline)
+        return "the value of this op is the library's, and is only passed on";
+    if (k->flags & ~flags) return "flags has bits that mean nothing";
     if (strcmp(k->devices, "*") == 0 && !is_inline)
         return "only a kernel with DF_KERNEL_INLINE runs on any kind; name the kinds of device";
     if (is_inline && (k->flags & KERNEL_ASYNC))

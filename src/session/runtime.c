@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "kernels/kernels.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -189,7 +190,8 @@ df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
 
 df_code df_op_register(df_runtime *runtime, const df_op_def *def, df_error *err) {
     if (!runtime) return error_set(err, DF_INVALID_ARGUMENT, "the runtime is NULL");
-    if (def && def->flags & ~(uint32_t)OP_PUBLIC_FLAGS)
+    const size_t with_flags = offsetof(df_op_def, flags) + sizeof def->flags;
+    if (def && def->struct_size >= with_flags && def->flags & ~(uint32_t)OP_PUBLIC_FLAGS)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "op \"%.100s\": flags has bits that mean nothing",
                          def->signature ? def->signature : "");

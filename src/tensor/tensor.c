@@ -118,6 +118,7 @@ static df_tensor *header_new(place p) {
     t->mem = p.mem;
     t->alloc = p.alloc;
     t->ready = NULL;
+    t->is_lent = false;
     return t;
 }
 

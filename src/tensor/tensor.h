@@ -53,6 +53,8 @@ struct df_tensor {
     df_dtype dtype; /* (c) once handed over, like all below */
     int rank;
     bool is_host; /* the host can read data */
+    bool is_lent; /* what a kernel sees of a tensor on a queue: good while it runs, counted so that
+                     it may be passed around, and never the last reference */
     int64_t elements;
     size_t bytes;       /* of the elements */
     void *data;         /* inline_data, or the buffer's; NULL after tensor_release */

@@ -260,6 +260,115 @@ static void async_kernels_fail_whole_and_work_again(void **state) {
     probe_fini(&later);
 }
 
+/* ---- own ops: shapes found late, state, a variable that is written late ---- */
+
+static int n_opened, n_closed;
+
+static df_code open_own(df_kernel *k, void **state, df_error *err) {
+    (void)k;
+    *state = test_malloc(8);
+    n_opened++;
+    return *state ? DF_OK : df_error_set(err, DF_RESOURCE_EXHAUSTED, "no state");
+}
+
+static void close_own(void *user, void *state) {
+    (void)user;
+    test_free(state);
+    n_closed++;
+}
+
+/* The last input, into output 0, as large as a header cannot hold. */
+static df_code find_own(df_kernel *k, df_error *err) {
+    df_tensor *x = df_kernel_input(k, df_kernel_inputs(k) - 1), *y = df_kernel_output(k, 0);
+    df_code code = DF_OK;
+    if (!y) code = df_kernel_allocate(k, 0, df_tensor_shape(x), &y, err);
+    if (code == DF_OK) memcpy(df_tensor_data(y), df_tensor_data(x), df_tensor_bytes(x));
+    return code;
+}
+
+static df_code find_own_later(df_kernel *k, df_error *err) {
+    df_kernel_handle done = df_kernel_handle_of(k);
+    df_code code = find_own(k, err);
+    if (code == DF_OK) df_kernel_done(done, NULL);
+    return code;
+}
+
+static df_code register_own(df_runtime *rt, df_error *err) {
+    static const df_op_def ops[] = {
+        {.struct_size = sizeof(df_op_def), .signature = "Own(x: int64) {n: ints = [1, 2]} : x"},
+        {.struct_size = sizeof(df_op_def), .signature = "OwnLater(x: int64) : x"},
+        {.struct_size = sizeof(df_op_def),
+         .signature = "OwnWrite(v: int64, x: v) : v",
+         .flags = DF_OP_WRITES}};
+    static const df_kernel_def kernels[] = {{.struct_size = sizeof(df_kernel_def),
+                                             .op = "Own",
+                                             .devices = "CPU,SIM",
+                                             .compute = find_own,
+                                             .host_outputs = 1,
+                                             .open = open_own,
+                                             .close = close_own},
+                                            {.struct_size = sizeof(df_kernel_def),
+                                             .op = "OwnLater",
+                                             .devices = "CPU,SIM",
+                                             .compute = find_own_later,
+                                             .flags = DF_KERNEL_ASYNC},
+                                            {.struct_size = sizeof(df_kernel_def),
+                                             .op = "OwnWrite",
+                                             .devices = "CPU,SIM",
+                                             .compute = find_own}};
+    df_code code = DF_OK;
+    for (int i = 0; i < 3 && code == DF_OK; i++) code = df_op_register(rt, &ops[i], err);
+    for (int i = 0; i < 3 && code == DF_OK; i++) code = df_kernel_register(rt, &kernels[i], err);
+    return code;
+}
+
+static df_out own_node(df_graph *g, const char *op, df_outs in) {
+    return df_node_output(df_node_add(g, op, in.items, in.n, NULL, 0), 0);
+}
+
+static void build_own(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SHAPE(-1));
+    df_graph_on(g, "sim:0");
+    df_out a = own_node(g, "Own", DF_OUTS(x)), b = own_node(g, "OwnLater", DF_OUTS(a));
+    df_graph_on(g, "cpu:1");
+    df_out c = own_node(g, "Own", DF_OUTS(b)), d = own_node(g, "OwnLater", DF_OUTS(c));
+    df_graph_on(g, "sim:1");
+    df_out v = df_variable(g, "v", DF_INT64, DF_SHAPE(20));
+    df_out e = own_node(g, "OwnWrite", DF_OUTS(v, d));
+    df_graph_on(g, NULL);
+    (void)named(g, "end", df_sum(g, df_add(g, e, d), NULL, 0, false));
+}
+
+static void run_own(fault_allocator *f, void *arg) {
+    df_error err;
+    df_runtime *rt;
+    for (;;) {
+        rt = runtime_of(f, *(const int *)arg);
+        if (!is_to_be_repeated(f, register_own(rt, &err), &err)) break;
+        df_runtime_free(rt);
+    }
+    df_graph *g = graph_of(f, rt, build_own);
+    df_session *s = session_of(f, g);
+    df_program *p = program_of(f, s, DF_OUTS(out_of(g, "x")), DF_OUTS(out_of(g, "end")));
+    int64_t values[20];
+    for (int i = 0; i < 20; i++) values[i] = i;
+    df_tensor *x;
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(20), values, &x, NULL), DF_OK);
+    for (int i = 0; i < 3; i++) assert_int_equal(run_once(f, p, DF_TENSORS(x)), 380);
+    df_tensor_unref(x);
+    df_program_free(p);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+    assert_int_equal(n_opened, n_closed);
+}
+
+static void own_ops_fail_whole_and_work_again(void **state) {
+    (void)state;
+    for (int workers = 0; workers <= 2; workers++)
+        assert_true(fault_each_allocation(run_own, &workers) > 100);
+}
+
 /* ---- looking at a program ------------------------------------------------ */
 
 static void look(fault_allocator *f, void *arg) {
@@ -297,6 +406,7 @@ int main(void) {
         cmocka_unit_test(steps_over_all_devices_fail_whole_and_work_again),
         cmocka_unit_test(shapes_known_late_fail_whole_and_work_again),
         cmocka_unit_test(async_kernels_fail_whole_and_work_again),
+        cmocka_unit_test(own_ops_fail_whole_and_work_again),
         cmocka_unit_test(looking_at_a_program_without_memory_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ static const device_ops sim_ops = {
     .launch = sim_launch,
     .fence_record = sim_fence_record,
     .queue_wait = sim_queue_wait,
+    .is_inside = sim_queue_is_inside,
 };
 
 df_code sim_open(df_device *d, const device_options *options, df_error *err) {

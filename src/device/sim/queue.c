@@ -32,7 +32,9 @@ struct sim_queue {
     sim_memory *memory;        /* (c) the device's */
     sim_pool *fences;          /* (c) a reference */
     uint64_t playing;          /* (e) the number of the piece of work */
-    df_error untagged;         /* (e) the first since the last fence without a tag */
+    /* (a) relaxed: the engine's thread; 0: none yet. Who finds himself here wrote it. */
+    _Atomic uintptr_t self;
+    df_error untagged; /* (e) the first since the last fence without a tag */
     mutex lock;
     condition wake;       /* the engine: there is work, or its fence ended, or closing */
     condition started;    /* who found the thread being started */
@@ -118,6 +120,11 @@ static void play_launch(sim_queue *q, launch *l) {
     if (work_tag_failed(tag)) return;
     df_error why = {.code = DF_OK};
     df_code rc = tensors_translate(q, l, &why);
+    if (rc != DF_OK && l->refused) {
+        DF_SCHED_POINT();
+        l->refused(l, &why);
+        return;
+    }
     if (rc == DF_OK) {
         DF_SCHED_POINT();
         rc = l->run(l, &why);
@@ -235,6 +242,7 @@ static launch *work_take(sim_queue *q) {
 
 static void engine_main(void *arg) {
     sim_queue *q = arg;
+    atomic_put(&q->self, thread_self(), RELAXED);
     for (launch *l; (l = work_take(q)) != NULL;) {
         while (l) {
             launch *next = l->next;
@@ -404,6 +412,11 @@ void sim_queue_free(sim_queue *q) {
     condition_fini(&q->wake);
     mutex_fini(&q->lock);
     alloc_free(q->alloc, q, sizeof *q);
+}
+
+bool sim_queue_is_inside(const df_queue *base) {
+    const sim_queue *q = (const sim_queue *)base;
+    return atomic_get(&((sim_queue *)(uintptr_t)q)->self, RELAXED) == thread_self();
 }
 
 df_queue *sim_queue_base(sim_queue *q) {

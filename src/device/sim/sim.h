@@ -84,5 +84,6 @@ df_code sim_copy_out(df_queue *q, work_tag *tag, df_tensor *host, const void *sr
 df_code sim_launch(df_queue *q, work_tag *tag, launch *l, df_error *err);
 df_code sim_fence_record(df_queue *q, work_tag *tag, fence **out, df_error *err);
 df_code sim_queue_wait(df_queue *q, work_tag *tag, fence *f, df_error *err);
+bool sim_queue_is_inside(const df_queue *q);
 
 #endif /* DEVICE_SIM_SIM_H */
