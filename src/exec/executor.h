@@ -4,7 +4,8 @@
  *
  *   pool.c      threads, and the inboxes of steps in which events wait for one
  *   run.c       blocks, events, the verdict
- *   node.c      one node: kernels
+ *   node.c      one node: kernels that run here and now
+ *   queued.c    those that a queue runs, and that end later
  *   transfer.c  one node: Send, Recv, Feed, Fetch
  *   step.c      the frame: a step's memory, used again by the next step
  *   executor.c  a plan made ready: devices, constants, frames

@@ -185,7 +185,7 @@ static inline bool step_failed(step *s) {
     return work_tag_failed(&s->tag);
 }
 
-/* ---- node.c, transfer.c ---- */
+/* ---- node.c, queued.c, transfer.c ---- */
 typedef enum node_end {
     NODE_DONE,
     NODE_LATER,  /* its end will be an event */

@@ -104,16 +104,24 @@ df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out,
     return code == DF_OK ? k->calls->allocate(k, i, shape, out, err) : code;
 }
 
+static df_code check_given(const df_kernel *k, int i, const df_tensor *t, df_error *err) {
+    if (!k->calls || !k->calls->makes_outputs(k))
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "the kernel gives output %d itself, which one that is DF_KERNEL_INLINE "
+                         "does, or DF_KERNEL_ASYNC on a CPU: fill df_kernel_output, or "
+                         "df_kernel_allocate it",
+                         i);
+    if (!t) return error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+    df_code code = check_output(k, i, t->dtype, tensor_shape(t), err);
+    if (code != DF_OK || k->calls->lies_in_host(k, i) == t->is_host) return code;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "the kernel gives output %d in %s memory, which its host_outputs does not "
+                     "say",
+                     i, t->is_host ? "host" : "device");
+}
+
 df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
-    df_code code =
-        !k->calls || !k->calls->makes_outputs(k)
-            ? error_set(err, DF_FAILED_PRECONDITION,
-                        "the kernel gives output %d itself, which one that is DF_KERNEL_INLINE "
-                        "does, or DF_KERNEL_ASYNC on a CPU: fill df_kernel_output, or "
-                        "df_kernel_allocate it",
-                        i)
-        : t ? check_output(k, i, t->dtype, tensor_shape(t), err)
-            : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+    df_code code = check_given(k, i, t, err);
     if (code == DF_OK)
         k->calls->set_output(k, i, t);
     else

@@ -169,6 +169,7 @@ struct async_op {
 struct kernel_calls {
     const edge_type *(*output_type)(const df_kernel *c, int i); /* as the compiler knows it */
     bool (*makes_outputs)(const df_kernel *c);                  /* it may call set_output */
+    bool (*lies_in_host)(const df_kernel *c, int i);            /* output i does */
     void (*set_output)(df_kernel *c, int i, df_tensor *t);
     df_code (*allocate)(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err);
     async_op *(*async)(const df_kernel *c);

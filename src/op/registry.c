@@ -220,6 +220,8 @@ static const char *kernel_mistake(const df_kernel_def *k, const op_def *op) {
     if (k->flags & ~flags) return "flags has bits that mean nothing";
     if (strcmp(k->devices, "*") == 0 && !is_inline)
         return "only a kernel with DF_KERNEL_INLINE runs on any kind; name the kinds of device";
+    if ((op->flags & OP_WRITES) && (k->host_outputs & 1))
+        return "the new value of a variable lies where the variable does: no bit 0 in host_outputs";
     if (is_inline && (k->flags & KERNEL_ASYNC))
         return "a kernel is DF_KERNEL_INLINE or DF_KERNEL_ASYNC, not both";
     return NULL;

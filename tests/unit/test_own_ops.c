@@ -437,16 +437,16 @@ static df_code give_wrongly(df_kernel *k, df_error *err) {
     int64_t how = df_kernel_attr(k, 0)->i, value = 0;
     if (how == 0) return df_kernel_set_output(k, 0, NULL, err);
     df_code code = df_tensor_from(NULL, how == 1 ? DF_INT64 : DF_FLOAT32,
-                                  how == 1 ? DF_SCALAR : DF_SHAPE(2), &value, &t, err);
+                                  how == 2 ? DF_SHAPE(2) : DF_SCALAR, &value, &t, err);
     return code == DF_OK ? df_kernel_set_output(k, how == 3, t, err) : code;
 }
 
 static void an_output_that_is_not_what_was_inferred_is_refused(void **state) {
     (void)state;
-    static const char *const words[] = {"gives NULL",
-                                        "gives int64[] as output 0, which is float32[]",
-                                        "gives float32[2] as output 0", "no output 1 of 1"};
-    for (int how = 0; how < 4; how++) {
+    static const char *const words[] = {
+        "gives NULL", "gives int64[] as output 0, which is float32[]",
+        "gives float32[2] as output 0", "no output 1 of 1", "gives output 0 in host memory"};
+    for (int how = 0; how < 5; how++) {
         world w;
         open_world(&w, 0);
         add_op(&w, (df_op_def){.signature = "Wrong() {how: int} : float32", .infer = infer_scalar});
@@ -457,6 +457,7 @@ static void an_output_that_is_not_what_was_inferred_is_refused(void **state) {
         w.g = df_graph_new(w.rt);
         df_attr attr = df_attr_int("how", how);
         df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(1));
+        df_graph_on(w.g, how == 4 ? "sim:0" : "cpu:0");
         df_out y = df_add(w.g, x, node(&w, "Wrong", DF_NO_OUTS, &attr, 1));
         compile(&w, DF_OUTS(x), DF_OUTS(y));
         fails(&w, IN(1), how == 3 ? DF_OUT_OF_RANGE : DF_INVALID_ARGUMENT, words[how]);

@@ -212,8 +212,10 @@ static void a_kernel_that_does_not_hold_together_is_refused(void **state) {
         {KERNEL(.op = "Twice", .devices = "CPU", .compute = compute, .dtypes = "bool,int8"),
          "expected '|'"},
         {KERNEL(.op = "Send", .devices = "CPU", .compute = compute), "are the executor's"},
+        {KERNEL(.op = "Set", .devices = "CPU", .compute = compute, .host_outputs = 1), "no bit 0"},
         {KERNEL(.op = "Nothing", .devices = "CPU", .compute = compute), "takes no kernel"},
     };
+    assert_int_equal(op_register(w->r, &OP_WITH("Set(v: any, x: v) : v", OP_WRITES), NULL), DF_OK);
     assert_int_equal(add_op(w, twice), DF_OK);
     assert_int_equal(op_register(w->r, &OP_WITH("Nothing()", OP_NO_KERNEL), &w->err), DF_OK);
     assert_int_equal(op_register_transfer(w->r, &w->err), DF_OK);
