@@ -35,6 +35,7 @@
 #include <dataflow/threads.h>
 #include <dataflow/tensor.h>
 #include <dataflow/attr.h>
+#include <dataflow/op.h>
 #include <dataflow/device.h>
 #include <dataflow/key.h>
 #include <dataflow/rendezvous.h>

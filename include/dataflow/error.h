@@ -18,9 +18,11 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define DF_API __attribute__((visibility("default")))
+#define DF_API                   __attribute__((visibility("default")))
+#define DF_PRINTF(FORMAT, FIRST) __attribute__((format(printf, FORMAT, FIRST)))
 #else
 #define DF_API
+#define DF_PRINTF(FORMAT, FIRST)
 #endif
 
 /* The canonical codes of gRPC and TensorFlow, with the same numbers
@@ -63,6 +65,10 @@ typedef struct df_error {
 /* The name of a code as written above, without DF_: "NOT_FOUND". Never NULL;
  * "UNKNOWN" for a number that is no code. */
 DF_API const char *df_code_name(df_code code);
+
+/* Fills err, which may be NULL, and returns code: for kernels and other code of the user's that
+ * the library calls. A message that is too long is cut, and says so with "..." at its end. */
+DF_API df_code df_error_set(df_error *err, df_code code, const char *format, ...) DF_PRINTF(3, 4);
 
 #ifdef __cplusplus
 }

@@ -31,14 +31,26 @@ static void mark_cut(char *message, size_t size, int length) {
     if (length >= (int)size) memcpy(message + size - 4, "...", 4);
 }
 
-df_code error_set(df_error *err, df_code code, const char *format, ...) {
-    if (!err) return code;
+static void fill(df_error *err, df_code code, const char *format, va_list args) {
+    if (!err) return;
     *err = (df_error){.code = code};
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    mark_cut(err->message, sizeof err->message, n);
+}
+
+df_code error_set(df_error *err, df_code code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    fill(err, code, format, args);
     va_end(args);
-    mark_cut(err->message, sizeof err->message, n);
+    return code;
+}
+
+df_code df_error_set(df_error *err, df_code code, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fill(err, code, format, args);
+    va_end(args);
     return code;
 }
 

@@ -53,10 +53,11 @@ static bool infer_node(compile_state *c, uint32_t i) {
     df_infer x = {.op = op,
                   .attrs = it->node->attrs,
                   .n_inputs = (int)it->n_inputs,
+                  .n_outputs = it->node->n_outputs,
                   .inputs = inputs,
                   .values = values,
                   .outputs = outputs};
-    if (op->infer(&x, c->err) != DF_OK) {
+    if (op_infer(&x, c->err) != DF_OK) {
         error_prefix(c->err, "node %s (%s): ", it->node->name, op->name);
         return false;
     }

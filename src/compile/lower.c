@@ -46,6 +46,18 @@ static bool recv_ends_later(const lowering *l, const plan_channel *ch) {
     return devices[ch->src_device].has_queue && to_host;
 }
 
+/* NULL: a Send or Recv, or an item that needs none. */
+static const kernel_def *kernel_of(const lowering *l, uint32_t i) {
+    int32_t of = l->c->emitted[i].item;
+    return of == PLAN_NONE ? NULL : l->c->items[of].kernel;
+}
+
+/* An async kernel; and on a queue one whose outputs have no shape before it has run. */
+static bool kernel_ends_later(const lowering *l, const emitted *e, const kernel_def *k) {
+    bool finds_shapes = !k->op->infer && e->node->n_outputs > 0 && !(k->flags & KERNEL_INLINE);
+    return (k->flags & KERNEL_ASYNC) || (finds_shapes && l->c->rq->devices[e->device].has_queue);
+}
+
 static bool index_nodes(lowering *l) {
     compile_state *c = l->c;
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
@@ -88,8 +100,8 @@ static bool join_graphs(lowering *l) {
             l->before[at++] = l->send_of[e->channel];
             l->ends_later[i] = recv_ends_later(l, &c->channels[e->channel]);
         }
-        const kernel_def *k = e->item == PLAN_NONE ? NULL : c->items[e->item].kernel;
-        if (k && (k->flags & KERNEL_ASYNC)) l->ends_later[i] = true;
+        const kernel_def *k = kernel_of(l, i);
+        if (k && kernel_ends_later(l, e, k)) l->ends_later[i] = true;
     }
     l->first_before[l->n] = at;
     return true;
@@ -105,6 +117,8 @@ static float elements(const edge_type *t) {
 static float work_of(const lowering *l, uint32_t i) {
     const df_node *n = l->c->emitted[i].node;
     float work = 0.05f, largest = 0;
+    const kernel_def *kernel = kernel_of(l, i);
+    if (kernel && (kernel->flags & KERNEL_CHEAP)) return work;
     for (int k = 0; k < n->n_inputs; k++) {
         float x = elements(&n->inputs[k].node->outputs[n->inputs[k].index]);
         work += x;
@@ -163,8 +177,9 @@ static plan_role role_of(const lowering *l, const emitted *e, const kernel_def *
     if (flags & OP_FETCH) return ROLE_FETCH;
     if (!k) return ROLE_NOTHING;
     if (k->flags & KERNEL_INLINE) return ROLE_INLINE;
-    if (k->flags & KERNEL_ASYNC) return ROLE_ASYNC;
-    return l->c->rq->devices[e->device].has_queue ? ROLE_QUEUE : ROLE_KERNEL;
+    bool later = kernel_ends_later(l, e, k);
+    if (l->c->rq->devices[e->device].has_queue) return later ? ROLE_QUEUE_LATER : ROLE_QUEUE;
+    return later ? ROLE_ASYNC : ROLE_KERNEL;
 }
 
 static uint32_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
@@ -187,7 +202,7 @@ static bool make_slots(lowering *l) {
     if (!p->slots) return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
-        const kernel_def *k = e->item == PLAN_NONE ? NULL : c->items[e->item].kernel;
+        const kernel_def *k = kernel_of(l, i);
         for (int o = 0; o < e->node->n_outputs; o++)
             p->slots[l->first_slot[i] + (uint32_t)o] =
                 (plan_slot){.type = e->node->outputs[o],
@@ -240,7 +255,7 @@ static bool make_node(lowering *l, uint32_t i) {
     const emitted *e = &c->emitted[i];
     const df_node *n = e->node;
     plan_node *node = &p->nodes[l->node_of[i]];
-    const kernel_def *k = e->item == PLAN_NONE ? NULL : c->items[e->item].kernel;
+    const kernel_def *k = kernel_of(l, i);
     *node = (plan_node){.name = n->name,
                         .op = n->op,
                         .kernel = k,
@@ -424,7 +439,7 @@ static bool find_last_reads(lowering *l, last_reads *r) {
         for (uint32_t k = 0; k < p->nodes[n].n_inputs; k++) {
             uint32_t input = p->nodes[n].first_input + k;
             if (p->inputs[input] == PLAN_NONE) continue;
-            if (p->nodes[n].role == ROLE_ASYNC)
+            if (p->nodes[n].role == ROLE_ASYNC || p->nodes[n].role == ROLE_QUEUE_LATER)
                 note_async_read(p, r, &p->nodes[n], k);
             else
                 note_read(p, r, n, input);

@@ -57,7 +57,8 @@ struct df_queue {
  * until the queue has passed it (a fence recorded after it tells).
  *
  * On the device's thread, `tensors` holds copies of the headers whose data pointers
- * the function may use. Host-memory tensors among them come as they are. */
+ * the function may use, and is_host says so. Host-memory tensors among them come as they
+ * are. */
 typedef struct launch launch;
 struct launch {
     df_code (*run)(launch *l, df_error *err); /* the error's message names the node */

@@ -99,6 +99,46 @@ static df_code make_constants(executor *x, df_error *err) {
     return code;
 }
 
+/* ---- the state of nodes -------------------------------------------------- */
+
+static df_code open_node(executor *x, uint32_t node, df_error *err) {
+    const plan_node *n = &x->o.plan->nodes[node];
+    if (!n->kernel || !n->kernel->open) return DF_OK;
+    df_kernel k = {.node = n->name, .def = n->kernel, .attrs = n->attrs};
+    df_error why = {.code = DF_OK};
+    df_code code = n->kernel->open(&k, &x->states[node], &why);
+    if (code == DF_OK) return DF_OK;
+    x->states[node] = NULL;
+    why.code = code;
+    error_prefix(&why, "node %s (%s): ", n->name, n->op->name);
+    if (err) *err = why;
+    return code;
+}
+
+static df_code open_nodes(executor *x, df_error *err) {
+    const plan *p = x->o.plan;
+    bool any = false;
+    for (uint32_t i = 0; i < p->n_nodes; i++) any |= p->nodes[i].kernel && p->nodes[i].kernel->open;
+    if (!any) return DF_OK;
+    x->states = alloc_array(x->o.alloc, p->n_nodes, sizeof *x->states);
+    if (!x->states) return error_memory(err, "the state of nodes");
+    df_code code = DF_OK;
+    while (code == DF_OK && x->n_open < p->n_nodes) {
+        code = open_node(x, x->n_open, err);
+        if (code == DF_OK) x->n_open++;
+    }
+    return code;
+}
+
+static void close_nodes(executor *x) {
+    const plan *p = x->o.plan;
+    while (x->n_open) {
+        const kernel_def *k = p->nodes[--x->n_open].kernel;
+        if (k && k->open && k->close) k->close(k->user, x->states[x->n_open]);
+    }
+    alloc_free(x->o.alloc, x->states, p->n_nodes * sizeof *x->states);
+}
+
 static step *new_frame(executor *x, df_error *err) {
     step *s = step_new(x, err);
     if (!s) return NULL;
@@ -124,6 +164,7 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     x->o = *options;
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
+    if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
         x->spares = new_frame(x, err);
         code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
@@ -145,6 +186,7 @@ void executor_free(executor *x) {
     uint32_t n = x->o.plan->n_constants;
     for (uint32_t i = 0; x->constants && i < n; i++) df_tensor_unref(x->constants[i]);
     alloc_free(x->o.alloc, x->constants, n * sizeof *x->constants);
+    close_nodes(x);
     df_tensor_unref(x->token);
     mutex_fini(&x->lock);
     alloc_free(x->o.alloc, x, sizeof *x);

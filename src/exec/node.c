@@ -71,10 +71,11 @@ static bool infer_now(step *s, const plan_node *n, edge_type *outputs, df_error 
     df_infer c = {.op = n->op,
                   .attrs = n->attrs,
                   .n_inputs = (int)n->n_inputs,
+                  .n_outputs = (int)n->n_outputs,
                   .inputs = s->type_at + n->first_input,
                   .values = s->inputs + n->first_input,
                   .outputs = outputs};
-    return n->op->infer(&c, err) == DF_OK;
+    return op_infer(&c, err) == DF_OK;
 }
 
 /* Output 0 may be computed into the buffer of an input that nobody else can see. */
@@ -90,47 +91,110 @@ static bool forward(step *s, const plan_node *n, df_shape shape) {
     return true;
 }
 
+/* Output o becomes an allocated tensor in this kind of memory. */
+static bool renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape shape,
+                  df_error *err) {
+    const plan_slot *slot = &s->p->slots[n->first_slot + o];
+    memory *mem = device_memory(s->x->o.devices[n->device], kind, s->x->o.host);
+    return tensor_renew(&s->slots[n->first_slot + o], s->x->o.host, mem, slot->type.dtype, shape,
+                        err) == DF_OK;
+}
+
+/* An output whose shape is still unknown stays empty: the kernel will allocate it. */
 static bool allocate(step *s, const plan_node *n, df_error *err) {
-    edge_type inferred[OP_MAX_OUTPUTS];
+    edge_type inferred[DF_MAX_OUTPUTS];
     bool known = n->flags & PLAN_KNOWN_SHAPES;
     if (!known && !infer_now(s, n, inferred, err)) return false;
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         const plan_slot *slot = &s->p->slots[n->first_slot + o];
-        const edge_type *type = known ? &slot->type : &inferred[o];
-        if (o == 0 && forward(s, n, edge_shape(type))) continue;
-        memory *mem = device_memory(s->x->o.devices[n->device], slot->memory, s->x->o.host);
-        if (tensor_renew(&s->slots[n->first_slot + o], s->x->o.host, mem, type->dtype,
-                         edge_shape(type), err) != DF_OK)
-            return false;
+        df_shape shape = edge_shape(known ? &slot->type : &inferred[o]);
+        if (!known && !shape_is_known(shape)) {
+            df_tensor_unref(s->slots[n->first_slot + o]);
+            s->slots[n->first_slot + o] = NULL;
+            continue;
+        }
+        if (o == 0 && forward(s, n, shape)) continue;
+        if (!renew(s, n, o, slot->memory, shape, err)) return false;
     }
     return true;
 }
 
-static void set_output(df_kernel *c, int i, df_tensor *t) {
+/* Every output is there. */
+static bool check_outputs(step *s, const plan_node *n, df_error *err) {
+    for (uint32_t o = 0; o < n->n_outputs; o++)
+        if (!s->slots[n->first_slot + o])
+            return error_set(err, DF_INTERNAL, "its kernel gave no output %u", o), false;
+    return true;
+}
+
+/* ---- what a kernel may call ---------------------------------------------- */
+
+static df_tensor **slot_of(const df_kernel *c, int i) {
+    const node_call *call = (const node_call *)c;
+    return &call->step->slots[call->step->p->nodes[call->node].first_slot + (uint32_t)i];
+}
+
+static const edge_type *output_type(const df_kernel *c, int i) {
+    const node_call *call = (const node_call *)c;
+    const plan *p = call->step->p;
+    return &p->slots[p->nodes[call->node].first_slot + (uint32_t)i].type;
+}
+
+/* On a queue an output that has no shape before lies in host memory first: device memory that
+ * is taken while the queue runs may still be in use by what is enqueued behind. */
+static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err) {
     node_call *call = (node_call *)c;
-    df_tensor **slot =
-        &call->step->slots[call->step->p->nodes[call->node].first_slot + (uint32_t)i];
+    step *s = call->step;
+    const plan_node *n = &s->p->nodes[call->node];
+    df_tensor *there = c->outputs ? c->outputs[i] : NULL;
+    bool queued = n->role == ROLE_QUEUE || n->role == ROLE_QUEUE_LATER;
+    if (!there) {
+        uint32_t kind = queued ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
+        if (n->role == ROLE_QUEUE)
+            return error_set(err, DF_FAILED_PRECONDITION,
+                             "the shape of output %d was not known when it was enqueued", i);
+        if (!renew(s, n, (uint32_t)i, kind, shape, err))
+            return err ? err->code : DF_RESOURCE_EXHAUSTED;
+        there = *slot_of(c, i);
+        if (queued) s->queued[call->node]->pointers[n->n_inputs + (uint32_t)i] = there;
+    } else if (!shape_equal(tensor_shape(there), shape)) {
+        return error_set(err, DF_INVALID_ARGUMENT, "output %d is there already, in another shape",
+                         i);
+    }
+    *out = there;
+    return DF_OK;
+}
+
+static void set_output(df_kernel *c, int i, df_tensor *t) {
+    const node_call *call = (const node_call *)c;
+    plan_role role = call->step->p->nodes[call->node].role;
+    df_tensor **slot = slot_of(c, i);
+    if (role != ROLE_INLINE && role != ROLE_ASYNC) slot = &t; /* it lies where the queue put it */
     df_tensor_unref(*slot);
     *slot = t;
 }
 
-static kernel_handle handle_of(df_kernel *c) {
-    async_op *op = &((node_call *)c)->op->async;
-    return (kernel_handle){.op = op, .generation = atomic_get(&op->generation, RELAXED)};
+static async_op *async_of(const df_kernel *c) {
+    kernel_op *op = ((const node_call *)c)->op;
+    return op ? &op->async : NULL;
 }
 
-static const struct kernel_calls calls = {.set_output = set_output, .handle = handle_of};
+static const struct kernel_calls calls = {.output_type = output_type,
+                                          .set_output = set_output,
+                                          .allocate = allocate_now,
+                                          .async = async_of};
 
 static node_call call_of(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     return (node_call){.ctx = {.node = n->name,
-                               .op = n->op,
+                               .def = n->kernel,
                                .attrs = n->attrs,
                                .n_inputs = (int)n->n_inputs,
                                .n_outputs = (int)n->n_outputs,
                                .inputs = s->inputs + n->first_input,
                                .outputs = s->slots + n->first_slot,
                                .headers = s->x->o.host,
+                               .state = s->x->states ? s->x->states[node] : NULL,
                                .calls = &calls},
                        .step = s,
                        .node = node};
@@ -167,7 +231,8 @@ static node_end run_kernel(step *s, uint32_t node) {
     df_error err;
     if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
     node_call call = call_of(s, node);
-    if (compute(n, &call.ctx, &err) != DF_OK || !write_variable(s, n, &err))
+    if (compute(n, &call.ctx, &err) != DF_OK || !check_outputs(s, n, &err) ||
+        !write_variable(s, n, &err))
         return fail(s, n, &err);
     return NODE_DONE;
 }
@@ -191,13 +256,10 @@ static node_end run_inline(step *s, uint32_t node) {
         call.ctx.inputs = &own;
         call.ctx.n_inputs = 1;
     }
-    if (compute(n, &call.ctx, &err) != DF_OK) return fail(s, n, &err);
-    for (uint32_t o = 0; o < n->n_outputs; o++)
-        if (!s->slots[n->first_slot + o]) {
-            (void)error_set(&err, DF_INTERNAL, "its kernel gave no output %u", o);
-            return fail(s, n, &err);
-        }
-    return write_variable(s, n, &err) ? NODE_DONE : fail(s, n, &err);
+    if (compute(n, &call.ctx, &err) != DF_OK || !check_outputs(s, n, &err) ||
+        !write_variable(s, n, &err))
+        return fail(s, n, &err);
+    return NODE_DONE;
 }
 
 /* ---- on a queue ---------------------------------------------------------- */
@@ -220,26 +282,39 @@ static void copy_header(queue_op *q, uint32_t i, df_tensor *t) {
     if (t->is_host) q->kept[q->n_kept++] = tensor_ref(t);
 }
 
-static node_end run_queued(step *s, uint32_t node) {
+/* Fills the record that will lie on the queue. */
+static queue_op *prepare(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     queue_op *q = s->queued[node];
-    df_device *d = s->x->o.devices[n->device];
-    df_error err;
-    if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
     for (uint32_t i = 0; i < n->n_inputs; i++) copy_header(q, i, s->inputs[n->first_input + i]);
-    for (uint32_t o = 0; o < n->n_outputs; o++)
-        copy_header(q, n->n_inputs + o, s->slots[n->first_slot + o]);
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        df_tensor *t = s->slots[n->first_slot + o];
+        q->pointers[n->n_inputs + o] = t ? &q->headers[n->n_inputs + o] : NULL;
+        if (t)
+            copy_header(q, n->n_inputs + o, t);
+        else
+            q->headers[n->n_inputs + o] = (df_tensor){.is_host = true};
+    }
     q->call = call_of(s, node);
     q->call.ctx.inputs = q->pointers;
     q->call.ctx.outputs = q->pointers + n->n_inputs;
-    q->launch = (launch){
-        .run = queue_run, .tensors = q->headers, .n_tensors = (int)(n->n_inputs + n->n_outputs)};
+    q->launch = (launch){.tensors = q->headers, .n_tensors = (int)(n->n_inputs + n->n_outputs)};
+    return q;
+}
+
+static node_end run_queued(step *s, uint32_t node) {
+    const plan_node *n = &s->p->nodes[node];
+    df_device *d = s->x->o.devices[n->device];
+    df_error err;
+    if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
+    queue_op *q = prepare(s, node);
+    q->launch.run = queue_run;
     if (d->ops->launch(d->queue, &s->tag, &q->launch, &err) != DF_OK || !write_variable(s, n, &err))
         return fail(s, n, &err);
     return NODE_DONE;
 }
 
-/* ---- async kernels ------------------------------------------------------- */
+/* ---- kernels that end later ---------------------------------------------- */
 
 static void kernel_ended(async_op *op, const df_error *err) {
     kernel_op *k = (kernel_op *)op;
@@ -248,25 +323,85 @@ static void kernel_ended(async_op *op, const df_error *err) {
     pool_post(s->pool, s, &k->ended);
 }
 
+/* The record of a kernel whose end will be an event: a token, now or later, here or elsewhere. */
+static kernel_op *begin_later(worker *w, uint32_t node, df_error *err) {
+    step *s = w->step;
+    kernel_op *k = pool_kernel_op(s->pool);
+    if (!k) {
+        (void)error_memory(err, "a kernel that ends later");
+        return NULL;
+    }
+    k->async.ended = kernel_ended;
+    k->ended = (event){.kind = EVENT_NODE, .index = node};
+    s->kernels[node] = k;
+    w->balance++;
+    return k;
+}
+
 static node_end run_async(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
     df_error err;
     if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
-    kernel_op *k = pool_kernel_op(s->pool);
-    if (!k) {
-        (void)error_memory(&err, "an async kernel");
-        return fail(s, n, &err);
-    }
-    k->async.ended = kernel_ended;
-    k->ended = (event){.kind = EVENT_NODE, .index = node};
+    kernel_op *k = begin_later(w, node, &err);
+    if (!k) return fail(s, n, &err);
     k->call = call_of(s, node);
     k->call.op = k;
-    s->kernels[node] = k;
-    w->balance++; /* the token that its end brings, now or later, here or elsewhere */
-    kernel_handle h = handle_of(&k->call.ctx);
-    if (compute(n, &k->call.ctx, &err) != DF_OK) kernel_done(h, &err);
+    df_kernel_handle h = df_kernel_handle_of(&k->call.ctx);
+    if (compute(n, &k->call.ctx, &err) != DF_OK) df_kernel_done(h, &err);
     return NODE_LATER;
+}
+
+/* On the device's thread. It carries no tag, so that it is never skipped: who has counted on its
+ * end gets it, even if there is nothing to be computed any more. */
+static df_code queue_run_later(launch *l, df_error *unused) {
+    (void)unused;
+    queue_op *q = (queue_op *)l;
+    step *s = q->call.step;
+    const plan_node *n = &s->p->nodes[q->call.node];
+    df_kernel_handle h = df_kernel_handle_of(&q->call.ctx);
+    df_error err;
+    if (step_failed(s)) {
+        df_kernel_done(h, NULL);
+        return DF_OK;
+    }
+    df_code code = compute(n, &q->call.ctx, &err);
+    if (code != DF_OK || !(n->kernel->flags & KERNEL_ASYNC))
+        df_kernel_done(h, code != DF_OK ? &err : NULL);
+    return DF_OK;
+}
+
+static node_end run_queued_later(worker *w, uint32_t node) {
+    step *s = w->step;
+    const plan_node *n = &s->p->nodes[node];
+    df_device *d = s->x->o.devices[n->device];
+    df_error err;
+    if (!gather(s, n, &err) || !allocate(s, n, &err)) return fail(s, n, &err);
+    kernel_op *k = begin_later(w, node, &err);
+    if (!k) return fail(s, n, &err);
+    queue_op *q = prepare(s, node);
+    q->launch.run = queue_run_later;
+    q->call.op = k;
+    k->call = q->call;
+    df_kernel_handle h = df_kernel_handle_of(&k->call.ctx);
+    if (d->ops->launch(d->queue, NULL, &q->launch, &err) != DF_OK) df_kernel_done(h, &err);
+    return NODE_LATER;
+}
+
+/* Outputs that were computed in host memory because their shapes were not known go to the device's
+ * own, by its queue. */
+static bool put_outputs(step *s, const plan_node *n, df_error *err) {
+    df_device *d = s->x->o.devices[n->device];
+    for (uint32_t o = 0; n->role == ROLE_QUEUE_LATER && o < n->n_outputs; o++) {
+        df_tensor **slot = &s->slots[n->first_slot + o], *host = *slot;
+        if (s->p->slots[n->first_slot + o].memory == DF_MEMORY_HOST || !host->is_host) continue;
+        *slot = NULL;
+        bool ok = renew(s, n, o, DF_MEMORY_DEVICE, tensor_shape(host), err) &&
+                  d->ops->copy_in(d->queue, &s->tag, (*slot)->data, host, err) == DF_OK;
+        df_tensor_unref(host);
+        if (!ok) return false;
+    }
+    return true;
 }
 
 void node_finish(step *s, uint32_t node) {
@@ -275,7 +410,7 @@ void node_finish(step *s, uint32_t node) {
     pool_kernel_op_free(s->pool, s->kernels[node]);
     s->kernels[node] = NULL;
     if (step_failed(s)) return;
-    if (!write_variable(s, n, &err))
+    if (!check_outputs(s, n, &err) || !put_outputs(s, n, &err) || !write_variable(s, n, &err))
         step_fail_node(s, n, &err);
     else
         step_drop(s, n);
@@ -299,8 +434,10 @@ node_end node_run(worker *w, uint32_t node) {
     case ROLE_QUEUE:
         end = run_queued(s, node);
         break;
+    case ROLE_QUEUE_LATER:
+        return run_queued_later(w, node); /* drops when it has ended */
     default:
-        return run_async(w, node); /* drops when it has ended */
+        return run_async(w, node); /* the same */
     }
     if (end != NODE_FAILED) step_drop(s, n);
     return end;

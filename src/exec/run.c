@@ -99,7 +99,7 @@ static void run_block(worker *w, uint32_t b) {
 static void node_ended(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
-    if (n->role == ROLE_ASYNC)
+    if (n->role != ROLE_RECV)
         node_finish(s, node);
     else
         transfer_finish(s, node);

@@ -77,13 +77,17 @@ static bool make_queue_op(step *s, uint32_t node) {
     return true;
 }
 
+static bool on_queue(const plan_node *n) {
+    return n->role == ROLE_QUEUE || n->role == ROLE_QUEUE_LATER;
+}
+
 static bool make_queue_ops(step *s) {
     size_t n = 0;
-    for (uint32_t i = 0; i < s->p->n_nodes; i++) n += s->p->nodes[i].role == ROLE_QUEUE;
+    for (uint32_t i = 0; i < s->p->n_nodes; i++) n += on_queue(&s->p->nodes[i]);
     s->queue_ops = arena_array(&s->mem, n, sizeof *s->queue_ops);
     if (!s->queue_ops) return false;
     for (uint32_t i = 0; i < s->p->n_nodes; i++)
-        if (s->p->nodes[i].role == ROLE_QUEUE && !make_queue_op(s, i)) return false;
+        if (on_queue(&s->p->nodes[i]) && !make_queue_op(s, i)) return false;
     return true;
 }
 

@@ -54,11 +54,11 @@ typedef struct node_call {
     df_kernel ctx; /* first member: found again from the kernel's calls */
     step *step;
     uint32_t node;
-    struct kernel_op *op; /* of an async kernel; else NULL */
+    struct kernel_op *op; /* of one that ends later; else NULL */
 } node_call;
 
-/* Of an async kernel. Kept by the pool, never freed before it, so that a late second completion
- * finds its number out of date. */
+/* Of a kernel that ends later. Kept by the pool, never freed before it, so that a late second
+ * completion finds its number out of date. */
 typedef struct kernel_op {
     async_op async; /* first member */
     event ended;
@@ -125,7 +125,7 @@ struct step {
     queue_op **queued;            /* (c) by node; NULL for others */
     queue_op *queue_ops;          /* (c) the same, n_queue_ops of them */
     uint32_t n_queue_ops;         /* (c) */
-    kernel_op **kernels;          /* (n) by node: of an async kernel in progress */
+    kernel_op **kernels;          /* (n) by node: of one that ends later, in progress */
     join_op *joins;               /* (c) by device */
     df_tensor **before;           /* (n) by variable: its value before this step wrote it */
     bool *written;                /* (n) by variable */
@@ -144,6 +144,8 @@ typedef struct worker {
 struct executor {
     executor_options o;    /* (c) */
     df_tensor **constants; /* (c) by the plan's numbers: where its node's output lies */
+    void **states;         /* (c) by node: what its kernel's `open` made; NULL: none has one */
+    uint32_t n_open;       /* (c) nodes that were opened: those before it */
     df_tensor *token;      /* (c) what a control-only channel carries */
     mutex lock;
     step *spares; /* (l) frames not in use */

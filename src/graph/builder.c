@@ -159,17 +159,14 @@ typedef struct draft {
     const char *name;
     const df_out *inputs;
     int n_inputs;
-    df_attr attrs[OP_MAX_ATTRS];
-    edge_type outputs[OP_MAX_OUTPUTS];
+    int n_outputs;
+    df_attr attrs[DF_MAX_ATTRS];
+    edge_type outputs[DF_MAX_OUTPUTS];
     df_error err;
 } draft;
 
 static df_code check_inputs(draft *d) {
     const op_def *op = d->op;
-    if (d->n_inputs < op->min_inputs || (op->max_inputs != OP_ANY && d->n_inputs > op->max_inputs))
-        return error_set(&d->err, DF_INVALID_ARGUMENT, "takes %s%d inputs and got %d",
-                         op->max_inputs == op->min_inputs ? "" : "at least ", op->min_inputs,
-                         d->n_inputs);
     for (int i = 0; i < d->n_inputs; i++) {
         df_out in = d->inputs[i];
         if (!in.node)
@@ -199,13 +196,11 @@ static df_code take_attr(draft *d, const df_attr *a) {
     if (i < 0)
         return error_set(&d->err, DF_NOT_FOUND, "has no attr \"%.100s\"", a->name ? a->name : "");
     const op_attr_def *def = &d->op->attrs[i];
-    if (a->type != def->type)
-        return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is of type %s and was given as %s",
-                         a->name, attr_type_name(def->type), attr_type_name(a->type));
     if (d->attrs[i].type != DF_ATTR_NONE)
         return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is given twice", a->name);
-    if (attr_check(a, &d->err) != DF_OK) return d->err.code;
+    if (op_check_attr(def, a, &d->err) != DF_OK) return d->err.code;
     if (!attr_copy(&d->graph->mem, a, &d->attrs[i])) return error_memory(&d->err, a->name);
+    d->attrs[i].name = def->name;
     return DF_OK;
 }
 
@@ -221,7 +216,9 @@ static df_code take_attrs(draft *d, const df_attr *attrs, size_t n_attrs) {
         if (def->initial.type != DF_ATTR_NONE &&
             !attr_copy(&d->graph->mem, &def->initial, &d->attrs[i]))
             return error_memory(&d->err, def->name);
+        d->attrs[i].name = def->name;
     }
+    d->n_outputs = op_outputs(d->op, d->attrs);
     return DF_OK;
 }
 
@@ -264,14 +261,16 @@ static df_code infer(draft *d) {
     df_infer c = {.op = d->op,
                   .attrs = d->attrs,
                   .n_inputs = d->n_inputs,
+                  .n_outputs = d->n_outputs,
                   .inputs = types,
                   .values = values,
                   .outputs = d->outputs};
-    return d->op->infer(&c, &d->err);
+    df_code code = op_check_inputs(&c, &d->err);
+    return code == DF_OK ? op_infer(&c, &d->err) : code;
 }
 
 static df_code take_types(draft *d, const edge_type *types, size_t n) {
-    size_t wanted = (size_t)d->op->n_outputs;
+    size_t wanted = (size_t)d->n_outputs;
     if (n != wanted)
         return error_set(&d->err, DF_INVALID_ARGUMENT,
                          "has %zu outputs, and %zu types are given; each needs one", wanted, n);
@@ -283,7 +282,7 @@ static df_node *add_draft(draft *d) {
     df_graph *g = d->graph;
     df_attr *attrs = arena_array(&g->mem, (size_t)d->op->n_attrs, sizeof *attrs);
     df_node *n =
-        attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, d->op->n_outputs, attrs, d->outputs)
+        attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, d->n_outputs, attrs, d->outputs)
               : NULL;
     if (!n) {
         (void)error_memory(&d->err, "a node");
@@ -330,7 +329,7 @@ df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_
              (g->is_partition ? take_types(&d, types, n_types) : infer(&d)) == DF_OK)
         n = add_draft(&d);
     if (n) return n;
-    for (int i = 0; i < OP_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
+    for (int i = 0; i < DF_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
     (void)graph_fail(g, d.err.code, "node %.200s (%s): %s", d.name ? d.name : "?", d.op->name,
                      d.err.message);
     return NULL;

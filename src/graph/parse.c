@@ -40,8 +40,8 @@ typedef struct line {
     df_out initial;
     size_t first_mention;
     size_t n_attrs, n_types;
-    df_attr attrs[OP_MAX_ATTRS];
-    edge_type types[OP_MAX_OUTPUTS];
+    df_attr attrs[DF_MAX_ATTRS];
+    edge_type types[DF_MAX_OUTPUTS];
     arena mem; /* of what is copied when the node is added */
 } line;
 
@@ -181,9 +181,9 @@ static bool parse_types(parser *p, line *l) {
     l->types_at = p->s.at;
     if (!scan_take(&p->s, ":")) return true;
     do {
-        if (l->n_types == OP_MAX_OUTPUTS)
+        if (l->n_types == DF_MAX_OUTPUTS)
             return scan_wrong(&p->s, p->s.at, DF_INVALID_ARGUMENT, "a node has at most %d outputs",
-                              OP_MAX_OUTPUTS);
+                              DF_MAX_OUTPUTS);
         if (!edge_type_parse(&p->s, &l->types[l->n_types], &l->mem)) return false;
         l->n_types++;
     } while (scan_take(&p->s, ","));

@@ -96,25 +96,31 @@ static df_code divide(df_kernel *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static df_code infer_arith(df_infer *c, df_error *err) {
-    df_code code = infer_one_dtype(c, &set_numbers, err);
-    return code == DF_OK ? infer_broadcast(c, c->inputs[0]->dtype, err) : code;
-}
-
-#define BINARY(NAME)                                                                               \
-    { .name = NAME, .min_inputs = 2, .max_inputs = 2, .n_outputs = 1, .infer = infer_arith }
-
-static const op_def ops[] = {
-    BINARY("Add"), BINARY("Sub"),     BINARY("Mul"),
-    BINARY("Div"), BINARY("Maximum"), BINARY("Minimum"),
+static const op_row rows[] = {
+    {.signature = "Add(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = arith_add,
+     .may_overwrite = 3},
+    {.signature = "Sub(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = arith_sub,
+     .may_overwrite = 3},
+    {.signature = "Mul(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = mul,
+     .may_overwrite = 3},
+    {.signature = "Div(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = divide,
+     .may_overwrite = 3},
+    {.signature = "Maximum(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = maximum,
+     .may_overwrite = 3},
+    {.signature = "Minimum(a: number, b: a) : a",
+     .infer = infer_broadcast,
+     .compute = minimum,
+     .may_overwrite = 3},
 };
 
-#define ELEMENTWISE(OP, COMPUTE)                                                                   \
-    CPU_AND_SIM(.op = OP, .compute = COMPUTE, .may_overwrite = 3, .takes = takes_numbers)
-
-static const kernel_def kernels[] = {
-    ELEMENTWISE("Add", arith_add), ELEMENTWISE("Sub", arith_sub),   ELEMENTWISE("Mul", mul),
-    ELEMENTWISE("Div", divide),    ELEMENTWISE("Maximum", maximum), ELEMENTWISE("Minimum", minimum),
-};
-
-const family arith_family = FAMILY(ops, kernels);
+const family arith_family = FAMILY(rows);

@@ -45,30 +45,17 @@ static df_code cast(df_kernel *c, df_error *err) {
 }
 
 static df_code infer_cast(df_infer *c, df_error *err) {
-    df_dtype to = (df_dtype)c->attrs[TO].i;
-    df_code code = infer_takes(c, 0, &set_plain, err);
-    if (code != DF_OK) return code;
-    if (!takes_plain(to))
-        return error_set(err, DF_INVALID_ARGUMENT, "attr to is %s; it takes %s", df_dtype_name(to),
-                         set_plain.words);
-    c->outputs[0] = *c->inputs[0];
-    c->outputs[0].dtype = to;
-    return DF_OK;
+    if (c->outputs[0].dtype == DF_STRING)
+        return error_set(err, DF_INVALID_ARGUMENT, "attr to is string; it takes every other dtype");
+    return df_infer_same(c, err);
 }
 
-static const op_def ops[] = {
-    {.name = "Cast",
-     .min_inputs = 1,
-     .max_inputs = 1,
-     .n_outputs = 1,
+static const op_row rows[] = {
+    /* Only a cast to the same dtype can be asked to overwrite its input. */
+    {.signature = "Cast(x: plain) {to: dtype} : to",
      .infer = infer_cast,
-     .n_attrs = 1,
-     .attrs = {[TO] = {.name = "to", .type = DF_ATTR_DTYPE, .required = true}}},
+     .compute = cast,
+     .may_overwrite = 1},
 };
 
-/* Only a cast to the same dtype can be asked to overwrite its input. */
-static const kernel_def kernels[] = {
-    CPU_AND_SIM(.op = "Cast", .compute = cast, .may_overwrite = 1, .takes = takes_plain),
-};
-
-const family cast_family = FAMILY(ops, kernels);
+const family cast_family = FAMILY(rows);

@@ -29,19 +29,9 @@ static df_code less(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code infer_compare(df_infer *c, df_error *err) {
-    df_code code = infer_one_dtype(c, &set_numbers, err);
-    return code == DF_OK ? infer_broadcast(c, DF_BOOL, err) : code;
-}
-
-static const op_def ops[] = {
-    {.name = "Equal", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1, .infer = infer_compare},
-    {.name = "Less", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1, .infer = infer_compare},
+static const op_row rows[] = {
+    {.signature = "Equal(a: number, b: a) : bool", .infer = infer_broadcast, .compute = equal},
+    {.signature = "Less(a: number, b: a) : bool", .infer = infer_broadcast, .compute = less},
 };
 
-static const kernel_def kernels[] = {
-    CPU_AND_SIM(.op = "Equal", .compute = equal, .takes = takes_numbers),
-    CPU_AND_SIM(.op = "Less", .compute = less, .takes = takes_numbers),
-};
-
-const family compare_family = FAMILY(ops, kernels);
+const family compare_family = FAMILY(rows);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * family.h - a family of ops: one file of this folder, and its two tables.
+ * family.h - a family of ops: one file of this folder, and its table.
  */
 #ifndef KERNELS_FAMILY_H
 #define KERNELS_FAMILY_H
@@ -9,21 +9,30 @@
 #include "kernels/infer.h"
 #include "op/op.h"
 
+/* An op and its one kernel, which serves CPU and SIM alike, or, if it is KERNEL_INLINE, any
+ * kind of device. */
+typedef struct op_row {
+    const char *signature;
+    df_code (*infer)(df_infer *c, df_error *err);
+    df_code (*compute)(df_kernel *c, df_error *err); /* NULL: none */
+    const void *user;                                /* for both; see kernel_user */
+    uint16_t op_flags;                               /* OP_... */
+    uint8_t flags;                                   /* KERNEL_... */
+    uint8_t host_inputs, host_outputs, may_overwrite;
+} op_row;
+
 typedef struct family {
-    const op_def *ops;
-    size_t n_ops;
-    const kernel_def *kernels;
-    size_t n_kernels;
+    const op_row *rows;
+    size_t n;
 } family;
 
-/* For kernel tables: one function for both kinds whose kernels the host's code is. */
-#define CPU_AND_SIM(...)                                                                           \
-    {.kind = "CPU", __VA_ARGS__}, {                                                                \
-        .kind = "SIM", __VA_ARGS__                                                                 \
-    }
+#define FAMILY(ROWS)                                                                               \
+    { (ROWS), sizeof(ROWS) / sizeof *(ROWS) }
 
-#define FAMILY(OPS, KERNELS)                                                                       \
-    { (OPS), sizeof(OPS) / sizeof *(OPS), (KERNELS), sizeof(KERNELS) / sizeof *(KERNELS) }
+/* The row's `user`. */
+static inline const void *kernel_user(const df_kernel *c) {
+    return c->def->user;
+}
 
 extern const family state_family;
 extern const family arith_family;

@@ -4,50 +4,6 @@
  */
 #include "kernels/infer.h"
 
-/* ---- dtypes -------------------------------------------------------------- */
-
-bool takes_numbers(df_dtype d) {
-    return d >= DF_FLOAT32 && d <= DF_UINT8;
-}
-bool takes_reals(df_dtype d) {
-    return d == DF_FLOAT32 || d == DF_FLOAT64;
-}
-bool takes_indices(df_dtype d) {
-    return d == DF_INT32 || d == DF_INT64;
-}
-bool takes_wide(df_dtype d) {
-    return takes_reals(d) || takes_indices(d);
-}
-bool takes_plain(df_dtype d) {
-    return d != DF_STRING && df_dtype_size(d) != 0;
-}
-
-const dtype_set set_numbers = {takes_numbers, "float32, float64 and int8 to uint8"};
-const dtype_set set_reals = {takes_reals, "float32 and float64"};
-const dtype_set set_wide = {takes_wide, "float32, float64, int32 and int64"};
-const dtype_set set_indices = {takes_indices, "int32 and int64"};
-const dtype_set set_plain = {takes_plain, "every dtype but string"};
-
-df_code infer_takes(const df_infer *c, int i, const dtype_set *set, df_error *err) {
-    df_dtype d = c->inputs[i]->dtype;
-    if (set->takes(d)) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT, "input %d is %s; it takes %s%s", i, df_dtype_name(d),
-                     set->words, d == DF_STRING ? "" : ": use Cast");
-}
-
-df_code infer_one_dtype(const df_infer *c, const dtype_set *set, df_error *err) {
-    for (int i = 0; i < c->n_inputs; i++) {
-        df_code code = infer_takes(c, i, set, err);
-        if (code != DF_OK) return code;
-        df_dtype first = c->inputs[0]->dtype, d = c->inputs[i]->dtype;
-        if (d != first)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "input 0 is %s and input %d is %s; make them one dtype with Cast",
-                             df_dtype_name(first), i, df_dtype_name(d));
-    }
-    return DF_OK;
-}
-
 /* ---- shapes -------------------------------------------------------------- */
 
 shape_text edge_text(const edge_type *t) {
@@ -88,7 +44,7 @@ static df_code not_equal(const edge_type *a, const edge_type *b, df_error *err) 
 df_code infer_equal_shapes(df_infer *c, df_error *err) {
     const edge_type *a = c->inputs[0], *b = c->inputs[1];
     edge_type result = a->rank == -1 ? *b : *a;
-    result.dtype = a->dtype;
+    result.dtype = c->outputs[0].dtype;
     if (a->rank != -1 && b->rank != -1) {
         if (a->rank != b->rank) return not_equal(a, b, err);
         for (int d = 0; d < a->rank; d++)
@@ -115,18 +71,25 @@ static bool broadcast_dims(int64_t a, int64_t b, int64_t *out) {
     return a == b || a == 1 || b == 1 || a == -1 || b == -1;
 }
 
-df_code infer_broadcast(df_infer *c, df_dtype dtype, df_error *err) {
-    const edge_type *a = c->inputs[0], *b = c->inputs[1];
-    edge_type result = {.dtype = dtype, .rank = a->rank > b->rank ? a->rank : b->rank};
-    if (a->rank == -1 || b->rank == -1) result.rank = -1;
-    for (int d = 0; d < result.rank; d++) {
-        int64_t x = dim_or_one(a, d, result.rank), y = dim_or_one(b, d, result.rank);
-        if (!broadcast_dims(x, y, &result.dims[d]))
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "shapes %s and %s do not broadcast: %lld meets %lld; sizes, counted "
-                             "from the last, must be equal, or one of the two 1",
-                             edge_text(a).s, edge_text(b).s, (long long)x, (long long)y);
+static df_code does_not_broadcast(const edge_type *a, const edge_type *b, int64_t x, int64_t y,
+                                  df_error *err) {
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "shapes %s and %s do not broadcast: %lld meets %lld; sizes, counted "
+                     "from the last, must be equal, or one of the two 1",
+                     edge_text(a).s, edge_text(b).s, (long long)x, (long long)y);
+}
+
+df_code infer_broadcast(df_infer *c, df_error *err) {
+    edge_type result = *c->inputs[0];
+    for (int i = 1; i < c->n_inputs; i++) {
+        edge_type a = result;
+        const edge_type *b = c->inputs[i];
+        result.rank = a.rank > b->rank ? a.rank : b->rank;
+        if (a.rank == -1 || b->rank == -1) result.rank = -1;
+        for (int d = 0; d < result.rank; d++) {
+            int64_t x = dim_or_one(&a, d, result.rank), y = dim_or_one(b, d, result.rank);
+            if (!broadcast_dims(x, y, &result.dims[d])) return does_not_broadcast(&a, b, x, y, err);
+        }
     }
-    c->outputs[0] = result;
-    return DF_OK;
+    return df_infer_set(c, 0, edge_shape(&result), err);
 }

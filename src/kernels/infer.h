@@ -12,30 +12,12 @@
 #include "base/error.h"
 #include "op/op.h"
 
-/* The dtypes that an input may have: a predicate, as a kernel's `takes`, and its words. */
-typedef struct dtype_set {
-    bool (*takes)(df_dtype dtype);
-    const char *words;
-} dtype_set;
-
-bool takes_numbers(df_dtype dtype);
-bool takes_reals(df_dtype dtype);
-bool takes_wide(df_dtype dtype);    /* reals, int32 and int64 */
-bool takes_indices(df_dtype dtype); /* int32 and int64 */
-bool takes_plain(df_dtype dtype);   /* all but strings */
-
-extern const dtype_set set_numbers, set_reals, set_wide, set_indices, set_plain;
-
 /* A shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
     char s[SHAPE_TEXT_MAX];
 } shape_text;
 shape_text edge_text(const edge_type *t);
 
-/* The dtype of input i is in the set. */
-df_code infer_takes(const df_infer *c, int i, const dtype_set *set, df_error *err);
-/* All inputs have one dtype, which is in the set. */
-df_code infer_one_dtype(const df_infer *c, const dtype_set *set, df_error *err);
 /* Input i has this rank, or it is unknown. */
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err);
 /* Axis from `from` (negative: from the end) in 0 to rank - 1. */
@@ -43,9 +25,9 @@ df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
 
 /* What two sizes known to be equal are; false: they are not. -1: unknown. */
 bool infer_equal_dims(int64_t a, int64_t b, int64_t *out);
-/* Output 0 is what inputs 0 and 1 have in common, which must have one shape. */
+/* Output 0 has the shape that inputs 0 and 1 have in common, which must be one. */
 df_code infer_equal_shapes(df_infer *c, df_error *err);
-/* Output 0 is of this dtype and the shape that inputs 0 and 1 broadcast to. */
-df_code infer_broadcast(df_infer *c, df_dtype dtype, df_error *err);
+/* Output 0 has the shape that all inputs broadcast to. */
+df_code infer_broadcast(df_infer *c, df_error *err);
 
 #endif /* KERNELS_INFER_H */

@@ -83,8 +83,7 @@ static int64_t dim_of(const edge_type *t, bool turned, int d) {
 }
 
 static df_code infer_matmul(df_infer *c, df_error *err) {
-    df_code code = infer_one_dtype(c, &set_wide, err);
-    if (code == DF_OK) code = infer_rank(c, 0, 2, err);
+    df_code code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 2, err);
     if (code != DF_OK) return code;
     const edge_type *a = c->inputs[0], *b = c->inputs[1];
@@ -98,26 +97,14 @@ static df_code infer_matmul(df_infer *c, df_error *err) {
                          turn_b ? " transposed" : "", (long long)dim_of(a, turn_a, 1),
                          (long long)dim_of(b, turn_b, 0));
     int64_t dims[] = {dim_of(a, turn_a, 0), dim_of(b, turn_b, 1)};
-    return edge_type_set(&c->outputs[0], a->dtype, (df_shape){2, dims}, err);
+    return df_infer_set(c, 0, (df_shape){2, dims}, err);
 }
 
-static const op_def ops[] = {
-    {.name = "MatMul",
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .n_outputs = 1,
+static const op_row rows[] = {
+    {.signature = "MatMul(a: float32|float64|int32|int64, b: a) "
+                  "{transpose_a: bool = false, transpose_b: bool = false} : a",
      .infer = infer_matmul,
-     .n_attrs = 2,
-     .attrs = {[TRANSPOSE_A] = {.name = "transpose_a",
-                                .type = DF_ATTR_BOOL,
-                                .initial = {.type = DF_ATTR_BOOL}},
-               [TRANSPOSE_B] = {.name = "transpose_b",
-                                .type = DF_ATTR_BOOL,
-                                .initial = {.type = DF_ATTR_BOOL}}}},
+     .compute = compute_matmul},
 };
 
-static const kernel_def kernels[] = {
-    CPU_AND_SIM(.op = "MatMul", .compute = compute_matmul, .takes = takes_wide),
-};
-
-const family matmul_family = FAMILY(ops, kernels);
+const family matmul_family = FAMILY(rows);

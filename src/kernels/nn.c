@@ -54,20 +54,15 @@ static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
 }
 
 static df_code infer_softmax(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_reals, err);
-    if (code != DF_OK) return code;
     if (c->inputs[0]->rank == 0)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "input 0 is a scalar; Softmax runs along the last of at least one "
                          "dimension: use Reshape");
-    c->outputs[0] = *c->inputs[0];
-    return DF_OK;
+    return df_infer_same(c, err);
 }
 
 static df_code infer_cross_entropy(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_reals, err);
-    if (code == DF_OK) code = infer_takes(c, 1, &set_indices, err);
-    if (code == DF_OK) code = infer_rank(c, 0, 2, err);
+    df_code code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;
     const edge_type *logits = c->inputs[0], *labels = c->inputs[1];
@@ -77,25 +72,18 @@ static df_code infer_cross_entropy(df_infer *c, df_error *err) {
                          "logits %s have %lld rows, and there are %lld labels; one label a row",
                          edge_text(logits).s, (long long)rows, (long long)labels->dims[0]);
     int64_t dims[] = {batch, logits->rank == 2 ? logits->dims[1] : -1};
-    code = edge_type_set(&c->outputs[0], logits->dtype, (df_shape){1, dims}, err);
-    if (code != DF_OK) return code;
-    return edge_type_set(&c->outputs[1], logits->dtype, (df_shape){2, dims}, err);
+    code = df_infer_set(c, 0, (df_shape){1, dims}, err);
+    return code == DF_OK ? df_infer_set(c, 1, (df_shape){2, dims}, err) : code;
 }
 
-static const op_def ops[] = {
-    {.name = "Softmax", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_softmax},
-    {.name = "SparseSoftmaxCrossEntropy",
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .n_outputs = 2,
-     .infer = infer_cross_entropy},
+static const op_row rows[] = {
+    {.signature = "Softmax(x: real) : x",
+     .infer = infer_softmax,
+     .compute = compute_softmax,
+     .may_overwrite = 1},
+    {.signature = "SparseSoftmaxCrossEntropy(logits: real, labels: index) : logits, logits",
+     .infer = infer_cross_entropy,
+     .compute = compute_cross_entropy},
 };
 
-static const kernel_def kernels[] = {
-    CPU_AND_SIM(.op = "Softmax", .compute = compute_softmax, .may_overwrite = 1,
-                .takes = takes_reals),
-    CPU_AND_SIM(.op = "SparseSoftmaxCrossEntropy", .compute = compute_cross_entropy,
-                .takes = takes_reals),
-};
-
-const family nn_family = FAMILY(ops, kernels);
+const family nn_family = FAMILY(rows);

@@ -234,8 +234,6 @@ static void drop_dims(const edge_type *x, uint32_t mask, bool keep, edge_type *o
 }
 
 static df_code infer_reduction(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_numbers, err);
-    if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];
     int n_axes = c->attrs[AXES].shape.rank;
     if (n_axes < 0)
@@ -247,22 +245,19 @@ static df_code infer_reduction(df_infer *c, df_error *err) {
         return DF_OK;
     }
     uint32_t mask;
-    code = check_axes(&c->attrs[AXES], x->rank, &mask, err);
+    df_code code = check_axes(&c->attrs[AXES], x->rank, &mask, err);
     if (code == DF_OK) drop_dims(x, mask, keep, &c->outputs[0]);
     return code;
 }
 
 static df_code infer_argmax(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_numbers, err);
-    if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];
-    c->outputs[0] = (edge_type){.dtype = DF_INT64, .rank = -1};
     if (x->rank == -1) return DF_OK;
     if (x->rank == 0)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "input 0 is a scalar; ArgMax needs a dimension to run along: use Reshape");
     int axis;
-    code = infer_axis(c->attrs[AXIS].i, x->rank, &axis, err);
+    df_code code = infer_axis(c->attrs[AXIS].i, x->rank, &axis, err);
     if (code != DF_OK) return code;
     if (x->dims[axis] == 0)
         return error_set(err, DF_INVALID_ARGUMENT,
@@ -274,33 +269,16 @@ static df_code infer_argmax(df_infer *c, df_error *err) {
     return DF_OK;
 }
 
-#define REDUCTION(NAME)                                                                            \
-    {                                                                                              \
-        .name = NAME, .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_reduction,  \
-        .n_attrs = 2, .attrs = {                                                                   \
-            [AXES] = {.name = "axes", .type = DF_ATTR_INTS, .initial = {.type = DF_ATTR_INTS}},    \
-            [KEEP_DIMS] = {.name = "keep_dims",                                                    \
-                           .type = DF_ATTR_BOOL,                                                   \
-                           .initial = {.type = DF_ATTR_BOOL}}                                      \
-        }                                                                                          \
-    }
-
-static const op_def ops[] = {
-    REDUCTION("Sum"),
-    REDUCTION("Mean"),
-    {.name = "ArgMax",
-     .min_inputs = 1,
-     .max_inputs = 1,
-     .n_outputs = 1,
+static const op_row rows[] = {
+    {.signature = "Sum(x: number) {axes: ints = [], keep_dims: bool = false} : x",
+     .infer = infer_reduction,
+     .compute = compute_sum},
+    {.signature = "Mean(x: number) {axes: ints = [], keep_dims: bool = false} : x",
+     .infer = infer_reduction,
+     .compute = compute_mean},
+    {.signature = "ArgMax(x: number) {axis: int} : int64",
      .infer = infer_argmax,
-     .n_attrs = 1,
-     .attrs = {[AXIS] = {.name = "axis", .type = DF_ATTR_INT, .required = true}}},
+     .compute = compute_argmax},
 };
 
-static const kernel_def kernels[] = {
-    CPU_AND_SIM(.op = "Sum", .compute = compute_sum, .takes = takes_numbers),
-    CPU_AND_SIM(.op = "Mean", .compute = compute_mean, .takes = takes_numbers),
-    CPU_AND_SIM(.op = "ArgMax", .compute = compute_argmax, .takes = takes_numbers),
-};
-
-const family reduce_family = FAMILY(ops, kernels);
+const family reduce_family = FAMILY(rows);

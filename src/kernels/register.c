@@ -6,12 +6,25 @@
 
 #include "kernels/family.h"
 
-static df_code add_family(op_registry *r, const family *f, df_error *err) {
-    df_code code = DF_OK;
-    for (size_t i = 0; i < f->n_ops && code == DF_OK; i++) code = op_register(r, &f->ops[i], err);
-    for (size_t i = 0; i < f->n_kernels && code == DF_OK; i++)
-        code = kernel_register(r, &f->kernels[i], err);
-    return code;
+static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
+    void *user = (void *)(uintptr_t)row->user;
+    df_op_def op = {.struct_size = sizeof op,
+                    .signature = row->signature,
+                    .infer = row->infer,
+                    .flags = row->op_flags,
+                    .user = user};
+    df_code code = op_register(r, &op, err);
+    if (code != DF_OK || !row->compute) return code;
+    df_kernel_def kernel = {.struct_size = sizeof kernel,
+                            .op = op_at(r, op_count(r) - 1)->name,
+                            .devices = row->flags & KERNEL_INLINE ? "*" : "CPU,SIM",
+                            .compute = row->compute,
+                            .flags = row->flags,
+                            .host_inputs = row->host_inputs,
+                            .host_outputs = row->host_outputs,
+                            .may_overwrite = row->may_overwrite,
+                            .user = user};
+    return kernel_register(r, &kernel, err);
 }
 
 df_code kernels_register(op_registry *r, df_error *err) {
@@ -19,8 +32,9 @@ df_code kernels_register(op_registry *r, df_error *err) {
         &state_family,  &arith_family, &compare_family, &unary_family, &cast_family,
         &matmul_family, &nn_family,    &reduce_family,  &shape_family,
     };
-    size_t n = sizeof families / sizeof *families;
     df_code code = DF_OK;
-    for (size_t i = 0; i < n && code == DF_OK; i++) code = add_family(r, families[i], err);
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+        for (size_t i = 0; i < families[f]->n && code == DF_OK; i++)
+            code = add_row(r, &families[f]->rows[i], err);
     return code;
 }

@@ -84,13 +84,9 @@ static df_code infer_reshape_to(df_infer *c, df_error *err) {
     if (c->attrs[SHAPE].type != DF_ATTR_NONE)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "both attr shape and input 1 are given; leave one out");
-    if (shape->dtype != DF_INT64)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 1, the shape, is %s; it takes int64: use Cast",
-                         df_dtype_name(shape->dtype));
     df_code code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;
-    df_tensor *value = c->values ? c->values[1] : NULL;
+    df_tensor *value = df_infer_value(c, 1);
     c->outputs[0] = (edge_type){.dtype = x->dtype, .rank = -1};
     if (value) return resolve(edge_shape(x), shape_in(value), &c->outputs[0], err);
     int64_t rank = shape->rank == 1 ? shape->dims[0] : -1;
@@ -131,7 +127,7 @@ static df_code compute_reshape(df_kernel *c, df_error *err) {
 
 static df_code infer_shape(df_infer *c, df_error *err) {
     int64_t rank = c->inputs[0]->rank;
-    return edge_type_set(&c->outputs[0], DF_INT64, (df_shape){1, &rank}, err);
+    return df_infer_set(c, 0, (df_shape){1, &rank}, err);
 }
 
 static df_code compute_shape(df_kernel *c, df_error *err) {
@@ -253,9 +249,8 @@ static df_code check_perm(df_shape perm, df_error *err) {
 }
 
 static df_code infer_transpose(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_plain, err);
     df_shape perm = c->attrs[PERM].shape;
-    if (code == DF_OK) code = check_perm(perm, err);
+    df_code code = check_perm(perm, err);
     if (code == DF_OK && perm.rank) code = infer_rank(c, 0, perm.rank, err);
     if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];
@@ -268,36 +263,20 @@ static df_code infer_transpose(df_infer *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static const op_def ops[] = {
-    {.name = "Reshape",
-     .min_inputs = 1,
-     .max_inputs = 2,
-     .n_outputs = 1,
+static const op_row rows[] = {
+    {.signature = "Reshape(x: any, to?: int64) {shape: ints?} : x",
      .infer = infer_reshape,
-     .n_attrs = 1,
-     .attrs = {[SHAPE] = {.name = "shape", .type = DF_ATTR_INTS}}},
-    {.name = "Shape", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_shape},
-    {.name = "Transpose",
-     .min_inputs = 1,
-     .max_inputs = 1,
-     .n_outputs = 1,
-     .infer = infer_transpose,
-     .n_attrs = 1,
-     .attrs = {[PERM] = {.name = "perm", .type = DF_ATTR_INTS, .initial = {.type = DF_ATTR_INTS}}}},
-};
-
-static const kernel_def kernels[] = {
-    {.op = "Reshape",
-     .kind = "*",
      .compute = compute_reshape,
      .flags = KERNEL_INLINE,
      .host_inputs = 1u << 1},
-    {.op = "Shape",
-     .kind = "*",
+    {.signature = "Shape(x: any) : int64",
+     .infer = infer_shape,
      .compute = compute_shape,
      .flags = KERNEL_INLINE,
      .host_outputs = 1u << 0},
-    CPU_AND_SIM(.op = "Transpose", .compute = compute_transpose, .takes = takes_plain),
+    {.signature = "Transpose(x: plain) {perm: ints = []} : x",
+     .infer = infer_transpose,
+     .compute = compute_transpose},
 };
 
-const family shape_family = FAMILY(ops, kernels);
+const family shape_family = FAMILY(rows);

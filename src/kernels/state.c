@@ -9,7 +9,7 @@
 #include "kernels/arith.h"
 #include "kernels/family.h"
 
-enum { VALUE = 0, DTYPE = 0, SHAPE = 1 };
+enum { VALUE = 0, SHAPE = 1 };
 
 /* ---- kernels ------------------------------------------------------------- */
 
@@ -57,111 +57,62 @@ static df_code assign_sub(df_kernel *c, df_error *err) {
 /* ---- dtypes and shapes --------------------------------------------------- */
 
 static df_code infer_const(df_infer *c, df_error *err) {
-    const df_tensor *value = c->attrs[VALUE].tensor;
-    if (!value) return error_set(err, DF_INVALID_ARGUMENT, "attr value is NULL; give it a tensor");
-    return edge_type_set(&c->outputs[0], value->dtype, tensor_shape(value), err);
+    return df_infer_set(c, 0, tensor_shape(c->attrs[VALUE].tensor), err);
 }
 
 static df_code infer_declared(df_infer *c, df_error *err) {
-    return edge_type_set(&c->outputs[0], (df_dtype)c->attrs[DTYPE].i, c->attrs[SHAPE].shape, err);
-}
-
-static df_code infer_same(df_infer *c, df_error *err) {
-    (void)err;
-    c->outputs[0] = *c->inputs[0];
-    return DF_OK;
-}
-
-static df_code infer_nothing(df_infer *c, df_error *err) {
-    (void)c;
-    (void)err;
-    return DF_OK;
+    return df_infer_set(c, 0, c->attrs[SHAPE].shape, err);
 }
 
 static df_code infer_assign(df_infer *c, df_error *err) {
     const edge_type *variable = c->inputs[0], *value = c->inputs[1];
-    if (variable->dtype != value->dtype)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the variable is %s and input 1 is %s; make it one dtype with Cast",
-                         df_dtype_name(variable->dtype), df_dtype_name(value->dtype));
     if (infer_equal_shapes(c, NULL) == DF_OK) return DF_OK;
     return error_set(err, DF_INVALID_ARGUMENT,
                      "the variable has shape %s and input 1 %s; they must be equal",
                      edge_text(variable).s, edge_text(value).s);
 }
 
-static df_code infer_assign_number(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_numbers, err);
-    return code == DF_OK ? infer_assign(c, err) : code;
-}
-
 /* ---- the family ---------------------------------------------------------- */
 
-/* clang-format off */
-#define DECLARED                                                                                   \
-    .n_attrs = 2,                                                                                  \
-    .attrs = {[DTYPE] = {.name = "dtype", .type = DF_ATTR_DTYPE, .required = true},                \
-              [SHAPE] = {.name = "shape", .type = DF_ATTR_SHAPE, .required = true}}
-/* clang-format on */
-
-static const op_def ops[] = {
-    {.name = "Const",
-     .n_outputs = 1,
-     .flags = OP_CONST,
+static const op_row rows[] = {
+    {.signature = "Const() {value: tensor} : value",
      .infer = infer_const,
-     .n_attrs = 1,
-     .attrs = {[VALUE] = {.name = "value", .type = DF_ATTR_TENSOR, .required = true}}},
-    {.name = "Placeholder",
-     .n_outputs = 1,
-     .flags = OP_MUST_FEED,
+     .compute = pass_on,
+     .op_flags = OP_CONST,
+     .flags = KERNEL_INLINE},
+    {.signature = "Placeholder() {dtype: dtype, shape: shape} : dtype",
      .infer = infer_declared,
-     DECLARED},
-    {.name = "Variable",
-     .n_outputs = 1,
-     .flags = OP_VARIABLE | OP_STATEFUL,
+     .op_flags = OP_MUST_FEED},
+    {.signature = "Variable() {dtype: dtype, shape: shape} : dtype",
      .infer = infer_declared,
-     DECLARED},
-    {.name = "ReadVariable",
-     .min_inputs = 1,
-     .max_inputs = 1,
-     .n_outputs = 1,
-     .flags = OP_READS,
-     .infer = infer_same},
-    {.name = "Assign",
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .n_outputs = 1,
-     .flags = OP_WRITES | OP_STATEFUL,
-     .infer = infer_assign},
-    {.name = "AssignAdd",
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .n_outputs = 1,
-     .flags = OP_WRITES | OP_STATEFUL,
-     .infer = infer_assign_number},
-    {.name = "AssignSub",
-     .min_inputs = 2,
-     .max_inputs = 2,
-     .n_outputs = 1,
-     .flags = OP_WRITES | OP_STATEFUL,
-     .infer = infer_assign_number},
-    {.name = "Identity", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_same},
-    {.name = "NoOp", .flags = OP_NO_KERNEL, .infer = infer_nothing},
+     .compute = pass_on,
+     .op_flags = OP_VARIABLE | OP_STATEFUL,
+     .flags = KERNEL_INLINE},
+    {.signature = "ReadVariable(variable: any) : variable",
+     .infer = df_infer_same,
+     .compute = pass_on,
+     .op_flags = OP_READS,
+     .flags = KERNEL_INLINE},
+    {.signature = "Assign(variable: any, value: variable) : variable",
+     .infer = infer_assign,
+     .compute = assign,
+     .op_flags = OP_WRITES | OP_STATEFUL,
+     .flags = KERNEL_INLINE},
+    {.signature = "AssignAdd(variable: number, delta: variable) : variable",
+     .infer = infer_assign,
+     .compute = assign_add,
+     .op_flags = OP_WRITES | OP_STATEFUL,
+     .may_overwrite = 1},
+    {.signature = "AssignSub(variable: number, delta: variable) : variable",
+     .infer = infer_assign,
+     .compute = assign_sub,
+     .op_flags = OP_WRITES | OP_STATEFUL,
+     .may_overwrite = 1},
+    {.signature = "Identity(x: any) : x",
+     .infer = df_infer_same,
+     .compute = pass_on,
+     .flags = KERNEL_INLINE},
+    {.signature = "NoOp()", .op_flags = OP_NO_KERNEL},
 };
 
-#define ON_ANY(OP, COMPUTE)                                                                        \
-    { .op = OP, .kind = "*", .compute = COMPUTE, .flags = KERNEL_INLINE }
-
-static const kernel_def kernels[] = {
-    ON_ANY("Const", pass_on),
-    ON_ANY("Variable", pass_on),
-    ON_ANY("ReadVariable", pass_on),
-    ON_ANY("Assign", assign),
-    ON_ANY("Identity", pass_on),
-    CPU_AND_SIM(.op = "AssignAdd", .compute = assign_add, .may_overwrite = 1,
-                .takes = takes_numbers),
-    CPU_AND_SIM(.op = "AssignSub", .compute = assign_sub, .may_overwrite = 1,
-                .takes = takes_numbers),
-};
-
-const family state_family = FAMILY(ops, kernels);
+const family state_family = FAMILY(rows);

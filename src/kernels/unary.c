@@ -95,44 +95,35 @@ static df_code compute_relu_grad(df_kernel *c, df_error *err) {
 
 /* ---- the family ---------------------------------------------------------- */
 
-static df_code infer_number(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_numbers, err);
-    if (code == DF_OK) c->outputs[0] = *c->inputs[0];
-    return code;
-}
-
-static df_code infer_real(df_infer *c, df_error *err) {
-    df_code code = infer_takes(c, 0, &set_reals, err);
-    if (code == DF_OK) c->outputs[0] = *c->inputs[0];
-    return code;
-}
-
-static df_code infer_grad(df_infer *c, df_error *err) {
-    df_code code = infer_one_dtype(c, &set_numbers, err);
-    return code == DF_OK ? infer_equal_shapes(c, err) : code;
-}
-
-#define OP_OF(NAME, N, INFER)                                                                      \
-    { .name = NAME, .min_inputs = N, .max_inputs = N, .n_outputs = 1, .infer = INFER }
-
-static const op_def ops[] = {
-    OP_OF("Neg", 1, infer_number),    OP_OF("Square", 1, infer_number),
-    OP_OF("Exp", 1, infer_real),      OP_OF("Log", 1, infer_real),
-    OP_OF("Tanh", 1, infer_real),     OP_OF("Relu", 1, infer_number),
-    OP_OF("ReluGrad", 2, infer_grad),
+static const op_row rows[] = {
+    {.signature = "Neg(x: number) : x",
+     .infer = df_infer_same,
+     .compute = compute_neg,
+     .may_overwrite = 1},
+    {.signature = "Square(x: number) : x",
+     .infer = df_infer_same,
+     .compute = compute_square,
+     .may_overwrite = 1},
+    {.signature = "Exp(x: real) : x",
+     .infer = df_infer_same,
+     .compute = compute_exp,
+     .may_overwrite = 1},
+    {.signature = "Log(x: real) : x",
+     .infer = df_infer_same,
+     .compute = compute_log,
+     .may_overwrite = 1},
+    {.signature = "Tanh(x: real) : x",
+     .infer = df_infer_same,
+     .compute = compute_tanh,
+     .may_overwrite = 1},
+    {.signature = "Relu(x: number) : x",
+     .infer = df_infer_same,
+     .compute = compute_relu,
+     .may_overwrite = 1},
+    {.signature = "ReluGrad(dy: number, x: dy) : dy",
+     .infer = infer_equal_shapes,
+     .compute = compute_relu_grad,
+     .may_overwrite = 3},
 };
 
-#define ELEMENTWISE(OP, COMPUTE_IT, MAY_OVERWRITE, TAKES)                                          \
-    CPU_AND_SIM(.op = OP, .compute = COMPUTE_IT, .may_overwrite = MAY_OVERWRITE, .takes = TAKES)
-
-static const kernel_def kernels[] = {
-    ELEMENTWISE("Neg", compute_neg, 1, takes_numbers),
-    ELEMENTWISE("Square", compute_square, 1, takes_numbers),
-    ELEMENTWISE("Exp", compute_exp, 1, takes_reals),
-    ELEMENTWISE("Log", compute_log, 1, takes_reals),
-    ELEMENTWISE("Tanh", compute_tanh, 1, takes_reals),
-    ELEMENTWISE("Relu", compute_relu, 1, takes_numbers),
-    ELEMENTWISE("ReluGrad", compute_relu_grad, 3, takes_numbers),
-};
-
-const family unary_family = FAMILY(ops, kernels);
+const family unary_family = FAMILY(rows);

@@ -2,43 +2,35 @@
  *
  * op.h - what an operation is, and the kernels that compute it.
  *
- * An op is a name, a signature (inputs, outputs, attrs) and a function that infers
- * dtypes and shapes. A kernel is a function that computes an op on one kind of device.
- * Both are registered in a registry that belongs to a runtime; the built-in ones are
- * registered by the same calls as anybody's.
+ * An op is a name, a signature (inputs, attrs, outputs and their dtypes) and perhaps a
+ * function that infers shapes. A kernel is a function that computes an op on some kinds of
+ * device. Both are registered in a registry that belongs to a runtime, which reads the
+ * signature once; the built-in ones are registered by the same calls as anybody's.
  *
- * The dtype and shape function serves twice: on shapes with unknowns when a node is
- * added and compiled, and on the shapes of real tensors when a step runs and the
- * compiler could not know them. So a kernel finds its outputs allocated, and an
- * accelerator's host never waits to learn a shape.
+ * The shape function serves twice: on shapes with unknowns when a node is added and
+ * compiled, and on the shapes of real tensors when a step runs and the compiler could not
+ * know them. So a kernel finds its outputs allocated, and an accelerator's host never
+ * waits to learn a shape; but for an op without one, whose kernel allocates.
  */
 #ifndef OP_OP_H
 #define OP_OP_H
+
+#include <dataflow/op.h>
 
 #include "op/attr.h"
 #include "tensor/tensor.h"
 
 typedef struct op_def op_def;
 typedef struct kernel_def kernel_def;
-typedef struct df_infer df_infer;
-typedef struct df_kernel df_kernel;
 
-enum { OP_MAX_OUTPUTS = 4, OP_MAX_ATTRS = 8, OP_ANY = -1 };
+enum { OP_ANY = -1 };
 
-/* The last input of a variadic op takes all the rest. */
-typedef struct op_attr_def {
-    const char *name;
-    df_attr_type type;
-    bool required;   /* else `initial` holds when it is not given */
-    df_attr initial; /* its name does not matter; DF_ATTR_NONE: stays absent */
-} op_attr_def;
-
-/* Flags of an op. */
+/* Flags of an op, beside the public ones; the library's own. */
 enum {
-    OP_STATEFUL = 1u << 0, /* has an effect besides its outputs: never shared or dropped */
-    OP_VARIABLE = 1u << 1, /* the node owns a variable; its output is the value read */
-    OP_READS = 1u << 2,    /* input 0 names a variable (see below), which it reads */
-    OP_WRITES = 1u << 3,   /* input 0 names a variable, which it writes (and may read) */
+    OP_STATEFUL = DF_OP_STATEFUL,
+    OP_READS = DF_OP_READS,
+    OP_WRITES = DF_OP_WRITES,
+    OP_VARIABLE = 1u << 3, /* the node owns a variable; its output is the value read */
     OP_SEND = 1u << 4,     /* takes part in the cut: the executor has its kernel */
     OP_RECV = 1u << 5,
     OP_FEED = 1u << 6,
@@ -47,20 +39,55 @@ enum {
     OP_CONST = 1u << 9,     /* attr 0, a tensor, is its value (Const) */
     OP_MUST_FEED = 1u << 10 /* has no value of its own (Placeholder) */
 };
+enum { OP_PUBLIC_FLAGS = OP_STATEFUL | OP_READS | OP_WRITES };
 /* "Names a variable": the input must be output 0 of an OP_VARIABLE node. It carries no
  * tensor, only which variable and the order after its node; the two are colocated. */
 
+/* A set of dtypes: bit d. */
+typedef uint32_t dtype_set;
+static inline bool dtype_in(dtype_set set, df_dtype d) {
+    return (unsigned)d < 32 && (set >> d & 1);
+}
+
+typedef struct op_input {
+    const char *name;
+    dtype_set dtypes; /* same_as: 0 */
+    int same_as;      /* the input whose dtype it has; -1: it says itself */
+} op_input;
+
+typedef struct op_output {
+    df_dtype dtype; /* NONE: */
+    int input;      /* that of this input; -1: */
+    int attr;       /* that which this attr says, or has */
+} op_output;
+
+typedef struct op_attr_def {
+    const char *name;
+    df_attr_type type;
+    bool required;   /* else `initial` holds when it is not given */
+    df_attr initial; /* DF_ATTR_NONE: stays absent */
+    bool is_bounded; /* INT, FLOAT, INTS: within */
+    double lowest, highest;
+    const char *const *choices; /* of STRING, n_choices of them; NULL: any */
+    int n_choices;
+} op_attr_def;
+
+/* As registered: everything lies in the registry. */
 struct op_def {
     const char *name; /* CamelCase, as TensorFlow's */
+    const char *signature;
+    uint32_t flags;
     int min_inputs;
     int max_inputs; /* OP_ANY: no limit */
-    int n_outputs;
-    uint32_t flags;
-    /* Says dtype and shape of every output, or why the inputs or attrs are wrong and
-     * what would fit (the caller puts node and op in front). */
-    df_code (*infer)(df_infer *c, df_error *err);
+    int n_inputs;   /* of `inputs`; the last stands for the rest if there is no limit */
+    const op_input *inputs;
+    int n_outputs;  /* of `outputs`; or, if there is outputs_by: */
+    int outputs_by; /* the int attr that says how many there are of outputs[0]; -1 */
+    const op_output *outputs;
     int n_attrs;
-    op_attr_def attrs[OP_MAX_ATTRS];
+    const op_attr_def *attrs;
+    df_code (*infer)(df_infer *c, df_error *err); /* NULL: shapes are unknown */
+    void *user;
 };
 
 /* dtype and shape of one edge. dims lie in here. */
@@ -81,38 +108,44 @@ bool edge_type_parse(scan *s, edge_type *out, arena *a);
 struct df_infer {
     const op_def *op;
     const df_attr *attrs;
-    int n_inputs;
+    int n_inputs, n_outputs;
     const edge_type *const *inputs;
-    /* The value of an input, if it is a constant or, in a step, lies in host memory;
-     * else NULL. `values` itself may be NULL. */
+    /* The value of an input, if it is a constant or, in a step, what it holds, wherever that
+     * lies; else NULL. `values` itself may be NULL. */
     df_tensor *const *values;
-    edge_type *outputs; /* op->n_outputs of them: to be set */
+    edge_type *outputs; /* n_outputs of them: to be set */
 };
+
+/* How many outputs a node of the op has. */
+int op_outputs(const op_def *op, const df_attr *attrs);
+/* The inputs' number and dtypes are as the signature says. */
+df_code op_check_inputs(const df_infer *c, df_error *err);
+/* The attr is one that the signature allows. */
+df_code op_check_attr(const op_attr_def *def, const df_attr *a, df_error *err);
+/* The dtypes of the outputs, and their shapes as far as they are known. */
+df_code op_infer(df_infer *c, df_error *err);
 
 /* ---- kernels ---- */
 
-/* Flags of a kernel. */
+/* Flags of a kernel, by short names. */
 enum {
-    KERNEL_ASYNC = 1u << 0, /* compute starts it; kernel_done ends it */
-    KERNEL_INLINE = 1u << 1 /* touches no element of device memory: runs on the host at
-                               once, on every kind of device (Const, Variable, Shape) */
+    KERNEL_ASYNC = DF_KERNEL_ASYNC,
+    KERNEL_INLINE = DF_KERNEL_INLINE, /* Const, Variable, Shape */
+    KERNEL_CHEAP = DF_KERNEL_CHEAP
 };
 
+/* As registered. */
 struct kernel_def {
-    const char *op;
-    const char *kind; /* of device, "CPU"; "*": any kind (only with KERNEL_INLINE) */
-    /* Computes the outputs from the inputs. ASYNC: starts to, and then calls
-     * kernel_done, now or later, from any thread; what compute returns other than
-     * DF_OK ends it too. The caller puts node and op in front of the message. */
-    df_code (*compute)(df_kernel *c, df_error *err);
+    const op_def *op;
+    const char *kinds; /* upper case, "CPU,SIM"; "*" */
+    dtype_set dtypes;  /* of input 0 (or output 0 if there is none) */
     uint32_t flags;
-    uint32_t host_inputs;  /* bit i: input i lies in host memory (i < 31; bit 31: all above) */
-    uint32_t host_outputs; /* bit i: output i does */
-    /* Bit i: output 0 may be computed into input i's buffer, if dtype and size are equal
-     * and nobody else needs it. */
-    uint32_t may_overwrite;
-    bool (*takes)(df_dtype dtype); /* dtype of input 0 (or output 0 if there is none);
-                                      NULL: any */
+    uint32_t host_inputs, host_outputs, may_overwrite; /* bits, as df_kernel_def's */
+    df_code (*compute)(df_kernel *c, df_error *err);
+    df_code (*open)(df_kernel *c, void **state, df_error *err);
+    void (*close)(void *user, void *state);
+    void *user;
+    const kernel_def *next; /* of the op */
 };
 
 /* Does input or output i lie in host memory, next to an accelerator? k may be NULL. */
@@ -123,15 +156,8 @@ static inline bool kernel_host_output(const kernel_def *k, uint32_t i) {
     return k && (k->host_outputs >> i & 1);
 }
 
-/* The handle of an async kernel's completion: by value, so that a second completion
- * is harmless, even when the step is long over. */
+/* What a df_kernel_handle points to: the executor's, never freed before the runtime. */
 typedef struct async_op async_op;
-typedef struct kernel_handle {
-    async_op *op;
-    uint64_t generation;
-} kernel_handle;
-
-/* What a handle points to: the executor's, never freed before the runtime. */
 struct async_op {
     /* (a) Ended by whoever moves it from the handle's number to the next; acq_rel, so that
      * what the kernel wrote is seen by the consumers that `ended` makes ready. */
@@ -139,8 +165,15 @@ struct async_op {
     void (*ended)(async_op *op, const df_error *err);
 };
 
-/* What a kernel sees. The pointers last until compute returns; for ASYNC, until
- * kernel_done. tensor->data is where the elements are for compute to use: on an
+/* What the executor does for a kernel. */
+struct kernel_calls {
+    const edge_type *(*output_type)(const df_kernel *c, int i); /* as the compiler knows it */
+    void (*set_output)(df_kernel *c, int i, df_tensor *t);
+    df_code (*allocate)(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err);
+    async_op *(*async)(const df_kernel *c);
+};
+
+/* What a kernel sees. tensor->data is where the elements are for compute to use: on an
  * accelerator that runs host functions, too.
  *
  * Variables are the executor's: of an op that owns or names one, input 0 is its value at
@@ -148,36 +181,20 @@ struct async_op {
  * and output 0 of an op with OP_WRITES becomes its new value. So it is with constants: an
  * OP_CONST node has its value, which lies on its device, as input 0. */
 struct df_kernel {
-    const char *node; /* for messages */
-    const op_def *op;
+    const char *node;
+    const kernel_def *def;
     const df_attr *attrs;
     int n_inputs, n_outputs;
-    df_tensor *const *inputs;  /* see above */
-    df_tensor *const *outputs; /* allocated; NULL for KERNEL_INLINE, which sets them by
-                                  kernel_set_output */
-    memory *headers;           /* host memory, for what KERNEL_INLINE and ASYNC make */
+    df_tensor *const *inputs;
+    df_tensor *const *outputs; /* NULL: not yet; of KERNEL_INLINE all are */
+    memory *headers;           /* host memory, for what KERNEL_INLINE makes */
+    void *state;               /* of `open` */
     void *exec;                /* the executor's */
     const struct kernel_calls *calls;
 };
 
-struct kernel_calls {
-    void (*set_output)(df_kernel *c, int i, df_tensor *t);
-    kernel_handle (*handle)(df_kernel *c);
-};
-
-/* KERNEL_INLINE and ASYNC only: makes t output i, instead of what is allocated; takes
- * the reference. */
 static inline void kernel_set_output(df_kernel *c, int i, df_tensor *t) {
     c->calls->set_output(c, i, t);
-}
-/* ASYNC only: the handle to be kept for kernel_done. */
-static inline kernel_handle kernel_handle_of(df_kernel *c) {
-    return c->calls->handle(c);
-}
-/* Ends an async kernel: err NULL for success. Any thread; the first call counts. */
-static inline void kernel_done(kernel_handle h, const df_error *err) {
-    uint64_t g = h.generation;
-    if (atomic_cas(&h.op->generation, &g, g + 1, ACQ_REL, RELAXED)) h.op->ended(h.op, err);
 }
 
 /* ---- registry ---- */
@@ -188,11 +205,15 @@ typedef struct op_registry op_registry;
 
 op_registry *op_registry_new(const df_allocator *alloc);
 void op_registry_free(op_registry *r);
-/* The definition is borrowed: a static const. ALREADY_EXISTS, INVALID_ARGUMENT. */
-df_code op_register(op_registry *r, const op_def *def, df_error *err);
-df_code kernel_register(op_registry *r, const kernel_def *def, df_error *err);
+/* As df_op_register and df_kernel_register, but op_register takes the library's flags, too. */
+df_code op_register(op_registry *r, const df_op_def *def, df_error *err);
+df_code kernel_register(op_registry *r, const df_kernel_def *def, df_error *err);
+/* From now on both refuse. */
+void op_registry_freeze(op_registry *r);
 
 const op_def *op_find(const op_registry *r, const char *name); /* NULL: none */
+size_t op_count(const op_registry *r);
+const op_def *op_at(const op_registry *r, size_t i); /* in the order registered */
 /* The kernel for an op on a kind of device and a dtype: an exact kind before "*". */
 const kernel_def *kernel_find(const op_registry *r, const op_def *op, const char *kind,
                               df_dtype dtype);

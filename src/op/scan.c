@@ -273,9 +273,9 @@ static const char *string_end(const char *from, const char *end) {
 }
 
 bool scan_string(scan *s, arena *a, const char **out, size_t *size) {
-    const char *from = s->at, *p = from + 1;
+    const char *from = s->at;
     if (from == s->end || *from != '"') return scan_expected(s, "a string in double quotes");
-    const char *end = string_end(p, s->end);
+    const char *p = from + 1, *end = string_end(p, s->end);
     if (!end)
         return scan_wrong(s, from, DF_INVALID_ARGUMENT,
                           "the string has no end on its line; write a newline as \\x0a");

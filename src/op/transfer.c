@@ -10,49 +10,27 @@
 #include "base/error.h"
 #include "op/op.h"
 
-static df_code infer_sink(df_infer *c, df_error *err) {
-    (void)c;
-    (void)err;
-    return DF_OK;
-}
+enum { SHAPE = 2 };
 
-/* dtype and shape are the last two attrs, of Recv as of Feed. */
 static df_code infer_source(df_infer *c, df_error *err) {
-    const df_attr *dtype = &c->attrs[c->op->n_attrs - 2], *shape = dtype + 1;
-    return edge_type_set(&c->outputs[0], (df_dtype)dtype->i, shape->shape, err);
+    return df_infer_set(c, 0, c->attrs[SHAPE].shape, err);
 }
 
-static const op_def transfer_ops[] = {
-    {.name = "Send",
-     .min_inputs = 0, /* none: it carries only order */
-     .max_inputs = 1,
-     .flags = OP_SEND | OP_STATEFUL,
-     .infer = infer_sink,
-     .n_attrs = 1,
-     .attrs = {{.name = "key", .type = DF_ATTR_STRING, .required = true}}},
-    {.name = "Recv", /* of a Send without a tensor: bool[0] */
-     .n_outputs = 1,
-     .flags = OP_RECV | OP_STATEFUL,
+static const df_op_def transfer_ops[] = {
+    {.struct_size = sizeof(df_op_def),
+     .signature = "Send(x?: any) {key: string}", /* without x it carries only order */
+     .flags = OP_SEND | OP_STATEFUL},
+    {.struct_size = sizeof(df_op_def), /* of a Send without a tensor: bool[0] */
+     .signature = "Recv() {key: string, dtype: dtype, shape: shape} : dtype",
      .infer = infer_source,
-     .n_attrs = 3,
-     .attrs = {{.name = "key", .type = DF_ATTR_STRING, .required = true},
-               {.name = "dtype", .type = DF_ATTR_DTYPE, .required = true},
-               {.name = "shape", .type = DF_ATTR_SHAPE, .required = true}}},
-    {.name = "Feed",
-     .n_outputs = 1,
-     .flags = OP_FEED | OP_STATEFUL,
+     .flags = OP_RECV | OP_STATEFUL},
+    {.struct_size = sizeof(df_op_def),
+     .signature = "Feed() {index: int, dtype: dtype, shape: shape} : dtype",
      .infer = infer_source,
-     .n_attrs = 3,
-     .attrs = {{.name = "index", .type = DF_ATTR_INT, .required = true},
-               {.name = "dtype", .type = DF_ATTR_DTYPE, .required = true},
-               {.name = "shape", .type = DF_ATTR_SHAPE, .required = true}}},
-    {.name = "Fetch",
-     .min_inputs = 1,
-     .max_inputs = 1,
-     .flags = OP_FETCH | OP_STATEFUL,
-     .infer = infer_sink,
-     .n_attrs = 1,
-     .attrs = {{.name = "index", .type = DF_ATTR_INT, .required = true}}},
+     .flags = OP_FEED | OP_STATEFUL},
+    {.struct_size = sizeof(df_op_def),
+     .signature = "Fetch(x: any) {index: int}",
+     .flags = OP_FETCH | OP_STATEFUL},
 };
 
 df_code op_register_transfer(op_registry *r, df_error *err) {

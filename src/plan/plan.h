@@ -45,7 +45,10 @@ typedef enum plan_role {
     ROLE_KERNEL,  /* runs here and now */
     ROLE_QUEUE,   /* is put on its device's queue */
     ROLE_INLINE,  /* passes references on, whatever the device */
-    ROLE_ASYNC,   /* is started here, ends by kernel_done */
+    ROLE_ASYNC,   /* is started here, ends by df_kernel_done */
+    /* Is put on its device's queue, and its end is an event: an async kernel is started there, or
+     * one that finds the shapes of its outputs itself. */
+    ROLE_QUEUE_LATER,
     ROLE_SEND,
     ROLE_RECV,
     ROLE_FEED,
@@ -53,7 +56,8 @@ typedef enum plan_role {
 } plan_role;
 
 enum {
-    PLAN_ENDS_LATER = 1u << 0,  /* its end is an event: ASYNC, and a Recv that waits for a fence */
+    PLAN_ENDS_LATER =
+        1u << 0, /* its end is an event: ASYNC, QUEUE_LATER, and a Recv that waits for a fence */
     PLAN_KNOWN_SHAPES = 1u << 1 /* every input's and output's shape is known */
 };
 

@@ -185,6 +185,22 @@ df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
     return i < runtime->n_devices ? runtime->devices[i] : NULL;
 }
 
+/* ---- ops ----------------------------------------------------------------- */
+
+df_code df_op_register(df_runtime *runtime, const df_op_def *def, df_error *err) {
+    if (!runtime) return error_set(err, DF_INVALID_ARGUMENT, "the runtime is NULL");
+    if (def && def->flags & ~(uint32_t)OP_PUBLIC_FLAGS)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "op \"%.100s\": flags has bits that mean nothing",
+                         def->signature ? def->signature : "");
+    return op_register(runtime->ops, def, err);
+}
+
+df_code df_kernel_register(df_runtime *runtime, const df_kernel_def *def, df_error *err) {
+    if (!runtime) return error_set(err, DF_INVALID_ARGUMENT, "the runtime is NULL");
+    return kernel_register(runtime->ops, def, err);
+}
+
 /* ---- graphs -------------------------------------------------------------- */
 
 static void release_runtime(void *owner) {
@@ -193,6 +209,7 @@ static void release_runtime(void *owner) {
 
 df_graph *df_graph_new(df_runtime *runtime) {
     if (!runtime) return NULL;
+    op_registry_freeze(runtime->ops);
     df_graph *g = graph_new(runtime->ops, runtime->alloc, release_runtime, runtime);
     if (g) (void)runtime_ref(runtime);
     return g;

@@ -108,14 +108,15 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
     const kernel_def *k = kernel_find(lab->ops, op, lab->kind, dtype);
     assert_non_null(k);
     df_code code = DF_OK;
-    for (int i = 0; i < op->n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
+    int n_outputs = op_outputs(op, attrs);
+    for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
     df_kernel c = {.node = "node",
-                   .op = op,
+                   .def = k,
                    .attrs = attrs,
                    .n_inputs = (int)inputs.n,
-                   .n_outputs = op->n_outputs,
+                   .n_outputs = n_outputs,
                    .inputs = inputs.items,
                    .outputs = k->flags & KERNEL_INLINE ? NULL : lab->outputs,
                    .headers = lab->mem,
@@ -129,8 +130,8 @@ static void describe(const df_tensor *t, edge_type *type) {
 }
 
 /* What comes out is what infer said would. */
-static void check_outputs(const kernel_lab *lab, const op_def *op, const edge_type *types) {
-    for (int i = 0; i < op->n_outputs; i++) {
+static void check_outputs(const kernel_lab *lab, int n_outputs, const edge_type *types) {
+    for (int i = 0; i < n_outputs; i++) {
         const df_tensor *t = lab->outputs[i];
         assert_non_null(t);
         assert_int_equal(t->dtype, types[i].dtype);
@@ -140,7 +141,7 @@ static void check_outputs(const kernel_lab *lab, const op_def *op, const edge_ty
 
 static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const df_attr *attrs,
                                  df_tensors inputs) {
-    edge_type in[LAB_INPUTS], out[OP_MAX_OUTPUTS];
+    edge_type in[LAB_INPUTS], out[DF_MAX_OUTPUTS];
     const edge_type *types[LAB_INPUTS];
     assert_in_range(inputs.n, 0, LAB_INPUTS);
     for (size_t i = 0; i < inputs.n; i++) {
@@ -153,17 +154,19 @@ static df_code infer_and_compute(kernel_lab *lab, const op_def *op, const df_att
                   .attrs = attrs,
                   .n_inputs = owner ? 0 : (int)inputs.n,
                   .inputs = types,
+                  .n_outputs = op_outputs(op, attrs),
                   .values = inputs.items,
                   .outputs = out};
-    df_code code = op->infer(&c, &lab->err);
+    df_code code = op_check_inputs(&c, &lab->err);
+    if (code == DF_OK) code = op_infer(&c, &lab->err);
     if (code == DF_OK) code = compute(lab, op, attrs, inputs, out);
-    if (code == DF_OK) check_outputs(lab, op, out);
+    if (code == DF_OK) check_outputs(lab, c.n_outputs, out);
     return code;
 }
 
 df_code lab_run(kernel_lab *lab, const char *name, df_tensors inputs, lab_attrs given) {
     const op_def *op = op_find(lab->ops, name);
-    df_attr attrs[OP_MAX_ATTRS];
+    df_attr attrs[DF_MAX_ATTRS];
     arena a;
     assert_non_null(op);
     memset(lab->outputs, 0, sizeof lab->outputs);
@@ -234,9 +237,9 @@ const char *lab_infer_values(kernel_lab *lab, const char *name, const char *inpu
                              df_tensor *const *values, lab_attrs given) {
     static char buffer[TEXT_MAX];
     const op_def *op = op_find(lab->ops, name);
-    edge_type in[LAB_INPUTS], out[OP_MAX_OUTPUTS];
+    edge_type in[LAB_INPUTS], out[DF_MAX_OUTPUTS];
     const edge_type *types[LAB_INPUTS];
-    df_attr attrs[OP_MAX_ATTRS];
+    df_attr attrs[DF_MAX_ATTRS];
     arena a;
     assert_non_null(op);
     df_infer c = {.op = op, .attrs = attrs, .inputs = types, .values = values, .outputs = out};
@@ -248,8 +251,10 @@ const char *lab_infer_values(kernel_lab *lab, const char *name, const char *inpu
     arena_init(&a, &lab->memory_source.allocator);
     set_attrs(&a, op, given, attrs);
     buffer[0] = '\0';
-    df_code code = op->infer(&c, &lab->err);
-    for (int i = 0; i < op->n_outputs && code == DF_OK; i++) write_type(buffer, &out[i]);
+    c.n_outputs = op_outputs(op, attrs);
+    df_code code = op_check_inputs(&c, &lab->err);
+    if (code == DF_OK) code = op_infer(&c, &lab->err);
+    for (int i = 0; i < c.n_outputs && code == DF_OK; i++) write_type(buffer, &out[i]);
     if (code != DF_OK) (void)snprintf(buffer, sizeof buffer, "! %s", lab->err.message);
     for (int i = 0; i < op->n_attrs; i++) attr_drop(&attrs[i]);
     arena_fini(&a);

@@ -30,7 +30,7 @@ typedef struct kernel_lab {
     df_error err;     /* of the last call */
     df_tensor *kept[LAB_TENSORS];
     int n_kept;
-    df_tensor *outputs[OP_MAX_OUTPUTS]; /* of the last run */
+    df_tensor *outputs[DF_MAX_OUTPUTS]; /* of the last run */
 } kernel_lab;
 
 typedef struct lab_attrs {

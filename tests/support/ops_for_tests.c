@@ -55,10 +55,10 @@ void probe_await_inside(probe *p, unsigned n) {
     (void)pthread_mutex_unlock(&p->lock);
 }
 
-kernel_handle probe_await_kept(probe *p, unsigned n) {
+df_kernel_handle probe_await_kept(probe *p, unsigned n) {
     (void)pthread_mutex_lock(&p->lock);
     while (p->kept < n) (void)pthread_cond_wait(&p->changed, &p->lock);
-    kernel_handle h = p->handle;
+    df_kernel_handle h = p->handle;
     (void)pthread_mutex_unlock(&p->lock);
     return h;
 }
@@ -139,7 +139,7 @@ static df_code compute(df_kernel *c, df_error *err) {
 
 /* ---- async kernels ------------------------------------------------------- */
 
-static void leave_handle(probe *p, kernel_handle h) {
+static void leave_handle(probe *p, df_kernel_handle h) {
     (void)pthread_mutex_lock(&p->lock);
     p->handle = h;
     p->kept++;
@@ -149,7 +149,7 @@ static void leave_handle(probe *p, kernel_handle h) {
 
 typedef struct helper {
     probe *p;
-    kernel_handle handle;
+    df_kernel_handle handle;
     df_kernel *late; /* what it copies first; NULL: nothing */
     bool fails;
 } helper;
@@ -170,14 +170,14 @@ static void *end_elsewhere(void *arg) {
         wait_at_gate(p);
         (void)copy_input(h->late);
     }
-    kernel_done(h->handle, h->fails ? &err : NULL);
+    df_kernel_done(h->handle, h->fails ? &err : NULL);
     free(h);
     count_helper(p, -1);
     return NULL;
 }
 
 /* The thread is nobody's: it is counted until it has left the library. */
-static df_code start_helper(probe *p, kernel_handle handle, df_kernel *late, df_error *err) {
+static df_code start_helper(probe *p, df_kernel_handle handle, df_kernel *late, df_error *err) {
     pthread_t thread;
     helper *h = malloc(sizeof *h);
     if (!h) return error_memory(err, "a helper");
@@ -194,7 +194,7 @@ static df_code start_helper(probe *p, kernel_handle handle, df_kernel *late, df_
 
 static df_code start(df_kernel *c, df_error *err) {
     probe *p = probe_of(c);
-    kernel_handle h = kernel_handle_of(c);
+    df_kernel_handle h = df_kernel_handle_of(c);
     df_error why;
     (void)planned_failure(p, &why);
     (void)atomic_fetch_add(&p->runs, 1);
@@ -211,57 +211,49 @@ static df_code start(df_kernel *c, df_error *err) {
     case PROBE_READS_LATE:
         return start_helper(p, h, c, err);
     case PROBE_ENDS_FAILED:
-        kernel_done(h, &why);
+        df_kernel_done(h, &why);
         return DF_OK;
     case PROBE_TWICE:
-        kernel_done(h, NULL);
-        kernel_done(h, &why);
+        df_kernel_done(h, NULL);
+        df_kernel_done(h, &why);
         return error_set(err, DF_INTERNAL, "too late to count");
     default:
-        kernel_done(h, NULL);
+        df_kernel_done(h, NULL);
         return DF_OK;
     }
 }
 
 /* ---- ops ----------------------------------------------------------------- */
 
-static df_code infer_same(df_infer *c, df_error *err) {
-    (void)err;
-    c->outputs[0] = *c->inputs[0];
-    return DF_OK;
-}
-
-/* clang-format off */
 #define ONE_TO_ONE(NAME)                                                                           \
-    {.name = NAME, .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_same,          \
-     .n_attrs = 1,                                                                                 \
-     .attrs = {{.name = "probe", .type = DF_ATTR_INT, .required = true}}}
+    { sizeof(df_op_def), NAME "(x: any) {probe: int} : x", df_infer_same, 0, NULL }
+#define KERNEL(OP, DEVICES, COMPUTE, ...)                                                          \
+    {                                                                                              \
+        .struct_size = sizeof(df_kernel_def), .op = OP, .devices = DEVICES, .compute = COMPUTE,    \
+        __VA_ARGS__                                                                                \
+    }
 
-static const op_def ops[] = {
-    ONE_TO_ONE("TestCopy"), ONE_TO_ONE("TestAsync"), ONE_TO_ONE("TestInHost"),
+static const df_op_def ops[] = {
+    ONE_TO_ONE("TestCopy"),
+    ONE_TO_ONE("TestAsync"),
+    ONE_TO_ONE("TestInHost"),
 };
-/* clang-format on */
 
-static const kernel_def kernels[] = {
-    {.op = "TestCopy", .kind = "CPU", .compute = compute},
-    {.op = "TestCopy", .kind = "SIM", .compute = compute},
-    {.op = "TestAsync", .kind = "CPU", .compute = start, .flags = KERNEL_ASYNC},
-    {.op = "TestAsync",
-     .kind = "SIM",
-     .compute = start,
-     .flags = KERNEL_ASYNC,
-     .host_inputs = 1,
-     .host_outputs = 1},
-    {.op = "TestInHost", .kind = "CPU", .compute = compute},
-    {.op = "TestInHost", .kind = "SIM", .compute = compute, .host_inputs = 1, .host_outputs = 1},
+static const df_kernel_def kernels[] = {
+    KERNEL("TestCopy", "CPU,SIM", compute, .flags = 0),
+    KERNEL("TestAsync", "CPU", start, .flags = DF_KERNEL_ASYNC),
+    KERNEL("TestAsync", "SIM", start, .flags = DF_KERNEL_ASYNC, .host_inputs = 1,
+           .host_outputs = 1),
+    KERNEL("TestInHost", "CPU", compute, .flags = 0),
+    KERNEL("TestInHost", "SIM", compute, .host_inputs = 1, .host_outputs = 1),
 };
 
 df_code run_register(df_runtime *rt, df_error *err) {
     df_code code = DF_OK;
     for (size_t i = 0; code == DF_OK && i < sizeof ops / sizeof *ops; i++)
-        code = op_register(rt->ops, &ops[i], err);
+        code = df_op_register(rt, &ops[i], err);
     for (size_t i = 0; code == DF_OK && i < sizeof kernels / sizeof *kernels; i++)
-        code = kernel_register(rt->ops, &kernels[i], err);
+        code = df_kernel_register(rt, &kernels[i], err);
     return code;
 }
 

@@ -55,12 +55,12 @@ typedef struct probe {
     _Atomic unsigned runs;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_open;         /* (l) */
-    unsigned inside;      /* (l) kernels that came to the gate, ever */
-    unsigned kept;        /* (l) handles that were left, ever */
-    kernel_handle handle; /* (l) the last of these */
-    unsigned helpers;     /* (l) threads that are about to end a kernel */
-    df_recv theft;        /* of the step that steals */
+    bool is_open;            /* (l) */
+    unsigned inside;         /* (l) kernels that came to the gate, ever */
+    unsigned kept;           /* (l) handles that were left, ever */
+    df_kernel_handle handle; /* (l) the last of these */
+    unsigned helpers;        /* (l) threads that are about to end a kernel */
+    df_recv theft;           /* of the step that steals */
     df_tensor *loot;
 } probe;
 
@@ -69,8 +69,8 @@ void probe_fini(probe *p); /* no step runs */
 
 void probe_open(probe *p); /* the gate: for all that wait, and all that come */
 void probe_close(probe *p);
-void probe_await_inside(probe *p, unsigned n);        /* until the n-th kernel is at the gate */
-kernel_handle probe_await_kept(probe *p, unsigned n); /* the n-th handle, or a later one */
+void probe_await_inside(probe *p, unsigned n);           /* until the n-th kernel is at the gate */
+df_kernel_handle probe_await_kept(probe *p, unsigned n); /* the n-th handle, or a later one */
 unsigned probe_runs(probe *p);
 
 /* Adds a node of an op of this file. */

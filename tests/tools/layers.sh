@@ -38,6 +38,7 @@ key.h name
 tensor.h tensor
 device.h device
 attr.h op
+op.h op
 graph.h graph
 ops.h graph
 rendezvous.h rendezvous

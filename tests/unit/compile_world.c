@@ -16,26 +16,26 @@
 
 /* ---- its life ------------------------------------------------------------ */
 
-static df_code infer_as_input(df_infer *c, df_error *err) {
-    (void)err;
-    c->outputs[0] = *c->inputs[0];
-    return DF_OK;
-}
-
 static df_code compute_nothing(df_kernel *c, df_error *err) {
     (void)c;
     (void)err;
     return DF_UNIMPLEMENTED; /* nothing runs here */
 }
 
-static const op_def own_ops[] = {
-    {.name = "Later", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_as_input},
-    {.name = "OnCpu", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1, .infer = infer_as_input},
+static const df_op_def own_ops[] = {
+    {.struct_size = sizeof(df_op_def), .signature = "Later(x: any) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "OnCpu(x: any) : x", .infer = df_infer_same},
 };
-static const kernel_def own_kernels[] = {
-    {.op = "Later", .kind = "CPU", .compute = compute_nothing, .flags = KERNEL_ASYNC},
-    {.op = "Later", .kind = "SIM", .compute = compute_nothing, .flags = KERNEL_ASYNC},
-    {.op = "OnCpu", .kind = "CPU", .compute = compute_nothing},
+static const df_kernel_def own_kernels[] = {
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Later",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing,
+     .flags = DF_KERNEL_ASYNC},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "OnCpu",
+     .devices = "CPU",
+     .compute = compute_nothing},
 };
 
 static void open_runtime(compile_world *w, const char *devices) {
@@ -44,9 +44,10 @@ static void open_runtime(compile_world *w, const char *devices) {
                                   .incarnation = 1,
                                   .allocator = &w->heap.allocator};
     if (df_runtime_new(&o, &w->rt, &w->err) != DF_OK) fail_msg("%s", w->err.message);
-    for (int i = 0; i < 2; i++) assert_int_equal(op_register(w->rt->ops, &own_ops[i], NULL), DF_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(kernel_register(w->rt->ops, &own_kernels[i], NULL), DF_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(df_op_register(w->rt, &own_ops[i], NULL), DF_OK);
+        assert_int_equal(df_kernel_register(w->rt, &own_kernels[i], NULL), DF_OK);
+    }
     w->g = df_graph_new(w->rt);
     assert_non_null(w->g);
     w->rq = (compile_request){.graph = w->g,

@@ -85,9 +85,9 @@ static void a_step_waits_for_an_async_kernel_as_long_as_it_takes(void **state) {
         one_op_open(&o, workers[n], "TestAsync", devices[n % 2]);
         o.probe.way = PROBE_KEEPS;
         runner_start(&r, o.p);
-        kernel_handle h = probe_await_kept(&o.probe, 1);
+        df_kernel_handle h = probe_await_kept(&o.probe, 1);
 
-        kernel_done(h, NULL);
+        df_kernel_done(h, NULL);
 
         runner_join(&r);
         assert_int_equal(r.code, DF_OK);
@@ -138,17 +138,17 @@ static void a_completion_that_comes_after_the_step_is_harmless(void **state) {
         one_op_open(&o, workers[n], "TestAsync", "cpu:0");
         o.probe.way = PROBE_KEEPS;
         runner_start(&r, o.p);
-        kernel_handle first = probe_await_kept(&o.probe, 1);
-        kernel_done(first, NULL);
+        df_kernel_handle first = probe_await_kept(&o.probe, 1);
+        df_kernel_done(first, NULL);
         runner_join(&r);
         assert_int_equal(r.code, DF_OK);
-        kernel_done(first, &late); /* no step runs */
+        df_kernel_done(first, &late); /* no step runs */
 
         runner_start(&r, o.p);
-        kernel_handle second = probe_await_kept(&o.probe, 2);
+        df_kernel_handle second = probe_await_kept(&o.probe, 2);
         assert_ptr_equal(first.op, second.op);
-        kernel_done(first, &late); /* another one runs */
-        kernel_done(second, NULL);
+        df_kernel_done(first, &late); /* another one runs */
+        df_kernel_done(second, NULL);
         runner_join(&r);
 
         assert_int_equal(r.code, DF_OK);
@@ -158,7 +158,7 @@ static void a_completion_that_comes_after_the_step_is_harmless(void **state) {
 }
 
 typedef struct completion {
-    kernel_handle handle;
+    df_kernel_handle handle;
     _Atomic int ready;
 } completion;
 
@@ -168,7 +168,7 @@ static void complete_at_once(void *arg, int i) {
     c->ready++;
     while (c->ready < 2) {
     }
-    kernel_done(c->handle, i == 0 ? NULL : &err);
+    df_kernel_done(c->handle, i == 0 ? NULL : &err);
 }
 
 static void two_threads_that_complete_one_kernel_end_it_once(void **state) {

@@ -244,6 +244,10 @@ static void pending_counts_are_the_events(const compile_world *w) {
     free(events);
 }
 
+static bool is_later(const plan_node *n) {
+    return n->role == ROLE_ASYNC || n->role == ROLE_QUEUE_LATER;
+}
+
 /* A slot is dropped once in each block that reads it, by the last there; by its own producer
  * if nobody does; and by each async kernel that reads it, as if that were a block. */
 static void each_reading_block_drops_once(const compile_world *w) {
@@ -256,14 +260,14 @@ static void each_reading_block_drops_once(const compile_world *w) {
             for (uint32_t k = 0; k < node->n_inputs; k++)
                 reads |= p->inputs[node->first_input + k] == (int32_t)s;
             dropping += drops(w, node, s);
-            bool is_async = node->role == ROLE_ASYNC;
+            bool is_async = is_later(node);
             if (reads && (is_async || block_of(p, n) != last)) {
                 blocks++;
                 if (!is_async) last = block_of(p, n);
             }
             for (uint32_t m = n + 1; !is_async && drops(w, node, s) && m < p->n_nodes; m++)
                 for (uint32_t k = 0; k < p->nodes[m].n_inputs; k++)
-                    if (block_of(p, m) == block_of(p, n) && p->nodes[m].role != ROLE_ASYNC)
+                    if (block_of(p, m) == block_of(p, n) && !is_later(&p->nodes[m]))
                         assert_int_not_equal(p->inputs[p->nodes[m].first_input + k], s);
         }
         assert_int_equal(p->slots[s].readers, blocks > 1 ? blocks : 0);

@@ -260,7 +260,7 @@ static void every_node_that_computes_has_its_kernel(void **state) {
     df_node *none = pinned(w, "none", "sim:0");
     w->rq.targets = DF_NODES(none);
     world_passes(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(y));
-    assert_string_equal(world_item(w, y.node)->kernel->kind, "SIM");
+    assert_string_equal(world_item(w, y.node)->kernel->kinds, "CPU,SIM");
     assert_null(world_item(w, none)->kernel);
 }
 

@@ -153,21 +153,21 @@ static void a_handle_ends_its_kernel_once_and_never_the_next(void **state) {
     const df_error late = {.code = DF_DATA_LOSS};
     kernel_op *k = pool_kernel_op(p);
     k->async.ended = count_end;
-    kernel_handle first = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
-    kernel_done(first, NULL);
-    kernel_done(first, &late);
+    df_kernel_handle first = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
+    df_kernel_done(first, NULL);
+    df_kernel_done(first, &late);
     assert_int_equal(k->call.node, 1);
 
     pool_kernel_op_free(p, k);
-    kernel_done(first, &late);
+    df_kernel_done(first, &late);
     assert_int_equal(k->call.node, 1);
 
     assert_ptr_equal(pool_kernel_op(p), k);
-    kernel_handle second = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
+    df_kernel_handle second = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
     assert_true(first.generation != second.generation);
-    kernel_done(first, &late);
+    df_kernel_done(first, &late);
     assert_int_equal(k->call.node, 1);
-    kernel_done(second, &late);
+    df_kernel_done(second, &late);
     assert_int_equal(k->call.node, 101);
     pool_free(p);
 }

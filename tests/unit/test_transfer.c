@@ -57,8 +57,8 @@ static void each_end_of_a_cut_has_its_flag_and_is_never_dropped(void **state) {
 static df_code infer(world *w, const char *name, const df_attr *attrs, edge_type *out,
                      df_error *err) {
     const op_def *op = op_find(w->r, name);
-    df_infer c = {.op = op, .attrs = attrs, .outputs = out};
-    return op->infer(&c, err);
+    df_infer c = {.op = op, .attrs = attrs, .n_outputs = op->n_outputs, .outputs = out};
+    return op_infer(&c, err);
 }
 
 static void recv_and_feed_give_what_their_attrs_declare(void **state) {

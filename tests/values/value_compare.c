@@ -115,7 +115,8 @@ bool value_is_wanted(const value_case *c, const df_tensor *got, const df_tensor 
     if (c->how != SAME)
         (void)snprintf(how, sizeof how, " within %g%s", c->tolerance,
                        c->how == WITHIN ? "" : " relative");
-    (void)snprintf(why, size, "element %s is %s and not %s%s (%" PRId64 " of %" PRId64 " are wrong)",
-                   place, a, b, how, n_wrong, n);
+    (void)snprintf(why, size,
+                   "element %s is %s and not %s%s (%" PRId64 " of %" PRId64 " are wrong)", place, a,
+                   b, how, n_wrong, n);
     return false;
 }

@@ -180,9 +180,8 @@ int line_wanted(const value_line *l) {
 
 bool case_starts_from(const value_case *c, const value_line *l) {
     for (size_t i = 0; i < c->n_lines; i++) {
-        const char *from = line_is_op(&c->lines[i], "Variable")
-                               ? strstr(c->lines[i].text, " from ")
-                               : NULL;
+        const char *from =
+            line_is_op(&c->lines[i], "Variable") ? strstr(c->lines[i].text, " from ") : NULL;
         if (from && strlen(from + 6) == (size_t)l->name_size &&
             memcmp(from + 6, l->text, (size_t)l->name_size) == 0)
             return true;

@@ -30,7 +30,14 @@
 
 enum { CASE_WORDS = 6, CASE_LINES = 96, CASE_OUTPUTS = 64 };
 
-typedef enum judgement { SAME, WITHIN, WITHIN_RELATIVE, FAILS, FAILS_IN_STEP, FAILS_SOMETIME } judgement;
+typedef enum judgement {
+    SAME,
+    WITHIN,
+    WITHIN_RELATIVE,
+    FAILS,
+    FAILS_IN_STEP,
+    FAILS_SOMETIME
+} judgement;
 
 typedef struct value_line {
     const char *text; /* zero-terminated */
@@ -57,8 +64,8 @@ typedef struct value_file {
     const char *name;
     char *text; /* owned; cut into lines and words as it is read */
     char *at;
-    char *pending; /* a line that was read too early; NULL: none */
-    int line;      /* of the one read last */
+    char *pending;   /* a line that was read too early; NULL: none */
+    int line;        /* of the one read last */
     char wrong[200]; /* why it could not be read on */
 } value_file;
 

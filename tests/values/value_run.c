@@ -146,7 +146,8 @@ static void add_line(text *t, const run *r, size_t i) {
     const value_line *l = &r->c->lines[i];
     if (line_wanted(l) >= 0 || (r->values[i] && is_fed_value(l))) return;
     if (!is_replaced(r, i))
-        text_add(t, "%s%s%s\n", l->text, l == r->c->y ? " on " : "", l == r->c->y ? device_of(r) : "");
+        text_add(t, "%s%s%s\n", l->text, l == r->c->y ? " on " : "",
+                 l == r->c->y ? device_of(r) : "");
     else if (is_computed(r, i))
         add_computed(t, r, i);
     else
@@ -205,8 +206,8 @@ static df_code prepare(run *r, request *q, df_error *err) {
 
 static df_code step(run *r, request *q, outcome *out, df_error *err) {
     r->runner->n_runs++;
-    df_code code = df_program_run(q->program, (df_tensors){q->fed, q->n_feeds}, out->results, NULL,
-                                  err);
+    df_code code =
+        df_program_run(q->program, (df_tensors){q->fed, q->n_feeds}, out->results, NULL, err);
     out->n = code == DF_OK ? q->n_fetches : 0;
     return code;
 }

@@ -103,9 +103,12 @@ static void work_fail(sim_queue *q, work_tag *tag, const df_error *why) {
 static df_code tensors_translate(sim_queue *q, launch *l, df_error *err) {
     for (int i = 0; i < l->n_tensors; i++) {
         df_tensor *t = &l->tensors[i];
-        if (t->is_host || t->bytes == 0) continue;
-        df_code rc = sim_memory_at(q->memory, q->playing, t->data, t->bytes, &t->data, err);
-        if (rc != DF_OK) return rc;
+        if (t->is_host) continue;
+        if (t->bytes) {
+            df_code rc = sim_memory_at(q->memory, q->playing, t->data, t->bytes, &t->data, err);
+            if (rc != DF_OK) return rc;
+        }
+        t->is_host = true; /* as seen from here */
     }
     return DF_OK;
 }

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What infer functions and kernels see of their node: the calls of <dataflow/op.h>.
+ */
+#include "base/error.h"
+#include "op/op.h"
+
+/* ---- infer functions ----------------------------------------------------- */
+
+int df_infer_inputs(const df_infer *c) {
+    return c->n_inputs;
+}
+
+df_dtype df_infer_dtype(const df_infer *c, int i) {
+    return i >= 0 && i < c->n_inputs ? c->inputs[i]->dtype : DF_DTYPE_NONE;
+}
+
+df_shape df_infer_shape(const df_infer *c, int i) {
+    return i >= 0 && i < c->n_inputs ? edge_shape(c->inputs[i]) : DF_SHAPE_UNKNOWN;
+}
+
+df_tensor *df_infer_value(const df_infer *c, int i) {
+    if (!c->values || i < 0 || i >= c->n_inputs) return NULL;
+    df_tensor *value = c->values[i];
+    return value && value->is_host ? value : NULL;
+}
+
+const df_attr *df_infer_attr(const df_infer *c, int i) {
+    return i >= 0 && i < c->op->n_attrs ? &c->attrs[i] : NULL;
+}
+
+void *df_infer_user(const df_infer *c) {
+    return c->op->user;
+}
+
+int df_infer_outputs(const df_infer *c) {
+    return c->n_outputs;
+}
+
+df_code df_infer_set(df_infer *c, int i, df_shape shape, df_error *err) {
+    if (i < 0 || i >= c->n_outputs)
+        return error_set(err, DF_OUT_OF_RANGE, "there is no output %d of %d", i, c->n_outputs);
+    return edge_type_set(&c->outputs[i], c->outputs[i].dtype, shape, err);
+}
+
+df_code df_infer_same(df_infer *c, df_error *err) {
+    df_code code = DF_OK;
+    for (int i = 0; code == DF_OK && i < c->n_outputs; i++)
+        code = df_infer_set(c, i, df_infer_shape(c, 0), err);
+    return code;
+}
+
+/* ---- kernels ------------------------------------------------------------- */
+
+const char *df_kernel_node(const df_kernel *k) {
+    return k->node;
+}
+
+int df_kernel_inputs(const df_kernel *k) {
+    return k->n_inputs;
+}
+
+df_tensor *df_kernel_input(const df_kernel *k, int i) {
+    return i >= 0 && i < k->n_inputs ? k->inputs[i] : NULL;
+}
+
+int df_kernel_outputs(const df_kernel *k) {
+    return k->n_outputs;
+}
+
+df_tensor *df_kernel_output(const df_kernel *k, int i) {
+    return k->outputs && i >= 0 && i < k->n_outputs ? k->outputs[i] : NULL;
+}
+
+const df_attr *df_kernel_attr(const df_kernel *k, int i) {
+    return i >= 0 && i < k->def->op->n_attrs ? &k->attrs[i] : NULL;
+}
+
+void *df_kernel_user(const df_kernel *k) {
+    return k->def->user;
+}
+
+void *df_kernel_state(const df_kernel *k) {
+    return k->state;
+}
+
+static df_code check_output(const df_kernel *k, int i, df_dtype dtype, df_shape shape,
+                            df_error *err) {
+    if (i < 0 || i >= k->n_outputs)
+        return error_set(err, DF_OUT_OF_RANGE, "there is no output %d of %d", i, k->n_outputs);
+    const edge_type *want = k->calls->output_type(k, i);
+    if (shape_is_known(shape) && shape_fits(shape, edge_shape(want)) && dtype == want->dtype)
+        return DF_OK;
+    char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
+    (void)shape_print(shape, is, sizeof is);
+    (void)shape_print(edge_shape(want), wanted, sizeof wanted);
+    return error_set(err, DF_INVALID_ARGUMENT, "the kernel gives %s%s as output %d, which is %s%s",
+                     df_dtype_name(dtype), is, i, df_dtype_name(want->dtype), wanted);
+}
+
+df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out, df_error *err) {
+    df_dtype dtype = i >= 0 && i < k->n_outputs ? k->calls->output_type(k, i)->dtype : 0;
+    df_code code = check_output(k, i, dtype, shape, err);
+    return code == DF_OK ? k->calls->allocate(k, i, shape, out, err) : code;
+}
+
+df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
+    df_code code = t ? check_output(k, i, t->dtype, tensor_shape(t), err)
+                     : error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+    if (code == DF_OK)
+        k->calls->set_output(k, i, t);
+    else
+        df_tensor_unref(t);
+    return code;
+}
+
+df_kernel_handle df_kernel_handle_of(const df_kernel *k) {
+    async_op *op = k->calls->async(k);
+    return (df_kernel_handle){op, op ? atomic_get(&op->generation, RELAXED) : 0};
+}
+
+void df_kernel_done(df_kernel_handle handle, const df_error *why) {
+    async_op *op = handle.op;
+    uint64_t g = handle.generation;
+    if (op && atomic_cas(&op->generation, &g, g + 1, ACQ_REL, RELAXED)) op->ended(op, why);
+}
