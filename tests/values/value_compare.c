@@ -60,6 +60,8 @@ static void element_text(const element *e, char *into, size_t size) {
     if (e->dtype == DF_STRING)
         (void)snprintf(into, size, "\"%.*s\"", (int)(e->s->size < 40 ? e->s->size : 40),
                        e->s->data ? e->s->data : "");
+    else if (number_is_float(e->dtype) && isnan(e->f))
+        (void)snprintf(into, size, "nan");
     else if (number_is_float(e->dtype))
         (void)snprintf(into, size, "%.*g", e->dtype == DF_FLOAT64 ? 17 : 9, e->f);
     else

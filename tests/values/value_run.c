@@ -118,13 +118,12 @@ static void add_placeholder(text *t, const run *r, size_t i, const char *suffix)
     text_add(t, s.rank ? "]}\n" : "[]}\n");
 }
 
-/* Select takes every dtype but string, and makes a tensor that nobody else holds. */
+/* By a node whose result nobody else holds. */
 static void add_computed(text *t, const run *r, size_t i) {
     const value_line *l = &r->c->lines[i];
     add_placeholder(t, r, i, "_in");
-    text_add(t, "%.*s_on = Const() {value=bool[](1)}\n", l->name_size, l->text);
-    text_add(t, "%.*s = Select(%.*s_on, %.*s_in, %.*s_in) on %s\n", l->name_size, l->text,
-             l->name_size, l->text, l->name_size, l->text, l->name_size, l->text, device_of(r));
+    text_add(t, "%.*s = Fresh(%.*s_in) on %s\n", l->name_size, l->text, l->name_size, l->text,
+             device_of(r));
 }
 
 static bool is_fed_value(const value_line *l) {
@@ -222,7 +221,8 @@ static bool check_failure(run *r, df_code code, const df_error *err, bool in_ste
     if (code != c->code)
         return wrong(r, "fails with %s and not %s: %s", df_code_name(code), df_code_name(c->code),
                      err->message);
-    for (size_t i = 0; i < c->n_words; i++)
+    size_t n = r->way == OF_SOME_RANK && c->n_words ? 1 : c->n_words; /* no sizes to speak of */
+    for (size_t i = 0; i < n; i++)
         if (!strstr(err->message, c->words[i]))
             return wrong(r, "the message has no \"%s\" in it: %s", c->words[i], err->message);
     if (c->how == FAILS_IN_STEP && !in_step)
@@ -326,12 +326,29 @@ bool value_run(value_runner *r, const value_case *c, char *why, size_t size) {
 
 /* ---- the runtimes -------------------------------------------------------- */
 
+static df_code compute_fresh(df_kernel *k, df_error *err) {
+    (void)err;
+    const df_tensor *x = df_kernel_input(k, 0);
+    df_tensor *out = df_kernel_output(k, 0);
+    if (df_tensor_bytes(x)) memcpy(df_tensor_data(out), df_tensor_data(x), df_tensor_bytes(x));
+    return DF_OK;
+}
+
+static bool open_one(const char *devices, df_runtime **out, df_error *err) {
+    const df_runtime_options o = {.struct_size = sizeof o, .devices = devices};
+    const df_op_def op = {
+        .struct_size = sizeof op, .signature = "Fresh(x: plain) : x", .infer = df_infer_same};
+    const df_kernel_def kernel = {.struct_size = sizeof kernel,
+                                  .op = "Fresh",
+                                  .devices = "CPU,SIM",
+                                  .compute = compute_fresh};
+    return df_runtime_new(&o, out, err) == DF_OK && df_op_register(*out, &op, err) == DF_OK &&
+           df_kernel_register(*out, &kernel, err) == DF_OK;
+}
+
 bool value_runner_open(value_runner *r, df_error *err) {
-    df_runtime_options o = {.struct_size = sizeof o, .devices = "cpu:1"};
     *r = (value_runner){.n_runs = 0};
-    if (df_runtime_new(&o, &r->cpu, err) != DF_OK) return false;
-    o.devices = "cpu:1,sim:1";
-    return df_runtime_new(&o, &r->sim, err) == DF_OK;
+    return open_one("cpu:1", &r->cpu, err) && open_one("cpu:1,sim:1", &r->sim, err);
 }
 
 void value_runner_close(value_runner *r) {

@@ -97,11 +97,11 @@ def attr(v):
         return '"' + v + '"'
     if isinstance(v, bool):
         return "true" if v else "false"
-    if isinstance(v, float):
+    if isinstance(v, float) and not isinstance(v, np.generic):
         return float_text(np.float64(v))
     if isinstance(v, (list, tuple)):
         return "[" + ",".join("?" if d is None else str(d) for d in v) + "]"
-    if isinstance(v, np.ndarray):
+    if isinstance(v, (np.ndarray, np.generic)):
         return tensor(v)
     return str(v)
 
