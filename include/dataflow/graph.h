@@ -134,6 +134,10 @@ DF_API df_shape df_out_shape(df_out out);
  * is known of each output. */
 DF_API size_t df_graph_print(const df_graph *graph, char *buffer, size_t size);
 
+/* Draws the graph for Graphviz's dot ("dot -Tsvg"), as snprintf does: a box for each device that
+ * was asked for, edges with the type of what they carry, control edges dashed. */
+DF_API size_t df_graph_dot(const df_graph *graph, char *buffer, size_t size);
+
 /* Makes a graph of its text: any `size` bytes, of which those that df_graph_print writes give a
  * graph that is printed in the same way again. Besides, blank lines and comments from '#' to the
  * end of a line are read over, attrs with a default may be left out, and so may what is known of

@@ -11,6 +11,7 @@
  */
 #include "graph/graph.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { NAME_MAX_LENGTH = 1000, INPUTS_ON_STACK = 16 };
@@ -161,8 +162,8 @@ typedef struct draft {
     int n_inputs;
     int n_outputs;
     df_attr attrs[DF_MAX_ATTRS];
-    edge_type outputs[DF_MAX_OUTPUTS];
     df_error err;
+    edge_type outputs[DF_MAX_OUTPUTS]; /* the last: they are set, never zeroed */
 } draft;
 
 static df_code check_inputs(draft *d) {
@@ -243,7 +244,17 @@ static df_tensor *constant_of(df_out out) {
     return out.node->op->flags & OP_CONST ? out.node->attrs[0].tensor : NULL;
 }
 
-static df_code infer(draft *d) {
+static df_code take_types(draft *d, const edge_type *types, size_t n) {
+    size_t wanted = (size_t)d->n_outputs;
+    if (n != wanted)
+        return error_set(&d->err, DF_INVALID_ARGUMENT,
+                         "has %zu outputs, and %zu types are given; each needs one", wanted, n);
+    if (n) memcpy(d->outputs, types, n * sizeof *types);
+    return DF_OK;
+}
+
+/* The inputs fit, and the outputs have their types: those of a partition's node are given. */
+static df_code take_edges(draft *d, const edge_type *given, size_t n_given) {
     const edge_type *few_types[INPUTS_ON_STACK];
     df_tensor *few_values[INPUTS_ON_STACK];
     const edge_type **types = few_types;
@@ -266,16 +277,8 @@ static df_code infer(draft *d) {
                   .values = values,
                   .outputs = d->outputs};
     df_code code = op_check_inputs(&c, &d->err);
-    return code == DF_OK ? op_infer(&c, &d->err) : code;
-}
-
-static df_code take_types(draft *d, const edge_type *types, size_t n) {
-    size_t wanted = (size_t)d->n_outputs;
-    if (n != wanted)
-        return error_set(&d->err, DF_INVALID_ARGUMENT,
-                         "has %zu outputs, and %zu types are given; each needs one", wanted, n);
-    if (n) memcpy(d->outputs, types, n * sizeof *types);
-    return DF_OK;
+    if (code != DF_OK) return code;
+    return d->graph->is_partition ? take_types(d, given, n_given) : op_infer(&c, &d->err);
 }
 
 static df_node *add_draft(draft *d) {
@@ -315,7 +318,12 @@ const op_def *graph_find_op(df_graph *g, const char *name) {
 
 df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_attr *attrs,
                         size_t n_attrs, const edge_type *types, size_t n_types) {
-    draft d = {.graph = g, .op = op, .inputs = inputs.items, .n_inputs = (int)inputs.n};
+    draft d;
+    memset(&d, 0, offsetof(draft, outputs));
+    d.graph = g;
+    d.op = op;
+    d.inputs = inputs.items;
+    d.n_inputs = (int)inputs.n;
     df_node *n = NULL;
     if ((inputs.n && !inputs.items) || (n_attrs && !attrs))
         (void)error_set(&d.err, DF_INVALID_ARGUMENT,
@@ -325,8 +333,7 @@ df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_
     else if (inputs.n > INT32_MAX)
         (void)error_set(&d.err, DF_INVALID_ARGUMENT, "has too many inputs");
     else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
-             take_attrs(&d, attrs, n_attrs) == DF_OK &&
-             (g->is_partition ? take_types(&d, types, n_types) : infer(&d)) == DF_OK)
+             take_attrs(&d, attrs, n_attrs) == DF_OK && take_edges(&d, types, n_types) == DF_OK)
         n = add_draft(&d);
     if (n) return n;
     for (int i = 0; i < DF_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
