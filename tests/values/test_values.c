@@ -25,6 +25,7 @@ enum { SHOWN = 20, PATH_SIZE = 1024 };
 
 /* ---- files --------------------------------------------------------------- */
 
+/* Closes it. */
 static void runs_as_wanted(value_file *f) {
     value_runner r;
     value_case c;
@@ -38,6 +39,7 @@ static void runs_as_wanted(value_file *f) {
         if (n_wrong++ < SHOWN) print_error("%s:%d: %s, %s\n", f->name, c.line, c.name, why);
     }
     value_runner_close(&r);
+    value_file_close(f);
     print_message("%s: %zu cases, %zu steps\n", f->name, n, r.n_runs);
     if (f->wrong[0]) fail_msg("%s", f->wrong);
     if (n == 0) fail_msg("%s has no cases", f->name);
@@ -48,7 +50,6 @@ static void every_case_of_the_file_is_right(void **state) {
     value_file f;
     if (!value_file_open(&f, *state)) fail_msg("%s cannot be read", (char *)*state);
     runs_as_wanted(&f);
-    value_file_close(&f);
 }
 
 static int run_files(int n, char **paths) {

@@ -28,6 +28,12 @@ def add_sources(f):
         f.case(f"identity_{name}", "Identity", x)
     f.raw("const_strings", [const("y", WORDS)], WORDS, on="CPU")
     f.case("identity_strings", "Identity", WORDS, on="CPU")
+    f.raw(
+        "placeholder_strings",
+        [const("y_fed", WORDS), node("y", "Placeholder", dtype=Word("string"), shape=[None])],
+        WORDS,
+        on="CPU",
+    )
     x = counted("float32", [2, 3])
     f.raw(
         "placeholder_feeds_another",
@@ -126,6 +132,18 @@ def add_variables(f, pool):
         WORDS,
         on="CPU",
     )
+    f.raw(
+        "read_variable_strings",
+        [const("a", WORDS), variable("v", "string", [6], "a"), node("y", "ReadVariable", "v")],
+        WORDS,
+        on="CPU",
+    )
+    f.raw(
+        "variable_of_empty_strings",
+        [variable("y", "string", [2])],
+        np.array([b"", b""], object),
+        on="CPU",
+    )
     f.raw("no_op", [const("a", x), node("y", "NoOp", ["^a"])], [])
 
 
@@ -144,6 +162,18 @@ def add_errors(f):
         f.fails(f"{short}_without_shape", [node("y", op, dtype=Word("float32"))], "shape")
         f.fails(f"{short}_dtype_is_no_number", [node("y", op, dtype=1, shape=[2])], UNREADABLE)
         f.fails(f"{short}_with_input", [x, node("y", op, "a", dtype=Word("float32"), shape=[2])])
+    for name, x_fed in [("shape", np.ones([3, 2], "float32")), ("dtype", np.ones([2, 2]))]:
+        lines = [
+            const("y_fed", x_fed),
+            node("y", "Placeholder", dtype=Word("float32"), shape=[2, None]),
+        ]
+        f.fails(
+            f"placeholder_fed_with_another_{name}",
+            lines,
+            "feed of y:0",
+            when="in_step",
+            named=False,
+        )
     f.fails("read_variable_of_a_const", [x, node("y", "ReadVariable", "a")])
     f.fails("read_variable_of_two", [v, node("y", "ReadVariable", "vv")])
     for op in ["Assign", "AssignAdd", "AssignSub"]:

@@ -162,11 +162,21 @@ class File:
             is_relative if relative is None else relative,
         )
 
-    def fails(self, name, lines, *words, code="INVALID_ARGUMENT", when="", about=None, on=None):
-        """The message names node and op, unless the text itself cannot be read."""
+    def fails(
+        self,
+        name,
+        lines,
+        *words,
+        code="INVALID_ARGUMENT",
+        when="",
+        about=None,
+        on=None,
+        named=True,
+    ):
+        """The message names node and op, unless the text cannot be read, or it is not `named`."""
         if code == "NOT_FOUND":
             words = (f"{op_of(lines)} has no attr",) + words
-        elif UNREADABLE not in words:
+        elif named and UNREADABLE not in words:
             words = (f"node y ({op_of(lines)})",) + words
         judged = ["fails"] + ([when] if when else []) + [code]
         self.block(name, judged + [f'"{w}"' for w in words], lines, about, on)
