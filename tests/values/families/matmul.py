@@ -133,11 +133,10 @@ def add_errors(f):
     fail(
         "transposed_columns_do_not_meet",
         ones(2, 3),
-        ones(2, 3),
+        ones(3, 2),
         "[2,3]",
+        "[3,2]",
         transpose_a=True,
-        transpose_b=False,
-        **{},
     )
     fail("of_a_vector", ones(3), ones(3, 2), "[3]")
     fail("by_a_vector", ones(2, 3), ones(3), "[3]")
