@@ -188,6 +188,13 @@ def add(f):
     add_dtypes(f, pool, OPS, NUMBERS)
     add_forms(f, pool, OPS, ["float32", "int32", "float64", "int8", "int64", "uint8", "int16"])
     add_corners(f, OPS, ABOUT)
+    for op, dtype in [("Sub", "float32"), ("Maximum", "int8")]:
+        f.case(
+            f"{snake(op)}_stretched_over_whole_tiles_{dtype}",
+            op,
+            np.array([[1], [2], [3]], dtype),
+            pool.small(dtype, [512], 0, 5, 0),
+        )
     tenths = np.array([1, -1, 6, 0.3, 0.7, -0.3, 1e10], "float32")
     for dtype in FLOATS:
         for op in ["FloorDiv", "FloorMod"]:

@@ -200,6 +200,7 @@ def add_conv_errors(f):
         fail(op, "of_int32", *[v.astype("int32") for v in first + [x, w]], words=["int32"])
         fail(op, "of_two_dtypes", *first, x, w.astype("float64"), words=["float32", "float64"])
         fail(op, "one_stride", *first, x, w, strides=[1])
+        fail(op, "filter_larger_than_image", *first, x, ones(5, 3, 2, 5))
         fail(op, "stride_0", *first, x, w, words=["strides"], strides=[1, 0])
         fail(op, "dilation_0", *first, x, w, words=["dilations"], dilations=[0, 1])
         fail(op, "padding_unknown", *first, x, w, words=["padding"], padding="full")
@@ -220,6 +221,7 @@ def add_conv_errors(f):
         fail(op, "window_0", *first, x, words=["window"], window=[2, 0])
         fail(op, "without_window", *first, x, words=["window"])
         fail(op, "one_stride", *first, x, window=[2, 2], strides=[2])
+        fail(op, "window_larger_than_image", *first, x, window=[2, 5])
         fail(op, "stride_0", *first, x, words=["strides"], window=[2, 2], strides=[0, 2])
         fail(op, "padding_unknown", *first, x, words=["padding"], window=[2, 2], padding="SAME")
         if first:

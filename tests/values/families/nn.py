@@ -72,7 +72,7 @@ def add_softmax(f, pool):
 
 def add_layer_norm(f, pool):
     for k, shape in enumerate(
-        [[7], [3, 5], [2, 3, 17], [4, 33], [1, 260], [0, 3], [3, 0], [2, 1], [65, 2], [2, 1, 2, 4]]
+        [[7], [3, 5], [2, 3, 17], [4, 33], [2, 260], [0, 3], [3, 0], [2, 1], [65, 2], [2, 1, 2, 4]]
     ):
         dtype, n = FLOATS[k % 2], shape[-1:]
         for op in ["LayerNorm", "LayerNormGrad"]:
