@@ -36,7 +36,7 @@ def add_comparisons(f, pool):
 def add_forms(f, pool, ops, dtypes):
     turn = 0
     for i, op in enumerate(ops):
-        for name, a, b in FORMS + ([] if i % 2 else [LARGE[i % len(LARGE)]]):
+        for name, a, b in FORMS + ([] if i % 3 else [LARGE[i % len(LARGE)]]):
             dtype = dtypes[turn % len(dtypes)]
             turn += 1
             f.case(

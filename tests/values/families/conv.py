@@ -73,7 +73,8 @@ POOLS = [
         {"window": [5, 7], "strides": [1, 1], "padding": "same"},
     ),
     ("many_channels", [1, 2, 3, 67], {"window": [2, 2], "strides": [1, 1]}),
-    ("large", [1, 23, 24, 2], {"window": [3, 3], "strides": [2, 2], "padding": "same"}),
+    ("more_channels", [1, 1, 2, 520], {"window": [1, 2]}),
+    ("large", [1, 13, 24, 2], {"window": [3, 3], "strides": [2, 2], "padding": "same"}),
     ("no_images", [0, 4, 4, 2], {"window": [2, 2]}),
     ("no_channels", [1, 4, 4, 0], {"window": [2, 2]}),
 ]

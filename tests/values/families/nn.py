@@ -68,35 +68,38 @@ def add_softmax(f, pool):
     for dtype in FLOATS:
         dy, y = pool.small(dtype, [3, 5], -2, 2), pool.small(dtype, [3, 5], -1, 1)
         f.case(f"softmax_grad_of_anything_{dtype}", "SoftmaxGrad", dy, y, about="y is no softmax.")
+    f.case(
+        "softmax_grad_of_anything_long",
+        "SoftmaxGrad",
+        pool.small("float32", [1, 530]),
+        pool.small("float32", [1, 530], 0, 1),
+    )
 
 
 def add_layer_norm(f, pool):
-    for k, shape in enumerate(
-        [[7], [3, 5], [2, 3, 17], [4, 33], [2, 260], [0, 3], [3, 0], [2, 1], [65, 2], [2, 1, 2, 4]]
-    ):
+    shapes = [
+        [7],
+        [3, 5],
+        [2, 3, 17],
+        [4, 33],
+        [2, 520],
+        [0, 3],
+        [3, 0],
+        [2, 1],
+        [65, 2],
+        [2, 1, 2, 4],
+    ]
+    for k, shape in enumerate(shapes):
         dtype, n = FLOATS[k % 2], shape[-1:]
-        for op in ["LayerNorm", "LayerNormGrad"]:
-            more = {"epsilon": 0.01} if k % 3 == 0 else {}
-            x, scale = pool.small(dtype, shape, -3, 3), pool.small(dtype, n, -2, 2)
-            if shape[-1] == 2:
-                x[
-                    :, 0
-                ] += 7  # a row whose elements are near to each other makes it ill conditioned
-            if shape[-1] == 1:
-                more = {"epsilon": 0.01}
-            if op == "LayerNorm":
-                f.case(
-                    f"layer_norm_{shape_name(shape)}", op, x, scale, pool.small(dtype, n), **more
-                )
-            else:
-                f.case(
-                    f"layer_norm_grad_{shape_name(shape)}",
-                    op,
-                    pool.small(dtype, shape, -2, 2),
-                    x,
-                    scale,
-                    **more,
-                )
+        more = {"epsilon": 0.01} if k % 3 == 0 or n == [1] else {}
+        x, scale = pool.small(dtype, shape, -3, 3), pool.small(dtype, n, -2, 2)
+        if n == [2]:
+            x[
+                :, 0
+            ] += 7  # where the elements of a row are near to each other it is ill conditioned
+        dy, offset = pool.small(dtype, shape, -2, 2), pool.small(dtype, n)
+        f.case(f"layer_norm_{shape_name(shape)}", "LayerNorm", x, scale, offset, **more)
+        f.case(f"layer_norm_grad_{shape_name(shape)}", "LayerNormGrad", dy, x, scale, **more)
     for dtype in FLOATS:
         x, scale = pool.small(dtype, [3, 9], -3, 3), pool.small(dtype, [9], -2, 2)
         f.case(f"layer_norm_{dtype}", "LayerNorm", x, scale, pool.small(dtype, [9]))
@@ -140,7 +143,7 @@ def add_layer_norm(f, pool):
 
 def add_cross_entropy(f, pool):
     for k, (rows, classes) in enumerate(
-        [(1, 1), (3, 5), (5, 3), (2, 33), (65, 2), (1, 260), (0, 3)]
+        [(1, 1), (3, 5), (5, 3), (2, 33), (65, 2), (1, 530), (0, 3)]
     ):
         dtype, index = FLOATS[k % 2], ["int64", "int32"][k % 2]
         f.case(
