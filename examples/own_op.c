@@ -159,7 +159,7 @@ end:
 /* True: an amount of 2 is refused, by node and attr. */
 static bool refuses_what_is_not_allowed(df_runtime *rt) {
     df_graph *g = df_graph_new(rt);
-    df_error err = {DF_OK};
+    df_error err = {.code = DF_OK};
     df_out x = df_placeholder(g, "x", DF_FLOAT32, DF_SHAPE(3));
     (void)add_blend(g, x, x, 2);
     bool refused = df_graph_error(g, &err) == DF_INVALID_ARGUMENT;
@@ -173,7 +173,7 @@ int main(void) {
     const float expected[] = {1, 2.5f, 5.25f}; /* of the blends 1, 1.5 and 2.25 */
     df_runtime_options options = {.struct_size = sizeof options, .devices = "cpu:1,sim:1"};
     df_runtime *rt = NULL;
-    df_error err = {DF_OK};
+    df_error err = {.code = DF_OK};
     int status = 1;
     if (df_runtime_new(&options, &rt, &err)) goto end;
     if (df_op_register(rt, &blend_op, &err) || df_kernel_register(rt, &blend_kernel, &err) ||

@@ -50,6 +50,7 @@ typedef struct df_nodes {
     ((df_outs){(const df_out[]){__VA_ARGS__},                                                      \
                sizeof((const df_out[]){__VA_ARGS__}) / sizeof(df_out)})
 #define DF_NO_OUTS ((df_outs){NULL, 0})
+#define DF_NO_OUT  ((df_out){NULL, 0})
 #define DF_NODES(...)                                                                              \
     ((df_nodes){(df_node *const[]){__VA_ARGS__},                                                   \
                 sizeof((df_node *const[]){__VA_ARGS__}) / sizeof(df_node *)})
@@ -125,13 +126,14 @@ DF_API df_dtype df_out_dtype(df_out out);
 DF_API df_shape df_out_shape(df_out out);
 
 /* Writes the graph as text, one node a line, as snprintf does: what fits, and returns
- * the whole length. A line:
+ * the whole length; 0 without memory. A line:
  *
  *   y = Sum(x:1, ^init) {axes=[0], keep_dims=false} on /device:SIM:0 : float32[10]
  *
  * name, op, inputs ("x:1" for another output than the first, "^init" for a control
- * edge), attrs, the device that was asked for, colocation ("with w"), and what
- * is known of each output. */
+ * edge), attrs, what a variable starts from ("from x"), the device that was asked for, colocation
+ * ("with w"), and what is known of each output. Constants are written whole: "float32[2](1,0.1)",
+ * each number as the shortest text that its dtype reads back. */
 DF_API size_t df_graph_print(const df_graph *graph, char *buffer, size_t size);
 
 /* Draws the graph for Graphviz's dot ("dot -Tsvg"), as snprintf does: a box for each device that

@@ -144,7 +144,7 @@ typedef struct df_kernel_def {
 
     uint32_t flags;        /* DF_KERNEL_... */
     uint32_t host_inputs;  /* bit i: input i lies in host memory (bit 31: all from there) */
-    uint32_t host_outputs; /* bit i: output i does */
+    uint32_t host_outputs; /* bit i: output i does (bit 31: all from there) */
     /* Bit i: output 0 may be computed into input i's elements. It is, if dtype and shape are
      * equal and nobody else needs them: then both have the same data. */
     uint32_t may_overwrite;

@@ -57,25 +57,70 @@ DF_API df_node *df_no_op(df_graph *g);
 DF_API df_out df_add(df_graph *g, df_out a, df_out b);
 DF_API df_out df_sub(df_graph *g, df_out a, df_out b);
 DF_API df_out df_mul(df_graph *g, df_out a, df_out b);
-/* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs. */
+/* a / b; integers truncate toward zero, and 0 in b is INVALID_ARGUMENT when the step runs, here
+ * and in the next two. */
 DF_API df_out df_div(df_graph *g, df_out a, df_out b);
+/* The floor of a / b, and what is left of a, which has the sign of b: NumPy's floor_divide
+ * and remainder, floats too. */
+DF_API df_out df_floor_div(df_graph *g, df_out a, df_out b);
+DF_API df_out df_floor_mod(df_graph *g, df_out a, df_out b);
+/* a to the power of b; a negative one of integers is INVALID_ARGUMENT when the step runs. */
+DF_API df_out df_pow(df_graph *g, df_out a, df_out b);
 /* NaN where either is NaN, as NumPy's. */
 DF_API df_out df_maximum(df_graph *g, df_out a, df_out b);
 DF_API df_out df_minimum(df_graph *g, df_out a, df_out b);
-/* a == b, a < b as bool. */
+/* a == b, a != b as bool; these two take bool, too. */
 DF_API df_out df_equal(df_graph *g, df_out a, df_out b);
+DF_API df_out df_not_equal(df_graph *g, df_out a, df_out b);
+/* a < b, a <= b, a > b, a >= b as bool. */
 DF_API df_out df_less(df_graph *g, df_out a, df_out b);
+DF_API df_out df_less_equal(df_graph *g, df_out a, df_out b);
+DF_API df_out df_greater(df_graph *g, df_out a, df_out b);
+DF_API df_out df_greater_equal(df_graph *g, df_out a, df_out b);
+/* a && b, a || b, a != b, !x, of bool. */
+DF_API df_out df_logical_and(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_or(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_xor(df_graph *g, df_out a, df_out b);
+DF_API df_out df_logical_not(df_graph *g, df_out x);
+/* condition (bool) ? a : b, all three broadcast: NumPy's where. Any dtype but string. */
+DF_API df_out df_select(df_graph *g, df_out condition, df_out a, df_out b);
 
 DF_API df_out df_neg(df_graph *g, df_out x);
+DF_API df_out df_abs(df_graph *g, df_out x);
+/* -1, 0 or 1; NaN where x is NaN. */
+DF_API df_out df_sign(df_graph *g, df_out x);
 DF_API df_out df_square(df_graph *g, df_out x);
-/* floats only */
-DF_API df_out df_exp(df_graph *g, df_out x);
-DF_API df_out df_log(df_graph *g, df_out x);
-DF_API df_out df_tanh(df_graph *g, df_out x);
-/* max(x, 0), NaN where x is NaN, and its gradient: dy where x > 0, else 0 (0 at 0, as
- * TensorFlow's ReluGrad); dy and x have one shape. */
+/* max(x, 0), NaN where x is NaN. */
 DF_API df_out df_relu(df_graph *g, df_out x);
+/* The next ones take floats only. 1 / sqrt(x), 1 / x. */
+DF_API df_out df_sqrt(df_graph *g, df_out x);
+DF_API df_out df_rsqrt(df_graph *g, df_out x);
+DF_API df_out df_reciprocal(df_graph *g, df_out x);
+/* exp(x) - 1, log(1 + x), exact for small x. */
+DF_API df_out df_exp(df_graph *g, df_out x);
+DF_API df_out df_expm1(df_graph *g, df_out x);
+DF_API df_out df_log(df_graph *g, df_out x);
+DF_API df_out df_log1p(df_graph *g, df_out x);
+DF_API df_out df_sin(df_graph *g, df_out x);
+DF_API df_out df_cos(df_graph *g, df_out x);
+DF_API df_out df_tan(df_graph *g, df_out x);
+DF_API df_out df_tanh(df_graph *g, df_out x);
+/* 1 / (1 + exp(-x)) */
+DF_API df_out df_sigmoid(df_graph *g, df_out x);
+DF_API df_out df_erf(df_graph *g, df_out x);
+/* round: halves go to the even neighbour. */
+DF_API df_out df_floor(df_graph *g, df_out x);
+DF_API df_out df_ceil(df_graph *g, df_out x);
+DF_API df_out df_round(df_graph *g, df_out x);
+/* x / 2 * (1 + erf(x / sqrt(2))) (Hendrycks, Gimpel 2016), not its approximation by tanh. */
+DF_API df_out df_gelu(df_graph *g, df_out x);
+
+/* Gradients: dy times the derivative of relu at x (0 at 0, as TensorFlow's ReluGrad; any number),
+ * of gelu at x, of sigmoid and tanh where their result is y. Both inputs have one shape. */
 DF_API df_out df_relu_grad(df_graph *g, df_out dy, df_out x);
+DF_API df_out df_gelu_grad(df_graph *g, df_out dy, df_out x);
+DF_API df_out df_sigmoid_grad(df_graph *g, df_out dy, df_out y);
+DF_API df_out df_tanh_grad(df_graph *g, df_out dy, df_out y);
 
 /* Conversion as C's, between all dtypes but string; to bool: x != 0; float to float16 and
  * bfloat16 rounds to nearest, ties to even; float to integer out of range: the nearest
@@ -88,6 +133,11 @@ DF_API df_out df_cast(df_graph *g, df_out x, df_dtype to);
  * k in ascending order. float32, float64, int32, int64. */
 DF_API df_out df_matmul(df_graph *g, df_out a, df_out b);
 DF_API df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool transpose_b);
+
+/* x + bias, of shape [n], n the last dimension of x; and its gradient by the bias: the sum of
+ * dy over all dimensions but the last, as df_sum has it. */
+DF_API df_out df_bias_add(df_graph *g, df_out x, df_out bias);
+DF_API df_out df_bias_add_grad(df_graph *g, df_out dy);
 
 /* Along the last dimension: exp(x - max x) / sum exp(x - max x). floats. */
 DF_API df_out df_softmax(df_graph *g, df_out x);
@@ -103,15 +153,20 @@ DF_API df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_o
 /* ---- reductions and shapes ----------------------------------------------- */
 
 /* Over the given axes (negative: from the end; n_axes 0: over all), which disappear or,
- * with keep_dims, become 1. In ascending order of the reduced elements; floats are summed
- * in double and rounded once. A mean of integers truncates toward zero, and its sum
+ * with keep_dims, become 1. In ascending order of the reduced elements; floats are added and
+ * multiplied in double and rounded once. A mean of integers truncates toward zero, and its sum
  * does not overflow the dtype; a mean over nothing is NaN, and for integers INVALID_ARGUMENT
- * when the step runs. */
+ * when the step runs. So is a max or min over nothing; NaN is both larger and smaller than
+ * all. */
 DF_API df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
 DF_API df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
-/* The index (int64) of the largest element along one axis, which disappears; the first of
- * equals, or the first NaN. A dimension of 0 has none: INVALID_ARGUMENT. */
+DF_API df_out df_prod(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+DF_API df_out df_max(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+DF_API df_out df_min(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims);
+/* The index (int64) of the largest or smallest element along one axis, which disappears; the
+ * first of equals, or the first NaN. Of no elements: INVALID_ARGUMENT when the step runs. */
 DF_API df_out df_argmax(df_graph *g, df_out x, int axis);
+DF_API df_out df_argmin(df_graph *g, df_out x, int axis);
 
 /* The same elements in another shape; one dimension may be -1. Any dtype. */
 DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
@@ -119,9 +174,68 @@ DF_API df_out df_reshape(df_graph *g, df_out x, df_shape shape);
 DF_API df_out df_reshape_to(df_graph *g, df_out x, df_out shape);
 /* The shape of x, a vector of int64 in host memory. Any dtype. */
 DF_API df_out df_shape_of(df_graph *g, df_out x);
-/* Dimension i of the result is dimension perm[i] of x; n 0: reversed. Any dtype but
- * string. */
+
+/* ---- moving elements ----------------------------------------------------- */
+
+/* Any dtype but string, here and for all that only move elements. Lists have an entry for each
+ * dimension of x, n of them; an axis below 0 counts from the end. */
+
+/* Dimension i of the result is dimension perm[i] of x; n 0: reversed. */
 DF_API df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n);
+/* One after another along the axis, where their sizes add up; all other sizes are equal. */
+DF_API df_out df_concat(df_graph *g, df_outs xs, int axis);
+/* num outputs, 1 to DF_MAX_OUTPUTS: consecutive parts along the axis. sizes has num entries that
+ * add up to its size, of which one may be -1; NULL: equal parts. */
+DF_API df_node *df_split(df_graph *g, df_out x, int num, int axis, const int64_t *sizes);
+/* size[i] elements of dimension i, from begin[i] on, every step[i]-th; a size of -1: all that are
+ * left. All must lie within x. step NULL: all of 1. */
+DF_API df_out df_slice(df_graph *g, df_out x, const int64_t *begin, const int64_t *size,
+                       const int64_t *step, int n);
+/* before[i] elements of this value, converted as by df_cast, in front of dimension i, and
+ * after[i] behind. */
+DF_API df_out df_pad(df_graph *g, df_out x, const int64_t *before, const int64_t *after, int n,
+                     double value);
+/* Dimension i repeated multiples[i] times as a whole. */
+DF_API df_out df_tile(df_graph *g, df_out x, const int64_t *multiples, int n);
+
+/* What lies at these indices (int32, int64; any shape) of an axis of x, which becomes the shape of
+ * the indices: NumPy's take. An index that is not 0 to size - 1 is INVALID_ARGUMENT when
+ * the step runs. */
+DF_API df_out df_gather(df_graph *g, df_out x, df_out indices, int axis);
+/* x with row indices[i] of dimension 0 increased by updates[i], in ascending order of i; each
+ * addition is rounded to the dtype, and integers wrap around. updates has the shape of the
+ * indices, then that of a row. The indices are as for df_gather; of a wrong one nothing is
+ * written. Numeric dtypes. */
+DF_API df_out df_scatter_add(df_graph *g, df_out x, df_out indices, df_out updates);
+
+/* ---- made of nothing ----------------------------------------------------- */
+
+/* value, a scalar of any dtype but string, in every element; all sizes 0 or more. */
+DF_API df_out df_fill(df_graph *g, df_out value, df_shape shape);
+/* The same, in a shape that is computed: a vector of int64, which lies in host memory. */
+DF_API df_out df_fill_to(df_graph *g, df_out value, df_out shape);
+/* start + i * delta for all i from 0 on that lie before limit: max(0, ceil((limit - start) /
+ * delta)) elements. Three scalars of one dtype in host memory; floats are computed in
+ * double and rounded once. A delta of 0, and what is no number of elements, is INVALID_ARGUMENT,
+ * when the step runs if not before. */
+DF_API df_out df_range(df_graph *g, df_out start, df_out limit, df_out delta);
+
+/* Random numbers that depend on the seed, on counter (a scalar of int64 in host memory;
+ * DF_NO_OUT: 0) and on the place of the element, and on nothing else: who wants others in each
+ * step counts up. The shape must be known. Philox4x32-10 of Salmon, Moraes, Dror, Shaw:
+ * "Parallel random numbers: as easy as 1, 2, 3", SC'11: the four words of block b have the counter
+ * {b, counter} and the key seed, low words first; element i is made of word i of these, if
+ * it has 64 bits of words 2i (low) and 2i + 1.
+ *
+ * uniform: floats from 0 to below 1, the upper 24 bits of 32 or 53 of 64 as a fraction;
+ * integers, all bits: the lower ones of the word. */
+DF_API df_out df_random_uniform(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                                df_out counter);
+/* normal: mean 0, variance 1, float32 and float64. Elements 2j and 2j + 1 are r cos(2 pi v) and
+ * r sin(2 pi v) with r = sqrt(-2 log u), for u and v made of their bits as above, but u from
+ * above 0 to 1 (Box and Muller 1958); in double, by the C library's functions, rounded once. */
+DF_API df_out df_random_normal(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                               df_out counter);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,8 @@
  *
  * text.h - a growing piece of text, for printing graphs and partitions.
  *
- * Running out of memory is sticky: write on, and ask once at the end.
+ * Running out of memory is sticky: write on, and ask once at the end. What is copied then is
+ * nothing, since half a text looks like a whole one.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H

@@ -49,22 +49,22 @@ static bool names_op(const char *name, const char *op) {
     return strncmp(last, op, n) == 0 && strspn(last + n, "_0123456789") == strlen(last + n);
 }
 
+static bool same_value(const df_attr *a, const df_attr *b) {
+    bool list = a->type == DF_ATTR_INTS && a->shape.rank == b->shape.rank;
+    if (a->type != b->type) return false;
+    if (a->type == DF_ATTR_STRING) return strcmp(a->s, b->s) == 0;
+    if (a->type == DF_ATTR_FLOAT) return a->f <= b->f && a->f >= b->f;
+    for (int i = 0; list && i < a->shape.rank; i++) list = a->shape.dims[i] == b->shape.dims[i];
+    return a->type == DF_ATTR_INTS ? list : a->i == b->i;
+}
+
 /* Whether an attr says what neither the op nor the edges do. */
 static bool is_telling(const op_attr_def *def, const df_attr *a) {
-    bool has_default = def->initial.type == a->type;
-    switch (a->type) {
-    case DF_ATTR_INT:
-    case DF_ATTR_BOOL:
-        return !has_default || a->i != def->initial.i;
-    case DF_ATTR_FLOAT:
-        return !has_default || a->f != def->initial.f;
-    case DF_ATTR_INTS:
-        return a->shape.rank > 0;
-    case DF_ATTR_TENSOR:
+    if (a->type == DF_ATTR_NONE || a->type == DF_ATTR_DTYPE || a->type == DF_ATTR_SHAPE)
+        return false;
+    if (a->type == DF_ATTR_TENSOR)
         return a->tensor->elements > 0 && a->tensor->elements <= HINT_ELEMENTS;
-    default:
-        return a->type == DF_ATTR_STRING;
-    }
+    return !same_value(a, &def->initial);
 }
 
 /* "axes=[0]"; of a tensor the elements alone, without their parentheses. */
@@ -78,6 +78,7 @@ static void add_attr(text *t, const char *name, const df_attr *a) {
         text_add(t, "%.*s", (int)strlen(elements) - 2, elements + 1);
     else
         text_add(t, "%s=%s", name, whole.data ? whole.data : "");
+    t->failed |= whole.failed;
     text_fini(&whole);
 }
 
@@ -86,13 +87,13 @@ static void add_hint(text *t, const df_node *n) {
     text_init(&hint, t->alloc);
     for (int i = 0; n->attrs && !(n->op->flags & inserted) && i < n->op->n_attrs; i++) {
         const op_attr_def *def = &n->op->attrs[i];
-        if (n->attrs[i].type != DF_ATTR_NONE && is_telling(def, &n->attrs[i]))
-            add_attr(&hint, def->name, &n->attrs[i]);
+        if (is_telling(def, &n->attrs[i])) add_attr(&hint, def->name, &n->attrs[i]);
     }
     if (hint.size) {
         text_add(t, "\\n");
         add_short(t, hint.data, HINT_SHOWN);
     }
+    t->failed |= hint.failed;
     text_fini(&hint);
 }
 
@@ -184,7 +185,7 @@ void dot_crossing(text *t, dot_end send, dot_end recv, uint64_t bytes, uint64_t 
         edge_type_print(t, &recv.node->outputs[0]);
     else
         text_add(t, "order");
-    if (transfers) text_add(t, "\\n%llu bytes a step", (unsigned long long)(bytes / transfers));
+    if (bytes) text_add(t, "\\n%llu bytes a step", (unsigned long long)(bytes / transfers));
     text_add(t, "\"];\n");
 }
 

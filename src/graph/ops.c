@@ -148,19 +148,51 @@ BINARY(df_add, "Add")
 BINARY(df_sub, "Sub")
 BINARY(df_mul, "Mul")
 BINARY(df_div, "Div")
+BINARY(df_floor_div, "FloorDiv")
+BINARY(df_floor_mod, "FloorMod")
+BINARY(df_pow, "Pow")
 BINARY(df_maximum, "Maximum")
 BINARY(df_minimum, "Minimum")
 BINARY(df_equal, "Equal")
+BINARY(df_not_equal, "NotEqual")
 BINARY(df_less, "Less")
+BINARY(df_less_equal, "LessEqual")
+BINARY(df_greater, "Greater")
+BINARY(df_greater_equal, "GreaterEqual")
+BINARY(df_logical_and, "LogicalAnd")
+BINARY(df_logical_or, "LogicalOr")
+BINARY(df_logical_xor, "LogicalXor")
+BINARY(df_relu_grad, "ReluGrad")
+BINARY(df_gelu_grad, "GeluGrad")
+BINARY(df_sigmoid_grad, "SigmoidGrad")
+BINARY(df_tanh_grad, "TanhGrad")
+UNARY(df_logical_not, "LogicalNot")
 UNARY(df_neg, "Neg")
+UNARY(df_abs, "Abs")
+UNARY(df_sign, "Sign")
 UNARY(df_square, "Square")
-UNARY(df_exp, "Exp")
-UNARY(df_log, "Log")
-UNARY(df_tanh, "Tanh")
 UNARY(df_relu, "Relu")
+UNARY(df_sqrt, "Sqrt")
+UNARY(df_rsqrt, "Rsqrt")
+UNARY(df_reciprocal, "Reciprocal")
+UNARY(df_exp, "Exp")
+UNARY(df_expm1, "Expm1")
+UNARY(df_log, "Log")
+UNARY(df_log1p, "Log1p")
+UNARY(df_sin, "Sin")
+UNARY(df_cos, "Cos")
+UNARY(df_tan, "Tan")
+UNARY(df_tanh, "Tanh")
+UNARY(df_sigmoid, "Sigmoid")
+UNARY(df_erf, "Erf")
+UNARY(df_floor, "Floor")
+UNARY(df_ceil, "Ceil")
+UNARY(df_round, "Round")
+UNARY(df_gelu, "Gelu")
 
-df_out df_relu_grad(df_graph *g, df_out dy, df_out x) {
-    return binary(g, "ReluGrad", dy, x);
+df_out df_select(df_graph *g, df_out which, df_out a, df_out b) {
+    df_out inputs[] = {which, a, b};
+    return df_node_output(df_node_add(g, "Select", inputs, 3, NULL, 0), 0);
 }
 
 df_out df_cast(df_graph *g, df_out x, df_dtype to) {
@@ -181,6 +213,8 @@ df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool trans
     return df_node_output(df_node_add(g, "MatMul", inputs, 2, attrs, 2), 0);
 }
 
+BINARY(df_bias_add, "BiasAdd")
+UNARY(df_bias_add_grad, "BiasAddGrad")
 UNARY(df_softmax, "Softmax")
 
 df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels) {
@@ -196,17 +230,28 @@ static df_out reduction(df_graph *g, const char *op, df_out x, const int64_t *ax
     return unary(g, op, x, attrs, 2);
 }
 
-df_out df_sum(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {
-    return reduction(g, "Sum", x, axes, n_axes, keep_dims);
-}
+#define REDUCTION(FUNCTION, OP)                                                                    \
+    df_out FUNCTION(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {      \
+        return reduction(g, OP, x, axes, n_axes, keep_dims);                                       \
+    }
 
-df_out df_mean(df_graph *g, df_out x, const int64_t *axes, int n_axes, bool keep_dims) {
-    return reduction(g, "Mean", x, axes, n_axes, keep_dims);
+REDUCTION(df_sum, "Sum")
+REDUCTION(df_mean, "Mean")
+REDUCTION(df_prod, "Prod")
+REDUCTION(df_max, "Max")
+REDUCTION(df_min, "Min")
+
+static df_out along(df_graph *g, const char *op, df_out x, int axis) {
+    df_attr attr = df_attr_int("axis", axis);
+    return unary(g, op, x, &attr, 1);
 }
 
 df_out df_argmax(df_graph *g, df_out x, int axis) {
-    df_attr attr = df_attr_int("axis", axis);
-    return unary(g, "ArgMax", x, &attr, 1);
+    return along(g, "ArgMax", x, axis);
+}
+
+df_out df_argmin(df_graph *g, df_out x, int axis) {
+    return along(g, "ArgMin", x, axis);
 }
 
 df_out df_reshape(df_graph *g, df_out x, df_shape shape) {
@@ -225,4 +270,82 @@ df_out df_shape_of(df_graph *g, df_out x) {
 df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n) {
     df_attr attr = df_attr_ints("perm", perm, n);
     return unary(g, "Transpose", x, &attr, 1);
+}
+
+/* ---- moving elements ----------------------------------------------------- */
+
+df_out df_concat(df_graph *g, df_outs xs, int axis) {
+    df_attr attr = df_attr_int("axis", axis);
+    return df_node_output(df_node_add(g, "Concat", xs.items, xs.n, &attr, 1), 0);
+}
+
+df_node *df_split(df_graph *g, df_out x, int num, int axis, const int64_t *sizes) {
+    df_attr attrs[] = {df_attr_int("num", num), df_attr_int("axis", axis),
+                       df_attr_ints("sizes", sizes, sizes ? num : 0)};
+    return df_node_add(g, "Split", &x, 1, attrs, 3);
+}
+
+df_out df_slice(df_graph *g, df_out x, const int64_t *begin, const int64_t *size,
+                const int64_t *step, int n) {
+    df_attr attrs[] = {df_attr_ints("begin", begin, n), df_attr_ints("size", size, n),
+                       df_attr_ints("step", step, step ? n : 0)};
+    return unary(g, "Slice", x, attrs, 3);
+}
+
+df_out df_pad(df_graph *g, df_out x, const int64_t *before, const int64_t *after, int n,
+              double value) {
+    df_attr attrs[] = {df_attr_ints("before", before, n), df_attr_ints("after", after, n),
+                       df_attr_float("value", value)};
+    return unary(g, "Pad", x, attrs, 3);
+}
+
+df_out df_tile(df_graph *g, df_out x, const int64_t *multiples, int n) {
+    df_attr attr = df_attr_ints("multiples", multiples, n);
+    return unary(g, "Tile", x, &attr, 1);
+}
+
+df_out df_gather(df_graph *g, df_out x, df_out indices, int axis) {
+    df_out inputs[] = {x, indices};
+    df_attr attr = df_attr_int("axis", axis);
+    return df_node_output(df_node_add(g, "Gather", inputs, 2, &attr, 1), 0);
+}
+
+static df_out ternary(df_graph *g, const char *op, df_out a, df_out b, df_out c) {
+    df_out inputs[] = {a, b, c};
+    return df_node_output(df_node_add(g, op, inputs, 3, NULL, 0), 0);
+}
+
+df_out df_scatter_add(df_graph *g, df_out x, df_out indices, df_out updates) {
+    return ternary(g, "ScatterAdd", x, indices, updates);
+}
+
+/* ---- made of nothing ----------------------------------------------------- */
+
+df_out df_fill(df_graph *g, df_out value, df_shape shape) {
+    df_attr attr = df_attr_ints("shape", shape.dims, shape.rank);
+    return unary(g, "Fill", value, &attr, 1);
+}
+
+df_out df_fill_to(df_graph *g, df_out value, df_out shape) {
+    return binary(g, "Fill", value, shape);
+}
+
+df_out df_range(df_graph *g, df_out start, df_out limit, df_out delta) {
+    return ternary(g, "Range", start, limit, delta);
+}
+
+static df_out random_numbers(df_graph *g, const char *op, df_dtype dtype, df_shape shape,
+                             int64_t seed, df_out counter) {
+    df_attr attrs[] = {df_attr_dtype("dtype", dtype), df_attr_shape("shape", shape),
+                       df_attr_int("seed", seed)};
+    return df_node_output(df_node_add(g, op, &counter, counter.node ? 1 : 0, attrs, 3), 0);
+}
+
+df_out df_random_uniform(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed,
+                         df_out counter) {
+    return random_numbers(g, "RandomUniform", dtype, shape, seed, counter);
+}
+
+df_out df_random_normal(df_graph *g, df_dtype dtype, df_shape shape, int64_t seed, df_out counter) {
+    return random_numbers(g, "RandomNormal", dtype, shape, seed, counter);
 }

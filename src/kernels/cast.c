@@ -8,39 +8,37 @@
 #include "kernels/family.h"
 #include "op/number.h"
 
-enum { PIECE = 512, TO = 0 };
+enum { PIECE = 512 };
 
-static void cast_ints(const df_tensor *x, df_tensor *out) {
-    int64_t piece[PIECE];
+static void convert(const df_tensor *x, const df_tensor *out) {
+    union {
+        int64_t ints[PIECE];
+        double floats[PIECE];
+    } piece;
     size_t in_size = df_dtype_size(x->dtype), out_size = df_dtype_size(out->dtype);
-    for (int64_t i = 0; i < x->elements; i += PIECE) {
-        int64_t n = x->elements - i < PIECE ? x->elements - i : PIECE;
-        number_load_ints(x->dtype, (const char *)x->data + (size_t)i * in_size, n, piece);
-        number_store_ints(out->dtype, piece, n, (char *)out->data + (size_t)i * out_size);
-    }
-}
-
-static void cast_floats(const df_tensor *x, df_tensor *out) {
-    double piece[PIECE];
-    size_t in_size = df_dtype_size(x->dtype), out_size = df_dtype_size(out->dtype);
-    for (int64_t i = 0; i < x->elements; i += PIECE) {
-        int64_t n = x->elements - i < PIECE ? x->elements - i : PIECE;
-        number_load_floats(x->dtype, (const char *)x->data + (size_t)i * in_size, n, piece);
-        number_store_floats(out->dtype, piece, n, (char *)out->data + (size_t)i * out_size);
+    const char *from = x->data;
+    char *to = out->data;
+    for (int64_t left = x->elements, n; left > 0; left -= n) {
+        n = left < PIECE ? left : PIECE;
+        if (number_is_float(x->dtype)) {
+            number_load_floats(x->dtype, from, n, piece.floats);
+            number_store_floats(out->dtype, piece.floats, n, to);
+        } else {
+            number_load_ints(x->dtype, from, n, piece.ints);
+            number_store_ints(out->dtype, piece.ints, n, to);
+        }
+        from += (size_t)n * in_size;
+        to += (size_t)n * out_size;
     }
 }
 
 static df_code cast(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[0];
-    df_tensor *out = c->outputs[0];
-    if (x->dtype == out->dtype) {
-        if (x->data != out->data && x->bytes) memcpy(out->data, x->data, x->bytes);
-    } else if (number_is_float(x->dtype)) {
-        cast_floats(x, out);
-    } else {
-        cast_ints(x, out);
-    }
+    const df_tensor *x = c->inputs[0], *out = c->outputs[0];
+    if (x->dtype != out->dtype)
+        convert(x, out);
+    else if (x->data != out->data && x->bytes)
+        memcpy(out->data, x->data, x->bytes);
     return DF_OK;
 }
 

@@ -12,6 +12,8 @@
 /* An op and its one kernel, which serves CPU and SIM alike, or, if it is KERNEL_INLINE, any
  * kind of device. */
 typedef struct op_row {
+    /* "Add|Sub(a: number, b: a) : a": several ops that differ in `user` alone, which is an
+     * integer then and counts up. */
     const char *signature;
     df_code (*infer)(df_infer *c, df_error *err);
     df_code (*compute)(df_kernel *c, df_error *err); /* NULL: none */
@@ -35,13 +37,14 @@ static inline const void *kernel_user(const df_kernel *c) {
 }
 
 extern const family state_family;
-extern const family arith_family;
-extern const family compare_family;
-extern const family unary_family;
+extern const family elementwise_family;
 extern const family cast_family;
 extern const family matmul_family;
 extern const family nn_family;
 extern const family reduce_family;
 extern const family shape_family;
+extern const family move_family;
+extern const family gather_family;
+extern const family random_family;
 
 #endif /* KERNELS_FAMILY_H */

@@ -1,284 +1,259 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sum, Mean and ArgMax.
+ * Sum, Mean, Prod, Max, Min, ArgMax, ArgMin and BiasAddGrad.
  *
- * Sums are kept wide, in double or 64-bit integers, and rounded to the dtype once; each
- * in the ascending order of what it adds. The work is cut so that the inner loop
- * always runs along memory: neighbouring dimensions with the same fate are joined,
- * and then
+ * What is folded is loaded as double or int64, folded there in ascending order, and rounded to
+ * the dtype once. Neighbouring dimensions with the same fate are joined, and then
  *
- *   the innermost disappears   a sum runs along a row of it
- *   the innermost stays        a tile of sums, side by side, takes one row after another
+ *   the innermost disappears   a result folds a row of it
+ *   the innermost stays        a tile of results, side by side, folds one row after another
+ *
+ * The smallest is the opposite of the largest of all opposites: -x, or ~x of an integer, which
+ * always exists.
  */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/family.h"
-#include "kernels/types.h"
+#include "kernels/folds.h"
 #include "kernels/walk.h"
 #include "op/number.h"
 
-enum { AXES = 0, KEEP_DIMS = 1, AXIS = 0, TILE = 256 };
+enum { AXES = 0, KEEP_DIMS = 1, AXIS = 0 };
 
-/* As many sums as there are columns in a tile. */
-typedef union sums {
-    double f[TILE];
-    int64_t i[TILE];
-} sums;
+/* What a row's `user` says, in the order of the names in a row. */
+typedef enum reduction { SUM, MEAN, PROD, MAX, MIN, ARG_MAX, ARG_MIN, BIAS_ADD_GRAD } reduction;
+#define REDUCTION(R) ((const void *)(uintptr_t)(R))
 
-/* ---- rows into sums ------------------------------------------------------ */
+static bool is_arg(reduction r) {
+    return r == ARG_MAX || r == ARG_MIN;
+}
 
-/* Adds n rows of `width` elements, `stride` apart; A is the type of a sum, computed as W. */
-#define ADD_ROWS(TAG, T, A, W, FIELD)                                                              \
-    static void add_rows_##TAG(sums *s, const void *in, int64_t n, int64_t stride,                 \
-                               int64_t width) {                                                    \
-        const T *x = in;                                                                           \
-        if (width == 1) {                                                                          \
-            W sum = (W)s->FIELD[0];                                                                \
-            for (int64_t r = 0; r < n; r++) sum += (W)x[r * stride];                               \
-            s->FIELD[0] = (A)sum;                                                                  \
-            return;                                                                                \
-        }                                                                                          \
-        for (int64_t r = 0; r < n; r++)                                                            \
-            for (int64_t j = 0; j < width; j++)                                                    \
-                s->FIELD[j] = (A)((W)s->FIELD[j] + (W)x[r * stride + j]);                          \
+static bool is_smallest(reduction r) {
+    return r == MIN || r == ARG_MIN;
+}
+
+static fold_kind fold_of(reduction r) {
+    if (r == PROD) return FOLD_PROD;
+    return r == MAX || r == MIN || is_arg(r) ? FOLD_LARGEST : FOLD_SUM;
+}
+
+/* ---- tiles --------------------------------------------------------------- */
+
+/* Each the opposite of itself: another sign, or all bits. */
+static void flip(wide *w, size_t n, bool is_float) {
+    int64_t bits = is_float ? INT64_MIN : -1;
+    for (size_t i = 0; i < n; i++) w->i[i] ^= bits;
+}
+
+/* n results, in whole blocks, of nothing. */
+static void start(fold_kind kind, bool is_float, int64_t n, fold_tile *t) {
+    wide first;
+    if (is_float)
+        first.f[0] = kind == FOLD_SUM ? 0 : kind == FOLD_PROD ? 1 : -(double)INFINITY;
+    else
+        first.i[0] = kind == FOLD_SUM ? 0 : kind == FOLD_PROD ? 1 : INT64_MIN;
+    for (int64_t i = 0; i < n || i % FOLD_BLOCK; i++) {
+        t->loaded.i[i] = 0;
+        t->results.i[i] = first.i[0];
+        t->at[i] = 0;
     }
+}
 
-#define ADD_real(TAG, T)                     ADD_ROWS(TAG, T, double, double, f)
-#define ADD_wide(TAG, T)                     ADD_ROWS(TAG, T, int64_t, uint64_t, i)
-#define ADD_small(TAG, T)                    ADD_ROWS(TAG, T, int64_t, uint64_t, i)
-#define ADD_OF(ARG, DTYPE, TAG, T, W, CLASS) ADD_##CLASS(TAG, T)
-NUMBERS(ADD_OF, )
+/* n elements, of which the first is number `first` of those that its result folds. */
+static void fold(reduction r, df_dtype dtype, const void *x, size_t n, bool across, int64_t first,
+                 fold_tile *t) {
+    bool is_float = number_is_float(dtype);
+    if (is_float)
+        number_load_floats(dtype, x, (int64_t)n, t->loaded.f);
+    else
+        number_load_ints(dtype, x, (int64_t)n, t->loaded.i);
+    if (is_smallest(r)) flip(&t->loaded, n, is_float);
+    fold_run(fold_of(r), is_float, n, across, first, t);
+}
 
-typedef void (*add_rows)(sums *s, const void *in, int64_t n, int64_t stride, int64_t width);
-static const add_rows add_rows_by_dtype[] = {NUMBERS(BY_DTYPE, add_rows)};
+/* n results of `count` elements each, to where they belong. */
+static void finish(reduction r, fold_tile *t, size_t n, int64_t count, bool is_float,
+                   df_dtype dtype, void *to) {
+    if (is_smallest(r)) flip(&t->results, n, is_float);
+    for (size_t i = 0; i < n && r == MEAN; i++) {
+        if (is_float)
+            t->results.f[i] /= (double)count;
+        else
+            t->results.i[i] /= count;
+    }
+    if (is_arg(r))
+        memcpy(to, t->at, n * sizeof *t->at);
+    else if (is_float)
+        number_store_floats(dtype, t->results.f, (int64_t)n, to);
+    else
+        number_store_ints(dtype, t->results.i, (int64_t)n, to);
+}
 
 /* ---- the cut ------------------------------------------------------------- */
 
-typedef struct reduction {
+typedef struct cut {
     walk kept;                /* offset[0] in the input; the innermost is not among them */
     walk reduced;             /* the same */
     int64_t width;            /* of what stays, innermost */
     int64_t rows, row_stride; /* of what disappears, innermost */
-    int64_t count;            /* of elements in one sum */
-} reduction;
+    int64_t count;            /* of elements in one result */
+} cut;
 
 /* Bit d: dimension d disappears. infer has checked the axes. */
-static uint32_t axes_mask(const df_attr *axes, int rank) {
-    uint32_t mask = 0;
-    if (axes->shape.rank == 0) return (1u << rank) - 1;
-    for (int i = 0; i < axes->shape.rank; i++) {
-        int64_t axis = axes->shape.dims[i];
-        mask |= 1u << (axis < 0 ? axis + rank : axis);
-    }
-    return mask;
+static uint32_t mask_of(const df_kernel *c, reduction r, int rank) {
+    df_shape axes = {1, &c->attrs[AXIS].i};
+    uint32_t mask = 0, all = (1u << rank) - 1;
+    if (r == BIAS_ADD_GRAD) return all >> 1;
+    if (!is_arg(r)) axes = c->attrs[AXES].shape;
+    for (int i = 0; i < axes.rank; i++)
+        mask |= 1u << (axes.dims[i] < 0 ? axes.dims[i] + rank : axes.dims[i]);
+    return mask ? mask : all;
 }
 
-static reduction reduction_of(const df_tensor *x, uint32_t mask) {
-    reduction r = {.width = 1, .rows = 1, .count = 1};
+static cut cut_of(const df_tensor *x, uint32_t mask) {
+    cut k = {.width = 1, .rows = 1, .count = 1};
     int64_t stride = 1;
     for (int d = x->rank - 1; d >= 0; d--) {
         bool reduced = mask >> d & 1;
-        walk_add(reduced ? &r.reduced : &r.kept, x->dims[d], stride, 0);
-        if (reduced) r.count *= x->dims[d];
+        walk_add(reduced ? &k.reduced : &k.kept, x->dims[d], stride, 0);
+        if (reduced) k.count *= x->dims[d];
         stride *= x->dims[d];
     }
-    if (r.reduced.rank) {
-        r.rows = r.reduced.n[0];
-        r.row_stride = r.reduced.stride[0][0];
-        walk_remove(&r.reduced, 0);
+    if (k.reduced.rank) {
+        k.rows = k.reduced.n[0];
+        k.row_stride = k.reduced.stride[0][0];
+        walk_remove(&k.reduced, 0);
     }
-    if (r.kept.rank && r.kept.stride[0][0] == 1) {
-        r.width = r.kept.n[0];
-        walk_remove(&r.kept, 0);
+    if (k.kept.rank && k.kept.stride[0][0] == 1) {
+        k.width = k.kept.n[0];
+        walk_remove(&k.kept, 0);
     }
-    return r;
+    return k;
 }
 
-/* ---- Sum and Mean -------------------------------------------------------- */
-
-/* n sums, divided if they are to be means, into the output from element `at` on. */
-static void store(sums *s, int64_t n, int64_t divisor, df_tensor *out, int64_t at) {
-    char *to = (char *)out->data + (size_t)at * df_dtype_size(out->dtype);
-    if (number_is_float(out->dtype)) {
-        if (divisor != 1)
-            for (int64_t i = 0; i < n; i++) s->f[i] /= (double)divisor;
-        number_store_floats(out->dtype, s->f, n, to);
-    } else {
-        if (divisor != 1)
-            for (int64_t i = 0; i < n; i++) s->i[i] /= divisor;
-        number_store_ints(out->dtype, s->i, n, to);
-    }
-}
-
-/* One tile: everything that is added to `width` neighbouring outputs. */
-static void add_tile(reduction *r, add_rows add, const char *in, int64_t size, int64_t width,
-                     sums *s) {
-    memset(s, 0, (size_t)width * sizeof s->i[0]); /* all bits 0 are 0.0 too */
+/* Everything that `width` neighbouring results fold. */
+static void fold_all(reduction r, cut *k, df_dtype dtype, const char *in, int64_t width,
+                     fold_tile *t) {
+    int64_t size = (int64_t)df_dtype_size(dtype), seen = 0;
+    bool across = k->row_stride != 1;
     do {
-        add(s, in + r->reduced.offset[0] * size, r->rows, r->row_stride, width);
-    } while (walk_next(&r->reduced));
-}
-
-static void reduce(const df_tensor *x, uint32_t mask, bool mean, df_tensor *out) {
-    reduction r = reduction_of(x, mask);
-    int64_t divisor = mean ? r.count : 1, size = (int64_t)df_dtype_size(x->dtype), at = 0;
-    sums s;
-    do {
-        for (int64_t j = 0; j < r.width; j += TILE) {
-            int64_t width = r.width - j < TILE ? r.width - j : TILE;
-            const char *in = (const char *)x->data + (r.kept.offset[0] + j) * size;
-            add_tile(&r, add_rows_by_dtype[x->dtype], in, size, width, &s);
-            store(&s, width, divisor, out, at);
-            at += width;
+        const char *row = in + k->reduced.offset[0] * size;
+        for (int64_t left = k->rows, n; left > 0; left -= n) {
+            n = across ? 1 : left < FOLD_TILE ? left : FOLD_TILE;
+            fold(r, dtype, row, (size_t)(across ? width : n), across, seen, t);
+            row += n * k->row_stride * size;
+            seen += n;
         }
-    } while (walk_next(&r.kept));
+    } while (walk_next(&k->reduced));
 }
 
-/* Every output is a sum of nothing. */
-static df_code reduce_nothing(bool mean, df_tensor *out, df_error *err) {
-    bool is_float = number_is_float(out->dtype);
-    if (mean && !is_float && out->elements)
+static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
+    int64_t in_size = (int64_t)df_dtype_size(x->dtype);
+    bool is_float = number_is_float(x->dtype);
+    char *to = out->data;
+    fold_tile t;
+    do {
+        for (int64_t j = 0, n; j < k->width; j += n) {
+            const char *in = (const char *)x->data + (k->kept.offset[0] + j) * in_size;
+            n = k->width - j < FOLD_TILE ? k->width - j : FOLD_TILE;
+            start(fold_of(r), is_float, n, &t);
+            if (k->count) fold_all(r, k, x->dtype, in, n, &t);
+            finish(r, &t, (size_t)n, k->count, is_float, out->dtype, to);
+            to += (size_t)n * df_dtype_size(out->dtype);
+        }
+    } while (walk_next(&k->kept));
+}
+
+static df_code compute(df_kernel *c, df_error *err) {
+    const df_tensor *x = c->inputs[0];
+    reduction r = (reduction)(uintptr_t)kernel_user(c);
+    if (c->outputs[0]->elements == 0) return DF_OK;
+    cut k = cut_of(x, mask_of(c, r, x->rank));
+    bool needs_one = fold_of(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
+    if (k.count == 0 && needs_one) {
+        char words[SHAPE_TEXT_MAX];
+        (void)shape_print(tensor_shape(x), words, sizeof words);
         return error_set(err, DF_INVALID_ARGUMENT,
-                         "a mean of no elements is no %s; give it at least one, or floats, for "
-                         "which it is NaN",
-                         df_dtype_name(out->dtype));
-    double value = mean ? (double)NAN : 0;
-    int64_t zero = 0;
-    size_t size = df_dtype_size(out->dtype);
-    for (int64_t i = 0; i < out->elements; i++) {
-        void *to = (char *)out->data + (size_t)i * size;
-        if (is_float)
-            number_store_floats(out->dtype, &value, 1, to);
-        else
-            number_store_ints(out->dtype, &zero, 1, to);
+                         "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
+                         df_dtype_name(x->dtype), words,
+                         r == MEAN ? "mean" : "largest and no smallest");
     }
+    reduce(x, r, &k, c->outputs[0]);
     return DF_OK;
 }
 
-static df_code compute_reduction(df_kernel *c, bool mean, df_error *err) {
-    const df_tensor *x = c->inputs[0];
-    if (x->elements == 0) return reduce_nothing(mean, c->outputs[0], err);
-    reduce(x, axes_mask(&c->attrs[AXES], x->rank), mean, c->outputs[0]);
-    return DF_OK;
-}
-
-static df_code compute_sum(df_kernel *c, df_error *err) {
-    return compute_reduction(c, false, err);
-}
-
-static df_code compute_mean(df_kernel *c, df_error *err) {
-    return compute_reduction(c, true, err);
-}
-
-/* ---- ArgMax -------------------------------------------------------------- */
-
-/* The output, [outer, inner], holds the best so far while the input, [outer, n, inner],
- * is read along memory. The first NaN is larger than any number, as NumPy has it. */
-#define ARGMAX(ARG, DTYPE, TAG, T, W, CLASS)                                                       \
-    static void argmax_##TAG(const void *in, int64_t outer, int64_t n, int64_t inner,              \
-                             int64_t *out) {                                                       \
-        const T *x = in;                                                                           \
-        for (int64_t o = 0; o < outer; o++, x += n * inner, out += inner) {                        \
-            for (int64_t j = 0; j < inner; j++) out[j] = 0;                                        \
-            for (int64_t i = 1; i < n; i++)                                                        \
-                for (int64_t j = 0; j < inner; j++) {                                              \
-                    const T a = x[i * inner + j], most = x[out[j] * inner + j];                    \
-                    if (a > most || (nan_##CLASS(a) && !nan_##CLASS(most))) out[j] = i;            \
-                }                                                                                  \
-        }                                                                                          \
-    }
-NUMBERS(ARGMAX, )
-
-typedef void (*argmax_loop)(const void *in, int64_t outer, int64_t n, int64_t inner, int64_t *out);
-static const argmax_loop argmax_by_dtype[] = {NUMBERS(BY_DTYPE, argmax)};
-
-static df_code compute_argmax(df_kernel *c, df_error *err) {
-    (void)err;
-    const df_tensor *x = c->inputs[0];
-    int64_t axis = c->attrs[AXIS].i;
-    if (axis < 0) axis += x->rank;
-    int64_t outer = 1, inner = 1;
-    for (int d = 0; d < axis; d++) outer *= x->dims[d];
-    for (int d = (int)axis + 1; d < x->rank; d++) inner *= x->dims[d];
-    if (x->elements)
-        argmax_by_dtype[x->dtype](x->data, outer, x->dims[axis], inner, c->outputs[0]->data);
-    return DF_OK;
-}
-
-/* ---- dtypes and shapes --------------------------------------------------- */
+/* ---- shapes -------------------------------------------------------------- */
 
 /* Which dimensions the axes name, each once. */
-static df_code check_axes(const df_attr *axes, int rank, uint32_t *mask, df_error *err) {
+static df_code check_axes(df_shape axes, int rank, uint32_t *mask, df_error *err) {
     *mask = 0;
-    for (int i = 0; i < axes->shape.rank; i++) {
+    for (int i = 0; i < axes.rank; i++) {
         int axis;
-        df_code code = infer_axis(axes->shape.dims[i], rank, &axis, err);
+        df_code code = infer_axis(axes.dims[i], rank, &axis, err);
         if (code != DF_OK) return code;
         if (*mask >> axis & 1)
             return error_set(err, DF_INVALID_ARGUMENT, "axis %d is given twice", axis);
         *mask |= 1u << axis;
     }
-    if (axes->shape.rank == 0) *mask = (1u << rank) - 1;
+    if (axes.rank == 0) *mask = (1u << rank) - 1;
     return DF_OK;
 }
 
-/* Without the dimensions in the mask, or with a size of 1 in their place. */
-static void drop_dims(const edge_type *x, uint32_t mask, bool keep, edge_type *out) {
-    *out = (edge_type){.dtype = x->dtype};
+/* The shape without the dimensions in the mask, or with 1 in their place. */
+static df_code set_without(df_infer *c, uint32_t mask, bool keep, df_error *err) {
+    const edge_type *x = c->inputs[0];
+    int64_t dims[DF_MAX_RANK];
+    int rank = 0;
     for (int d = 0; d < x->rank; d++) {
         bool reduced = mask >> d & 1;
-        if (reduced && !keep) continue;
-        out->dims[out->rank++] = reduced ? 1 : x->dims[d];
+        if (!reduced || keep) dims[rank++] = reduced ? 1 : x->dims[d];
     }
+    return df_infer_set(c, 0, (df_shape){rank, dims}, err);
 }
 
 static df_code infer_reduction(df_infer *c, df_error *err) {
-    const edge_type *x = c->inputs[0];
-    int n_axes = c->attrs[AXES].shape.rank;
-    if (n_axes < 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "%d axes are given; give the ones to reduce, or 0 for all", n_axes);
-    bool all = n_axes == 0, keep = c->attrs[KEEP_DIMS].i;
-    if (x->rank == -1) {
-        c->outputs[0] = (edge_type){.dtype = x->dtype, .rank = all && !keep ? 0 : -1};
-        return DF_OK;
-    }
-    uint32_t mask;
-    df_code code = check_axes(&c->attrs[AXES], x->rank, &mask, err);
-    if (code == DF_OK) drop_dims(x, mask, keep, &c->outputs[0]);
-    return code;
+    df_shape axes = c->attrs[AXES].shape;
+    int rank = c->inputs[0]->rank;
+    bool keep = c->attrs[KEEP_DIMS].i;
+    uint32_t mask = 0;
+    if (rank == -1) return axes.rank || keep ? DF_OK : df_infer_set(c, 0, DF_SCALAR, err);
+    df_code code = check_axes(axes, rank, &mask, err);
+    return code == DF_OK ? set_without(c, mask, keep, err) : code;
 }
 
-static df_code infer_argmax(df_infer *c, df_error *err) {
-    const edge_type *x = c->inputs[0];
-    if (x->rank == -1) return DF_OK;
-    if (x->rank == 0)
+static df_code infer_arg(df_infer *c, df_error *err) {
+    int axis, rank = c->inputs[0]->rank;
+    if (rank == -1) return DF_OK;
+    if (rank == 0)
         return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is a scalar; ArgMax needs a dimension to run along: use Reshape");
-    int axis;
-    df_code code = infer_axis(c->attrs[AXIS].i, x->rank, &axis, err);
-    if (code != DF_OK) return code;
-    if (x->dims[axis] == 0)
+                         "input 0 is a scalar; there is no dimension to run along: use Reshape");
+    df_code code = infer_axis(c->attrs[AXIS].i, rank, &axis, err);
+    return code == DF_OK ? set_without(c, 1u << axis, false, err) : code;
+}
+
+static df_code infer_bias_grad(df_infer *c, df_error *err) {
+    int rank = c->inputs[0]->rank;
+    if (rank == 0)
         return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 has shape %s: there is no largest of the 0 elements along axis "
-                         "%d; give it at least one",
-                         edge_text(x).s, axis);
-    drop_dims(x, 1u << axis, false, &c->outputs[0]);
-    c->outputs[0].dtype = DF_INT64;
-    return DF_OK;
+                         "input 0 is a scalar; it takes a last dimension, that of the bias");
+    int64_t n = rank == -1 ? -1 : c->inputs[0]->dims[rank - 1];
+    return df_infer_set(c, 0, (df_shape){1, &n}, err);
 }
 
 static const op_row rows[] = {
-    {.signature = "Sum(x: number) {axes: ints = [], keep_dims: bool = false} : x",
+    {.signature = "Sum|Mean|Prod|Max|Min(x: number) {axes: ints = [], keep_dims: bool = false} : x",
      .infer = infer_reduction,
-     .compute = compute_sum},
-    {.signature = "Mean(x: number) {axes: ints = [], keep_dims: bool = false} : x",
-     .infer = infer_reduction,
-     .compute = compute_mean},
-    {.signature = "ArgMax(x: number) {axis: int} : int64",
-     .infer = infer_argmax,
-     .compute = compute_argmax},
+     .compute = compute,
+     .user = REDUCTION(SUM)},
+    {.signature = "ArgMax|ArgMin(x: number) {axis: int} : int64",
+     .infer = infer_arg,
+     .compute = compute,
+     .user = REDUCTION(ARG_MAX)},
+    {.signature = "BiasAddGrad(dy: number) : dy",
+     .infer = infer_bias_grad,
+     .compute = compute,
+     .user = REDUCTION(BIAS_ADD_GRAD)},
 };
 
 const family reduce_family = FAMILY(rows);

@@ -4,12 +4,18 @@
  */
 #include "kernels/kernels.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "kernels/family.h"
 
-static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
-    void *user = (void *)(uintptr_t)row->user;
+enum { SIGNATURE_MAX = 512 };
+
+static df_code add_op(op_registry *r, const op_row *row, const char *signature, uintptr_t number,
+                      df_error *err) {
+    void *user = (void *)((uintptr_t)row->user + number);
     df_op_def op = {.struct_size = sizeof op,
-                    .signature = row->signature,
+                    .signature = signature,
                     .infer = row->infer,
                     .flags = row->op_flags,
                     .user = user};
@@ -27,10 +33,25 @@ static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
     return kernel_register(r, &kernel, err);
 }
 
+/* One op for each name in front of the bracket. */
+static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
+    const char *name = row->signature, *rest = strchr(name, '(');
+    df_code code = DF_OK;
+    for (uintptr_t i = 0; *name != '(' && code == DF_OK; i++) {
+        char signature[SIGNATURE_MAX];
+        int length = (int)strcspn(name, "|(");
+        (void)snprintf(signature, sizeof signature, "%.*s%s", length, name, rest);
+        code = add_op(r, row, signature, i, err);
+        name += length;
+        if (*name == '|') name++;
+    }
+    return code;
+}
+
 df_code kernels_register(op_registry *r, df_error *err) {
     static const family *const families[] = {
-        &state_family,  &arith_family, &compare_family, &unary_family, &cast_family,
-        &matmul_family, &nn_family,    &reduce_family,  &shape_family,
+        &state_family,  &elementwise_family, &cast_family, &matmul_family, &nn_family,
+        &reduce_family, &shape_family,       &move_family, &gather_family, &random_family,
     };
     df_code code = DF_OK;
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reshape, Shape and Transpose.
+ * Reshape and Shape; Fill and Range.
  *
  * The first two touch no element: a reshape shares the buffer, and the shape of a tensor
- * is in its header, which the host always has. The shape that a Reshape takes as its
- * second input, and the one that Shape gives, lie in host memory on every device.
+ * is in its header, which the host always has. All values that say what shape comes
+ * out, and the shape that Shape gives, lie in host memory on every device.
  */
+#include <math.h>
 #include <string.h>
 
+#include "kernels/copy.h"
 #include "kernels/family.h"
-#include "kernels/walk.h"
+#include "op/number.h"
 
-enum { SHAPE = 0, PERM = 0 };
+enum { SHAPE = 0, TILE = 256 };
 
 /* ---- Reshape ------------------------------------------------------------- */
 
@@ -43,14 +45,6 @@ static bool multiply_dims(df_shape s, int64_t *product) {
     return true;
 }
 
-static df_code does_not_fit(df_shape from, df_shape wanted, const char *why, df_error *err) {
-    char have[SHAPE_TEXT_MAX], want[SHAPE_TEXT_MAX];
-    (void)shape_print(from, have, sizeof have);
-    (void)shape_print(wanted, want, sizeof want);
-    return error_set(err, DF_INVALID_ARGUMENT, "%s cannot become %s (? is -1): %s", have, want,
-                     why);
-}
-
 /* wanted with its -1 found, as far as the input is known. */
 static df_code resolve(df_shape from, df_shape wanted, edge_type *out, df_error *err) {
     df_code code = check_wanted(wanted, err);
@@ -58,17 +52,24 @@ static df_code resolve(df_shape from, df_shape wanted, edge_type *out, df_error 
     code = edge_type_set(out, out->dtype, wanted, err);
     int64_t have, product;
     if (code != DF_OK || !shape_is_known(from)) return code;
-    if (!multiply_dims(from, &have) || !multiply_dims(wanted, &product))
-        return does_not_fit(from, wanted, "that is more elements than there can be", err);
     int open = -1;
     for (int d = 0; d < wanted.rank; d++)
         if (wanted.dims[d] == -1) open = d;
-    if (open < 0 && have != product)
-        return does_not_fit(from, wanted, "the numbers of elements differ", err);
-    if (open >= 0 && product == 0)
-        return does_not_fit(from, wanted, "beside a size of 0 the -1 could be anything", err);
-    if (open >= 0 && have % product != 0)
-        return does_not_fit(from, wanted, "the elements do not divide into it", err);
+    const char *why = NULL;
+    if (!multiply_dims(from, &have) || !multiply_dims(wanted, &product))
+        why = "that is more elements than there can be";
+    else if (open < 0 && have != product)
+        why = "the numbers of elements differ";
+    else if (open >= 0 && product == 0)
+        why = "beside a size of 0 the -1 could be anything";
+    else if (open >= 0 && have % product != 0)
+        why = "the elements do not divide into it";
+    if (why) {
+        char words[SHAPE_TEXT_MAX];
+        (void)shape_print(from, words, sizeof words);
+        return error_set(err, DF_INVALID_ARGUMENT, "%s cannot become %s (? is -1): %s", words,
+                         edge_text(out).s, why);
+    }
     if (open >= 0) out->dims[open] = have / product;
     return DF_OK;
 }
@@ -79,33 +80,46 @@ static df_shape shape_in(const df_tensor *t) {
     return (df_shape){(int)n, t->data};
 }
 
-static df_code infer_reshape_to(df_infer *c, df_error *err) {
-    const edge_type *x = c->inputs[0], *shape = c->inputs[1];
-    if (c->attrs[SHAPE].type != DF_ATTR_NONE)
+/* The shape asked for: attr shape, or the value of input 1. Not known yet, its sizes are
+ * `unknown`, as many as can be told. */
+static df_code infer_wanted(df_infer *c, int64_t *unknown, df_shape *wanted, bool *known,
+                            df_error *err) {
+    const df_attr *attr = &c->attrs[SHAPE];
+    *known = true;
+    *wanted = attr->shape;
+    if (c->n_inputs < 2 && attr->type == DF_ATTR_NONE)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "the shape is missing: give attr shape, or a second input");
+    if (c->n_inputs < 2) return DF_OK;
+    if (attr->type != DF_ATTR_NONE)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "both attr shape and input 1 are given; leave one out");
     df_code code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;
     df_tensor *value = df_infer_value(c, 1);
-    c->outputs[0] = (edge_type){.dtype = x->dtype, .rank = -1};
-    if (value) return resolve(edge_shape(x), shape_in(value), &c->outputs[0], err);
-    int64_t rank = shape->rank == 1 ? shape->dims[0] : -1;
+    *known = value != NULL;
+    if (value) {
+        *wanted = shape_in(value);
+        return DF_OK;
+    }
+    int64_t rank = c->inputs[1]->rank == 1 ? c->inputs[1]->dims[0] : -1;
     if (rank > DF_MAX_RANK)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "input 1, the shape, has %lld dimensions; there are at most %d",
                          (long long)rank, DF_MAX_RANK);
-    c->outputs[0].rank = (int)rank;
-    for (int d = 0; d < rank; d++) c->outputs[0].dims[d] = -1;
+    for (int d = 0; d < rank; d++) unknown[d] = -1;
+    *wanted = (df_shape){(int)rank, unknown};
     return DF_OK;
 }
 
 static df_code infer_reshape(df_infer *c, df_error *err) {
-    if (c->n_inputs == 2) return infer_reshape_to(c, err);
-    if (c->attrs[SHAPE].type == DF_ATTR_NONE)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the shape is missing: give attr shape, or a second input");
-    c->outputs[0].dtype = c->inputs[0]->dtype;
-    return resolve(edge_shape(c->inputs[0]), c->attrs[SHAPE].shape, &c->outputs[0], err);
+    int64_t unknown[DF_MAX_RANK];
+    df_shape wanted;
+    bool known;
+    df_code code = infer_wanted(c, unknown, &wanted, &known, err);
+    if (code != DF_OK) return code;
+    if (!known) return df_infer_set(c, 0, wanted, err);
+    return resolve(edge_shape(c->inputs[0]), wanted, &c->outputs[0], err);
 }
 
 static df_code compute_reshape(df_kernel *c, df_error *err) {
@@ -141,123 +155,105 @@ static df_code compute_shape(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-/* ---- Transpose ----------------------------------------------------------- */
+/* ---- Fill ---------------------------------------------------------------- */
 
-/* Square pieces, so that neither side jumps through memory for long. */
-enum { PIECE = 16 };
-
-/* out[i * step + j] = in[i + j * in_step], for i below ni and j below nj. */
-#define TURN(BITS)                                                                                 \
-    static void turn_##BITS(const char *from, char *to, int64_t ni, int64_t nj, int64_t in_step,   \
-                            int64_t step) {                                                        \
-        const uint##BITS##_t *in = (const void *)from;                                             \
-        uint##BITS##_t *out = (void *)to;                                                          \
-        for (int64_t i0 = 0; i0 < ni; i0 += PIECE)                                                 \
-            for (int64_t j0 = 0; j0 < nj; j0 += PIECE)                                             \
-                for (int64_t i = i0; i < ni && i < i0 + PIECE; i++)                                \
-                    for (int64_t j = j0; j < nj && j < j0 + PIECE; j++)                            \
-                        out[i * step + j] = in[i + j * in_step];                                   \
-    }
-TURN(8)
-TURN(16)
-TURN(32)
-TURN(64)
-
-typedef void (*turn_loop)(const char *from, char *to, int64_t ni, int64_t nj, int64_t in_step,
-                          int64_t step);
-
-static turn_loop turn_of(size_t size) {
-    return size == 1 ? turn_8 : size == 2 ? turn_16 : size == 4 ? turn_32 : turn_64;
-}
-
-/* Where dimension d of the output is in the input. */
-static int permuted(const df_attr *perm, int rank, int d) {
-    return perm->shape.rank ? (int)perm->shape.dims[d] : rank - 1 - d;
-}
-
-/* The output's dimensions, innermost first; offset[0] in the input, [1] in the output. */
-static walk transposition(const df_tensor *x, const df_attr *perm) {
-    int64_t stride[DF_MAX_RANK], run = 1;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        stride[d] = run;
-        run *= x->dims[d];
-    }
-    walk w = {.rank = 0};
-    run = 1;
-    for (int d = x->rank - 1; d >= 0; d--) {
-        int from = permuted(perm, x->rank, d);
-        walk_add(&w, x->dims[from], stride[from], run);
-        run *= x->dims[from];
-    }
-    return w;
-}
-
-static void copy_rows(walk *w, const char *in, char *out, size_t size) {
-    size_t row = size;
-    if (w->rank) {
-        row *= (size_t)w->n[0];
-        walk_remove(w, 0);
-    }
-    do {
-        memcpy(out + (size_t)w->offset[1] * size, in + (size_t)w->offset[0] * size, row);
-    } while (walk_next(w));
-}
-
-/* j runs along the output's innermost dimension, i along the input's. */
-static void turn_planes(walk *w, const char *in, char *out, size_t size) {
-    int inner = 1;
-    while (w->stride[inner][0] != 1) inner++;
-    int64_t ni = w->n[inner], step = w->stride[inner][1];
-    int64_t nj = w->n[0], in_step = w->stride[0][0];
-    walk_remove(w, inner);
-    walk_remove(w, 0);
-    turn_loop turn = turn_of(size);
-    do {
-        turn(in + (size_t)w->offset[0] * size, out + (size_t)w->offset[1] * size, ni, nj, in_step,
-             step);
-    } while (walk_next(w));
-}
-
-static df_code compute_transpose(df_kernel *c, df_error *err) {
-    (void)err;
-    const df_tensor *x = c->inputs[0];
-    df_tensor *out = c->outputs[0];
-    if (x->elements == 0) return DF_OK;
-    walk w = transposition(x, &c->attrs[PERM]);
-    size_t size = df_dtype_size(x->dtype);
-    if (w.rank == 0 || w.stride[0][0] == 1)
-        copy_rows(&w, x->data, out->data, size);
-    else
-        turn_planes(&w, x->data, out->data, size);
-    return DF_OK;
-}
-
-static df_code check_perm(df_shape perm, df_error *err) {
-    uint32_t seen = 0;
-    if (perm.rank < 0 || perm.rank > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT, "perm has %d entries; give 0 to %d", perm.rank,
-                         DF_MAX_RANK);
-    for (int d = 0; d < perm.rank; d++) {
-        if (perm.dims[d] < 0 || perm.dims[d] >= perm.rank || seen >> perm.dims[d] & 1)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "perm is no permutation: its entry %d is %lld; give each of 0 to %d "
-                             "once",
-                             d, (long long)perm.dims[d], perm.rank - 1);
-        seen |= 1u << perm.dims[d];
-    }
-    return DF_OK;
-}
-
-static df_code infer_transpose(df_infer *c, df_error *err) {
-    df_shape perm = c->attrs[PERM].shape;
-    df_code code = check_perm(perm, err);
-    if (code == DF_OK && perm.rank) code = infer_rank(c, 0, perm.rank, err);
+static df_code infer_fill(df_infer *c, df_error *err) {
+    int64_t unknown[DF_MAX_RANK];
+    df_shape wanted;
+    bool known;
+    df_code code = infer_rank(c, 0, 0, err);
+    if (code == DF_OK) code = infer_wanted(c, unknown, &wanted, &known, err);
     if (code != DF_OK) return code;
-    const edge_type *x = c->inputs[0];
-    edge_type out = {.dtype = x->dtype, .rank = perm.rank ? perm.rank : x->rank};
-    for (int d = 0; d < out.rank; d++)
-        out.dims[d] = x->rank == -1 ? -1 : x->dims[permuted(&c->attrs[PERM], out.rank, d)];
-    c->outputs[0] = out;
+    for (int d = 0; known && d < wanted.rank; d++)
+        if (wanted.dims[d] < 0)
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "dimension %d of shape is %lld; give a size, 0 or more", d,
+                             (long long)wanted.dims[d]);
+    return df_infer_set(c, 0, wanted, err);
+}
+
+static df_code compute_fill(df_kernel *c, df_error *err) {
+    (void)err;
+    df_tensor *value = c->inputs[0], *out = c->outputs[0];
+    copy_fill(df_dtype_size(out->dtype), value->data, out->elements, out->data);
+    return DF_OK;
+}
+
+/* ---- Range --------------------------------------------------------------- */
+
+/* The three scalars: start, limit, delta. */
+typedef union bounds {
+    double f[3];
+    int64_t i[3];
+} bounds;
+
+static bounds bounds_of(df_tensor *const *inputs) {
+    bounds b = {.i = {0}};
+    for (int i = 0; i < 3; i++) {
+        if (number_is_float(inputs[i]->dtype))
+            number_load_floats(inputs[i]->dtype, inputs[i]->data, 1, &b.f[i]);
+        else
+            number_load_ints(inputs[i]->dtype, inputs[i]->data, 1, &b.i[i]);
+    }
+    return b;
+}
+
+/* How many elements there are before the limit; -1: no number. */
+static int64_t count_floats(const double *b) {
+    double n = ceil((b[1] - b[0]) / b[2]);
+    if (n <= 0) return 0;
+    return n < 0x1p63 ? (int64_t)n : -1;
+}
+
+static int64_t count_ints(const int64_t *b) {
+    bool up = b[2] > 0;
+    if (up ? b[0] >= b[1] : b[0] <= b[1]) return 0;
+    uint64_t start = (uint64_t)b[0], limit = (uint64_t)b[1], delta = (uint64_t)b[2];
+    uint64_t n = up ? (limit - start - 1) / delta : (start - limit - 1) / (0 - delta);
+    return n < INT64_MAX ? (int64_t)n + 1 : -1;
+}
+
+static df_code infer_range(df_infer *c, df_error *err) {
+    int64_t n = -1;
+    bool known = true, real = number_is_float(c->inputs[0]->dtype);
+    for (int i = 0; i < 3; i++) {
+        df_code code = infer_rank(c, i, 0, err);
+        if (code != DF_OK) return code;
+        known = known && df_infer_value(c, i);
+    }
+    if (known) {
+        bounds b = bounds_of(c->values);
+        if (real ? b.f[2] == 0 : b.i[2] == 0)
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "delta is 0, and the range would never end; give another");
+        n = real ? count_floats(b.f) : count_ints(b.i);
+        if (n < 0)
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "start, limit and delta make no number of elements: look for "
+                             "infinities, NaN, or too small a delta");
+    }
+    return df_infer_set(c, 0, (df_shape){1, &n}, err);
+}
+
+static df_code compute_range(df_kernel *c, df_error *err) {
+    (void)err;
+    df_tensor *out = c->outputs[0];
+    const bounds b = bounds_of(c->inputs);
+    union {
+        double f[TILE];
+        int64_t i[TILE];
+    } tile;
+    for (int64_t at = 0; at < out->elements; at += TILE) {
+        int64_t n = out->elements - at < TILE ? out->elements - at : TILE;
+        if (number_is_float(out->dtype)) {
+            for (int64_t i = 0; i < n; i++) tile.f[i] = b.f[0] + (double)(at + i) * b.f[2];
+            number_store_floats(out->dtype, tile.f, n, copy_at(out, at));
+        } else {
+            for (int64_t i = 0; i < n; i++)
+                tile.i[i] = (int64_t)((uint64_t)b.i[0] + (uint64_t)(at + i) * (uint64_t)b.i[2]);
+            number_store_ints(out->dtype, tile.i, n, copy_at(out, at));
+        }
+    }
     return DF_OK;
 }
 
@@ -274,9 +270,14 @@ static const op_row rows[] = {
      .compute = compute_shape,
      .flags = KERNEL_INLINE,
      .host_outputs = 1u << 0},
-    {.signature = "Transpose(x: plain) {perm: ints = []} : x",
-     .infer = infer_transpose,
-     .compute = compute_transpose},
+    {.signature = "Fill(value: plain, to?: int64) {shape: ints?} : value",
+     .infer = infer_fill,
+     .compute = compute_fill,
+     .host_inputs = 1u << 1},
+    {.signature = "Range(start: number, limit: start, delta: start) : start",
+     .infer = infer_range,
+     .compute = compute_range,
+     .host_inputs = 7},
 };
 
 const family shape_family = FAMILY(rows);

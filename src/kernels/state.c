@@ -6,7 +6,7 @@
  * What constants and variables hold is the executor's: a kernel gets the value as its
  * input 0. So most of these kernels hand on a reference, on any kind of device.
  */
-#include "kernels/arith.h"
+#include "kernels/elementwise.h"
 #include "kernels/family.h"
 
 enum { VALUE = 0, SHAPE = 1 };
@@ -44,14 +44,9 @@ static df_code check_value(const df_kernel *c, df_error *err) {
                      got);
 }
 
-static df_code assign_add(df_kernel *c, df_error *err) {
+static df_code assign_update(df_kernel *c, df_error *err) {
     df_code code = check_value(c, err);
-    return code == DF_OK ? arith_add(c, err) : code;
-}
-
-static df_code assign_sub(df_kernel *c, df_error *err) {
-    df_code code = check_value(c, err);
-    return code == DF_OK ? arith_sub(c, err) : code;
+    return code == DF_OK ? elementwise_compute(c, err) : code;
 }
 
 /* ---- dtypes and shapes --------------------------------------------------- */
@@ -98,14 +93,10 @@ static const op_row rows[] = {
      .compute = assign,
      .op_flags = OP_WRITES | OP_STATEFUL,
      .flags = KERNEL_INLINE},
-    {.signature = "AssignAdd(variable: number, delta: variable) : variable",
+    {.signature = "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
      .infer = infer_assign,
-     .compute = assign_add,
-     .op_flags = OP_WRITES | OP_STATEFUL,
-     .may_overwrite = 1},
-    {.signature = "AssignSub(variable: number, delta: variable) : variable",
-     .infer = infer_assign,
-     .compute = assign_sub,
+     .compute = assign_update,
+     .user = ELEMENTWISE(OP_ADD),
      .op_flags = OP_WRITES | OP_STATEFUL,
      .may_overwrite = 1},
     {.signature = "Identity(x: any) : x",

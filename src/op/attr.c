@@ -36,6 +36,11 @@ df_code attr_check(const df_attr *a, df_error *err) {
         return error_set(err, DF_INVALID_ARGUMENT, "attr %s is a NULL string; give \"\"", name);
     if (a->type == DF_ATTR_TENSOR && !a->tensor)
         return error_set(err, DF_INVALID_ARGUMENT, "attr %s is a NULL tensor", name);
+    if (a->type == DF_ATTR_DTYPE && df_dtype_size((df_dtype)a->i) == 0)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "attr %s: %lld is no dtype; give one such as "
+                         "DF_FLOAT32",
+                         name, (long long)a->i);
     if (list && a->shape.rank < lowest)
         return error_set(err, DF_INVALID_ARGUMENT, "attr %s has %d entries", name, a->shape.rank);
     if (list && a->shape.rank > 0 && !a->shape.dims)

@@ -153,7 +153,7 @@ static inline bool kernel_host_input(const kernel_def *k, uint32_t i) {
     return k && (k->host_inputs >> (i < 31 ? i : 31) & 1);
 }
 static inline bool kernel_host_output(const kernel_def *k, uint32_t i) {
-    return k && (k->host_outputs >> i & 1);
+    return k && (k->host_outputs >> (i < 31 ? i : 31) & 1);
 }
 
 /* What a df_kernel_handle points to: the executor's, never freed before the runtime. */

@@ -2,8 +2,8 @@
  *
  * A program as one picture: its partitions, and their crossings as edges.
  *
- * The partitioner emits the pairs in the order of their channels. So the next Send of its
- * device and the next Recv of its own belong to the next channel, and nothing is searched for.
+ * The partitioner emits the pairs in the order of their channels. So the next Send of the one
+ * device and the next Recv of the other belong to the next channel, and nothing is searched for.
  */
 #include "session/look.h"
 
@@ -12,11 +12,11 @@
 
 #include <string.h>
 
-/* Where the next Send or Recv of a partition is. */
+/* A partition, and up to where its Sends and Recvs are joined. */
 typedef struct cursor {
     const df_graph *g;
     const char *device;
-    size_t next_send, next_recv;
+    size_t next;
 } cursor;
 
 static size_t cursor_of(const cursor *all, size_t n, const char *device) {
@@ -26,9 +26,9 @@ static size_t cursor_of(const cursor *all, size_t n, const char *device) {
 }
 
 /* NULL: there is none. */
-static const df_node *next_of(const df_graph *g, size_t *at, uint32_t flag) {
-    while (*at < g->n_nodes) {
-        const df_node *n = g->nodes[(*at)++];
+static const df_node *next_of(cursor *c, uint32_t flag) {
+    while (c->next < c->g->n_nodes) {
+        const df_node *n = c->g->nodes[c->next++];
         if (n->op->flags & flag) return n;
     }
     return NULL;
@@ -38,9 +38,8 @@ static void draw_crossing(text *t, cursor *all, size_t n, const df_crossing *c) 
     dot_end send = {.number = cursor_of(all, n, df_key_src_device(c->key))};
     dot_end recv = {.number = cursor_of(all, n, df_key_dst_device(c->key))};
     if (send.number == n || recv.number == n) return;
-    cursor *from = &all[send.number], *to = &all[recv.number];
-    send.node = next_of(from->g, &from->next_send, OP_SEND);
-    recv.node = next_of(to->g, &to->next_recv, OP_RECV);
+    send.node = next_of(&all[send.number], OP_SEND);
+    recv.node = next_of(&all[recv.number], OP_RECV);
     if (send.node && recv.node) dot_crossing(t, send, recv, c->bytes, c->transfers);
 }
 

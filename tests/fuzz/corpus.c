@@ -40,7 +40,8 @@ static void add_graph(corpus *c, const df_graph *g) {
     free(words);
 }
 
-/* A graph, "----", then partitions, each behind a line that names its device. */
+/* A graph, "----", then partitions, each behind a line that names its device; perhaps "----" and
+ * something else. */
 static void add_golden(corpus *c, const char *path) {
     static char words[CORPUS_TEXT_MAX];
     FILE *f = fopen(path, "rb");
@@ -53,7 +54,9 @@ static void add_golden(corpus *c, const char *path) {
     char *why = strstr(cut, "\n---- explain"); /* a third part is in words */
     if (why) why[1] = '\0';
     add_text(c, words, (size_t)(cut - words));
-    for (char *part = strstr(cut, "partition "); part;) {
+    char *rest = strstr(cut + 5, "\n----");
+    if (rest) rest[1] = '\0';
+    for (char *part = strstr(cut + 5, "partition "); part;) {
         part = strchr(part, '\n') + 1;
         char *next = strstr(part, "\npartition ");
         add_text(c, part, next ? (size_t)(next + 1 - part) : strlen(part));

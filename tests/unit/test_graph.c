@@ -317,7 +317,7 @@ static void attrs_are_checked_against_the_op(void **state) {
           {.name = "shape", .type = DF_ATTR_SHAPE}},
          2,
          DF_INVALID_ARGUMENT,
-         "dtype 77"},
+         "77 is no dtype"},
         {{{.name = "shape", .type = DF_ATTR_SHAPE, .shape = {3, NULL}}},
          1,
          DF_INVALID_ARGUMENT,

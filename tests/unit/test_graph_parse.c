@@ -362,7 +362,8 @@ static void without_comments(char *words) {
     *to = '\0';
 }
 
-/* A graph, "----", then partitions, each behind a line that names its device. */
+/* A graph, "----", then partitions, each behind a line that names its device; perhaps "----" and
+ * something else. */
 static void golden_comes_back(compile_world *w, const char *name) {
     size_t size;
     char *words = file_text(name, &size), *cut = strstr(words, "----\n");
@@ -376,6 +377,8 @@ static void golden_comes_back(compile_world *w, const char *name) {
     assert_string_equal(is, words);
     free(is);
     df_graph_free(g);
+    char *rest = strstr(cut + 5, "\n----");
+    if (rest) rest[1] = '\0';
     for (char *part = strstr(cut + 5, "partition "); part; part = cut) {
         part += strcspn(part, "\n") + 1;
         cut = strstr(part, "\npartition ");

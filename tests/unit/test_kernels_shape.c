@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include <dataflow/dataflow.h>
+
 #include "support/kernel_run.h"
 
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 /* Expected values come from NumPy, by the command in the comment above each. */
@@ -140,7 +142,7 @@ static void a_shape_that_does_not_fit_is_refused_with_the_reason(void **state) {
     assert_string_equal(lab_infer(lab, "Reshape", "int8[6]", LAB_NO_ATTRS),
                         "! the shape is missing: give attr shape, or a second input");
     assert_string_equal(lab_infer(lab, "Reshape", "int8[6] int32[1]", LAB_NO_ATTRS),
-                        "! input 1, the shape, is int32; it takes int64: use Cast");
+                        "! input 1 (to) is int32; it takes int64: use Cast");
     assert_string_equal(lab_infer(lab, "Reshape", "int8[6] int64[1,1]", LAB_NO_ATTRS),
                         "! input 1 has shape [1,1]; it takes 1 dimensions: use Reshape");
     assert_string_equal(lab_infer(lab, "Reshape", "int8[6] int64[9]", LAB_NO_ATTRS),
@@ -187,112 +189,187 @@ static void without_memory_for_a_header_nothing_is_set(void **state) {
     LAB_IS(lab_ok(lab, "Reshape", DF_TENSORS(x), attrs), DF_FLOAT32, DF_SHAPE(2, 2), 1, 2, 3, 4);
 }
 
-/* ---- Transpose ----------------------------------------------------------- */
+/* ---- Fill ---------------------------------------------------------------- */
 
-static df_tensor *transpose(kernel_lab *lab, df_tensor *x, df_shape perm) {
-    return lab_ok(lab, "Transpose", DF_TENSORS(x),
-                  LAB_ATTRS(df_attr_ints("perm", perm.dims, perm.rank)));
-}
-
-static void transpose_permutes_elements_of_every_size(void **state) {
+static void fill_repeats_a_scalar(void **state) {
     kernel_lab *lab = *state;
-    static const df_dtype dtypes[] = {DF_UINT8, DF_FLOAT16, DF_INT16, DF_FLOAT32, DF_INT64};
-    double values[24];
-    for (int i = 0; i < 24; i++) values[i] = i;
-    for (int i = 0; i < 5; i++) {
-        df_dtype d = dtypes[i];
-        df_tensor *x = lab_tensor(lab, d, DF_SHAPE(2, 3, 4), values);
-        /* np.arange(24).reshape(2,3,4).transpose(2,0,1), and so on */
-        LAB_IS(transpose(lab, x, DF_SHAPE(2, 0, 1)), d, DF_SHAPE(4, 2, 3), 0, 4, 8, 12, 16, 20, 1,
-               5, 9, 13, 17, 21, 2, 6, 10, 14, 18, 22, 3, 7, 11, 15, 19, 23);
-        LAB_IS(transpose(lab, x, DF_SHAPE(1, 0, 2)), d, DF_SHAPE(3, 2, 4), 0, 1, 2, 3, 12, 13, 14,
-               15, 4, 5, 6, 7, 16, 17, 18, 19, 8, 9, 10, 11, 20, 21, 22, 23);
-        LAB_IS(transpose(lab, x, DF_SHAPE(0, 2, 1)), d, DF_SHAPE(2, 4, 3), 0, 4, 8, 1, 5, 9, 2, 6,
-               10, 3, 7, 11, 12, 16, 20, 13, 17, 21, 14, 18, 22, 15, 19, 23);
-        /* np.arange(24).reshape(2,3,4).T */
-        LAB_IS(transpose(lab, x, DF_SCALAR), d, DF_SHAPE(4, 3, 2), 0, 12, 4, 16, 8, 20, 1, 13, 5,
-               17, 9, 21, 2, 14, 6, 18, 10, 22, 3, 15, 7, 19, 11, 23);
-        lab_is(transpose(lab, x, DF_SHAPE(0, 1, 2)), d, DF_SHAPE(2, 3, 4), values, __FILE__,
-               __LINE__);
-        /* np.arange(16).reshape(2,2,2,2).transpose(3,1,0,2) */
-        x = lab_tensor(lab, d, DF_SHAPE(2, 2, 2, 2), values);
-        LAB_IS(transpose(lab, x, DF_SHAPE(3, 1, 0, 2)), d, DF_SHAPE(2, 2, 2, 2), 0, 2, 8, 10, 4, 6,
-               12, 14, 1, 3, 9, 11, 5, 7, 13, 15);
-    }
+    df_attr attr;
+    df_tensor *x = LAB(lab, DF_FLOAT16, DF_SCALAR, 1.5), *y = LAB(lab, DF_INT64, DF_SCALAR, -3);
+    LAB_IS(lab_ok(lab, "Fill", DF_TENSORS(x), to_shape(&attr, DF_SHAPE(2, 2))), DF_FLOAT16,
+           DF_SHAPE(2, 2), 1.5, 1.5, 1.5, 1.5);
+    LAB_IS(lab_ok(lab, "Fill", DF_TENSORS(y), to_shape(&attr, DF_SHAPE(3))), DF_INT64, DF_SHAPE(3),
+           -3, -3, -3);
+    LAB_IS(lab_ok(lab, "Fill", DF_TENSORS(y), to_shape(&attr, DF_SCALAR)), DF_INT64, DF_SCALAR, -3);
+    LAB_IS(lab_ok(lab, "Fill", DF_TENSORS(y), to_shape(&attr, DF_SHAPE(3, 0))), DF_INT64,
+           DF_SHAPE(3, 0), 0);
+    df_tensor *shape = LAB_INTS(lab, DF_INT64, DF_SHAPE(2), 1, 2);
+    LAB_IS(lab_ok(lab, "Fill", DF_TENSORS(y, shape), LAB_NO_ATTRS), DF_INT64, DF_SHAPE(1, 2), -3,
+           -3);
 }
 
-static void scalars_ones_and_zeros_are_transposed(void **state) {
+static void infer_fills_what_is_known(void **state) {
     kernel_lab *lab = *state;
-    df_tensor *scalar = LAB(lab, DF_INT32, DF_SCALAR, 7);
-    LAB_IS(transpose(lab, scalar, DF_SCALAR), DF_INT32, DF_SCALAR, 7);
-    df_tensor *row = LAB(lab, DF_INT32, DF_SHAPE(1, 3), 1, 2, 3);
-    LAB_IS(transpose(lab, row, DF_SCALAR), DF_INT32, DF_SHAPE(3, 1), 1, 2, 3);
-    df_tensor *none = LAB(lab, DF_INT32, DF_SHAPE(2, 0, 3), 0);
-    LAB_IS(transpose(lab, none, DF_SHAPE(1, 2, 0)), DF_INT32, DF_SHAPE(0, 3, 2), 0);
-}
-
-/* Element i of the output, found one at a time. */
-static int64_t source_of(int64_t i, df_shape in, const int64_t *perm) {
-    int64_t at = 0, run[DF_MAX_RANK], size = 1;
-    for (int d = in.rank - 1; d >= 0; d--) {
-        run[d] = size;
-        size *= in.dims[d];
-    }
-    for (int d = in.rank - 1; d >= 0; d--) {
-        at += i % in.dims[perm[d]] * run[perm[d]];
-        i /= in.dims[perm[d]];
-    }
-    return at;
-}
-
-static void any_permutation_moves_as_one_element_at_a_time(void **state) {
-    kernel_lab *lab = *state;
-    static int64_t values[40 * 40 * 3];
-    for (int i = 0; i < 40 * 40 * 3; i++) values[i] = i;
-    srand(9);
-    for (int round = 0; round < 150; round++) {
-        int64_t dims[5], perm[5];
-        df_shape s = {rand() % 5 + 1, dims};
-        for (int d = 0; d < s.rank; d++) {
-            dims[d] = s.rank == 2 ? rand() % 40 + 1 : rand() % 5 + 1;
-            int swap = rand() % (d + 1);
-            perm[d] = d;
-            perm[d] = perm[swap];
-            perm[swap] = d;
-        }
-        df_tensor *x = lab_ints(lab, DF_INT32, s, values);
-        df_tensor *y = transpose(lab, x, (df_shape){s.rank, perm});
-        for (int64_t i = 0; i < df_tensor_elements(y); i++)
-            if (((const int32_t *)df_tensor_data(y))[i] != source_of(i, s, perm))
-                fail_msg("round %d, element %lld", round, (long long)i);
-    }
-}
-
-static void infer_permutes_what_is_known(void **state) {
-    kernel_lab *lab = *state;
-    lab_attrs perm = LAB_ATTRS(df_attr_ints("perm", (const int64_t[]){2, 0, 1}, 3));
-    assert_string_equal(lab_infer(lab, "Transpose", "int8[2,?,4]", perm), "int8[4,2,?]");
-    assert_string_equal(lab_infer(lab, "Transpose", "int8?", perm), "int8[?,?,?]");
-    assert_string_equal(lab_infer(lab, "Transpose", "int8[2,?]", LAB_NO_ATTRS), "int8[?,2]");
-    assert_string_equal(lab_infer(lab, "Transpose", "int8?", LAB_NO_ATTRS), "int8?");
-    assert_string_equal(lab_infer(lab, "Transpose", "int8[2,3]", perm),
-                        "! input 0 has shape [2,3]; it takes 3 dimensions: use Reshape");
-    assert_string_equal(lab_infer(lab, "Transpose", "string[2,3]", LAB_NO_ATTRS),
-                        "! input 0 is string; it takes every dtype but string");
-}
-
-static void what_is_no_permutation_is_refused(void **state) {
-    kernel_lab *lab = *state;
-    static const int64_t twice[] = {0, 0}, far[] = {0, 2}, nine[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    df_attr attr;
+    df_tensor *shape = LAB_INTS(lab, DF_INT64, DF_SHAPE(2), 4, 3);
+    df_tensor *negative = LAB_INTS(lab, DF_INT64, DF_SHAPE(2), 4, -1);
+    df_tensor *const values[] = {NULL, shape}, *const wrong[] = {NULL, negative};
+    lab_attrs none = LAB_NO_ATTRS;
+    assert_string_equal(lab_infer_values(lab, "Fill", "bool[] int64[2]", values, none),
+                        "bool[4,3]");
+    assert_string_equal(lab_infer(lab, "Fill", "bool? int64[2]", none), "bool[?,?]");
+    assert_string_equal(lab_infer(lab, "Fill", "bool[] int64?", none), "bool?");
+    assert_string_equal(lab_infer_values(lab, "Fill", "bool[] int64[2]", wrong, none),
+                        "! dimension 1 of shape is -1; give a size, 0 or more");
+    assert_string_equal(lab_infer(lab, "Fill", "int8[]", to_shape(&attr, DF_SHAPE(-1))),
+                        "! dimension 0 of shape is -1; give a size, 0 or more");
+    assert_string_equal(lab_infer(lab, "Fill", "int8[1]", to_shape(&attr, DF_SHAPE(2))),
+                        "! input 0 has shape [1]; it takes 0 dimensions: use Reshape");
+    assert_string_equal(lab_infer(lab, "Fill", "int8[]", none),
+                        "! the shape is missing: give attr shape, or a second input");
+    assert_string_equal(lab_infer(lab, "Fill", "int8[] int64[9]", none),
+                        "! input 1, the shape, has 9 dimensions; there are at most 8");
     assert_string_equal(
-        lab_infer(lab, "Transpose", "int8[2,3]", LAB_ATTRS(df_attr_ints("perm", twice, 2))),
-        "! perm is no permutation: its entry 1 is 0; give each of 0 to 1 once");
-    assert_string_equal(
-        lab_infer(lab, "Transpose", "int8[2,3]", LAB_ATTRS(df_attr_ints("perm", far, 2))),
-        "! perm is no permutation: its entry 1 is 2; give each of 0 to 1 once");
-    assert_string_equal(
-        lab_infer(lab, "Transpose", "int8?", LAB_ATTRS(df_attr_ints("perm", nine, 9))),
-        "! perm has 9 entries; give 0 to 8");
+        lab_infer(lab, "Fill", "int8[]", to_shape(&attr, DF_SHAPE(1, 1, 1, 1, 1, 1, 1, 1, 1))),
+        "! a shape has 0 to 8 dimensions, or a rank of -1 if it is unknown, not 9");
+}
+
+/* ---- Range --------------------------------------------------------------- */
+
+static df_tensor *range(kernel_lab *lab, df_dtype dtype, double start, double limit, double delta) {
+    return lab_ok(lab, "Range",
+                  DF_TENSORS(LAB(lab, dtype, DF_SCALAR, start), LAB(lab, dtype, DF_SCALAR, limit),
+                             LAB(lab, dtype, DF_SCALAR, delta)),
+                  LAB_NO_ATTRS);
+}
+
+static void range_counts_up_to_the_limit_or_down(void **state) {
+    kernel_lab *lab = *state;
+    for (int i = 0; lab_numbers[i] != DF_DTYPE_NONE; i++) {
+        df_dtype d = lab_numbers[i];
+        LAB_IS(range(lab, d, 1, 8, 3), d, DF_SHAPE(3), 1, 4, 7);
+        LAB_IS(range(lab, d, 1, 7, 3), d, DF_SHAPE(2), 1, 4);
+        LAB_IS(range(lab, d, 5, 5, 1), d, DF_SHAPE(0), 0);
+        LAB_IS(range(lab, d, 5, 2, 1), d, DF_SHAPE(0), 0);
+        if (d == DF_UINT8) continue;
+        LAB_IS(range(lab, d, 3, -4, -3), d, DF_SHAPE(3), 3, 0, -3);
+        LAB_IS(range(lab, d, -4, 3, -3), d, DF_SHAPE(0), 0);
+    }
+}
+
+/* Not by adding up: 0.1f is more than 0.1, and the fifth multiple of it is rounded once. */
+static void a_float_range_is_rounded_once(void **state) {
+    kernel_lab *lab = *state;
+    double tenth = (double)0.1f;
+    LAB_IS(range(lab, DF_FLOAT32, 0, 0.65, 0.1), DF_FLOAT32, DF_SHAPE(7), 0, 0.1, 2 * tenth,
+           3 * tenth, 4 * tenth, 5 * tenth, 6 * tenth);
+    LAB_IS(range(lab, DF_FLOAT64, 1, 0, -0.25), DF_FLOAT64, DF_SHAPE(4), 1, 0.75, 0.5, 0.25);
+    LAB_IS(range(lab, DF_FLOAT64, 0, 1, INFINITY), DF_FLOAT64, DF_SHAPE(0), 0);
+}
+
+static void a_range_of_many_is_whole(void **state) {
+    kernel_lab *lab = *state;
+    df_tensor *t = range(lab, DF_INT32, -500, 30000, 7);
+    assert_int_equal(df_tensor_elements(t), 4358);
+    for (int i = 0; i < 4358; i++) assert_int_equal(((const int32_t *)t->data)[i], -500 + 7 * i);
+}
+
+static void the_ends_of_the_integers_do_not_overflow(void **state) {
+    kernel_lab *lab = *state;
+    LAB_IS_INTS(lab_ok(lab, "Range",
+                       DF_TENSORS(LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MIN),
+                                  LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MAX),
+                                  LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MAX)),
+                       LAB_NO_ATTRS),
+                DF_INT64, DF_SHAPE(3), INT64_MIN, -1, INT64_MAX - 1);
+    LAB_IS_INTS(lab_ok(lab, "Range",
+                       DF_TENSORS(LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MAX),
+                                  LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MIN),
+                                  LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MIN)),
+                       LAB_NO_ATTRS),
+                DF_INT64, DF_SHAPE(2), INT64_MAX, -1);
+    LAB_IS_INTS(range(lab, DF_INT8, 100, 127, 20), DF_INT8, DF_SHAPE(2), 100, 120);
+}
+
+static void a_range_without_an_end_is_refused(void **state) {
+    kernel_lab *lab = *state;
+    static const struct {
+        df_dtype dtype;
+        double start, limit, delta;
+        const char *words;
+    } cases[] = {
+        {DF_INT32, 0, 5, 0, "delta is 0"},
+        {DF_FLOAT32, 0, 5, 0, "delta is 0"},
+        {DF_FLOAT32, 0, 5, -0.0, "delta is 0"},
+        {DF_FLOAT64, 0, INFINITY, 1, "no number of elements"},
+        {DF_FLOAT64, NAN, 1, 1, "no number of elements"},
+        {DF_FLOAT64, 0, 1e300, 1e-300, "no number of elements"},
+        {DF_FLOAT64, 0, 0x1p63, 1, "no number of elements"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        lab_refuses(lab, "Range",
+                    DF_TENSORS(LAB(lab, cases[i].dtype, DF_SCALAR, cases[i].start),
+                               LAB(lab, cases[i].dtype, DF_SCALAR, cases[i].limit),
+                               LAB(lab, cases[i].dtype, DF_SCALAR, cases[i].delta)),
+                    LAB_NO_ATTRS, cases[i].words);
+    lab_refuses(lab, "Range",
+                DF_TENSORS(LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MIN),
+                           LAB_INTS(lab, DF_INT64, DF_SCALAR, INT64_MAX),
+                           LAB_INTS(lab, DF_INT64, DF_SCALAR, 1)),
+                LAB_NO_ATTRS, "no number of elements");
+    df_tensor *const two[] = {LAB(lab, DF_INT8, DF_SCALAR, 0), LAB(lab, DF_INT8, DF_SCALAR, 3),
+                              NULL};
+    assert_string_equal(lab_infer_values(lab, "Range", "int8[] int8[] int8[]", two, LAB_NO_ATTRS),
+                        "int8[?]");
+    assert_string_equal(lab_infer(lab, "Range", "int8? int8[] int8[1]", LAB_NO_ATTRS),
+                        "! input 2 has shape [1]; it takes 0 dimensions: use Reshape");
+    assert_string_equal(lab_infer(lab, "Range", "int8[] int16[] int8[]", LAB_NO_ATTRS),
+                        "! input 0 (start) is int8 and input 1 (limit) is int16; make them one "
+                        "dtype with Cast");
+}
+
+/* ---- on an accelerator --------------------------------------------------- */
+
+/* What says the shape lies in host memory, also if it was computed elsewhere. */
+static void shapes_of_values_are_found_on_an_accelerator(void **state) {
+    (void)state;
+    df_error err;
+    df_runtime *rt = NULL;
+    df_session *s = NULL;
+    df_program *p = NULL;
+    const df_runtime_options o = {.struct_size = sizeof o, .devices = "cpu:1,sim:1"};
+    assert_int_equal(df_runtime_new(&o, &rt, &err), DF_OK);
+    df_graph *g = df_graph_new(rt);
+    df_graph_on(g, "sim:0");
+    df_out n = df_placeholder(g, "n", DF_INT64, DF_SCALAR);
+    df_out two = df_const_int(g, DF_INT64, 2);
+    df_out range = df_range(g, two, df_add(g, n, n), two);
+    df_out filled = df_fill_to(g, n, df_add(g, range, df_const_int(g, DF_INT64, -1)));
+    df_out random = df_random_uniform(g, DF_INT32, DF_SHAPE(4), 0, df_sub(g, n, n));
+    if (df_session_new(g, NULL, &s, &err) != DF_OK ||
+        df_session_compile(s, DF_OUTS(n), DF_OUTS(range, filled, random), NULL, &p, &err) != DF_OK)
+        fail_msg("%s", err.message);
+    for (int64_t k = 0; k < 4; k++) {
+        df_tensor *feed = NULL, *results[3];
+        static const int64_t twos[] = {2, 4, 6};
+        static const uint32_t words[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+        assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SCALAR, &k, &feed, &err), DF_OK);
+        if (df_program_run(p, DF_TENSORS(feed), results, NULL, &err) != DF_OK)
+            fail_msg("%s", err.message);
+        int64_t count = k ? k - 1 : 0;
+        assert_true(shape_equal(df_tensor_shape(results[0]), DF_SHAPE(count)));
+        if (count) assert_memory_equal(df_tensor_data(results[0]), twos, (size_t)count * 8);
+        /* [1], [1,3]: k once, or three times */
+        assert_int_equal(df_tensor_elements(results[1]), k == 3 ? 3 : 1);
+        assert_int_equal(df_tensor_shape(results[1]).rank, (int)count);
+        assert_int_equal(((const int64_t *)df_tensor_data(results[1]))[0], k);
+        assert_memory_equal(df_tensor_data(results[2]), words, sizeof words);
+        df_tensor_unref(feed);
+        for (int i = 0; i < 3; i++) df_tensor_unref(results[i]);
+    }
+    df_program_free(p);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_open, lab_close)
@@ -308,11 +385,14 @@ int main(void) {
         TEST(shape_gives_the_sizes_as_int64),
         TEST(what_only_passes_metadata_runs_on_the_host_for_every_device),
         TEST(without_memory_for_a_header_nothing_is_set),
-        TEST(transpose_permutes_elements_of_every_size),
-        TEST(scalars_ones_and_zeros_are_transposed),
-        TEST(any_permutation_moves_as_one_element_at_a_time),
-        TEST(infer_permutes_what_is_known),
-        TEST(what_is_no_permutation_is_refused),
+        TEST(fill_repeats_a_scalar),
+        TEST(infer_fills_what_is_known),
+        TEST(range_counts_up_to_the_limit_or_down),
+        TEST(a_float_range_is_rounded_once),
+        TEST(a_range_of_many_is_whole),
+        TEST(the_ends_of_the_integers_do_not_overflow),
+        TEST(a_range_without_an_end_is_refused),
+        cmocka_unit_test(shapes_of_values_are_found_on_an_accelerator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

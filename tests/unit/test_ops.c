@@ -113,6 +113,48 @@ static void shapes_and_reductions_take_their_attrs(void **state) {
               DF_SHAPE(4, 5));
 }
 
+static void moves_take_their_lists(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    static const int64_t two[] = {2, 0}, one[] = {1, 1}, rest[] = {-1, 3}, parts[] = {1, 3};
+    df_out x = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(4, 6));
+    df_out i = df_placeholder(g, NULL, DF_INT32, DF_SHAPE(5));
+    df_out u = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(5, 6));
+    check_out(w, df_concat(g, DF_OUTS(x, u, x), 0), "Concat", DF_FLOAT32, DF_SHAPE(13, 6));
+    df_node *n = df_split(g, x, 3, -1, NULL);
+    assert_int_equal(df_node_outputs(n), 3);
+    check_out(w, df_node_output(n, 2), "Split", DF_FLOAT32, DF_SHAPE(4, 2));
+    check_out(w, df_node_output(df_split(g, x, 2, 0, parts), 1), "Split", DF_FLOAT32,
+              DF_SHAPE(3, 6));
+    check_out(w, df_slice(g, x, one, rest, NULL, 2), "Slice", DF_FLOAT32, DF_SHAPE(3, 3));
+    check_out(w, df_slice(g, x, two, one, one, 2), "Slice", DF_FLOAT32, DF_SHAPE(1, 1));
+    df_out padded = df_pad(g, x, two, one, 2, -0.5);
+    check_out(w, padded, "Pad", DF_FLOAT32, DF_SHAPE(7, 7));
+    assert_true(padded.node->attrs[2].f == -0.5);
+    check_out(w, df_tile(g, x, two, 2), "Tile", DF_FLOAT32, DF_SHAPE(8, 0));
+    check_out(w, df_gather(g, x, i, 1), "Gather", DF_FLOAT32, DF_SHAPE(4, 5));
+    check_out(w, df_scatter_add(g, x, i, u), "ScatterAdd", DF_FLOAT32, DF_SHAPE(4, 6));
+}
+
+static void what_is_made_of_nothing_takes_its_shape(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    df_out n = df_placeholder(g, NULL, DF_INT64, DF_SCALAR), three = df_const_int(g, DF_INT64, 3);
+    df_out to = df_placeholder(g, NULL, DF_INT64, DF_SHAPE(2));
+    check_out(w, df_fill(g, n, DF_SHAPE(2, 0)), "Fill", DF_INT64, DF_SHAPE(2, 0));
+    check_out(w, df_fill_to(g, n, to), "Fill", DF_INT64, DF_SHAPE(-1, -1));
+    check_out(w, df_range(g, three, n, three), "Range", DF_INT64, DF_SHAPE(-1));
+    check_out(w, df_range(g, three, df_const_int(g, DF_INT64, 10), three), "Range", DF_INT64,
+              DF_SHAPE(3));
+    df_out drawn = df_random_uniform(g, DF_UINT8, DF_SHAPE(4), -7, DF_NO_OUT);
+    check_out(w, drawn, "RandomUniform", DF_UINT8, DF_SHAPE(4));
+    assert_int_equal(df_node_inputs(drawn.node), 0);
+    assert_int_equal(drawn.node->attrs[2].i, -7);
+    drawn = df_random_normal(g, DF_FLOAT64, DF_SCALAR, 1, n);
+    check_out(w, drawn, "RandomNormal", DF_FLOAT64, DF_SCALAR);
+    assert_ptr_equal(df_node_input(drawn.node, 0).node, n.node);
+}
+
 static void cross_entropy_has_two_outputs(void **state) {
     world *w = *state;
     df_out logits = df_placeholder(w->g, NULL, DF_FLOAT32, DF_SHAPE(-1, 10));
@@ -275,6 +317,8 @@ int main(void) {
         TEST(elementwise_helpers_add_the_op_of_their_name),
         TEST(operands_keep_their_order),
         TEST(shapes_and_reductions_take_their_attrs),
+        TEST(moves_take_their_lists),
+        TEST(what_is_made_of_nothing_takes_its_shape),
         TEST(cross_entropy_has_two_outputs),
         TEST(a_no_op_has_neither_inputs_nor_outputs),
         TEST(a_reshape_to_what_is_constant_is_known_at_once),

@@ -41,7 +41,7 @@ static df_code compute(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-#define OP(SIGNATURE)           ((df_op_def){.struct_size = sizeof(df_op_def), .signature = (SIGNATURE)})
+#define OP(SIGNATURE)           ((df_op_def){sizeof(df_op_def), SIGNATURE, NULL, 0, NULL})
 #define OP_WITH(SIGNATURE, ...) ((df_op_def){sizeof(df_op_def), SIGNATURE, NULL, __VA_ARGS__, NULL})
 #define KERNEL(...)             ((df_kernel_def){.struct_size = sizeof(df_kernel_def), __VA_ARGS__})
 

@@ -55,6 +55,9 @@ static void a_piece_that_found_no_memory_is_told_at_the_end(void **state) {
 
     assert_true(t.failed);
     assert_string_equal(t.data, "kept");
+    char buffer[8] = "#";
+    assert_int_equal(text_copy(&t, buffer, sizeof buffer), 0);
+    assert_string_equal(buffer, "");
     text_fini(&t);
     fault_allocator_end(&f);
 }

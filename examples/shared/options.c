@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include "model.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,23 +14,30 @@
 #endif
 
 static const char help[] =
-    "digits [OPTION]... - trains a classifier of handwritten digits on two devices\n"
+    "%s [OPTION]... - %s\n"
     "\n"
-    "  --devices A,B    A: input, loss, parameters, updates; B: the layers (cpu:0,sim:0)\n"
-    "                   any CPU or simulated accelerator: cpu:0,cpu:1  cpu:0,cpu:0  sim:0,sim:1\n"
+    "  --devices %s\n"
+    "                   %s\n"
+    "                   any CPU or simulated accelerator for each: cpu:0, cpu:1, sim:0, sim:1\n"
     "  --workers N      threads besides the calling one (0)\n"
-    "  --epochs N       how often to go through the images (30)\n"
+    "  --epochs N       how often to go through the images (%d)\n"
     "  --batch N        images a step (32)\n"
-    "  --hidden N       units of the hidden layer (64)\n"
+    "  --hidden N       %s (%d)\n"
     "  --seed N         of the shuffles and the first weights (1)\n"
     "  --data FILE      the images (" EXAMPLES_DATA "/digits.csv)\n"
     "  --partitions     show what the training graph became\n"
     "  --explain        show why: the rule behind each node's place and each copy\n"
-    "  --dot FILE       draw it there when it has run: dot -Tsvg FILE -o digits.svg\n"
+    "  --dot FILE       draw it there when it has run: dot -Tsvg FILE -o picture.svg\n"
     "  --help           this\n"
     "\n"
     "The bits of loss and weights depend on neither devices nor workers. Ends with 1 if fewer\n"
-    "than 95% of the images that were held out are read correctly.\n";
+    "than %d%% of the images that were held out are read correctly.\n";
+
+static void show_help(void) {
+    printf(help, model_is.program, model_is.what, model_is.n_devices == 2 ? "A,B" : "A,B,C",
+           model_is.device_help, model_is.epochs, model_is.hidden_help, model_is.hidden,
+           model_is.good_enough / 10);
+}
 
 /* ---- values -------------------------------------------------------------- */
 
@@ -53,18 +62,23 @@ static bool read_device(device_option *d, const char *text, size_t length) {
 }
 
 static bool read_devices(options *o, const char *text) {
-    const char *comma = strchr(text, ',');
-    return comma && read_device(&o->home, text, (size_t)(comma - text)) &&
-           read_device(&o->matrix, comma + 1, strlen(comma + 1));
+    for (int i = 0; i < model_is.n_devices; i++) {
+        size_t length = strcspn(text, ",");
+        bool last = i + 1 == model_is.n_devices;
+        if ((text[length] == '\0') != last || !read_device(&o->roles[i], text, length))
+            return false;
+        text += length + !last;
+    }
+    return true;
 }
 
 /* ---- the runtime's list -------------------------------------------------- */
 
-/* How many devices of this kind it takes to have both. */
+/* How many devices of this kind it takes to have all. */
 static int number_of(const options *o, const char *kind) {
     int n = 0;
-    if (!strcmp(o->home.kind, kind)) n = o->home.index + 1;
-    if (!strcmp(o->matrix.kind, kind) && o->matrix.index >= n) n = o->matrix.index + 1;
+    for (int i = 0; i < model_is.n_devices; i++)
+        if (!strcmp(o->roles[i].kind, kind) && o->roles[i].index >= n) n = o->roles[i].index + 1;
     return n;
 }
 
@@ -72,11 +86,13 @@ static int number_of(const options *o, const char *kind) {
 static void list_devices(options *o) {
     int cpus = number_of(o, "cpu");
     int used = snprintf(o->devices, sizeof o->devices, "cpu:%d", cpus ? cpus : 1);
-    const char *kinds[] = {o->home.kind, o->matrix.kind};
-    for (int i = 0; i < 2; i++) {
-        if (!strcmp(kinds[i], "cpu") || (i && !strcmp(kinds[0], kinds[1]))) continue;
-        used += snprintf(o->devices + used, sizeof o->devices - (size_t)used, ",%s:%d", kinds[i],
-                         number_of(o, kinds[i]));
+    for (int i = 0; i < model_is.n_devices; i++) {
+        const char *kind = o->roles[i].kind;
+        bool listed = !strcmp(kind, "cpu");
+        for (int j = 0; j < i; j++) listed |= !strcmp(o->roles[j].kind, kind);
+        if (!listed)
+            used += snprintf(o->devices + used, sizeof o->devices - (size_t)used, ",%s:%d", kind,
+                             number_of(o, kind));
     }
 }
 
@@ -96,18 +112,18 @@ static bool read_option(options *o, const char *name, const char *value) {
 }
 
 static options_result wrong(const char *name, const char *value) {
-    fprintf(stderr, "digits: cannot use %s%s%s; see --help\n", name, value ? " " : "",
+    fprintf(stderr, "%s: cannot use %s%s%s; see --help\n", model_is.program, name, value ? " " : "",
             value ? value : "");
     return OPTIONS_WRONG;
 }
 
 options_result options_read(options *o, int argc, char **argv) {
-    *o = (options){.epochs = 30, .batch = 32, .hidden = 64, .seed = 1};
+    *o = (options){.epochs = model_is.epochs, .batch = 32, .hidden = model_is.hidden, .seed = 1};
     o->data = EXAMPLES_DATA "/digits.csv";
-    (void)read_devices(o, "cpu:0,sim:0");
+    (void)read_devices(o, model_is.devices);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help")) {
-            fputs(help, stdout);
+            show_help();
             return OPTIONS_HELP;
         }
         if (!strcmp(argv[i], "--partitions")) {

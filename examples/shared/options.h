@@ -2,8 +2,8 @@
  *
  * options.h - the command line.
  */
-#ifndef DIGITS_OPTIONS_H
-#define DIGITS_OPTIONS_H
+#ifndef SHARED_OPTIONS_H
+#define SHARED_OPTIONS_H
 
 #include <stdbool.h>
 
@@ -14,10 +14,11 @@ typedef struct device_option {
     int index;
 } device_option;
 
+enum { OPTIONS_DEVICES = 3 };
+
 typedef struct options {
-    device_option home;   /* input, loss, parameters and their updates */
-    device_option matrix; /* the layers, forward and backward */
-    char devices[64];     /* the list for the runtime that has both: "cpu:1,sim:1" */
+    device_option roles[OPTIONS_DEVICES]; /* as many as the model has; home first */
+    char devices[64];                     /* the runtime's list that has all: "cpu:1,sim:1" */
     int workers;
     int epochs;
     int hidden;
@@ -33,4 +34,4 @@ typedef enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_
 /* Reads the command line into *o, over the defaults. Prints help or what is wrong. */
 options_result options_read(options *o, int argc, char **argv);
 
-#endif /* DIGITS_OPTIONS_H */
+#endif /* SHARED_OPTIONS_H */

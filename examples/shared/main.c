@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * digits - trains a classifier of handwritten digits on two devices, and tests it on images
- * that it has not seen. Whatever the devices and the number of workers, loss and weights have
- * the same bits; a digest of them is printed, to compare runs.
+ * Trains a classifier of handwritten digits, the model of the example, on several devices, and
+ * tests it on images that it has not seen. Whatever the devices and the number of workers, loss and
+ * weights have the same bits; a digest of them is printed, to compare runs.
  */
 #include "data.h"
 #include "model.h"
@@ -12,9 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const double RATE = 0.1, MOMENTUM = 0.9;
-
-enum { GOOD_ENOUGH = 950 }; /* of 1000 images */
+static const double MOMENTUM = 0.9;
 
 /* FNV-1a over the bytes of the loss of each step, then of the weights. */
 typedef struct digest {
@@ -27,9 +25,9 @@ static void digest_add(digest *d, const void *data, size_t bytes) {
 }
 
 static df_code digest_weights(digest *d, const model *m, df_error *err) {
-    df_tensor *parameters[MODEL_PARAMETERS];
-    df_code code = model_read(m, parameters, err);
-    for (int i = 0; code == DF_OK && i < MODEL_PARAMETERS; i++) {
+    df_tensor *parameters[NETWORK_PARAMETERS];
+    df_code code = network_read(m, parameters, err);
+    for (int i = 0; code == DF_OK && i < m->n_parameters; i++) {
         digest_add(d, df_tensor_data(parameters[i]), df_tensor_bytes(parameters[i]));
         df_tensor_unref(parameters[i]);
     }
@@ -50,7 +48,7 @@ typedef struct training {
 static df_code train_step(training *t, size_t first, float *loss, df_error *err) {
     df_tensor *batch[2];
     if (digits_batch(t->data, first, (size_t)t->o->batch, batch, err)) return err->code;
-    df_code code = model_train(t->m, batch, loss, err);
+    df_code code = network_run(t->m->train, batch, loss, err);
     df_tensor_unref(batch[0]);
     df_tensor_unref(batch[1]);
     if (code != DF_OK) return code;
@@ -82,7 +80,7 @@ static df_code train(training *t, df_error *err) {
     double seconds = report_clock() - start;
     report_program(t->m->train, t->steps);
     if (t->o->dot && !report_dot(t->m->train, t->o->dot))
-        fprintf(stderr, "digits: cannot draw to %s\n", t->o->dot);
+        fprintf(stderr, "%s: cannot draw to %s\n", model_is.program, t->o->dot);
     printf("%.0f steps per second\n", (double)t->steps / seconds);
     return digest_weights(&t->bits, t->m, err);
 }
@@ -90,7 +88,7 @@ static df_code train(training *t, df_error *err) {
 static df_code test(const training *t, float *accuracy, df_error *err) {
     df_tensor *batch[2];
     if (digits_batch(t->data, t->data->n_train, t->data->n_tested, batch, err)) return err->code;
-    df_code code = model_test(t->m, batch, accuracy, err);
+    df_code code = network_run(t->m->test, batch, accuracy, err);
     df_tensor_unref(batch[0]);
     df_tensor_unref(batch[1]);
     return code;
@@ -102,17 +100,16 @@ static df_code open_model(model *m, const options *o, const digits *data, uint64
                           df_error *err) {
     df_runtime_options ro = {
         .struct_size = sizeof ro, .devices = o->devices, .workers = o->workers};
-    model_options mo = {.home = o->home.name,
-                        .matrix = o->matrix.name,
-                        .hidden = o->hidden,
-                        .batch = o->batch,
-                        .tested = (int64_t)data->n_tested,
-                        .seed = seed,
-                        .rate = RATE,
-                        .momentum = MOMENTUM};
+    network_options no = {.hidden = o->hidden,
+                          .batch = o->batch,
+                          .tested = (int64_t)data->n_tested,
+                          .seed = seed,
+                          .rate = model_is.rate,
+                          .momentum = MOMENTUM};
+    for (int i = 0; i < model_is.n_devices; i++) no.devices[i] = o->roles[i].name;
     df_runtime *runtime = NULL;
     if (df_runtime_new(&ro, &runtime, err)) return err->code;
-    df_code code = model_init(m, runtime, &mo, err);
+    df_code code = network_open(m, runtime, &no, err);
     df_runtime_free(runtime); /* the model's session keeps it */
     return code;
 }
@@ -124,13 +121,13 @@ static df_code run(const options *o, digits *data, random_state random, float *a
     training t = {
         .o = o, .m = &m, .data = data, .random = random, .bits = {UINT64_C(0xcbf29ce484222325)}};
     if (o->show_partitions && !report_partitions(m.train))
-        fprintf(stderr, "digits: no memory to show the partitions\n");
+        fprintf(stderr, "%s: no memory to show the partitions\n", model_is.program);
     if (o->explain && !report_explanation(m.train))
-        fprintf(stderr, "digits: no memory to explain the program\n");
+        fprintf(stderr, "%s: no memory to explain the program\n", model_is.program);
     df_code code = train(&t, err);
     if (code == DF_OK) code = test(&t, accuracy, err);
     if (code == DF_OK) printf("bits of loss and weights %016" PRIx64 "\n", t.bits.value);
-    model_fini(&m);
+    network_close(&m);
     return code;
 }
 
@@ -143,26 +140,27 @@ int main(int argc, char **argv) {
     random_state random = {(uint64_t)o.seed};
     if (!digits_read(&data, o.data, &random)) return 1;
     if ((size_t)o.batch > data.n_train) {
-        fprintf(stderr, "digits: a batch of %d, and %zu images to train with\n", o.batch,
-                data.n_train);
+        fprintf(stderr, "%s: a batch of %d, and %zu images to train with\n", model_is.program,
+                o.batch, data.n_train);
         digits_free(&data);
         return 2;
     }
-    printf("%zu images to train with on %s, %s; %zu held out\n", data.n_train, o.home.name,
-           o.matrix.name, data.n_tested);
+    printf("%zu images to train with on ", data.n_train);
+    for (int i = 0; i < model_is.n_devices; i++) printf("%s%s", i ? ", " : "", o.roles[i].name);
+    printf("; %zu held out\n", data.n_tested);
 
     df_error err;
     float accuracy = 0;
     df_code code = run(&o, &data, random, &accuracy, &err);
     digits_free(&data);
     if (code != DF_OK) {
-        fprintf(stderr, "digits: %s: %s\n", df_code_name(code), err.message);
+        fprintf(stderr, "%s: %s: %s\n", model_is.program, df_code_name(code), err.message);
         return 1;
     }
     /* Cut, not rounded, so that what is printed is what is judged; 0.001 for a float's error. */
     int of_1000 = (int)(1000 * (double)accuracy + 0.001);
     printf("held-out accuracy %d.%d%%\n", of_1000 / 10, of_1000 % 10);
-    if (of_1000 >= GOOD_ENOUGH) return 0;
-    fprintf(stderr, "digits: that is less than %d%%\n", GOOD_ENOUGH / 10);
+    if (of_1000 >= model_is.good_enough) return 0;
+    fprintf(stderr, "%s: that is less than %d%%\n", model_is.program, model_is.good_enough / 10);
     return 1;
 }

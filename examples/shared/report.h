@@ -2,8 +2,8 @@
  *
  * report.h - what the program shows: progress, where things ran, what crossed.
  */
-#ifndef DIGITS_REPORT_H
-#define DIGITS_REPORT_H
+#ifndef SHARED_REPORT_H
+#define SHARED_REPORT_H
 
 #include <dataflow/dataflow.h>
 
@@ -25,4 +25,4 @@ bool report_explanation(const df_program *program);
 /* The partitions as a picture for Graphviz, into a file. False if it cannot be written. */
 bool report_dot(const df_program *program, const char *path);
 
-#endif /* DIGITS_REPORT_H */
+#endif /* SHARED_REPORT_H */

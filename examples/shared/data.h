@@ -2,8 +2,8 @@
  *
  * data.h - the images: read from a file, divided, and handed out in batches.
  */
-#ifndef DIGITS_DATA_H
-#define DIGITS_DATA_H
+#ifndef SHARED_DATA_H
+#define SHARED_DATA_H
 
 #include "random.h"
 
@@ -32,4 +32,4 @@ void digits_shuffle(digits *d, random_state *r);
  * int64 [n]. The caller owns both; on failure they are NULL. */
 df_code digits_batch(const digits *d, size_t first, size_t n, df_tensor *batch[2], df_error *err);
 
-#endif /* DIGITS_DATA_H */
+#endif /* SHARED_DATA_H */

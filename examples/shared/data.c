@@ -37,18 +37,18 @@ static bool read_rows(digits *d, FILE *file, const char *path) {
     char line[512];
     for (size_t room = 0; fgets(line, sizeof line, file); d->n++) {
         if (d->n == room && !reserve(d, room = room ? 2 * room : 1024)) {
-            fprintf(stderr, "digits: no memory for %s\n", path);
+            fprintf(stderr, "images: no memory for %s\n", path);
             return false;
         }
         if (!read_row(d, d->n, line)) {
-            fprintf(stderr, "digits: %s:%zu is not 64 pixels from 0 to 16 and a digit\n", path,
+            fprintf(stderr, "images: %s:%zu is not 64 pixels from 0 to 16 and a digit\n", path,
                     d->n + 1);
             return false;
         }
         d->order[d->n] = d->n;
     }
     if (d->n >= 5 && !ferror(file)) return true;
-    fprintf(stderr, "digits: %s could not be read, or has hardly a line\n", path);
+    fprintf(stderr, "images: %s could not be read, or has hardly a line\n", path);
     return false;
 }
 

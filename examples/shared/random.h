@@ -3,8 +3,8 @@
  * random.h - random numbers that are the same on every machine: SplitMix64 (Steele, Lea
  * and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
  */
-#ifndef DIGITS_RANDOM_H
-#define DIGITS_RANDOM_H
+#ifndef SHARED_RANDOM_H
+#define SHARED_RANDOM_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -36,4 +36,4 @@ static inline void random_shuffle(random_state *r, size_t *items, size_t n) {
     }
 }
 
-#endif /* DIGITS_RANDOM_H */
+#endif /* SHARED_RANDOM_H */
