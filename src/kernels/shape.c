@@ -126,6 +126,10 @@ static df_code compute_reshape(df_kernel *c, df_error *err) {
     df_tensor *x = c->inputs[0], *out;
     df_shape wanted = c->n_inputs == 2 ? shape_in(c->inputs[1]) : c->attrs[SHAPE].shape;
     edge_type type = {.dtype = x->dtype};
+    if (c->n_inputs == 2 && c->inputs[1]->rank != 1)
+        return error_set(err, DF_INVALID_ARGUMENT,
+                         "input 1, the shape, has %d dimensions; it takes a vector",
+                         c->inputs[1]->rank);
     df_code code = resolve(tensor_shape(x), wanted, &type, err);
     if (code != DF_OK) return code;
     if (shape_equal(tensor_shape(x), edge_shape(&type))) {
