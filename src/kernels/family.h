@@ -41,6 +41,9 @@ extern const family unary_family;
 extern const family cast_family;
 extern const family matmul_family;
 extern const family nn_family;
+extern const family norm_family;
+extern const family conv_family;
+extern const family pool_family;
 extern const family reduce_family;
 extern const family shape_family;
 

@@ -1,38 +1,88 @@
 /* SPDX-License-Identifier: MIT
  *
- * Softmax, and the cross entropy of logits with labels, loss and gradient at once.
+ * Softmax and its gradient, and the cross entropy of logits with labels, loss and gradient at
+ * once.
+ *
+ * All is computed in double, and rounded once. The largest element of a row is subtracted
+ * first, so that no exponential overflows; sums are in ascending order.
  */
 #include <math.h>
 
 #include "kernels/family.h"
+#include "kernels/tile.h"
 
-static int64_t label_at(const df_tensor *labels, int64_t i) {
-    if (labels->dtype == DF_INT32) return ((const int32_t *)labels->data)[i];
-    return ((const int64_t *)labels->data)[i];
+/* Of a row of n: NaN if there is one, so that it reaches every result of the row. */
+static double largest(const df_tensor *x, int64_t at, int64_t n) {
+    double tile[TILE], most = -INFINITY;
+    for (int64_t j = 0, m; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        for (int64_t i = 0; i < m; i++)
+            if (tile[i] > most || tile[i] != tile[i]) most = tile[i];
+    }
+    return most;
 }
 
-#define NN_T   float
-#define NN_TAG f32
-#define NN_EXP expf
-#define NN_LOG logf
-#include "kernels/nn_of.inc"
+/* exp(x - most) of a tile's worth, and their sum on top of *sum. */
+static int64_t exponentials(const df_tensor *x, int64_t at, int64_t left, double most, double *tile,
+                            double *sum) {
+    int64_t m = tile_load(x, at, left, tile);
+    for (int64_t i = 0; i < m; i++) {
+        tile[i] = exp(tile[i] - most);
+        *sum += tile[i];
+    }
+    return m;
+}
 
-#define NN_T   double
-#define NN_TAG f64
-#define NN_EXP exp
-#define NN_LOG log
-#include "kernels/nn_of.inc"
+/* Softmax of the n elements from `at` on, which is the gradient of their cross entropy with
+ * `label` once that has 1 less. Gives the entropy; a label of -1 is none. out may be x, since a
+ * tile is read before it is written. */
+static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t label,
+                          df_tensor *out) {
+    double tile[TILE], most = largest(x, at, n), sum = 0, again = 0, own = 0;
+    int64_t m = 0;
+    if (label >= 0) (void)tile_load(x, at + label, 1, &own);
+    for (int64_t j = 0; j < n; j += m) m = exponentials(x, at + j, n - j, most, tile, &sum);
+    for (int64_t j = 0; j < n; j += m) {
+        if (n > TILE) m = exponentials(x, at + j, n - j, most, tile, &again);
+        for (int64_t i = 0; i < m; i++) tile[i] /= sum;
+        if (label >= j && label < j + m) tile[label - j] -= 1;
+        tile_store(out, at + j, m, tile);
+    }
+    return label >= 0 ? log(sum) - (own - most) : 0;
+}
 
 static df_code compute_softmax(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
-    if (x->elements == 0) return DF_OK;
-    int64_t n = x->dims[x->rank - 1];
-    if (x->dtype == DF_FLOAT32)
-        softmax_f32(x->data, x->elements / n, n, c->outputs[0]->data);
-    else
-        softmax_f64(x->data, x->elements / n, n, c->outputs[0]->data);
+    for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n)
+        (void)softmax_row(x, at, n, -1, c->outputs[0]);
     return DF_OK;
+}
+
+static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *dy = c->inputs[0], *y = c->inputs[1];
+    double a[TILE], b[TILE];
+    for (int64_t at = 0, n = tile_row(y); at < y->elements; at += n) {
+        double sum = 0;
+        for (int64_t j = 0, m; j < n; j += m) {
+            m = tile_load(dy, at + j, n - j, a);
+            (void)tile_load(y, at + j, n - j, b);
+            for (int64_t i = 0; i < m; i++) sum += a[i] * b[i];
+        }
+        for (int64_t j = 0, m; j < n; j += m) {
+            m = tile_load(dy, at + j, n - j, a);
+            (void)tile_load(y, at + j, n - j, b);
+            for (int64_t i = 0; i < m; i++) a[i] = (a[i] - sum) * b[i];
+            tile_store(c->outputs[0], at + j, m, a);
+        }
+    }
+    return DF_OK;
+}
+
+static int64_t label_at(const df_tensor *labels, int64_t i) {
+    if (labels->dtype == DF_INT32) return ((const int32_t *)labels->data)[i];
+    return ((const int64_t *)labels->data)[i];
 }
 
 static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
@@ -46,19 +96,23 @@ static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
                              "to one less than there are columns of logits",
                              (long long)label, (long long)i, (long long)classes);
     }
-    if (logits->dtype == DF_FLOAT32)
-        cross_entropy_f32(logits, labels, c->outputs[0]->data, c->outputs[1]->data);
-    else
-        cross_entropy_f64(logits, labels, c->outputs[0]->data, c->outputs[1]->data);
+    for (int64_t i = 0; i < labels->elements; i++) {
+        double loss = softmax_row(logits, i * classes, classes, label_at(labels, i), c->outputs[1]);
+        tile_store(c->outputs[0], i, 1, &loss);
+    }
     return DF_OK;
 }
 
+/* ---- shapes -------------------------------------------------------------- */
+
 static df_code infer_softmax(df_infer *c, df_error *err) {
-    if (c->inputs[0]->rank == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is a scalar; Softmax runs along the last of at least one "
-                         "dimension: use Reshape");
-    return df_infer_same(c, err);
+    df_code code = df_infer_same(c, err);
+    return code == DF_OK ? infer_row(c, err) : code;
+}
+
+static df_code infer_softmax_grad(df_infer *c, df_error *err) {
+    df_code code = infer_equal_shapes(c, err);
+    return code == DF_OK ? infer_row(c, err) : code;
 }
 
 static df_code infer_cross_entropy(df_infer *c, df_error *err) {
@@ -81,6 +135,10 @@ static const op_row rows[] = {
      .infer = infer_softmax,
      .compute = compute_softmax,
      .may_overwrite = 1},
+    {.signature = "SoftmaxGrad(dy: real, y: dy) : dy",
+     .infer = infer_softmax_grad,
+     .compute = compute_softmax_grad,
+     .may_overwrite = 3},
     {.signature = "SparseSoftmaxCrossEntropy(logits: real, labels: index) : logits, logits",
      .infer = infer_cross_entropy,
      .compute = compute_cross_entropy},

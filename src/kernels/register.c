@@ -29,8 +29,9 @@ static df_code add_row(op_registry *r, const op_row *row, df_error *err) {
 
 df_code kernels_register(op_registry *r, df_error *err) {
     static const family *const families[] = {
-        &state_family,  &arith_family, &compare_family, &unary_family, &cast_family,
-        &matmul_family, &nn_family,    &reduce_family,  &shape_family,
+        &state_family, &arith_family,  &compare_family, &unary_family,
+        &cast_family,  &matmul_family, &nn_family,      &norm_family,
+        &conv_family,  &pool_family,   &reduce_family,  &shape_family,
     };
     df_code code = DF_OK;
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * LayerNorm (Ba, Kiros, Hinton 2016) along the last dimension, and its gradients.
+ *
+ *   h = (x - mean) / sqrt(variance + epsilon)       of each row; the variance is biased
+ *   y = h * scale + offset
+ *
+ *   dscale = sum over rows of dy * h                doffset = sum over rows of dy
+ *   dx = (g - mean(g) - h * mean(g * h)) / sqrt(variance + epsilon)     with g = dy * scale
+ *
+ * All is computed in double, and rounded once; sums are in ascending order.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/family.h"
+#include "kernels/tile.h"
+
+/* Of a row. */
+typedef struct moments {
+    double mean, rate; /* rate: 1 / sqrt(variance + epsilon) */
+} moments;
+
+static moments moments_of(const df_tensor *x, int64_t at, double epsilon) {
+    double tile[TILE], sum = 0, squares = 0;
+    int64_t n = tile_row(x);
+    for (int64_t j = 0, m; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        for (int64_t i = 0; i < m; i++) sum += tile[i];
+    }
+    double mean = sum / (double)n;
+    for (int64_t j = 0, m; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        for (int64_t i = 0; i < m; i++) squares += (tile[i] - mean) * (tile[i] - mean);
+    }
+    return (moments){mean, 1 / sqrt(squares / (double)n + epsilon)};
+}
+
+/* A tile of h. */
+static int64_t load_normal(const df_tensor *x, int64_t at, int64_t left, moments of, double *h) {
+    int64_t m = tile_load(x, at, left, h);
+    for (int64_t i = 0; i < m; i++) h[i] = (h[i] - of.mean) * of.rate;
+    return m;
+}
+
+static df_code compute_norm(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *x = c->inputs[0];
+    double h[TILE], scale[TILE], offset[TILE];
+    for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n) {
+        moments of = moments_of(x, at, c->attrs[0].f);
+        for (int64_t j = 0, m; j < n; j += m) {
+            m = load_normal(x, at + j, n - j, of, h);
+            (void)tile_load(c->inputs[1], j, m, scale);
+            (void)tile_load(c->inputs[2], j, m, offset);
+            for (int64_t i = 0; i < m; i++) h[i] = h[i] * scale[i] + offset[i];
+            tile_store(c->outputs[0], at + j, m, h);
+        }
+    }
+    return DF_OK;
+}
+
+/* ---- gradients ----------------------------------------------------------- */
+
+/* A row longer than a tile is come by several times. Its moments are kept, meanwhile, where its
+ * part of dx will be: that has room for them. */
+static moments kept_moments(const df_kernel *c, int64_t at, bool first) {
+    const df_tensor *x = c->inputs[1], *dx = c->outputs[0];
+    moments of;
+    bool kept = tile_row(x) > TILE;
+    char *room = (char *)dx->data + (size_t)at * df_dtype_size(dx->dtype);
+    if (first || !kept) of = moments_of(x, at, c->attrs[0].f);
+    if (first && kept) memcpy(room, &of, sizeof of);
+    if (!first && kept) memcpy(&of, room, sizeof of);
+    return of;
+}
+
+/* Columns j to j + m of dscale and doffset, over all rows. */
+static void add_columns(const df_kernel *c, int64_t j, int64_t m) {
+    const df_tensor *x = c->inputs[1];
+    double dy[TILE], h[TILE], scale[TILE] = {0}, offset[TILE] = {0};
+    for (int64_t at = 0; at < x->elements; at += tile_row(x)) {
+        (void)tile_load(c->inputs[0], at + j, m, dy);
+        (void)load_normal(x, at + j, m, kept_moments(c, at, j == 0), h);
+        for (int64_t i = 0; i < m; i++) {
+            scale[i] += dy[i] * h[i];
+            offset[i] += dy[i];
+        }
+    }
+    tile_store(c->outputs[1], j, m, scale);
+    tile_store(c->outputs[2], j, m, offset);
+}
+
+/* Tiles of g and h, for the row from `at` on. */
+static int64_t load_gradient(const df_kernel *c, int64_t at, int64_t j, moments of, double *g,
+                             double *h) {
+    double scale[TILE];
+    int64_t m = load_normal(c->inputs[1], at + j, tile_row(c->inputs[1]) - j, of, h);
+    (void)tile_load(c->inputs[0], at + j, m, g);
+    (void)tile_load(c->inputs[2], j, m, scale);
+    for (int64_t i = 0; i < m; i++) g[i] *= scale[i];
+    return m;
+}
+
+static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
+    double g[TILE], h[TILE], sum = 0, sum_h = 0;
+    moments of = kept_moments(c, at, false);
+    for (int64_t j = 0, m; j < n; j += m) {
+        m = load_gradient(c, at, j, of, g, h);
+        for (int64_t i = 0; i < m; i++) {
+            sum += g[i];
+            sum_h += g[i] * h[i];
+        }
+    }
+    sum /= (double)n;
+    sum_h /= (double)n;
+    for (int64_t j = 0, m; j < n; j += m) {
+        m = load_gradient(c, at, j, of, g, h);
+        for (int64_t i = 0; i < m; i++) g[i] = (g[i] - sum - h[i] * sum_h) * of.rate;
+        tile_store(c->outputs[0], at + j, m, g);
+    }
+}
+
+static df_code compute_norm_grad(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *x = c->inputs[1];
+    int64_t n = tile_row(x);
+    for (int64_t j = 0; j < n; j += TILE) add_columns(c, j, n - j < TILE ? n - j : TILE);
+    for (int64_t at = 0; at < x->elements; at += n) gradient_row(c, at, n);
+    return DF_OK;
+}
+
+/* ---- shapes -------------------------------------------------------------- */
+
+/* Inputs from i on are vectors of one number for each element of output 0's last dimension, of
+ * which *n is the size. */
+static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err) {
+    edge_type *out = &c->outputs[0];
+    df_code code = infer_row(c, err);
+    *n = out->rank > 0 ? out->dims[out->rank - 1] : -1;
+    for (; i < c->n_inputs && code == DF_OK; i++) {
+        const edge_type *t = c->inputs[i];
+        code = infer_rank(c, i, 1, err);
+        if (code == DF_OK && t->rank == 1 && !infer_equal_dims(t->dims[0], *n, n))
+            code = error_set(err, DF_INVALID_ARGUMENT,
+                             "input %d has shape %s, and input 0 %s; give one number for each "
+                             "element of its last dimension",
+                             i, edge_text(t).s, edge_text(out).s);
+    }
+    if (code == DF_OK && out->rank > 0) out->dims[out->rank - 1] = *n;
+    return code;
+}
+
+static df_code infer_norm(df_infer *c, df_error *err) {
+    int64_t n;
+    df_code code = df_infer_same(c, err);
+    return code == DF_OK ? infer_vectors(c, 1, &n, err) : code;
+}
+
+static df_code infer_norm_grad(df_infer *c, df_error *err) {
+    int64_t n;
+    df_code code = infer_equal_shapes(c, err);
+    if (code == DF_OK) code = infer_vectors(c, 2, &n, err);
+    for (int i = 1; i < 3 && code == DF_OK; i++) code = df_infer_set(c, i, (df_shape){1, &n}, err);
+    return code;
+}
+
+static const op_row rows[] = {
+    {.signature = "LayerNorm(x: real, scale: x, offset: x) {epsilon: float = 1e-05 in [0, ]} : x",
+     .infer = infer_norm,
+     .compute = compute_norm,
+     .may_overwrite = 1},
+    {.signature = "LayerNormGrad(dy: real, x: dy, scale: dy) "
+                  "{epsilon: float = 1e-05 in [0, ]} : dy, dy, dy",
+     .infer = infer_norm_grad,
+     .compute = compute_norm_grad},
+};
+
+const family norm_family = FAMILY(rows);
