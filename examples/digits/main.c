@@ -81,6 +81,8 @@ static df_code train(training *t, df_error *err) {
     }
     double seconds = report_clock() - start;
     report_program(t->m->train, t->steps);
+    if (t->o->dot && !report_dot(t->m->train, t->o->dot))
+        fprintf(stderr, "digits: cannot draw to %s\n", t->o->dot);
     printf("%.0f steps per second\n", (double)t->steps / seconds);
     return digest_weights(&t->bits, t->m, err);
 }
@@ -123,6 +125,8 @@ static df_code run(const options *o, digits *data, random_state random, float *a
         .o = o, .m = &m, .data = data, .random = random, .bits = {UINT64_C(0xcbf29ce484222325)}};
     if (o->show_partitions && !report_partitions(m.train))
         fprintf(stderr, "digits: no memory to show the partitions\n");
+    if (o->explain && !report_explanation(m.train))
+        fprintf(stderr, "digits: no memory to explain the program\n");
     df_code code = train(&t, err);
     if (code == DF_OK) code = test(&t, accuracy, err);
     if (code == DF_OK) printf("bits of loss and weights %016" PRIx64 "\n", t.bits.value);

@@ -23,6 +23,8 @@ static const char help[] =
     "  --seed N         of the shuffles and the first weights (1)\n"
     "  --data FILE      the images (" EXAMPLES_DATA "/digits.csv)\n"
     "  --partitions     show what the training graph became\n"
+    "  --explain        show why: the rule behind each node's place and each copy\n"
+    "  --dot FILE       draw it there when it has run: dot -Tsvg FILE -o digits.svg\n"
     "  --help           this\n"
     "\n"
     "The bits of loss and weights depend on neither devices nor workers. Ends with 1 if fewer\n"
@@ -87,8 +89,9 @@ static bool read_option(options *o, const char *name, const char *value) {
     if (!strcmp(name, "--batch")) return read_int(value, 1, 1000, &o->batch);
     if (!strcmp(name, "--hidden")) return read_int(value, 1, 4096, &o->hidden);
     if (!strcmp(name, "--seed")) return read_int(value, 0, INT_MAX, &o->seed);
-    if (strcmp(name, "--data")) return false;
-    o->data = value;
+    const char **file = !strcmp(name, "--data") ? &o->data : &o->dot;
+    if (file == &o->dot && strcmp(name, "--dot")) return false;
+    *file = value;
     return true;
 }
 
@@ -109,6 +112,10 @@ options_result options_read(options *o, int argc, char **argv) {
         }
         if (!strcmp(argv[i], "--partitions")) {
             o->show_partitions = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--explain")) {
+            o->explain = true;
             continue;
         }
         const char *value = argv[i + 1]; /* NULL after the last */

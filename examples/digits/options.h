@@ -23,8 +23,9 @@ typedef struct options {
     int hidden;
     int batch;
     int seed;
-    bool show_partitions;
+    bool show_partitions, explain;
     const char *data;
+    const char *dot; /* where to draw what ran; NULL: nowhere */
 } options;
 
 typedef enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_result;

@@ -76,3 +76,24 @@ bool report_partitions(const df_program *program) {
     free(text);
     return true;
 }
+
+bool report_explanation(const df_program *program) {
+    size_t size = df_program_explain(program, DF_EXPLAIN_TEXT, NULL, 0) + 1;
+    char *text = malloc(size);
+    bool ok = text && df_program_explain(program, DF_EXPLAIN_TEXT, text, size) > 0;
+    if (ok) printf("%s\n", text);
+    free(text);
+    return ok;
+}
+
+bool report_dot(const df_program *program, const char *path) {
+    size_t size = df_program_dot(program, NULL, 0) + 1;
+    char *text = malloc(size);
+    if (!text) return false;
+    size_t length = df_program_dot(program, text, size);
+    FILE *file = length < size ? fopen(path, "w") : NULL;
+    bool written = file && fwrite(text, 1, length, file) == length;
+    if (file && fclose(file)) written = false;
+    free(text);
+    return written;
+}

@@ -19,4 +19,10 @@ void report_program(const df_program *program, uint64_t steps);
 /* The partitions as text. False without memory. */
 bool report_partitions(const df_program *program);
 
+/* Why they are so, as text. False without memory. */
+bool report_explanation(const df_program *program);
+
+/* The partitions as a picture for Graphviz, into a file. False if it cannot be written. */
+bool report_dot(const df_program *program, const char *path);
+
 #endif /* DIGITS_REPORT_H */

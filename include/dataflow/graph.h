@@ -134,6 +134,26 @@ DF_API df_shape df_out_shape(df_out out);
  * is known of each output. */
 DF_API size_t df_graph_print(const df_graph *graph, char *buffer, size_t size);
 
+/* Draws the graph for Graphviz's dot ("dot -Tsvg"), as snprintf does: a box for each device that
+ * was asked for, edges with the type of what they carry, control edges dashed. */
+DF_API size_t df_graph_dot(const df_graph *graph, char *buffer, size_t size);
+
+/* Makes a graph of its text: any `size` bytes, of which those that df_graph_print writes give a
+ * graph that is printed in the same way again. Besides, blank lines and comments from '#' to the
+ * end of a line are read over, attrs with a default may be left out, and so may what is known of
+ * the outputs: if it is there, it must be right. Inputs, and the output that a variable starts from
+ * ("from init"), are of nodes further up; control edges and colocation may name any.
+ *
+ * The text of a partition (see partition.h), which has names with '@', gives a graph to be looked
+ * at: it is frozen, and df_session_new refuses it.
+ *
+ * Ownership  the caller's, as of df_graph_new.
+ * Errors     "line 3, column 7: ...", lines and bytes counted from 1. INVALID_ARGUMENT for what
+ *            cannot be read, NOT_FOUND for a name that is not there; what the builder refuses
+ *            keeps its code, and has the place where its line starts. RESOURCE_EXHAUSTED. */
+DF_API df_code df_graph_parse(df_runtime *runtime, const char *text, size_t size, df_graph **out,
+                              df_error *err);
+
 #ifdef __cplusplus
 }
 #endif

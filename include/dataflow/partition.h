@@ -44,6 +44,56 @@ DF_API bool df_program_crossing(const df_program *program, size_t i, df_crossing
  * "partition DEVICE:", then its graph as df_graph_print writes it. */
 DF_API size_t df_program_print(const df_program *program, char *buffer, size_t size);
 
+/* ---- why it became that -------------------------------------------------- */
+
+typedef enum df_explain_form { DF_EXPLAIN_TEXT, DF_EXPLAIN_JSON } df_explain_form;
+
+/* Writes, as snprintf does, which rule put every node and every copy where it is. Nothing is kept
+ * for this: the passes are run again by each call, so ask once, with room enough.
+ *
+ * Four lists, of one fact each. As text, for people, a fact is a line of aligned columns that ends
+ * in the reason (a copy has its key in a second line; a list without facts is left out). As
+ * JSON it is an object, one in a line, with these members, in this order:
+ *
+ *   nodes      In the order in which they run; what does not run is where it was added.
+ *              name, op, devices (short names, an array; empty: it does not run), rule, by (the
+ *              other node that the reason names, if one), dropped (a pin, if soft placement
+ *              did), why (a sentence). Rules:
+ *                pin        it must run there
+ *                colocated  somebody decided who must run on the same device
+ *                variable   it uses that variable, or reads it for a fetch
+ *                only       no other device has a kernel for it
+ *                first      of the runtime's devices, among those where it can run
+ *                client     a feed or a fetch
+ *                copied     a small constant: see below
+ *                fed        does not run: what is fed stands for it
+ *                unneeded   does not run: no fetch and no target needs it
+ *   copies     The Send/Recv pairs.
+ *              edge ("y:0"; "y:0@host" into host memory; "^y" for order alone), from,
+ *              from_memory ("device" or "host"), to, to_memory, dtype, shape (an array, -1 for
+ *              what is not known; null: not even the rank), send, recv (names), rule, why,
+ *              used_by (names), order_for (names: those who only wait for it), key. Rules:
+ *                device     it is used on another device
+ *                memory     it is made in one memory of a device and used in the other
+ *                queue      a queued kernel makes it in host memory: readers there must wait
+ *                control    no value, only the order
+ *   constants  Small constants that nobody pinned, colocated, ordered or fed are not sent, but
+ *              copied to where they are used.
+ *              name, of (the user's), device, memory, dtype, shape, used_by.
+ *   order      Control edges that the library has added or dropped.
+ *              before, after, rule, variable (if rule is that), why. Rules:
+ *                variable   added: both use it, and one of them writes
+ *                dropped    the first is a small constant, which never waits
+ *
+ * Members and rules may be added. Returns the length; 0 without memory, and for another form. */
+DF_API size_t df_program_explain(const df_program *program, df_explain_form form, char *buffer,
+                                 size_t size);
+
+/* Draws all partitions as one picture for Graphviz's dot, as snprintf does: a box for each device,
+ * and an edge from each Send to its Recv, with what travels and, once steps have run, how many
+ * bytes of it a step took. See df_graph_dot. */
+DF_API size_t df_program_dot(const df_program *program, char *buffer, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

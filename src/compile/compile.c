@@ -2,7 +2,7 @@
 #include "compile/state.h"
 
 /* What was made before a pass failed. The plan owns the keys once it has them. */
-static void release(compile_state *c) {
+void compile_release(compile_state *c) {
     plan_free(c->plan);
     for (uint32_t i = 0; i < c->n_channels; i++) df_key_free(c->channels[i].key);
     for (uint32_t d = 0; d < c->rq->n_devices; d++) graph_unref(c->graphs[d]);
@@ -35,7 +35,7 @@ df_code compile_program(const compile_request *rq, compile_result *out, df_error
               && compile_verify(&c)    /* proof by play */
               && hand_over(&c, out);
 
-    if (!ok) release(&c);
+    if (!ok) compile_release(&c);
     arena_fini(&c.mem);
     return ok ? DF_OK : c.err->code;
 }

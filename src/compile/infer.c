@@ -8,16 +8,18 @@
  * The builder inferred each node as it was added, from what placeholders promise. That
  * stands, by pointer, unless the caller knows the shapes of the feeds better: then
  * what depends on these feeds is inferred again, and more of the outputs have a
- * shape that is known before the first step.
+ * shape that is known before the first step. So it is where a constant is fed: the value that a
+ * shape was taken from no longer holds.
  */
 #include "compile/state.h"
 
 /* A feed is what its output was, with the shape that the caller promised. */
-static bool infer_feed(compile_state *c, uint32_t i, bool *better) {
+static bool infer_feed(compile_state *c, uint32_t i, bool *anew) {
     const item *it = &c->items[i];
     df_out out = c->rq->feeds.items[it->index];
     const edge_type *was = &out.node->outputs[out.index];
     c->types[i] = was;
+    *anew = out.node->op->flags & OP_CONST;
     if (!c->rq->feed_shapes) return true;
     df_shape promised = c->rq->feed_shapes[it->index];
     edge_type *t = arena_alloc(&c->mem, sizeof *t);
@@ -32,7 +34,7 @@ static bool infer_feed(compile_state *c, uint32_t i, bool *better) {
                             out.node->name, wanted);
     }
     c->types[i] = t;
-    *better = true;
+    *anew = true;
     return true;
 }
 
@@ -67,16 +69,16 @@ static bool infer_node(compile_state *c, uint32_t i) {
 
 bool compile_infer(compile_state *c) {
     c->types = arena_array(&c->mem, c->n_items, sizeof *c->types);
-    bool *better = arena_array(&c->mem, c->n_items, sizeof *better);
-    if (!c->types || !better) return compile_no_memory(c);
+    bool *anew = arena_array(&c->mem, c->n_items, sizeof *anew);
+    if (!c->types || !anew) return compile_no_memory(c);
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         bool ok = true;
         for (uint32_t k = 0; k < it->n_inputs; k++)
-            better[i] |= better[c->inputs[it->first_input + k].item];
+            anew[i] |= anew[c->inputs[it->first_input + k].item];
         if (it->kind == ITEM_FEED)
-            ok = infer_feed(c, i, &better[i]);
-        else if (it->kind == ITEM_NODE && better[i])
+            ok = infer_feed(c, i, &anew[i]);
+        else if (it->kind == ITEM_NODE && anew[i])
             ok = infer_node(c, i);
         else if (it->kind != ITEM_FETCH) /* a node, or the read of a variable */
             c->types[i] = it->node->outputs;

@@ -3,7 +3,7 @@
  * partition - one graph a device, with Send, Recv and a key where an edge was cut.
  *
  * Requires  devices and kernels of the items, ordered.
- * Leaves    graphs, emitted, channels.
+ * Leaves    graphs, emitted, channels, is_small.
  *
  * 1. One pair for each (source output, destination device, memory), however many
  *    consumers. It is needed between devices, on an accelerator between its own memory
@@ -25,7 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONST_COPY_MAX = 1024, CONTROL_ONLY = -1 };
+enum { CONTROL_ONLY = -1 };
 
 /* One pair, or the copy of a constant: what stands for an output on a device. */
 typedef struct copy {
@@ -42,7 +42,6 @@ typedef struct cutting {
     copy *copies;
     size_t n_copies, cap_copies;
     df_node **node_of;                      /* by item, once emitted */
-    bool *is_small;                         /* by item: a constant to be copied */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
 } cutting;
 
@@ -101,7 +100,7 @@ static bool is_cut(const cutting *k, item_out from, const item *to, uint32_t kin
     const compile_state *c = k->c;
     const item *source = &c->items[from.item];
     uint32_t output = (uint32_t)from.index;
-    return k->is_small[from.item] || source->device != to->device ||
+    return c->is_small[from.item] || source->device != to->device ||
            memory_made(c, source, output) != kind || is_written_late(c, source, output);
 }
 
@@ -127,7 +126,7 @@ static bool want_data(cutting *k) {
 static bool want_control(cutting *k, uint32_t before, uint32_t after) {
     compile_state *c = k->c;
     uint32_t device = (uint32_t)c->items[after].device;
-    if (k->is_small[before] || (uint32_t)c->items[before].device == device) return true;
+    if (c->is_small[before] || (uint32_t)c->items[before].device == device) return true;
     if (find_ride(k, (int32_t)before, device)) return true;
     return want_copy(k, (int32_t)before, CONTROL_ONLY, device, DF_MEMORY_DEVICE);
 }
@@ -149,7 +148,7 @@ static void find_small(cutting *k, const uint32_t *group_size) {
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         if (it->kind != ITEM_NODE || !(it->node->op->flags & OP_CONST)) continue;
-        k->is_small[i] = !it->node->device && group_size[it->group] == 1 && !it->n_controls &&
+        c->is_small[i] = !it->node->device && group_size[it->group] == 1 && !it->n_controls &&
                          df_tensor_bytes(it->node->attrs[0].tensor) <= CONST_COPY_MAX;
     }
 }
@@ -157,9 +156,10 @@ static void find_small(cutting *k, const uint32_t *group_size) {
 /* ---- emitting ------------------------------------------------------------ */
 
 static df_graph *graph_of(compile_state *c, uint32_t device) {
-    if (!c->graphs[device])
-        c->graphs[device] = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
-    return c->graphs[device];
+    df_graph **g = &c->graphs[device];
+    if (!*g) *g = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
+    if (*g) (*g)->is_partition = true;
+    return *g;
 }
 
 /* A node of a partition, under its own name, or the next one that is free. */
@@ -305,7 +305,7 @@ static bool local_source(cutting *k, item_out from, const item *to, uint32_t kin
 
 static bool link_control(cutting *k, uint32_t before, df_node *after, uint32_t device) {
     compile_state *c = k->c;
-    if (k->is_small[before]) return true;
+    if (c->is_small[before]) return true;
     df_node *b = k->node_of[before];
     if ((uint32_t)c->items[before].device != device)
         b = find_ride(k, (int32_t)before, device)->node;
@@ -364,7 +364,7 @@ static bool emit_all(cutting *k) {
     compile_state *c = k->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
         /* a small constant comes where it is used; if nowhere, where it was placed */
-        if (k->is_small[i] && k->first_copy[i] != PLAN_NONE) continue;
+        if (c->is_small[i] && k->first_copy[i] != PLAN_NONE) continue;
         if (!emit_item(k, i)) return false;
         for (int32_t p = k->first_copy[i]; p != PLAN_NONE; p = k->copies[p].next)
             if (!emit_pair(k, i, &k->copies[p])) return false;
@@ -378,11 +378,11 @@ static bool cutting_init(cutting *k, compile_state *c) {
     *k = (cutting){.c = c};
     k->first_copy = arena_array(&c->mem, c->n_items, sizeof *k->first_copy);
     k->node_of = arena_array(&c->mem, c->n_items, sizeof *k->node_of);
-    k->is_small = arena_array(&c->mem, c->n_items, sizeof *k->is_small);
+    c->is_small = arena_array(&c->mem, c->n_items, sizeof *c->is_small);
     k->first_ordered = arena_array(&c->mem, c->n_items, sizeof *k->first_ordered);
     k->next_ordered = arena_array(&c->mem, c->n_ordered, sizeof *k->next_ordered);
     uint32_t *group_size = arena_array(&c->mem, c->n_groups, sizeof *group_size);
-    if (!k->first_copy || !k->node_of || !k->is_small || !k->first_ordered || !k->next_ordered ||
+    if (!k->first_copy || !k->node_of || !c->is_small || !k->first_ordered || !k->next_ordered ||
         !group_size)
         return compile_no_memory(c);
     memset(k->first_copy, 0xff, c->n_items * sizeof *k->first_copy);

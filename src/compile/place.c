@@ -3,7 +3,7 @@
  * place - a device for every item.
  *
  * Requires  items, types.
- * Leaves    group, device and kernel of each item.
+ * Leaves    group, device and kernel of each item; where, unpinned, groups.
  *
  * 1. Items that must share a device form a group: colocated nodes, and a variable with
  *    everything that names it.
@@ -21,9 +21,6 @@ typedef struct placing {
     compile_state *c;
     uint32_t *parent;  /* union-find, by node id */
     int32_t *group_of; /* by the id of a group's root: the group, + 1; 0: none is needed */
-    place_group *groups;
-    uint64_t *where;    /* by item: where it alone may run */
-    uint64_t *unpinned; /* by item: where it may if its pin is dropped */
 } placing;
 
 /* ---- groups -------------------------------------------------------------- */
@@ -67,7 +64,7 @@ static uint64_t all_devices(const compile_state *c) {
     return c->rq->n_devices >= 64 ? UINT64_MAX : (UINT64_C(1) << c->rq->n_devices) - 1;
 }
 
-static df_dtype kernel_dtype(const compile_state *c, uint32_t i) {
+df_dtype place_dtype(const compile_state *c, uint32_t i) {
     const item *it = &c->items[i];
     if (it->n_inputs) {
         item_out from = c->inputs[it->first_input];
@@ -78,7 +75,7 @@ static df_dtype kernel_dtype(const compile_state *c, uint32_t i) {
 
 static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t device) {
     return kernel_find(c->rq->graph->ops, item_op(c, &c->items[i]), c->rq->devices[device].kind,
-                       kernel_dtype(c, i));
+                       place_dtype(c, i));
 }
 
 static bool needs_kernel(const compile_state *c, const item *it) {
@@ -109,14 +106,14 @@ static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
     return set;
 }
 
-static uint64_t devices_of_pin(const compile_state *c, const device_name *pin) {
+uint64_t place_pin(const compile_state *c, const device_name *pin) {
     uint64_t set = 0;
     for (uint32_t d = 0; d < c->rq->n_devices; d++)
         if (device_name_matches(pin, &c->rq->devices[d].name)) set |= UINT64_C(1) << d;
     return set;
 }
 
-static void list_devices(const compile_state *c, uint64_t set, text *t) {
+void place_list(const compile_state *c, uint64_t set, text *t) {
     const char *comma = "";
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
         if (!(set >> d & 1)) continue;
@@ -143,12 +140,12 @@ static bool refuse_no_kernel(compile_state *c, uint32_t i, uint64_t pinned) {
     text why;
     text_init(&why, c->rq->alloc);
     const item *it = &c->items[i];
-    text_add(&why, "has no kernel for %s on ", df_dtype_name(kernel_dtype(c, i)));
-    list_devices(c, pinned, &why);
+    text_add(&why, "has no kernel for %s on ", df_dtype_name(place_dtype(c, i)));
+    place_list(c, pinned, &why);
     uint64_t elsewhere = devices_with_kernel(c, i);
     if (elsewhere) {
         text_add(&why, "; it has one on ");
-        list_devices(c, elsewhere, &why);
+        place_list(c, elsewhere, &why);
     } else {
         text_add(&why, "; %s has kernels for other dtypes on: ", item_op(c, it)->name);
         kernel_kinds(c->rq->graph->ops, item_op(c, it), &why);
@@ -161,7 +158,7 @@ static bool refuse_pin(compile_state *c, uint32_t i) {
     text_init(&why, c->rq->alloc);
     text_add(&why, "must run on %s, which is not there; the devices are ",
              c->items[i].node->device_text);
-    list_devices(c, all_devices(c), &why);
+    place_list(c, all_devices(c), &why);
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
 
@@ -170,24 +167,24 @@ static bool place_item(placing *p, uint32_t i) {
     compile_state *c = p->c;
     const item *it = &c->items[i];
     if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
-        p->where[i] = p->unpinned[i] = UINT64_C(1) << c->rq->client;
+        c->where[i] = c->unpinned[i] = UINT64_C(1) << c->rq->client;
         return true;
     }
     uint64_t pinned = all_devices(c);
     const df_node *var = item_variable(it);
-    p->unpinned[i] = devices_with_kernel(c, i);
+    c->unpinned[i] = devices_with_kernel(c, i);
     if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE) {
         pinned = UINT64_C(1) << c->rq->fixed[var->id];
-        p->unpinned[i] &= pinned;
+        c->unpinned[i] &= pinned;
     } else if (it->kind == ITEM_NODE && it->node->device) {
-        pinned = devices_of_pin(c, it->node->device);
+        pinned = place_pin(c, it->node->device);
     }
     if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
-    p->where[i] = pinned & p->unpinned[i];
-    if (p->where[i]) return true;
-    if (!p->unpinned[i] || !c->rq->soft_placement)
+    c->where[i] = pinned & c->unpinned[i];
+    if (c->where[i]) return true;
+    if (!c->unpinned[i] || !c->rq->soft_placement)
         return refuse_no_kernel(c, i, pinned ? pinned : all_devices(c));
-    p->where[i] = p->unpinned[i];
+    c->where[i] = c->unpinned[i];
     return true;
 }
 
@@ -200,9 +197,9 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
     text_init(&why, c->rq->alloc);
     text_add(&why, "must share a device with %s, but may run only on ",
              item_text(&c->items[other], first, sizeof first));
-    list_devices(c, p->where[i], &why);
+    place_list(c, c->where[i], &why);
     text_add(&why, ", and the other only on ");
-    list_devices(c, p->groups[c->items[other].group].allowed, &why);
+    place_list(c, c->groups[c->items[other].group].allowed, &why);
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
 
@@ -210,21 +207,22 @@ static bool intersect(placing *p) {
     compile_state *c = p->c;
     uint32_t *first = arena_array(&c->mem, c->n_groups, sizeof *first);
     uint64_t *unpinned = arena_array(&c->mem, c->n_groups, sizeof *unpinned); /* of all so far */
-    p->groups = arena_array(&c->mem, c->n_groups, sizeof *p->groups);
-    if (!first || !unpinned || !p->groups) return compile_no_memory(c);
+    c->groups = arena_array(&c->mem, c->n_groups, sizeof *c->groups);
+    if (!first || !unpinned || !c->groups) return compile_no_memory(c);
     for (uint32_t i = 0; i < c->n_items; i++) {
         int32_t g = c->items[i].group;
-        if (!p->groups[g].allowed) { /* its first member: sets are never empty */
-            p->groups[g] = (place_group){.allowed = p->where[i], .device = PLAN_NONE};
-            unpinned[g] = p->unpinned[i];
+        if (!c->groups[g].allowed) { /* its first member: sets are never empty */
+            c->groups[g] =
+                (place_group){.allowed = c->where[i], .device = PLAN_NONE, .absent = PLAN_NONE};
+            unpinned[g] = c->unpinned[i];
             first[g] = i;
             continue;
         }
-        uint64_t both = p->groups[g].allowed & p->where[i];
-        unpinned[g] &= p->unpinned[i];
+        uint64_t both = c->groups[g].allowed & c->where[i];
+        unpinned[g] &= c->unpinned[i];
         if (!both && c->rq->soft_placement) both = unpinned[g];
         if (!both) return refuse_group(p, i, first[g]);
-        p->groups[g].allowed = both;
+        c->groups[g].allowed = both;
     }
     return true;
 }
@@ -238,9 +236,10 @@ static bool hear_absent(placing *p) {
         const df_node *n = g->nodes[id];
         int32_t group = p->group_of[find(p, (uint32_t)id)] - 1;
         if (!n->device || group < 0 || c->item_of[id] != PLAN_NONE) continue;
-        uint64_t both = p->groups[group].allowed & devices_of_pin(c, n->device);
+        uint64_t both = c->groups[group].allowed & place_pin(c, n->device);
+        if (both && both != c->groups[group].allowed) c->groups[group].absent = (int32_t)id;
         if (both)
-            p->groups[group].allowed = both;
+            c->groups[group].allowed = both;
         else if (!c->rq->soft_placement)
             return compile_fail(c, DF_INVALID_ARGUMENT,
                                 "node %s must run on %s, where nodes that are colocated with it "
@@ -260,7 +259,7 @@ bool place_first(place_problem *p, df_error *err) {
 static bool take_answer(placing *p) {
     compile_state *c = p->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
-        const place_group *g = &p->groups[c->items[i].group];
+        const place_group *g = &c->groups[c->items[i].group];
         if (g->device < 0 || g->device >= (int32_t)c->rq->n_devices ||
             !(g->allowed >> g->device & 1))
             return compile_fail(c, DF_INTERNAL, "the placer put %s where it may not run",
@@ -276,10 +275,10 @@ static bool placing_init(placing *p, compile_state *c) {
     *p = (placing){.c = c};
     size_t n_nodes = c->rq->graph->n_nodes;
     p->parent = arena_array(&c->mem, n_nodes, sizeof *p->parent);
-    p->where = arena_array(&c->mem, c->n_items, sizeof *p->where);
-    p->unpinned = arena_array(&c->mem, c->n_items, sizeof *p->unpinned);
+    c->where = arena_array(&c->mem, c->n_items, sizeof *c->where);
+    c->unpinned = arena_array(&c->mem, c->n_items, sizeof *c->unpinned);
     p->group_of = arena_array(&c->mem, n_nodes, sizeof *p->group_of);
-    return (p->parent && p->where && p->unpinned && p->group_of) || compile_no_memory(c);
+    return (p->parent && c->where && c->unpinned && p->group_of) || compile_no_memory(c);
 }
 
 bool compile_place(compile_state *c) {
@@ -289,7 +288,7 @@ bool compile_place(compile_state *c) {
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
     if (!intersect(&p) || !hear_absent(&p)) return false;
-    place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
+    place_problem problem = {.c = c, .groups = c->groups, .n_groups = c->n_groups};
     return place_first(&problem, c->err) && take_answer(&p);
 }
 
@@ -321,7 +320,7 @@ static bool whole_graph(compile_state *c) {
 }
 
 /* Only groups with a variable are asked for: what no program will use may stay wrong. */
-static bool place_variables(compile_state *c, int32_t *fixed) {
+static bool place_variables(compile_state *c) {
     placing p;
     if (!placing_init(&p, c)) return false;
     make_groups(&p);
@@ -330,23 +329,26 @@ static bool place_variables(compile_state *c, int32_t *fixed) {
     for (uint32_t i = 0; i < c->n_items; i++)
         if (c->items[i].node->op->flags & OP_VARIABLE) wanted[c->items[i].group] = true;
     for (uint32_t i = 0; i < c->n_items; i++) {
-        p.where[i] = p.unpinned[i] = all_devices(c);
+        c->where[i] = c->unpinned[i] = all_devices(c);
         if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
     }
     if (!intersect(&p) || !hear_absent(&p)) return false;
-    place_problem problem = {.c = c, .groups = p.groups, .n_groups = c->n_groups};
-    if (!place_first(&problem, c->err)) return false;
-    for (uint32_t i = 0; i < c->n_items; i++)
-        fixed[i] = c->items[i].node->op->flags & OP_VARIABLE ? p.groups[c->items[i].group].device
-                                                             : PLAN_NONE;
-    return true;
+    place_problem problem = {.c = c, .groups = c->groups, .n_groups = c->n_groups};
+    return place_first(&problem, c->err);
+}
+
+bool compile_place_whole(compile_state *c) {
+    return whole_graph(c) && place_variables(c);
 }
 
 df_code compile_place_variables(const compile_request *rq, int32_t *fixed, df_error *err) {
     df_error local = {.code = DF_OK};
     compile_state c = {.rq = rq, .err = err ? err : &local};
     arena_init(&c.mem, rq->alloc);
-    bool ok = whole_graph(&c) && place_variables(&c, fixed);
+    bool ok = compile_place_whole(&c);
+    for (uint32_t i = 0; ok && i < c.n_items; i++)
+        fixed[i] = c.items[i].node->op->flags & OP_VARIABLE ? c.groups[c.items[i].group].device
+                                                            : PLAN_NONE;
     arena_fini(&c.mem);
     return ok ? DF_OK : c.err->code;
 }

@@ -15,6 +15,7 @@
 typedef struct place_group {
     uint64_t allowed; /* bit d: it may run on device d; never 0 */
     int32_t device;   /* the placer's answer */
+    int32_t absent;   /* a node that is not needed, and left fewer devices; NONE */
 } place_group;
 
 typedef struct place_problem {
@@ -27,5 +28,15 @@ typedef bool (*placer)(place_problem *p, df_error *err);
 
 /* The rule: the first device of the runtime's list that may run it. */
 bool place_first(place_problem *p, df_error *err);
+
+/* ---- for messages, and to explain ---------------------------------------- */
+
+/* Places the whole graph, as for its variables: item i is node i. Leaves only what
+ * place leaves, but item.device. */
+bool compile_place_whole(compile_state *c);
+
+uint64_t place_pin(const compile_state *c, const device_name *pin); /* the devices it matches */
+void place_list(const compile_state *c, uint64_t set, text *t);     /* adds "cpu:0, sim:0" */
+df_dtype place_dtype(const compile_state *c, uint32_t i); /* that item i needs a kernel for */
 
 #endif /* COMPILE_PLACE_H */

@@ -11,6 +11,9 @@
 
 #include <dataflow/memory.h>
 
+/* A constant of at most so many bytes may be copied instead of being sent. */
+enum { CONST_COPY_MAX = 1024 };
+
 /* What has to run. Feeds and fetches are items like any node. */
 typedef enum item_kind {
     ITEM_NODE,
@@ -68,7 +71,10 @@ typedef struct compile_state {
     order_edge *ordered;
     uint32_t n_ordered;
 
-    /* place: into items, and */
+    /* place: into items, and, so that it can be explained: */
+    uint64_t *where;    /* by item: bit d: it alone may run on device d */
+    uint64_t *unpinned; /* by item: the same if its pin is dropped */
+    struct place_group *groups;
     uint32_t n_groups;
 
     /* partition */
@@ -77,6 +83,7 @@ typedef struct compile_state {
     uint32_t n_emitted;
     plan_channel *channels; /* lower moves them into the plan */
     uint32_t n_channels;
+    bool *is_small; /* by item: a constant that is copied to where it is used */
 
     /* lower */
     plan *plan;
@@ -90,6 +97,9 @@ bool compile_place(compile_state *c);
 bool compile_partition(compile_state *c);
 bool compile_lower(compile_state *c);
 bool compile_verify(compile_state *c);
+
+/* Frees what the passes made besides what lies in c->mem. */
+void compile_release(compile_state *c);
 
 /* Notes an error and returns false. */
 bool compile_fail(compile_state *c, df_code code, const char *format, ...)

@@ -11,6 +11,7 @@
  */
 #include "graph/graph.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { NAME_MAX_LENGTH = 1000, INPUTS_ON_STACK = 16 };
@@ -43,19 +44,25 @@ static void no_memory(df_graph *g) {
 
 /* ---- names and scopes ---------------------------------------------------- */
 
-static bool name_is_good(const char *name) {
+/* What the library puts in is named after a node, with an '@'. */
+static size_t longest_name(const df_graph *g) {
+    return g->is_partition ? 2 * NAME_MAX_LENGTH : NAME_MAX_LENGTH;
+}
+
+static bool name_is_good(const df_graph *g, const char *name) {
+    const char *others = g->is_partition ? "_.-/@" : "_.-/";
     size_t n = strlen(name);
-    if (n == 0 || n > NAME_MAX_LENGTH || strchr("_-/", name[0])) return false;
+    if (n == 0 || n > longest_name(g) || strchr("_-/@", name[0])) return false;
     for (size_t i = 0; i < n; i++) {
         char c = name[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !strchr("_.-/", c)) return false;
+        if (!letter && !strchr(others, c)) return false;
     }
     return true;
 }
 
 static bool check_name(df_graph *g, const char *name) {
-    if (name && name_is_good(name)) return true;
+    if (name && name_is_good(g, name)) return true;
     (void)graph_fail(g, DF_INVALID_ARGUMENT,
                      "the name \"%.200s\" is not one: letters, digits and any of \"_.-/\", at most "
                      "%d of them, the first a letter, a digit or '.'",
@@ -155,8 +162,8 @@ typedef struct draft {
     int n_inputs;
     int n_outputs;
     df_attr attrs[DF_MAX_ATTRS];
-    edge_type outputs[DF_MAX_OUTPUTS];
     df_error err;
+    edge_type outputs[DF_MAX_OUTPUTS]; /* the last: they are set, never zeroed */
 } draft;
 
 static df_code check_inputs(draft *d) {
@@ -224,7 +231,7 @@ static df_code take_name(draft *d) {
     if (!whole) return error_memory(&d->err, "a name");
     d->name = asked ? whole : graph_unique_name(g, whole);
     if (!d->name) return error_memory(&d->err, "a name");
-    if (strlen(d->name) > NAME_MAX_LENGTH)
+    if (strlen(d->name) > longest_name(g))
         return error_set(&d->err, DF_INVALID_ARGUMENT, "the name is longer than %d",
                          NAME_MAX_LENGTH);
     if (asked && df_graph_find(g, whole))
@@ -237,7 +244,17 @@ static df_tensor *constant_of(df_out out) {
     return out.node->op->flags & OP_CONST ? out.node->attrs[0].tensor : NULL;
 }
 
-static df_code infer(draft *d) {
+static df_code take_types(draft *d, const edge_type *types, size_t n) {
+    size_t wanted = (size_t)d->n_outputs;
+    if (n != wanted)
+        return error_set(&d->err, DF_INVALID_ARGUMENT,
+                         "has %zu outputs, and %zu types are given; each needs one", wanted, n);
+    if (n) memcpy(d->outputs, types, n * sizeof *types);
+    return DF_OK;
+}
+
+/* The inputs fit, and the outputs have their types: those of a partition's node are given. */
+static df_code take_edges(draft *d, const edge_type *given, size_t n_given) {
     const edge_type *few_types[INPUTS_ON_STACK];
     df_tensor *few_values[INPUTS_ON_STACK];
     const edge_type **types = few_types;
@@ -260,7 +277,8 @@ static df_code infer(draft *d) {
                   .values = values,
                   .outputs = d->outputs};
     df_code code = op_check_inputs(&c, &d->err);
-    return code == DF_OK ? op_infer(&c, &d->err) : code;
+    if (code != DF_OK) return code;
+    return d->graph->is_partition ? take_types(d, given, n_given) : op_infer(&c, &d->err);
 }
 
 static df_node *add_draft(draft *d) {
@@ -281,34 +299,55 @@ static df_node *add_draft(draft *d) {
     return n;
 }
 
-df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size_t n_inputs,
-                     const df_attr *attrs, size_t n_attrs) {
-    if (!building(graph)) return NULL;
-    draft d = {.graph = graph, .inputs = inputs, .n_inputs = (int)n_inputs};
-    d.op = op ? op_find(graph->ops, op) : NULL;
-    if (!d.op) {
+const op_def *graph_find_op(df_graph *g, const char *name) {
+    const uint32_t inserted = OP_SEND | OP_RECV | OP_FEED | OP_FETCH;
+    const op_def *op = name ? op_find(g->ops, name) : NULL;
+    if (op && (g->is_partition || !(op->flags & inserted))) return op;
+    if (op)
+        (void)graph_fail(g, DF_INVALID_ARGUMENT,
+                         "op %s is put in by the library where a graph is cut; say instead where "
+                         "nodes run, and feed and fetch outputs",
+                         name);
+    else
         (void)graph_fail(
-            graph, DF_NOT_FOUND,
+            g, DF_NOT_FOUND,
             "there is no op \"%.100s\" in this runtime; <dataflow/ops.h> has the standard ones",
-            op ? op : "");
-        return NULL;
-    }
+            name ? name : "");
+    return NULL;
+}
+
+df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_attr *attrs,
+                        size_t n_attrs, const edge_type *types, size_t n_types) {
+    draft d;
+    memset(&d, 0, offsetof(draft, outputs));
+    d.graph = g;
+    d.op = op;
+    d.inputs = inputs.items;
+    d.n_inputs = (int)inputs.n;
     df_node *n = NULL;
-    if ((n_inputs && !inputs) || (n_attrs && !attrs))
+    if ((inputs.n && !inputs.items) || (n_attrs && !attrs))
         (void)error_set(&d.err, DF_INVALID_ARGUMENT,
                         "has %zu inputs and %zu attrs, and one list "
                         "is NULL",
-                        n_inputs, n_attrs);
-    else if (n_inputs > INT32_MAX)
+                        inputs.n, n_attrs);
+    else if (inputs.n > INT32_MAX)
         (void)error_set(&d.err, DF_INVALID_ARGUMENT, "has too many inputs");
     else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
-             take_attrs(&d, attrs, n_attrs) == DF_OK && infer(&d) == DF_OK)
+             take_attrs(&d, attrs, n_attrs) == DF_OK && take_edges(&d, types, n_types) == DF_OK)
         n = add_draft(&d);
     if (n) return n;
     for (int i = 0; i < DF_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
-    (void)graph_fail(graph, d.err.code, "node %.200s (%s): %s", d.name ? d.name : "?", d.op->name,
+    (void)graph_fail(g, d.err.code, "node %.200s (%s): %s", d.name ? d.name : "?", d.op->name,
                      d.err.message);
     return NULL;
+}
+
+df_node *df_node_add(df_graph *graph, const char *op, const df_out *inputs, size_t n_inputs,
+                     const df_attr *attrs, size_t n_attrs) {
+    if (!building(graph)) return NULL;
+    const op_def *def = graph_find_op(graph, op);
+    if (!def) return NULL;
+    return graph_add_node(graph, def, (df_outs){inputs, n_inputs}, attrs, n_attrs, NULL, 0);
 }
 
 /* ---- edges without tensors ----------------------------------------------- */
@@ -334,7 +373,7 @@ void df_control(df_graph *graph, df_node *before, df_node *after) {
 }
 
 /* Colocated nodes form a tree whose root stands for the group. */
-static df_node *group_root(df_node *n) {
+df_node *graph_group(df_node *n) {
     while (n->with) {
         if (n->with->with) n->with = n->with->with;
         n = n->with;
@@ -344,6 +383,6 @@ static df_node *group_root(df_node *n) {
 
 void df_colocate(df_graph *graph, df_node *node, df_node *with) {
     if (!check_pair(graph, node, with, "colocation")) return;
-    df_node *a = group_root(node), *b = group_root(with);
+    df_node *a = graph_group(node), *b = graph_group(with);
     if (a != b) a->with = b;
 }

@@ -79,7 +79,7 @@ static df_node **name_place(const df_graph *g, const char *name, size_t length) 
     size_t mask = g->cap_names - 1;
     for (size_t i = hash_bytes(name, length) & mask;; i = (i + 1) & mask) {
         df_node *n = g->by_name[i];
-        if (!n || strcmp(n->name, name) == 0) return &g->by_name[i];
+        if (!n || (strncmp(n->name, name, length) == 0 && !n->name[length])) return &g->by_name[i];
     }
 }
 
@@ -97,9 +97,12 @@ static bool names_grow(df_graph *g) {
     return true;
 }
 
+df_node *graph_find(const df_graph *g, const char *name, size_t length) {
+    return g->cap_names ? *name_place(g, name, length) : NULL;
+}
+
 df_node *df_graph_find(const df_graph *graph, const char *name) {
-    if (!graph || !name || !graph->cap_names) return NULL;
-    return *name_place(graph, name, strlen(name));
+    return graph && name ? graph_find(graph, name, strlen(name)) : NULL;
 }
 
 const char *graph_unique_name(df_graph *g, const char *name) {

@@ -52,6 +52,7 @@ struct df_graph {
     size_t cap_names;
     df_error error; /* the first mistake */
     bool frozen;
+    bool is_partition;            /* made by the library: see graph_add_node */
     graph_scope *scope;           /* innermost; NULL: none is open */
     const char *next_name;        /* df_graph_name's; NULL: none */
     void (*release)(void *owner); /* called when the graph goes; see graph_new */
@@ -77,11 +78,23 @@ void graph_freeze(df_graph *g);
  * NULL: out of memory, or the name is taken. */
 df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
                        const df_attr *attrs, const edge_type *outputs);
+/* The op of this name for a new node; NULL is the graph's mistake. */
+const op_def *graph_find_op(df_graph *g, const char *name);
+/* As df_node_add, of an op that graph_find_op gave. Nothing is inferred for a node of a
+ * partition, whose compiler knew more: its outputs are of the given types. */
+df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_attr *attrs,
+                        size_t n_attrs, const edge_type *types, size_t n_types);
+df_node *graph_find(const df_graph *g, const char *name, size_t length); /* NULL: none */
+/* The node that stands for the colocation group; shortens the way to it. */
+df_node *graph_group(df_node *n);
 bool graph_add_control(df_graph *g, df_node *before, df_node *after);
 /* name, or name_1, name_2...: the first that is free; in the arena. */
 const char *graph_unique_name(df_graph *g, const char *name);
 
 void graph_print(const df_graph *g, text *t);
+/* Adds the nodes of a text to an empty graph; err may be NULL. Whatever fails, the graph is only
+ * good for graph_unref. */
+df_code graph_parse(df_graph *g, const char *text, size_t size, df_error *err);
 void edge_type_print(text *t, const edge_type *type); /* float32[?,10] */
 
 /* True if input i of the node names a variable instead of carrying a tensor. */

@@ -39,6 +39,13 @@ static void attrs_print(text *t, const df_node *n) {
     if (before[0] == ',') text_add(t, "}");
 }
 
+/* Named by its root, whatever way leads there: so that a text that was read is printed the same. */
+static void group_print(text *t, const df_node *n) {
+    const df_node *root = n;
+    while (root->with) root = root->with;
+    if (root != n) text_add(t, " with %s", root->name);
+}
+
 static void node_print(text *t, const df_node *n) {
     text_add(t, "%s = %s", n->name, n->op->name);
     inputs_print(t, n);
@@ -48,7 +55,7 @@ static void node_print(text *t, const df_node *n) {
         out_print(t, n->initial);
     }
     if (n->device_text) text_add(t, " on %s", n->device_text);
-    if (n->with) text_add(t, " with %s", n->with->name);
+    group_print(t, n);
     for (int i = 0; i < n->n_outputs; i++) {
         text_add(t, i ? ", " : " : ");
         edge_type_print(t, &n->outputs[i]);

@@ -223,7 +223,7 @@ static const char *kernel_mistake(const df_kernel_def *k, const op_def *op) {
 
 static df_code check_kernel(const op_entry *e, const kernel_def *k, df_error *err) {
     for (const kernel_def *other = e->first; other; other = other->next) {
-        size_t length;
+        size_t length = 0;
         const char *kind = common_kind(k->kinds, other->kinds, &length);
         dtype_set both = k->dtypes & other->dtypes;
         if (kind && both)

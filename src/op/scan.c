@@ -38,7 +38,7 @@ static bool is_blank(char c) {
 }
 
 static bool is_solid(char c) {
-    return !is_blank(c) && c != '\n';
+    return (unsigned char)c > 0x20;
 }
 
 /* ---- what is wrong ------------------------------------------------------- */
@@ -68,8 +68,7 @@ bool scan_no_memory(const scan *s, const char *what) {
     return false;
 }
 
-/* What comes next is not what was wanted. */
-static bool wrong_piece(const scan *s, const char *wanted) {
+bool scan_expected(const scan *s, const char *wanted) {
     char byte[16];
     const char *found = "the end of the text";
     if (s->at < s->end) {
@@ -89,8 +88,14 @@ scan scan_of(const char *text, size_t size, df_error *err) {
     return s;
 }
 
+void scan_line(scan *s) {
+    const char *newline = memchr(s->at, '\n', scan_left(s));
+    s->at = newline ? newline : s->end;
+}
+
 void scan_blanks(scan *s) {
     while (s->at < s->end && is_blank(*s->at)) s->at++;
+    if (s->at < s->end && *s->at == '#') scan_line(s);
 }
 
 bool scan_take(scan *s, const char *piece) {
@@ -106,7 +111,7 @@ bool scan_want(scan *s, const char *piece) {
     if (scan_take(s, piece)) return true;
     char quoted[16];
     (void)snprintf(quoted, sizeof quoted, "'%s'", piece);
-    return wrong_piece(s, quoted);
+    return scan_expected(s, quoted);
 }
 
 static scan_span span_of(scan *s, bool (*is_part)(char c)) {
@@ -142,7 +147,7 @@ bool scan_dtype(scan *s, df_dtype *out) {
         *out = (df_dtype)d;
         return true;
     }
-    return wrong_piece(&from, "a dtype such as float32");
+    return scan_expected(&from, "a dtype such as float32");
 }
 
 /* ---- numbers ------------------------------------------------------------- */
@@ -152,7 +157,7 @@ bool scan_int(scan *s, int64_t *out) {
     bool minus = p < s->end && *p == '-';
     int64_t x = 0;
     if (minus) p++;
-    if (p == s->end || !is_digit(*p)) return wrong_piece(s, "an integer");
+    if (p == s->end || !is_digit(*p)) return scan_expected(s, "an integer");
     for (; p < s->end && is_digit(*p); p++) {
         int digit = minus ? '0' - *p : *p - '0';
         if (__builtin_mul_overflow(x, 10, &x) || __builtin_add_overflow(x, digit, &x))
@@ -223,7 +228,7 @@ bool scan_float(scan *s, df_dtype dtype, double *out) {
     if (scan_take(s, "inf")) return *out = INFINITY, true;
     if (scan_take(s, "-inf")) return *out = -INFINITY, true;
     const char *from = s->at, *end = number_end(from, s->end);
-    if (end == from) return wrong_piece(s, "a number");
+    if (end == from) return scan_expected(s, "a number");
     if (end - from > NUMBER_MAX)
         return scan_wrong(s, from, DF_INVALID_ARGUMENT, "a number has at most %d characters",
                           NUMBER_MAX);
@@ -268,9 +273,9 @@ static const char *string_end(const char *from, const char *end) {
 }
 
 bool scan_string(scan *s, arena *a, const char **out, size_t *size) {
-    const char *from = s->at, *p = from + 1;
-    if (from == s->end || *from != '"') return wrong_piece(s, "a string in double quotes");
-    const char *end = string_end(p, s->end);
+    const char *from = s->at;
+    if (from == s->end || *from != '"') return scan_expected(s, "a string in double quotes");
+    const char *p = from + 1, *end = string_end(p, s->end);
     if (!end)
         return scan_wrong(s, from, DF_INVALID_ARGUMENT,
                           "the string has no end on its line; write a newline as \\x0a");

@@ -108,6 +108,10 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     if (!graph)
         return error_set(err, DF_INVALID_ARGUMENT,
                          "the graph is NULL: df_graph_new had no runtime, or no memory");
+    if (graph->is_partition)
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "the graph is a partition, which can be looked at, not run: make the "
+                         "session of the graph that it was cut from");
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_session_options", err);

@@ -2,10 +2,20 @@
  *
  * The program: a compiled graph, ready to run, and what can be seen of it.
  */
+#include "session/look.h"
 #include "session/session.h"
 
+#include "compile/explain.h"
+
+#include <string.h>
+
+/* (c), as all that it points to. */
 struct df_program {
-    df_session *session; /* (c) a reference */
+    df_session *session; /* a reference */
+    df_outs feeds, fetches;
+    df_nodes targets;
+    arena asked;   /* what these three point to */
+    bool promised; /* shapes of the feeds, which are in the plan */
     compile_result compiled;
     executor *exec;
     variable **variables; /* by the plan's numbers */
@@ -22,6 +32,7 @@ void df_program_free(df_program *program) {
     executor_free(program->exec);
     if (p) alloc_free(alloc, program->variables, p->n_variables * sizeof *program->variables);
     alloc_free(alloc, program->touched.reads, 2 * program->touched.words * sizeof(uint64_t));
+    arena_fini(&program->asked);
     compile_result_fini(&program->compiled, alloc);
     alloc_free(alloc, program, sizeof *program);
     session_unref(s);
@@ -57,32 +68,60 @@ static df_code make_executor(df_program *program, df_error *err) {
     return executor_new(&o, &program->exec, err);
 }
 
+static compile_request request(const df_program *program) {
+    const df_session *s = program->session;
+    df_runtime *rt = s->rt;
+    return (compile_request){.graph = s->graph,
+                             .alloc = rt->alloc,
+                             .devices = rt->plan_devices,
+                             .n_devices = rt->n_devices,
+                             .client = rt->client,
+                             .feeds = program->feeds,
+                             .fetches = program->fetches,
+                             .targets = program->targets,
+                             .fixed = s->fixed,
+                             .soft_placement = s->soft_placement,
+                             .strict_order = s->strict_order,
+                             .parallelism = (uint32_t)rt->workers + 1,
+                             .grain = rt->grain};
+}
+
+static void *copied(arena *a, const void *items, size_t n, size_t size) {
+    void *copy = arena_array(a, n, size);
+    if (copy && n) memcpy(copy, items, n * size);
+    return copy;
+}
+
+/* What was asked for, once more when it is to be explained. */
+static df_code keep_request(df_program *p, df_outs feeds, df_outs fetches, df_nodes targets,
+                            df_error *err) {
+    arena *a = &p->asked;
+    p->feeds = (df_outs){copied(a, feeds.items, feeds.n, sizeof(df_out)), feeds.n};
+    p->fetches = (df_outs){copied(a, fetches.items, fetches.n, sizeof(df_out)), fetches.n};
+    p->targets = (df_nodes){copied(a, targets.items, targets.n, sizeof(df_node *)), targets.n};
+    if (p->feeds.items && p->fetches.items && p->targets.items) return DF_OK;
+    return error_memory(err, "a program");
+}
+
 df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
                         const df_compile_options *options, df_program **out, df_error *err) {
     df_compile_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_compile_options", err);
     if (code != DF_OK) return code;
     df_runtime *rt = s->rt;
-    compile_request rq = {.graph = s->graph,
-                          .alloc = rt->alloc,
-                          .devices = rt->plan_devices,
-                          .n_devices = rt->n_devices,
-                          .client = rt->client,
-                          .feeds = feeds,
-                          .fetches = fetches,
-                          .targets = o.targets,
-                          .feed_shapes = o.feed_shapes,
-                          .fixed = s->fixed,
-                          .soft_placement = s->soft_placement,
-                          .strict_order = s->strict_order,
-                          .parallelism = (uint32_t)rt->workers + 1,
-                          .grain = rt->grain,
-                          .plan_id = atomic_add(&rt->last_plan, 1, RELAXED) + 1};
     df_program *p = alloc_zeroed(rt->alloc, sizeof *p);
     if (!p) return error_memory(err, "a program");
     refcount_ref(&s->refs);
     p->session = s;
-    code = compile_program(&rq, &p->compiled, err);
+    arena_init(&p->asked, rt->alloc);
+    code = keep_request(p, feeds, fetches, o.targets, err);
+    if (code == DF_OK) {
+        compile_request rq = request(p);
+        p->promised = o.feed_shapes != NULL;
+        rq.feed_shapes = o.feed_shapes;
+        rq.plan_id = atomic_add(&rt->last_plan, 1, RELAXED) + 1;
+        code = compile_program(&rq, &p->compiled, err);
+    }
     if (code == DF_OK) code = bind_variables(p, err);
     if (code == DF_OK) code = make_executor(p, err);
     if (code == DF_OK)
@@ -184,6 +223,40 @@ size_t df_program_print(const df_program *program, char *into, size_t size) {
                  program->session->rt->plan_devices[part->device].full_name);
         graph_print(part->graph, &t);
     }
+    size_t n = text_copy(&t, into, size);
+    text_fini(&t);
+    return n;
+}
+
+static bool explain(const df_program *program, df_explain_form form, text *t) {
+    const plan *p = program->compiled.plan;
+    if (form != DF_EXPLAIN_TEXT && form != DF_EXPLAIN_JSON) return false;
+    df_shape *shapes = alloc_array(t->alloc, p->n_feeds, sizeof *shapes);
+    if (!shapes) return false;
+    for (uint32_t i = 0; i < p->n_feeds; i++) shapes[i] = edge_shape(&p->feeds[i].type);
+    compile_request rq = request(program);
+    rq.feed_shapes = program->promised ? shapes : NULL;
+    rq.plan_id = p->id;
+    df_code code = compile_explain(&rq, form == DF_EXPLAIN_JSON, t, NULL);
+    alloc_free(t->alloc, shapes, p->n_feeds * sizeof *shapes);
+    return code == DF_OK;
+}
+
+/* Half an explanation is none. */
+size_t df_program_explain(const df_program *program, df_explain_form form, char *into,
+                          size_t size) {
+    text t;
+    text_init(&t, program->session->rt->alloc);
+    if (!explain(program, form, &t)) text_fini(&t);
+    size_t n = text_copy(&t, into, size);
+    text_fini(&t);
+    return n;
+}
+
+size_t df_program_dot(const df_program *program, char *into, size_t size) {
+    text t;
+    text_init(&t, program->session->rt->alloc);
+    look_draw(&t, program);
     size_t n = text_copy(&t, into, size);
     text_fini(&t);
     return n;

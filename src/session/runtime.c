@@ -214,3 +214,16 @@ df_graph *df_graph_new(df_runtime *runtime) {
     if (g) (void)runtime_ref(runtime);
     return g;
 }
+
+df_code df_graph_parse(df_runtime *runtime, const char *words, size_t size, df_graph **out,
+                       df_error *err) {
+    if (!runtime || (!words && size))
+        return error_set(err, DF_INVALID_ARGUMENT, "the %s is NULL", runtime ? "text" : "runtime");
+    df_graph *g = df_graph_new(runtime);
+    df_code code = g ? graph_parse(g, words, size, err) : error_memory(err, "a graph");
+    if (code == DF_OK)
+        *out = g;
+    else
+        df_graph_free(g);
+    return code;
+}

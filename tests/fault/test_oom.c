@@ -272,12 +272,14 @@ static void look(fault_allocator *f, void *arg) {
     df_crossing c;
     (void)df_graph_print(g, page, sizeof page);
     (void)df_program_print(p, page, sizeof page);
+    (void)df_program_explain(p, DF_EXPLAIN_JSON, page, sizeof page);
     for (size_t i = 0; df_program_crossing(p, i, &c); i++)
         assert_true(df_key_text(c.key, page, sizeof page) > 0);
     fault_fail_allocation(f, 0, FAULT_ONCE);
     assert_true(df_graph_print(g, page, sizeof page) > 0);
     assert_true(df_program_print(p, page, sizeof page) > 0);
     assert_non_null(strstr(page, "partition"));
+    assert_true(df_program_explain(p, DF_EXPLAIN_TEXT, page, sizeof page) > 0);
     df_program_free(p);
     df_session_free(s);
     df_graph_free(g);

@@ -130,6 +130,14 @@ static char *printed_program(const golden *k) {
     return words;
 }
 
+static char *explained_program(const golden *k) {
+    size_t size = df_program_explain(k->program, DF_EXPLAIN_TEXT, NULL, 0) + 1;
+    char *words = malloc(size);
+    assert_non_null(words);
+    assert_int_equal(df_program_explain(k->program, DF_EXPLAIN_TEXT, words, size), size - 1);
+    return words;
+}
+
 static void print_case(text *t, const golden *k, const golden_case *the_case) {
     char *graph = printed_graph(k), *program = printed_program(k);
     add_comment(t, the_case->shows);
@@ -137,6 +145,11 @@ static void print_case(text *t, const golden *k, const golden_case *the_case) {
     text_add(t, "%s----\n%s", graph, program);
     free(graph);
     free(program);
+    if (k->explained) {
+        char *explained = explained_program(k);
+        text_add(t, "---- explain\n%s", explained);
+        free(explained);
+    }
     assert_false(t->failed);
 }
 

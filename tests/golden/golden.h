@@ -4,8 +4,9 @@
  *
  * tests/golden/NAME.txt has three parts: comment lines, which say what the case shows, the
  * devices and what is fed and fetched; the graph as df_graph_print writes it; and,
- * behind a line "----", the partitions as df_program_print writes them. The whole
- * file is compared. Incarnations are injected, so nothing in it changes from run to run.
+ * behind a line "----", the partitions as df_program_print writes them. Some have a fourth, behind
+ * a line "---- explain": why, as df_program_explain writes it. The whole file is compared.
+ * Incarnations are injected, so nothing in it changes from run to run.
  *
  * Run with --update, a test writes its files anew: read them before you keep them.
  */
@@ -24,6 +25,7 @@ typedef struct golden {
     df_out feeds[GOLDEN_MOST], fetches[GOLDEN_MOST];
     df_node *targets[GOLDEN_MOST];
     size_t n_feeds, n_fetches, n_targets;
+    bool explained; /* the file shows why, too */
     fault_allocator heap;
     df_runtime *rt;
     df_session *session;

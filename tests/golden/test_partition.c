@@ -67,6 +67,7 @@ static void many_consumers(golden *k) {
 }
 
 static void data_and_control(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_name(k->g, "y");
     df_out y = df_neg(k->g, x);
@@ -167,6 +168,7 @@ static void host_inputs(golden *k) {
 }
 
 static void both_memories(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_out n = df_placeholder(k->g, "n", DF_INT64, DF_SHAPE(1));
     golden_feed(k, n);
@@ -187,6 +189,7 @@ static void both_memories(golden *k) {
 /* ---- constants ----------------------------------------------------------- */
 
 static void small_constants(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_name(k->g, "c");
     df_out c = df_const_float(k->g, DF_FLOAT32, 0.5);
@@ -222,6 +225,7 @@ static void sent_constants(golden *k) {
 }
 
 static void constants_in_order(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_name(k->g, "first");
     df_node *first = df_no_op(k->g);
@@ -268,6 +272,7 @@ static void feeds_and_fetches(golden *k) {
 }
 
 static void feed_cuts_an_edge(golden *k) {
+    k->explained = true;
     df_out x = df_placeholder(k->g, "x", DF_FLOAT32, DF_SHAPE(4));
     df_graph_on(k->g, "cpu:1");
     df_graph_name(k->g, "y");
@@ -328,6 +333,7 @@ static void targets_only(golden *k) {
 /* ---- variables ----------------------------------------------------------- */
 
 static void variables(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_on(k->g, "sim:0");
     df_out v = df_variable(k->g, "v", DF_FLOAT32, DF_SHAPE(4));
@@ -359,6 +365,7 @@ static void initial_values(golden *k) {
 /* ---- placement ----------------------------------------------------------- */
 
 static void colocation(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_name(k->g, "a");
     df_out a = df_neg(k->g, x);
@@ -376,6 +383,7 @@ static void colocation(golden *k) {
 }
 
 static void partial_pins(golden *k) {
+    k->explained = true;
     df_out x = golden_input(k, "x");
     df_graph_on(k->g, "sim");
     df_out any_sim = df_neg(k->g, x);

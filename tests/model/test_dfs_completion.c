@@ -9,7 +9,8 @@
  *   W  a worker: takes events and goes into the step with them, until there are none
  *   K  ends the async kernel, if it has been started; two of them use the same handle
  *   D  the same inside the done of a recv that is no part of the step
- *   Q  a queue: a piece of its work fails, and it reports its end where it is asked to
+ *   P  a queue: plays what was put on it, and reports its end where it is asked to
+ *   Q  the same, and a piece of its work fails before
  *
  * What the actors leave undone is done after them, one thing after another. At the end of
  * every schedule the verdict fell once, when everything had run, once, and every queue had
@@ -53,9 +54,10 @@ typedef struct world {
     worker caller; /* R's */
     bool has_caller;
     df_kernel_handle handle;
-    bool is_started; /* the async kernel, and the handle is there */
-    launch *asked;   /* a queue's end that is to be reported */
-    int n_asked;
+    bool is_started;   /* the async kernel, and the handle is there */
+    launch *queued[2]; /* on the queue, to be played in this order */
+    int n_queued;
+    int n_asked;     /* times that it was asked for its end */
     bool has_failed; /* the queue's piece of work */
     int ran[MAX_NODES];
     int verdicts;
@@ -118,9 +120,9 @@ static df_code ask_queue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
     (void)q;
     (void)tag;
     (void)err;
-    if (w.asked) dfs_fail("the queue is asked for its end twice");
-    w.asked = l;
-    w.n_asked++;
+    if (l == &w.s->joins[1].launch) w.n_asked++;
+    if (w.n_asked > 1) dfs_fail("the queue is asked for its end twice");
+    if (w.n_queued < 2) w.queued[w.n_queued++] = l;
     return DF_OK;
 }
 
@@ -142,6 +144,12 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 #define ASYNC_NODE(NAME, FIRST, COUNT)                                                             \
     {                                                                                              \
         .name = NAME, .op = &op, .kernel = &async_kernel, .role = ROLE_ASYNC,                      \
+        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .forward = PLAN_NONE, .index = PLAN_NONE,    \
+        .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT                              \
+    }
+#define QUEUED_NODE(NAME, KERNEL, FIRST, COUNT)                                                    \
+    {                                                                                              \
+        .name = NAME, .op = &op, .kernel = &KERNEL, .role = ROLE_QUEUE_LATER, .device = 1,         \
         .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .forward = PLAN_NONE, .index = PLAN_NONE,    \
         .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT                              \
     }
@@ -231,6 +239,14 @@ static plan_block queue_blocks[] = {{0, 1, 0, 0, 1}, {1, 1, 0, 1, 1}, {.pending 
 static uint32_t queue_after[] = {2, 2};
 static const plan queue_plan = {A_PLAN(queue_nodes, queue_blocks, queue_after), .queues = 2};
 
+/* A kernel on the queue whose end is an event, by itself or by its handle; beside it b; then c. */
+static plan_node itself_nodes[] = {QUEUED_NODE("a", kernel, 0, 1), KERNEL_NODE("b"),
+                                   KERNEL_NODE("c")};
+static plan_node handle_nodes[] = {QUEUED_NODE("a", async_kernel, 0, 1), KERNEL_NODE("b"),
+                                   KERNEL_NODE("c")};
+static const plan itself_plan = {A_PLAN(itself_nodes, async_blocks, async_after), .queues = 2};
+static const plan handle_plan = {A_PLAN(handle_nodes, async_blocks, async_after), .queues = 2};
+
 /* ---- what an actor does -------------------------------------------------- */
 
 static bool is_done(const scene *sc) {
@@ -244,7 +260,7 @@ static void note_verdict(void) {
     w.verdicts++;
     if (w.verdicts > 1) dfs_fail("the verdict fell twice");
     if (!w.s->has_error && !is_done(sc)) dfs_fail("the verdict fell before all had run");
-    if (w.asked || w.n_asked != (sc->p->queues != 0))
+    if (w.n_queued || w.n_asked != (sc->p->queues != 0))
         dfs_fail("the verdict fell before the queue had reported");
     if (live_is_passive(atomic_load(&w.s->live.word)) == false)
         dfs_fail("the verdict fell while somebody was in the step");
@@ -285,21 +301,24 @@ static void act_as_done(void) {
     finish_arrived(&r, NULL);
 }
 
-static void report_end(void) {
-    launch *l = w.asked;
-    if (!l) return;
-    w.asked = NULL;
+/* The piece of work that comes next. A record is its owner's again once it has run. */
+static bool play_one(void) {
+    if (!w.n_queued) return false;
+    launch *l = w.queued[0];
+    w.queued[0] = w.queued[1];
+    w.n_queued--;
     (void)l->run(l, NULL);
+    return true;
 }
 
-static void act_as_queue(void) {
+static void act_as_queue(bool fails) {
     const df_error why = {.code = DF_DATA_LOSS, .message = "in the queue"};
-    if (!w.has_failed) {
+    if (fails && !w.has_failed) {
         w.has_failed = true;
         (w.s->tag.fail)(&w.s->tag, &why); /* not the macro */
     }
-    DF_SCHED_POINT();
-    report_end();
+    do DF_SCHED_POINT();
+    while (play_one());
 }
 
 static void act(void *arg, int i) {
@@ -314,8 +333,9 @@ static void act(void *arg, int i) {
     case 'D':
         act_as_done();
         break;
+    case 'P':
     case 'Q':
-        act_as_queue();
+        act_as_queue(w.scene->mix[i] == 'Q');
         break;
     default:
         while (help_once()) {
@@ -363,8 +383,8 @@ static void build(void *arg) {
 static void finish(void) {
     act_as_caller();
     for (bool moves = true; moves && w.verdicts == 0;) {
-        moves = w.asked || help_once();
-        report_end();
+        moves = help_once();
+        moves |= play_one();
         if (!moves && w.is_started) { /* again, perhaps: that is harmless */
             end_kernel();
             moves = help_once();
@@ -494,6 +514,38 @@ static void a_step_may_starve_while_its_queue_fails(void **state) {
     assert_true(run_scene(&sc) > 100);
 }
 
+static void a_kernel_on_a_queue_ends_its_node_by_itself(void **state) {
+    (void)state;
+    const scene sc = {.p = &itself_plan, .mix = "RWP", .fails = NO_NODE};
+    const scene failing = {
+        .p = &itself_plan, .mix = "RWP", .fails = 0, .expected = DF_ABORTED, .barred = 2};
+    assert_true(run_scene(&sc) > 100);
+    assert_true(run_scene(&failing) > 100);
+}
+
+static void an_async_kernel_on_a_queue_ends_its_node_once(void **state) {
+    (void)state;
+    const scene sc = {.p = &handle_plan, .mix = "RPK", .fails = NO_NODE};
+    const scene failing = {
+        .p = &handle_plan, .mix = "RPK", .fails = 0, .expected = DF_ABORTED, .may_succeed = true};
+    assert_true(run_scene(&sc) > 100);
+    assert_true(run_scene(&failing) > 100);
+}
+
+/* What was not yet started never will be, and the step ends all the same. */
+static void a_step_that_fails_does_not_wait_for_a_kernel_that_never_starts(void **state) {
+    (void)state;
+    const plan *plans[] = {&itself_plan, &handle_plan};
+    for (int i = 0; i < 2; i++) {
+        const scene by_queue = {
+            .p = plans[i], .mix = i ? "RQK" : "RWQ", .fails = NO_NODE, .expected = DF_DATA_LOSS};
+        const scene by_kernel = {
+            .p = plans[i], .mix = i ? "RPK" : "RWP", .fails = 1, .expected = DF_ABORTED};
+        assert_true(run_scene(&by_queue) > 100);
+        assert_true(run_scene(&by_kernel) > 100);
+    }
+}
+
 static int make_key(void **state) {
     (void)state;
     const key_parts parts = {.src = "/job:localhost/task:0/device:CPU:0",
@@ -525,6 +577,9 @@ int main(void) {
         cmocka_unit_test(a_step_that_nothing_can_move_is_starved_once),
         cmocka_unit_test(a_queue_that_fails_is_waited_for),
         cmocka_unit_test(a_step_may_starve_while_its_queue_fails),
+        cmocka_unit_test(a_kernel_on_a_queue_ends_its_node_by_itself),
+        cmocka_unit_test(an_async_kernel_on_a_queue_ends_its_node_once),
+        cmocka_unit_test(a_step_that_fails_does_not_wait_for_a_kernel_that_never_starts),
     };
     return cmocka_run_group_tests(tests, make_key, free_key);
 }

@@ -64,6 +64,21 @@ grep -q '^10 \* (1 + 3) = 40$' "$work/log" || {
 }
 echo "consumer: the README's program works"
 
+# The op of docs/writing-ops.md, and its test: the pieces that belong together.
+{
+    printf '#include <assert.h>\n#include <stdio.h>\n'
+    awk '/^```c$/ { f = ++n == 1 || n == 2 || n == 8; next } /^```$/ { f = 0 } f' \
+        "$root/docs/writing-ops.md"
+} >"$work/own.c"
+quietly gcc "$work/own.c" $(pkg-config --cflags --libs dataflow) -Wl,-rpath,"$work/prefix/lib" \
+    -o "$work/own"
+quietly "$work/own"
+grep -q '^node Blend (Blend): attr amount is 2; it can be 0 to 1$' "$work/log" || {
+    echo "consumer: the op of docs/writing-ops.md does not do what it says" >&2
+    exit 1
+}
+echo "consumer: the op of docs/writing-ops.md works"
+
 rm "$work"/prefix/lib/libdataflow.so*
 quietly gcc "$source" $(pkg-config --static --cflags --libs dataflow) -o "$work/static"
 quietly "$work/static"

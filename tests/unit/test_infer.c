@@ -80,6 +80,20 @@ static void a_constant_shape_is_seen_again(void **state) {
 }
 
 /* An inner output may be fed, and better known than its node could say. */
+static void the_value_of_a_constant_that_is_fed_no_longer_counts(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(4));
+    df_tensor *two = NULL;
+    assert_int_equal(
+        df_tensor_from(&w->heap.allocator, DF_INT64, DF_SHAPE(2), (int64_t[]){2, 2}, &two, NULL),
+        DF_OK);
+    df_out shape = df_const(w->g, two), y = df_neg(w->g, df_reshape_to(w->g, x, shape));
+    df_tensor_unref(two);
+    assert_int_equal(df_out_shape(y).dims[0], 2);
+    world_passes(w, PASS_INFER, DF_OUTS(x, shape), DF_OUTS(y));
+    assert_string_equal(world_type(w, y.node, 0), "float32[?,?]");
+}
+
 static void the_feed_of_an_inner_output_counts(void **state) {
     compile_world *w = world_of(state);
     df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(-1)), y = df_neg(w->g, x);
@@ -143,6 +157,7 @@ int main(void) {
         TEST(what_depends_on_no_promise_keeps_its_type),
         TEST(an_unknown_rank_may_be_promised_too),
         TEST(a_constant_shape_is_seen_again),
+        TEST(the_value_of_a_constant_that_is_fed_no_longer_counts),
         TEST(the_feed_of_an_inner_output_counts),
         TEST(a_variable_keeps_its_declared_shape),
         TEST(a_promise_that_the_graph_contradicts_is_refused),
