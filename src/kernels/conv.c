@@ -44,13 +44,39 @@ static void add_product(const conv *v, int64_t b, int64_t ky, int64_t oy, int64_
                         int64_t columns, int64_t ox, int64_t n) {
     const slide *h = &v->rows, *w = &v->cols;
     int64_t image = (b * h->in + slide_at(h, oy, ky)) * w->in + slide_at(w, ox, kx);
-    char *x = v->data[IMAGE] + (size_t)(image * v->in) * v->size;
-    char *filter = v->data[FILTER] + (size_t)((ky * w->size + kx) * v->in * v->out) * v->size;
-    char *y = v->data[RESULT] + (size_t)(((b * h->out + oy) * w->out + ox) * v->out) * v->size;
-    int64_t x_row = w->step * v->in, depth = columns * v->in, out = v->out;
-    matmul m = {n, depth, out, x, filter, x_row, 1, out, 1, y, out};
-    if (v->side == FILTER) m = (matmul){depth, n, out, x, y, 1, x_row, out, 1, filter, out};
-    if (v->side == IMAGE) m = (matmul){n, out, depth, y, filter, out, 1, 1, out, x, x_row};
+    char *x = v->data[IMAGE] + image * v->in * v->size;
+    char *filter = v->data[FILTER] + (ky * w->size + kx) * v->in * v->out * v->size;
+    char *y = v->data[RESULT] + ((b * h->out + oy) * w->out + ox) * v->out * v->size;
+    int64_t x_row = w->step * v->in * v->size, row = v->out * v->size;
+    matmul m = {.m = n,
+                .k = columns * v->in,
+                .n = v->out,
+                .a = x,
+                .b = filter,
+                .c = y,
+                .a_row = x_row,
+                .a_col = v->size,
+                .b_row = row,
+                .b_col = v->size,
+                .c_row = row};
+    if (v->side == FILTER) {
+        m.m = m.k;
+        m.k = n;
+        m.b = y;
+        m.c = filter;
+        m.a_row = v->size;
+        m.a_col = x_row;
+    }
+    if (v->side == IMAGE) {
+        m.n = m.k;
+        m.k = v->out;
+        m.a = y;
+        m.c = x;
+        m.a_row = row;
+        m.b_row = v->size;
+        m.b_col = row;
+        m.c_row = x_row;
+    }
     matmul_add(v->dtype, &m);
 }
 
@@ -80,7 +106,7 @@ static df_code compute_conv(df_kernel *c, df_error *err) {
     t[side] = c->outputs[0];
     conv v = {.side = side,
               .dtype = t[side]->dtype,
-              .size = df_dtype_size(t[side]->dtype),
+              .size = (int64_t)df_dtype_size(t[side]->dtype),
               .in = t[FILTER]->dims[2],
               .out = t[FILTER]->dims[3],
               .data = {t[IMAGE]->data, t[FILTER]->data, t[RESULT]->data}};

@@ -26,8 +26,9 @@ static double largest(const df_tensor *x, int64_t at, int64_t n) {
 static int64_t exponentials(const df_tensor *x, int64_t at, int64_t left, double most, double *tile,
                             double *sum) {
     int64_t m = tile_load(x, at, left, tile);
+    tile_shift(m, tile, most, 1);
     for (int64_t i = 0; i < m; i++) {
-        tile[i] = exp(tile[i] - most);
+        tile[i] = exp(tile[i]);
         *sum += tile[i];
     }
     return m;
@@ -44,7 +45,7 @@ static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t lab
     for (int64_t j = 0; j < n; j += m) m = exponentials(x, at + j, n - j, most, tile, &sum);
     for (int64_t j = 0; j < n; j += m) {
         if (n > TILE) m = exponentials(x, at + j, n - j, most, tile, &again);
-        for (int64_t i = 0; i < m; i++) tile[i] /= sum;
+        tile_divide(m, tile, sum);
         if (label >= j && label < j + m) tile[label - j] -= 1;
         tile_store(out, at + j, m, tile);
     }
@@ -61,21 +62,22 @@ static df_code compute_softmax(df_kernel *c, df_error *err) {
 
 static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *dy = c->inputs[0], *y = c->inputs[1];
+    const df_tensor *y = c->inputs[1];
     double a[TILE], b[TILE];
     for (int64_t at = 0, n = tile_row(y); at < y->elements; at += n) {
         double sum = 0;
-        for (int64_t j = 0, m; j < n; j += m) {
-            m = tile_load(dy, at + j, n - j, a);
-            (void)tile_load(y, at + j, n - j, b);
-            for (int64_t i = 0; i < m; i++) sum += a[i] * b[i];
-        }
-        for (int64_t j = 0, m; j < n; j += m) {
-            m = tile_load(dy, at + j, n - j, a);
-            (void)tile_load(y, at + j, n - j, b);
-            for (int64_t i = 0; i < m; i++) a[i] = (a[i] - sum) * b[i];
-            tile_store(c->outputs[0], at + j, m, a);
-        }
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t j = 0, m; j < n; j += m) {
+                m = tile_load(c->inputs[0], at + j, n - j, a);
+                (void)tile_load(y, at + j, m, b);
+                if (pass == 0) {
+                    sum = tile_sum(m, a, b, sum);
+                    continue;
+                }
+                tile_shift(m, a, sum, 1);
+                tile_multiply(m, a, b);
+                tile_store(c->outputs[0], at + j, m, a);
+            }
     }
     return DF_OK;
 }

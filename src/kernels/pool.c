@@ -43,22 +43,21 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
     bool largest = p->kind.largest, back = p->kind.back;
     int64_t size = p->n_rows * p->n_cols;
     for (int64_t j = 0, n; j < p->channels; j += n) {
-        n = p->channels - j < TILE ? p->channels - j : TILE;
-        for (int64_t i = 0; i < n; i++) {
-            so_far[i] = largest ? -INFINITY : 0;
-            which[i] = 0;
-        }
-        for (int64_t k = 0; k < size && (largest || !back); k++) {
+        n = tile_load(x, pool_at(p, 0, j), p->channels - j, so_far);
+        memset(which, 0, (size_t)n * sizeof *which);
+        for (int64_t k = 1; k < size; k++) {
             (void)tile_load(x, pool_at(p, k, j), n, tile);
-            if (largest) take_largest(tile, (double)k, n, so_far, which);
-            for (int64_t i = 0; i < n && !largest; i++) so_far[i] += tile[i];
+            if (largest)
+                take_largest(tile, (double)k, n, so_far, which);
+            else
+                tile_add(n, so_far, tile);
         }
         if (back) (void)tile_load(y, y_at + j, n, so_far);
-        for (int64_t i = 0; i < n && !largest; i++) so_far[i] /= (double)size;
+        if (!largest) tile_divide(n, so_far, (double)size);
         if (!back) tile_store(y, y_at + j, n, so_far);
         for (int64_t k = 0; k < size && back; k++) {
-            (void)tile_load(dx, pool_at(p, k, j), n, tile);
             double winner = largest ? (double)k : 0; /* of an average all are */
+            (void)tile_load(dx, pool_at(p, k, j), n, tile);
             for (int64_t i = 0; i < n; i++) tile[i] += which[i] == winner ? so_far[i] : 0;
             tile_store(dx, pool_at(p, k, j), n, tile);
         }
@@ -67,24 +66,26 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
 
 static df_code compute_pool(df_kernel *c, df_error *err) {
     const pool_kind *kind = kernel_user(c);
-    df_tensor *x = c->inputs[kind->back], *y = kind->back ? c->inputs[0] : c->outputs[0];
-    df_tensor *out = c->outputs[0];
+    df_tensor *x = c->inputs[kind->back], *out = c->outputs[0];
+    df_tensor *y = kind->back ? c->inputs[0] : out;
     slide s[2];
     df_code code = window_slides(c->attrs, x->dims, NULL, s, err);
     if (code != DF_OK || out->elements == 0) return code;
     if (kind->back) memset(out->data, 0, out->bytes);
-    pool p = {.kind = *kind, .width = x->dims[2], .channels = x->dims[3]};
-    for (int64_t i = 0; i < y->elements / p.channels; i++) {
-        int64_t ox = i % s[1].out, oy = i / s[1].out % s[0].out, b = i / s[1].out / s[0].out;
-        int64_t first, end;
-        slide_inside(&s[0], oy, &first, &end);
-        p.row = b * s[0].in + slide_at(&s[0], oy, first);
-        p.n_rows = end - first;
-        slide_inside(&s[1], ox, &first, &end);
-        p.col = slide_at(&s[1], ox, first);
-        p.n_cols = end - first;
-        pool_window(&p, x, y, i * p.channels, out);
-    }
+    pool p = {.kind = *kind, .width = s[1].in, .channels = x->dims[3]};
+    int64_t y_at = 0, first, end;
+    for (int64_t b = 0; b < x->dims[0]; b++)
+        for (int64_t oy = 0; oy < s[0].out; oy++) {
+            slide_inside(&s[0], oy, &first, &end);
+            p.row = b * s[0].in + slide_at(&s[0], oy, first);
+            p.n_rows = end - first;
+            for (int64_t ox = 0; ox < s[1].out; ox++, y_at += p.channels) {
+                slide_inside(&s[1], ox, &first, &end);
+                p.col = slide_at(&s[1], ox, first);
+                p.n_cols = end - first;
+                pool_window(&p, x, y, y_at, out);
+            }
+        }
     return DF_OK;
 }
 

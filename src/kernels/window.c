@@ -35,26 +35,20 @@ static bool settle(slide *s, bool same) {
     return true;
 }
 
-static df_code check_pair(const df_attr *a, int least, df_error *err) {
-    if (a->shape.rank == 2 || a->shape.rank == least) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "attr %s has %d entries; give two, for height and width", a->name,
-                     a->shape.rank);
-}
-
 df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter, slide s[2],
                       df_error *err) {
-    bool same = strcmp(attrs[WINDOW_PADDING].s, "same") == 0;
-    df_code code = check_pair(&attrs[0], 2, err);
-    if (code == DF_OK) code = check_pair(&attrs[1], filter ? 2 : 0, err);
-    if (code != DF_OK) return code;
-    const int64_t *first = attrs[0].shape.dims, *second = attrs[1].shape.dims;
+    const df_shape *first = &attrs[0].shape, *second = &attrs[1].shape;
+    for (int i = 0; i < 2; i++)
+        if (attrs[i].shape.rank != 2 && (i == 0 || filter || second->rank != 0))
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "attr %s has %d entries; give two, for height and width",
+                             attrs[i].name, attrs[i].shape.rank);
     for (int d = 0; d < 2; d++) {
         s[d].in = image[1 + d];
-        s[d].size = filter ? filter[d] : first[d];
-        s[d].step = filter || attrs[1].shape.rank == 0 ? first[d] : second[d];
-        s[d].apart = filter ? second[d] : 1;
-        if (!settle(&s[d], same))
+        s[d].size = filter ? filter[d] : first->dims[d];
+        s[d].step = filter || second->rank == 0 ? first->dims[d] : second->dims[d];
+        s[d].apart = filter ? second->dims[d] : 1;
+        if (!settle(&s[d], attrs[WINDOW_PADDING].s[0] == 's'))
             return error_set(err, DF_INVALID_ARGUMENT,
                              "the window takes %lld %s, and the images have %lld; make it smaller, "
                              "or give padding \"same\"",
