@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * MatMul: [..,m,k] x [..,k,n] -> [..,m,n]. A transposed operand is the same elements with the
- * two strides exchanged, and one without a batch is met again at a stride of 0. Integers are
- * multiplied as unsigned ones, which wrap around.
+ * two strides exchanged. Integers are multiplied as unsigned ones, which wrap around.
  */
 #include "kernels/matmul.h"
 
@@ -10,7 +9,7 @@
 
 #include "kernels/family.h"
 
-enum { TRANSPOSE_A = 0, TRANSPOSE_B = 1 }; /* the attr's index is its input's */
+enum { TRANSPOSE_A = 0, TRANSPOSE_B = 1 }; /* the index of the attr is the input's */
 
 /* ---- one product --------------------------------------------------------- */
 
@@ -107,21 +106,6 @@ void matmul_add(df_dtype dtype, const matmul *m) {
 
 /* ---- batches ------------------------------------------------------------- */
 
-/* What is the same of all the products. */
-static matmul matmul_of(const df_kernel *c, int64_t size) {
-    const df_tensor *a = c->inputs[0], *b = c->inputs[1];
-    const int64_t *last_a = a->dims + a->rank - 2, *last_b = b->dims + b->rank - 2;
-    bool turn_a = c->attrs[TRANSPOSE_A].i, turn_b = c->attrs[TRANSPOSE_B].i;
-    return (matmul){.m = last_a[turn_a],
-                    .k = last_a[!turn_a],
-                    .n = last_b[!turn_b],
-                    .a_row = turn_a ? size : last_a[1] * size,
-                    .a_col = turn_a ? last_a[1] * size : size,
-                    .b_row = turn_b ? size : last_b[1] * size,
-                    .b_col = turn_b ? last_b[1] * size : size,
-                    .c_row = last_b[!turn_b] * size};
-}
-
 /* Where matrix `at` of the batch begins in t, in matrices. */
 static int64_t matrix_at(const df_tensor *t, const df_tensor *out, int64_t at) {
     int64_t offset = 0, stride = 1;
@@ -133,24 +117,40 @@ static int64_t matrix_at(const df_tensor *t, const df_tensor *out, int64_t at) {
     return offset;
 }
 
-static df_code compute_matmul(df_kernel *c, df_error *err) {
+SMALL static df_code compute_matmul(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *out = c->outputs[0];
     int64_t size = (int64_t)df_dtype_size(out->dtype);
-    matmul m = matmul_of(c, size);
+    int64_t bytes[2], n[2][2], stride[2][2]; /* of a matrix; of its rows and columns */
     if (out->elements == 0) return DF_OK;
-    int64_t bytes[] = {m.m * m.k * size, m.k * m.n * size};
-    if (c->inputs[1]->bytes == (size_t)bytes[1] && m.a_row == m.k * size)
+    for (int s = 0; s < 2; s++) {
+        const df_tensor *t = c->inputs[s];
+        const int64_t *last = t->dims + t->rank - 2;
+        bool turn = c->attrs[s].i;
+        n[s][turn] = last[0];
+        n[s][!turn] = last[1];
+        stride[s][turn] = last[1] * size;
+        stride[s][!turn] = size;
+        bytes[s] = last[0] * last[1] * size;
+    }
+    matmul m = {.m = n[0][0],
+                .k = n[0][1],
+                .n = n[1][1],
+                .a_row = stride[0][0],
+                .a_col = stride[0][1],
+                .b_row = stride[1][0],
+                .b_col = stride[1][1],
+                .c_row = n[1][1] * size};
+    if (c->inputs[1]->bytes == (size_t)bytes[1] && !c->attrs[TRANSPOSE_A].i)
         m.m = out->elements / m.n; /* all meet the same b: one product */
-    int64_t n = out->elements / (m.m * m.n);
-    char *to = memset(out->data, 0, out->bytes); /* 0 is all bits 0 in each of the dtypes */
-    for (int64_t i = 0; i < n; i++) {
+    char *to = memset(out->data, 0, out->bytes), *end = to + out->bytes; /* 0 is all bits 0 */
+    for (int64_t i = 0; to < end; i++, to += m.m * m.c_row) {
         const char *from[2];
         for (int s = 0; s < 2; s++)
             from[s] = (char *)c->inputs[s]->data + matrix_at(c->inputs[s], out, i) * bytes[s];
         m.a = from[0];
         m.b = from[1];
-        m.c = to + i * m.m * m.c_row;
+        m.c = to;
         matmul_add(out->dtype, &m);
     }
     return DF_OK;
@@ -158,7 +158,7 @@ static df_code compute_matmul(df_kernel *c, df_error *err) {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-static df_code infer_matmul(df_infer *c, df_error *err) {
+SMALL static df_code infer_matmul(df_infer *c, df_error *err) {
     edge_type batch[2];
     int64_t last[2][2] = {{-1, -1}, {-1, -1}}, k; /* rows and columns of each */
     shape_text words[2];

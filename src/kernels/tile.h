@@ -28,7 +28,16 @@ void tile_multiply(int64_t n, double *a, const double *b);
 void tile_divide(int64_t n, double *a, double by);
 void tile_shift(int64_t n, double *a, double by, double rate);
 
+/* Where b is larger than a, or the first NaN: a = b, which = k. */
+void tile_largest(int64_t n, double *a, double *which, const double *b, double k);
+/* Where which is k: a += b. */
+void tile_add_where(int64_t n, double *a, const double *b, const double *which, double k);
+
 /* sum + a[0] b[0] + a[1] b[1] + ..., in this order; b NULL: all 1. */
 double tile_sum(int64_t n, const double *a, const double *b, double sum);
+/* The largest of a and `most`, NaNs left out. */
+double tile_most(int64_t n, const double *a, double most);
+/* a = exp(a - by), and the sum of that, on from `sum`. */
+double tile_exp(int64_t n, double *a, double by, double sum);
 
 #endif /* KERNELS_TILE_H */
