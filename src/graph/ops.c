@@ -254,10 +254,70 @@ df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool trans
 BINARY(df_bias_add, "BiasAdd")
 UNARY(df_bias_add_grad, "BiasAddGrad")
 UNARY(df_softmax, "Softmax")
+BINARY(df_softmax_grad, "SoftmaxGrad")
 
 df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels) {
     df_out inputs[] = {logits, labels};
     return df_node_add(g, "SparseSoftmaxCrossEntropy", inputs, 2, NULL, 0);
+}
+
+static df_node *norm(df_graph *g, const char *op, df_out a, df_out b, df_out c, double epsilon) {
+    df_out inputs[] = {a, b, c};
+    df_attr attr = df_attr_float("epsilon", epsilon);
+    return df_node_add(g, op, inputs, 3, &attr, 1);
+}
+
+df_out df_layer_norm(df_graph *g, df_out x, df_out scale, df_out offset, double epsilon) {
+    return df_node_output(norm(g, "LayerNorm", x, scale, offset, epsilon), 0);
+}
+
+df_node *df_layer_norm_grad(df_graph *g, df_out dy, df_out x, df_out scale, double epsilon) {
+    return norm(g, "LayerNormGrad", dy, x, scale, epsilon);
+}
+
+/* An op with a window, its zeros filled in. */
+static df_out sliding(df_graph *g, const df_out *inputs, size_t n_inputs, const df_window *w,
+                      const char *op, bool pool) {
+    df_window all = {.same = w && w->same};
+    for (int d = 0; d < 2; d++) {
+        if (w) all.size[d] = w->size[d];
+        all.strides[d] = w && w->strides[d] ? w->strides[d] : pool ? all.size[d] : 1;
+        all.dilations[d] = w && w->dilations[d] ? w->dilations[d] : 1;
+    }
+    df_attr attrs[] = {list(pool ? "window" : "dilations", pool ? all.size : all.dilations, 2),
+                       list("strides", all.strides, 2),
+                       df_attr_string("padding", all.same ? "same" : "valid")};
+    return add(g, op, inputs, n_inputs, attrs, 3);
+}
+
+df_out df_conv2d(df_graph *g, df_out x, df_out filter, const df_window *w) {
+    return sliding(g, (df_out[]){x, filter}, 2, w, "Conv2D", false);
+}
+
+df_out df_conv2d_backprop_input(df_graph *g, df_out dy, df_out x, df_out filter,
+                                const df_window *w) {
+    return sliding(g, (df_out[]){dy, x, filter}, 3, w, "Conv2DBackpropInput", false);
+}
+
+df_out df_conv2d_backprop_filter(df_graph *g, df_out dy, df_out x, df_out filter,
+                                 const df_window *w) {
+    return sliding(g, (df_out[]){dy, x, filter}, 3, w, "Conv2DBackpropFilter", false);
+}
+
+df_out df_max_pool(df_graph *g, df_out x, const df_window *w) {
+    return sliding(g, &x, 1, w, "MaxPool", true);
+}
+
+df_out df_max_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w) {
+    return sliding(g, (df_out[]){dy, x}, 2, w, "MaxPoolGrad", true);
+}
+
+df_out df_avg_pool(df_graph *g, df_out x, const df_window *w) {
+    return sliding(g, &x, 1, w, "AvgPool", true);
+}
+
+df_out df_avg_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w) {
+    return sliding(g, (df_out[]){dy, x}, 2, w, "AvgPoolGrad", true);
 }
 
 /* ---- reductions and shapes ----------------------------------------------- */

@@ -20,6 +20,14 @@ df_code infer_rank(const df_infer *c, int i, int rank, df_error *err) {
                      edge_text(t).s, rank);
 }
 
+df_code infer_row(const df_infer *c, df_error *err) {
+    if (c->outputs[0].rank != 0) return DF_OK;
+    return error_set(err, DF_INVALID_ARGUMENT,
+                     "input 0 is a scalar; %s runs along the last of at least one dimension: use "
+                     "Reshape",
+                     c->op->name);
+}
+
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
     if (from >= -(int64_t)rank && from < rank) {
         *axis = (int)(from < 0 ? from + rank : from);

@@ -12,6 +12,10 @@
 #include "base/error.h"
 #include "op/op.h"
 
+/* In front of a function whose own time does not count: compiled to be small, with what it alone
+ * calls. Loops over elements are elsewhere. */
+#define SMALL __attribute__((cold))
+
 /* A shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
     char s[SHAPE_TEXT_MAX];
@@ -20,6 +24,8 @@ shape_text edge_text(const edge_type *t);
 
 /* Input i has this rank, or it is unknown. */
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err);
+/* Output 0, which is set, has a last dimension or an unknown rank. */
+df_code infer_row(const df_infer *c, df_error *err);
 /* Axis from `from` (negative: from the end) in 0 to rank - 1. */
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
 

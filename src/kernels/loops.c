@@ -11,15 +11,6 @@
 #include <math.h>
 #include <stdint.h>
 
-/* In front of a loop whose output is an input's buffer or apart from it, never shifted
- * against it: iterations do not touch each other's elements. gcc must be told, or it
- * falls back to one element at a time where a kernel works in place. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define ITERATIONS_APART _Pragma("GCC ivdep")
-#else
-#define ITERATIONS_APART _Pragma("clang loop interleave(disable) unroll(disable)")
-#endif
-
 /* ---- integers ------------------------------------------------------------ */
 
 /* The floor of a / b; in 64 bits for all, and what does not fit wraps around. */

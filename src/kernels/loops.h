@@ -13,6 +13,15 @@
 
 #include <dataflow/tensor.h>
 
+/* In front of a loop whose output is an input's buffer or apart from it, never shifted
+ * against it: iterations do not touch each other's elements. gcc must be told, or it
+ * falls back to one element at a time where a kernel works in place. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ITERATIONS_APART _Pragma("GCC ivdep")
+#else
+#define ITERATIONS_APART _Pragma("clang loop interleave(disable) unroll(disable)")
+#endif
+
 /* Elements of a block, and bytes of the largest array that is made for a loop. */
 enum { LOOP_BLOCK = 16, LOOP_TILE_BYTES = 4096 };
 

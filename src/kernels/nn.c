@@ -1,41 +1,81 @@
 /* SPDX-License-Identifier: MIT
  *
- * Softmax, and the cross entropy of logits with labels, loss and gradient at once.
+ * Softmax and its gradient, and the cross entropy of logits with labels, loss and gradient at
+ * once.
+ *
+ * All is computed in double, and rounded once. The largest element of a row is subtracted
+ * first, so that no exponential overflows; sums are in ascending order. A NaN reaches all
+ * of its row by way of the sum.
  */
 #include <math.h>
 
 #include "kernels/family.h"
+#include "kernels/tile.h"
+
+/* Softmax of the n elements from `at` on, which is the gradient of their cross entropy with
+ * `label` once that has 1 less. Gives the entropy; a label of -1 is none. out may be x, since a
+ * tile is read before it is written. */
+static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t label,
+                          df_tensor *out) {
+    double tile[TILE], most = -INFINITY, sum = 0, own = 0;
+    int64_t m = 0;
+    if (label >= 0) (void)tile_load(x, at + label, 1, &own);
+    for (int64_t j = 0; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        most = tile_most(m, tile, most);
+    }
+    for (int64_t j = 0; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        sum = tile_exp(m, tile, most, sum);
+    }
+    for (int64_t j = 0; j < n; j += m) {
+        if (n > TILE) { /* else it is there still */
+            m = tile_load(x, at + j, n - j, tile);
+            (void)tile_exp(m, tile, most, 0);
+        }
+        tile_divide(m, tile, sum);
+        if (label >= j && label < j + m) tile[label - j] -= 1;
+        tile_store(out, at + j, m, tile);
+    }
+    return label >= 0 ? log(sum) - (own - most) : 0;
+}
+
+SMALL static df_code compute_softmax(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *x = c->inputs[0];
+    for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n)
+        (void)softmax_row(x, at, n, -1, c->outputs[0]);
+    return DF_OK;
+}
+
+SMALL static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *y = c->inputs[1];
+    double a[TILE], b[TILE];
+    for (int64_t at = 0, n = tile_row(y); at < y->elements; at += n) {
+        double sum = 0;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t j = 0, m; j < n; j += m) {
+                m = tile_load(c->inputs[0], at + j, n - j, a);
+                (void)tile_load(y, at + j, m, b);
+                if (pass == 0) {
+                    sum = tile_sum(m, a, b, sum);
+                    continue;
+                }
+                tile_shift(m, a, sum, 1);
+                tile_multiply(m, a, b);
+                tile_store(c->outputs[0], at + j, m, a);
+            }
+    }
+    return DF_OK;
+}
 
 static int64_t label_at(const df_tensor *labels, int64_t i) {
     if (labels->dtype == DF_INT32) return ((const int32_t *)labels->data)[i];
     return ((const int64_t *)labels->data)[i];
 }
 
-#define NN_T   float
-#define NN_TAG f32
-#define NN_EXP expf
-#define NN_LOG logf
-#include "kernels/nn_of.inc"
-
-#define NN_T   double
-#define NN_TAG f64
-#define NN_EXP exp
-#define NN_LOG log
-#include "kernels/nn_of.inc"
-
-static df_code compute_softmax(df_kernel *c, df_error *err) {
-    (void)err;
-    const df_tensor *x = c->inputs[0];
-    if (x->elements == 0) return DF_OK;
-    int64_t n = x->dims[x->rank - 1];
-    if (x->dtype == DF_FLOAT32)
-        softmax_f32(x->data, x->elements / n, n, c->outputs[0]->data);
-    else
-        softmax_f64(x->data, x->elements / n, n, c->outputs[0]->data);
-    return DF_OK;
-}
-
-static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
+SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     const df_tensor *logits = c->inputs[0], *labels = c->inputs[1];
     int64_t classes = logits->dims[1];
     for (int64_t i = 0; i < labels->elements; i++) {
@@ -46,22 +86,26 @@ static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
                              "to one less than there are columns of logits",
                              (long long)label, (long long)i, (long long)classes);
     }
-    if (logits->dtype == DF_FLOAT32)
-        cross_entropy_f32(logits, labels, c->outputs[0]->data, c->outputs[1]->data);
-    else
-        cross_entropy_f64(logits, labels, c->outputs[0]->data, c->outputs[1]->data);
+    for (int64_t i = 0; i < labels->elements; i++) {
+        double loss = softmax_row(logits, i * classes, classes, label_at(labels, i), c->outputs[1]);
+        tile_store(c->outputs[0], i, 1, &loss);
+    }
     return DF_OK;
 }
 
-static df_code infer_softmax(df_infer *c, df_error *err) {
-    if (c->inputs[0]->rank == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is a scalar; Softmax runs along the last of at least one "
-                         "dimension: use Reshape");
-    return df_infer_same(c, err);
+/* ---- shapes -------------------------------------------------------------- */
+
+SMALL static df_code infer_softmax(df_infer *c, df_error *err) {
+    df_code code = df_infer_same(c, err);
+    return code == DF_OK ? infer_row(c, err) : code;
 }
 
-static df_code infer_cross_entropy(df_infer *c, df_error *err) {
+SMALL static df_code infer_softmax_grad(df_infer *c, df_error *err) {
+    df_code code = infer_equal_shapes(c, err);
+    return code == DF_OK ? infer_row(c, err) : code;
+}
+
+SMALL static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     df_code code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;
@@ -78,6 +122,8 @@ static df_code infer_cross_entropy(df_infer *c, df_error *err) {
 
 void nn_ops(adder *a) {
     add_op(a, "Softmax(x: real) : x", infer_softmax, compute_softmax, ADD_OVERWRITES(0));
+    add_op(a, "SoftmaxGrad(dy: real, y: dy) : dy", infer_softmax_grad, compute_softmax_grad,
+           ADD_OVERWRITES(0) | ADD_OVERWRITES(1));
     add_op(a, "SparseSoftmaxCrossEntropy(logits: real, labels: index) : logits, logits",
            infer_cross_entropy, compute_cross_entropy, 0);
 }

@@ -57,6 +57,9 @@ df_code kernels_register(op_registry *r, df_error *err) {
     cast_ops(&a);
     matmul_ops(&a);
     nn_ops(&a);
+    norm_ops(&a);
+    conv_ops(&a);
+    pool_ops(&a);
     reduce_ops(&a);
     shape_ops(&a);
     move_ops(&a);
