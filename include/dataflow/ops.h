@@ -84,13 +84,16 @@ DF_API df_out df_cast(df_graph *g, df_out x, df_dtype to);
 
 /* ---- linear algebra and networks ----------------------------------------- */
 
-/* [m,k] x [k,n] -> [m,n]; a or b may be stored transposed. Each element is the sum over
- * k in ascending order. float32, float64, int32, int64. */
+/* [..,m,k] x [..,k,n] -> [..,m,n] as np.matmul: the last two dimensions are matrices, stored
+ * transposed if one says so; those in front, if any, broadcast. Each element is the sum over k in
+ * ascending order. float32, float64, int32, int64. */
 DF_API df_out df_matmul(df_graph *g, df_out a, df_out b);
 DF_API df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool transpose_b);
 
-/* Along the last dimension: exp(x - max x) / sum exp(x - max x). floats. */
+/* Along the last dimension: exp(x - max x) / sum exp(x - max x); and its gradient, for the
+ * result y: (dy - sum(dy * y)) * y. floats. */
 DF_API df_out df_softmax(df_graph *g, df_out x);
+DF_API df_out df_softmax_grad(df_graph *g, df_out dy, df_out y);
 
 /* For logits [batch, classes] (floats) and labels [batch] (int32, int64):
  *   loss[i] = log(sum_j exp(logits[i,j])) - logits[i,labels[i]]
@@ -99,6 +102,46 @@ DF_API df_out df_softmax(df_graph *g, df_out x);
  * TensorFlow's SparseSoftmaxCrossEntropyWithLogits). A label out of range is
  * INVALID_ARGUMENT when the step runs. */
 DF_API df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels);
+
+/* Along the last dimension, of size n, with scale and offset [n] (Ba, Kiros, Hinton: Layer
+ * Normalization, 2016): (x - mean) / sqrt(variance + epsilon) * scale + offset, where the variance
+ * is the biased one, over n; epsilon is at least 0, and 1e-5 by custom. floats. */
+DF_API df_out df_layer_norm(df_graph *g, df_out x, df_out scale, df_out offset, double epsilon);
+/* Its three gradients: by x, by scale and by offset. */
+DF_API df_node *df_layer_norm_grad(df_graph *g, df_out dy, df_out x, df_out scale, double epsilon);
+
+/* A window that slides over images [batch, height, width, channels]. Each pair is height and
+ * width; a 0 means what is usual. Padding is TensorFlow's: "valid" has all of a window inside, and
+ * the result is as large as there are places for it; "same" gives ceil(size / stride), with
+ * max((out - 1) * stride + (window - 1) * dilation + 1 - size, 0) rows (columns) outside, half of
+ * them, rounded down, in front. Outside there is nothing: 0 to a convolution, and to a pool no
+ * element. */
+typedef struct df_window {
+    int64_t size[2];      /* of pools; a convolution's is its filter's */
+    int64_t strides[2];   /* 0: 1, of pools: the size */
+    int64_t dilations[2]; /* 0: 1; of convolutions */
+    bool same;            /* padding is "same", else "valid" */
+} df_window;
+
+/* x [batch, height, width, in] and filter [height, width, in, out] give [batch, .., .., out]:
+ *   result[b,y,x,o] = sum over i, j, k of filter[i,j,k,o] *
+ *                     x[b, y*stride + i*dilation - before, x*stride + j*dilation - before, k]
+ * and its gradients by x and by filter, which is read for no more than its shape then. w NULL: all
+ * zeros. Sums are in the dtype: in ascending order of (i, j, k); by x, of (i, j, o); by
+ * filter, of (b, y, x). floats. */
+DF_API df_out df_conv2d(df_graph *g, df_out x, df_out filter, const df_window *w);
+DF_API df_out df_conv2d_backprop_input(df_graph *g, df_out dy, df_out x, df_out filter,
+                                       const df_window *w);
+DF_API df_out df_conv2d_backprop_filter(df_graph *g, df_out dy, df_out x, df_out filter,
+                                        const df_window *w);
+
+/* The largest element of each window (NaN if there is one), or their mean, in each channel; and
+ * the gradients, with the shape of x: of the largest, to the first of equals in row-major order, of
+ * the mean, to all alike. Only what lies inside of the image counts. floats. */
+DF_API df_out df_max_pool(df_graph *g, df_out x, const df_window *w);
+DF_API df_out df_max_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w);
+DF_API df_out df_avg_pool(df_graph *g, df_out x, const df_window *w);
+DF_API df_out df_avg_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w);
 
 /* ---- reductions and shapes ----------------------------------------------- */
 

@@ -183,9 +183,73 @@ df_out df_matmul_t(df_graph *g, df_out a, bool transpose_a, df_out b, bool trans
 
 UNARY(df_softmax, "Softmax")
 
+df_out df_softmax_grad(df_graph *g, df_out dy, df_out y) {
+    return binary(g, "SoftmaxGrad", dy, y);
+}
+
 df_node *df_sparse_softmax_cross_entropy(df_graph *g, df_out logits, df_out labels) {
     df_out inputs[] = {logits, labels};
     return df_node_add(g, "SparseSoftmaxCrossEntropy", inputs, 2, NULL, 0);
+}
+
+static df_node *norm(df_graph *g, const char *op, df_out a, df_out b, df_out c, double epsilon) {
+    df_out inputs[] = {a, b, c};
+    df_attr attr = df_attr_float("epsilon", epsilon);
+    return df_node_add(g, op, inputs, 3, &attr, 1);
+}
+
+df_out df_layer_norm(df_graph *g, df_out x, df_out scale, df_out offset, double epsilon) {
+    return df_node_output(norm(g, "LayerNorm", x, scale, offset, epsilon), 0);
+}
+
+df_node *df_layer_norm_grad(df_graph *g, df_out dy, df_out x, df_out scale, double epsilon) {
+    return norm(g, "LayerNormGrad", dy, x, scale, epsilon);
+}
+
+/* An op with a window, its zeros filled in. */
+static df_out sliding(df_graph *g, const char *op, const df_out *inputs, size_t n_inputs,
+                      const df_window *w, bool pool) {
+    df_window all = {.same = w && w->same};
+    for (int d = 0; d < 2; d++) {
+        if (w) all.size[d] = w->size[d];
+        all.strides[d] = w && w->strides[d] ? w->strides[d] : pool ? all.size[d] : 1;
+        all.dilations[d] = w && w->dilations[d] ? w->dilations[d] : 1;
+    }
+    df_attr attrs[] = {pool ? df_attr_ints("window", all.size, 2)
+                            : df_attr_ints("dilations", all.dilations, 2),
+                       df_attr_ints("strides", all.strides, 2),
+                       df_attr_string("padding", all.same ? "same" : "valid")};
+    return df_node_output(df_node_add(g, op, inputs, n_inputs, attrs, 3), 0);
+}
+
+df_out df_conv2d(df_graph *g, df_out x, df_out filter, const df_window *w) {
+    return sliding(g, "Conv2D", (df_out[]){x, filter}, 2, w, false);
+}
+
+df_out df_conv2d_backprop_input(df_graph *g, df_out dy, df_out x, df_out filter,
+                                const df_window *w) {
+    return sliding(g, "Conv2DBackpropInput", (df_out[]){dy, x, filter}, 3, w, false);
+}
+
+df_out df_conv2d_backprop_filter(df_graph *g, df_out dy, df_out x, df_out filter,
+                                 const df_window *w) {
+    return sliding(g, "Conv2DBackpropFilter", (df_out[]){dy, x, filter}, 3, w, false);
+}
+
+df_out df_max_pool(df_graph *g, df_out x, const df_window *w) {
+    return sliding(g, "MaxPool", &x, 1, w, true);
+}
+
+df_out df_max_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w) {
+    return sliding(g, "MaxPoolGrad", (df_out[]){dy, x}, 2, w, true);
+}
+
+df_out df_avg_pool(df_graph *g, df_out x, const df_window *w) {
+    return sliding(g, "AvgPool", &x, 1, w, true);
+}
+
+df_out df_avg_pool_grad(df_graph *g, df_out dy, df_out x, const df_window *w) {
+    return sliding(g, "AvgPoolGrad", (df_out[]){dy, x}, 2, w, true);
 }
 
 /* ---- reductions and shapes ----------------------------------------------- */

@@ -33,80 +33,98 @@ typedef enum conv_side { IMAGE, FILTER, RESULT } conv_side;
 typedef struct conv {
     conv_side side;
     df_dtype dtype;
-    size_t size;     /* of an element */
-    int64_t in, out; /* channels */
-    slide rows, cols;
+    int64_t in, pixel, row; /* channels of the image; bytes of them, and of the result's */
+    slide h, w;
     char *data[3]; /* by conv_side */
+    matmul m;      /* what is the same of all the products */
 } conv;
 
 /* n results from ox on in row oy of image b, and row ky of the filter, columns kx on. */
 static void add_product(const conv *v, int64_t b, int64_t ky, int64_t oy, int64_t kx,
                         int64_t columns, int64_t ox, int64_t n) {
-    const slide *h = &v->rows, *w = &v->cols;
+    const slide *h = &v->h, *w = &v->w;
     int64_t image = (b * h->in + slide_at(h, oy, ky)) * w->in + slide_at(w, ox, kx);
-    char *x = v->data[IMAGE] + (size_t)(image * v->in) * v->size;
-    char *filter = v->data[FILTER] + (size_t)((ky * w->size + kx) * v->in * v->out) * v->size;
-    char *y = v->data[RESULT] + (size_t)(((b * h->out + oy) * w->out + ox) * v->out) * v->size;
-    int64_t x_row = w->step * v->in, depth = columns * v->in, out = v->out;
-    matmul m = {n, depth, out, x, filter, x_row, 1, out, 1, y, out};
-    if (v->side == FILTER) m = (matmul){depth, n, out, x, y, 1, x_row, out, 1, filter, out};
-    if (v->side == IMAGE) m = (matmul){n, out, depth, y, filter, out, 1, 1, out, x, x_row};
+    char *x = v->data[IMAGE] + image * v->pixel;
+    char *filter = v->data[FILTER] + (ky * w->size + kx) * v->in * v->row;
+    char *y = v->data[RESULT] + ((b * h->out + oy) * w->out + ox) * v->row;
+    matmul m = v->m;
+    m.m = v->side == FILTER ? columns * v->in : n;
+    if (v->side != IMAGE) m.k = v->side == FILTER ? n : columns * v->in;
+    m.a = v->side == IMAGE ? y : x;
+    m.b = v->side == FILTER ? y : filter;
+    m.c = v->side == IMAGE ? x : v->side == FILTER ? filter : y;
     matmul_add(v->dtype, &m);
 }
 
-/* A row of results and one of the filter, as many columns at once as form a matrix. */
-static void add_row(const conv *v, int64_t b, int64_t ky, int64_t oy) {
-    const slide *w = &v->cols;
-    int64_t group = v->side != IMAGE && w->apart == 1 ? w->size : 1;
+/* Row ky of the filter and the results of image b: as many columns at once as are a matrix. */
+static void add_row(const conv *v, int64_t b, int64_t ky) {
+    const slide *h = &v->h, *w = &v->w;
+    int64_t group = v->side != IMAGE && w->apart == 1 ? w->size : 1, n, first, end;
     for (int64_t kx = 0; kx < w->size; kx += group) {
-        int64_t whole = steps_to(w->before - kx * w->apart, w->step);
-        int64_t part = steps_to(w->in + w->before - (kx + group - 1) * w->apart, w->step);
-        if (part > w->out) part = w->out;
-        for (int64_t ox = 0, n; ox < w->out; ox += n) {
-            int64_t first, end;
-            n = ox == whole && part > whole ? part - whole : 1;
-            slide_inside(w, ox, &first, &end);
-            if (first < kx) first = kx;
-            if (end > kx + group) end = kx + group;
-            if (first < end) add_product(v, b, ky, oy, first, end - first, ox, n);
+        /* Up to here a group that does not begin before the image lies inside. */
+        int64_t inside = steps_to(w->in - slide_at(w, 0, kx + group - 1), w->step);
+        if (inside > w->out) inside = w->out;
+        for (int64_t oy = 0; oy < h->out; oy++) {
+            int64_t iy = slide_at(h, oy, ky);
+            if (iy < 0 || iy >= h->in) continue;
+            for (int64_t ox = 0; ox < w->out; ox += n) {
+                slide_inside(w, ox, &first, &end);
+                n = first <= kx && ox < inside ? inside - ox : 1;
+                if (first < kx) first = kx;
+                if (end > kx + group) end = kx + group;
+                if (first < end) add_product(v, b, ky, oy, first, end - first, ox, n);
+            }
         }
     }
 }
 
-static df_code compute_conv(df_kernel *c, df_error *err) {
+static matmul product_of(const conv *v, int64_t size, int64_t out) {
+    matmul m = {0, out, out, NULL, NULL, NULL, v->row, size, v->row, size, v->row};
+    int64_t step = v->w.step * v->pixel;
+    if (v->side == RESULT) m.a_row = step;
+    if (v->side == FILTER) {
+        m.a_row = size;
+        m.a_col = step;
+    }
+    if (v->side == IMAGE) {
+        m.n = v->in;
+        m.b_row = size;
+        m.b_col = v->row;
+        m.c_row = step;
+    }
+    return m;
+}
+
+SMALL static df_code compute_conv(df_kernel *c, df_error *err) {
     conv_side side = *(const conv_side *)kernel_user(c);
     bool back = side != RESULT;
     df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
     t[side] = c->outputs[0];
+    const int64_t *filter = t[FILTER]->dims;
+    int64_t size = (int64_t)df_dtype_size(t[side]->dtype);
     conv v = {.side = side,
               .dtype = t[side]->dtype,
-              .size = df_dtype_size(t[side]->dtype),
-              .in = t[FILTER]->dims[2],
-              .out = t[FILTER]->dims[3],
-              .data = {t[IMAGE]->data, t[FILTER]->data, t[RESULT]->data}};
-    slide s[2];
-    df_code code = window_slides(c->attrs, t[IMAGE]->dims, t[FILTER]->dims, s, err);
+              .in = filter[2],
+              .pixel = filter[2] * size,
+              .row = filter[3] * size};
+    df_code code = window_slides(c->attrs, t[IMAGE]->dims, filter, &v.h, &v.w, err);
     if (code != DF_OK || t[side]->elements == 0) return code;
     memset(t[side]->data, 0, t[side]->bytes); /* 0 is all bits 0 in both dtypes */
     if (t[IMAGE]->elements == 0 || t[FILTER]->elements == 0) return DF_OK;
-    v.rows = s[0];
-    v.cols = s[1];
+    for (int i = 0; i < 3; i++) v.data[i] = t[i]->data;
+    v.m = product_of(&v, size, filter[3]);
     for (int64_t b = 0; b < t[IMAGE]->dims[0]; b++)
-        for (int64_t ky = 0; ky < v.rows.size; ky++)
-            for (int64_t oy = 0; oy < v.rows.out; oy++) {
-                int64_t iy = slide_at(&v.rows, oy, ky);
-                if (iy >= 0 && iy < v.rows.in) add_row(&v, b, ky, oy);
-            }
+        for (int64_t ky = 0; ky < v.h.size; ky++) add_row(&v, b, ky);
     return DF_OK;
 }
 
 /* ---- shapes -------------------------------------------------------------- */
 
-static df_code infer_conv(df_infer *c, df_error *err) {
+SMALL static df_code infer_conv(df_infer *c, df_error *err) {
     conv_side side = *(const conv_side *)df_infer_user(c);
     int at = side != RESULT;
     int64_t x[4], filter[4], channels;
-    slide s[2];
+    slide h, w;
     df_code code = window_dims(c, at, x, err);
     if (code == DF_OK) code = window_dims(c, at + 1, filter, err);
     if (code != DF_OK) return code;
@@ -116,18 +134,15 @@ static df_code infer_conv(df_infer *c, df_error *err) {
                          "[height, width, channels, channels of the result]",
                          edge_text(c->inputs[at]).s, (long long)x[3],
                          edge_text(c->inputs[at + 1]).s, (long long)filter[2]);
-    code = window_slides(c->attrs, x, filter, s, err);
-    int64_t dims[] = {x[0], s[0].out, s[1].out, filter[3]};
+    code = window_slides(c->attrs, x, filter, &h, &w, err);
+    int64_t dims[] = {x[0], h.out, w.out, filter[3]};
     if (code == DF_OK && side != RESULT) code = window_gradient(c, dims, "Conv2D", err);
     if (code != DF_OK) return code;
     x[0] = dims[0];
     x[3] = filter[2] = channels;
     filter[3] = dims[3];
-    return df_infer_set(c, 0,
-                        (df_shape){4, side == IMAGE    ? x
-                                      : side == FILTER ? filter
-                                                       : dims},
-                        err);
+    const int64_t *of[] = {x, filter, dims};
+    return df_infer_set(c, 0, (df_shape){4, of[side]}, err);
 }
 
 static const conv_side image = IMAGE, filter = FILTER, result = RESULT;

@@ -12,6 +12,10 @@
 #include "base/error.h"
 #include "op/op.h"
 
+/* In front of a function whose own time does not count: compiled to be small, with what it alone
+ * calls. Loops over elements are elsewhere. */
+#define SMALL __attribute__((cold))
+
 /* A shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
     char s[SHAPE_TEXT_MAX];

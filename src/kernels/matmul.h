@@ -8,14 +8,13 @@
 
 #include <dataflow/tensor.h>
 
-/* a [m,k], b [k,n] and c [m,n], with strides in elements; c's columns lie side by side, and
- * its rows do not overlap. */
+/* a [m,k], b [k,n] and c [m,n], with strides in bytes; c's columns lie side by side, and its
+ * rows do not overlap. */
 typedef struct matmul {
     int64_t m, k, n;
-    const void *a, *b;
-    int64_t a_row, a_col, b_row, b_col;
-    void *c;
-    int64_t c_row;
+    const char *a, *b;
+    char *c;
+    int64_t a_row, a_col, b_row, b_col, c_row;
 } matmul;
 
 /* c += a x b, of float32, float64, int32 or int64. Each element goes on from what is there, by

@@ -4,54 +4,43 @@
  * once.
  *
  * All is computed in double, and rounded once. The largest element of a row is subtracted
- * first, so that no exponential overflows; sums are in ascending order.
+ * first, so that no exponential overflows; sums are in ascending order. A NaN reaches all
+ * of its row by way of the sum.
  */
 #include <math.h>
 
 #include "kernels/family.h"
 #include "kernels/tile.h"
 
-/* Of a row of n: NaN if there is one, so that it reaches every result of the row. */
-static double largest(const df_tensor *x, int64_t at, int64_t n) {
-    double tile[TILE], most = -INFINITY;
-    for (int64_t j = 0, m; j < n; j += m) {
-        m = tile_load(x, at + j, n - j, tile);
-        for (int64_t i = 0; i < m; i++)
-            if (tile[i] > most || tile[i] != tile[i]) most = tile[i];
-    }
-    return most;
-}
-
-/* exp(x - most) of a tile's worth, and their sum on top of *sum. */
-static int64_t exponentials(const df_tensor *x, int64_t at, int64_t left, double most, double *tile,
-                            double *sum) {
-    int64_t m = tile_load(x, at, left, tile);
-    for (int64_t i = 0; i < m; i++) {
-        tile[i] = exp(tile[i] - most);
-        *sum += tile[i];
-    }
-    return m;
-}
-
 /* Softmax of the n elements from `at` on, which is the gradient of their cross entropy with
  * `label` once that has 1 less. Gives the entropy; a label of -1 is none. out may be x, since a
  * tile is read before it is written. */
 static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t label,
                           df_tensor *out) {
-    double tile[TILE], most = largest(x, at, n), sum = 0, again = 0, own = 0;
+    double tile[TILE], most = -INFINITY, sum = 0, own = 0;
     int64_t m = 0;
     if (label >= 0) (void)tile_load(x, at + label, 1, &own);
-    for (int64_t j = 0; j < n; j += m) m = exponentials(x, at + j, n - j, most, tile, &sum);
     for (int64_t j = 0; j < n; j += m) {
-        if (n > TILE) m = exponentials(x, at + j, n - j, most, tile, &again);
-        for (int64_t i = 0; i < m; i++) tile[i] /= sum;
+        m = tile_load(x, at + j, n - j, tile);
+        most = tile_most(m, tile, most);
+    }
+    for (int64_t j = 0; j < n; j += m) {
+        m = tile_load(x, at + j, n - j, tile);
+        sum = tile_exp(m, tile, most, sum);
+    }
+    for (int64_t j = 0; j < n; j += m) {
+        if (n > TILE) { /* else it is there still */
+            m = tile_load(x, at + j, n - j, tile);
+            (void)tile_exp(m, tile, most, 0);
+        }
+        tile_divide(m, tile, sum);
         if (label >= j && label < j + m) tile[label - j] -= 1;
         tile_store(out, at + j, m, tile);
     }
     return label >= 0 ? log(sum) - (own - most) : 0;
 }
 
-static df_code compute_softmax(df_kernel *c, df_error *err) {
+SMALL static df_code compute_softmax(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n)
@@ -59,23 +48,24 @@ static df_code compute_softmax(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
+SMALL static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *dy = c->inputs[0], *y = c->inputs[1];
+    const df_tensor *y = c->inputs[1];
     double a[TILE], b[TILE];
     for (int64_t at = 0, n = tile_row(y); at < y->elements; at += n) {
         double sum = 0;
-        for (int64_t j = 0, m; j < n; j += m) {
-            m = tile_load(dy, at + j, n - j, a);
-            (void)tile_load(y, at + j, n - j, b);
-            for (int64_t i = 0; i < m; i++) sum += a[i] * b[i];
-        }
-        for (int64_t j = 0, m; j < n; j += m) {
-            m = tile_load(dy, at + j, n - j, a);
-            (void)tile_load(y, at + j, n - j, b);
-            for (int64_t i = 0; i < m; i++) a[i] = (a[i] - sum) * b[i];
-            tile_store(c->outputs[0], at + j, m, a);
-        }
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t j = 0, m; j < n; j += m) {
+                m = tile_load(c->inputs[0], at + j, n - j, a);
+                (void)tile_load(y, at + j, m, b);
+                if (pass == 0) {
+                    sum = tile_sum(m, a, b, sum);
+                    continue;
+                }
+                tile_shift(m, a, sum, 1);
+                tile_multiply(m, a, b);
+                tile_store(c->outputs[0], at + j, m, a);
+            }
     }
     return DF_OK;
 }
@@ -85,7 +75,7 @@ static int64_t label_at(const df_tensor *labels, int64_t i) {
     return ((const int64_t *)labels->data)[i];
 }
 
-static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
+SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     const df_tensor *logits = c->inputs[0], *labels = c->inputs[1];
     int64_t classes = logits->dims[1];
     for (int64_t i = 0; i < labels->elements; i++) {
@@ -105,17 +95,17 @@ static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-static df_code infer_softmax(df_infer *c, df_error *err) {
+SMALL static df_code infer_softmax(df_infer *c, df_error *err) {
     df_code code = df_infer_same(c, err);
     return code == DF_OK ? infer_row(c, err) : code;
 }
 
-static df_code infer_softmax_grad(df_infer *c, df_error *err) {
+SMALL static df_code infer_softmax_grad(df_infer *c, df_error *err) {
     df_code code = infer_equal_shapes(c, err);
     return code == DF_OK ? infer_row(c, err) : code;
 }
 
-static df_code infer_cross_entropy(df_infer *c, df_error *err) {
+SMALL static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     df_code code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;

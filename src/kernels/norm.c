@@ -21,39 +21,43 @@ typedef struct moments {
     double mean, rate; /* rate: 1 / sqrt(variance + epsilon) */
 } moments;
 
-static moments moments_of(const df_tensor *x, int64_t at, double epsilon) {
-    double tile[TILE], sum = 0, squares = 0;
-    int64_t n = tile_row(x);
-    for (int64_t j = 0, m; j < n; j += m) {
-        m = tile_load(x, at + j, n - j, tile);
-        for (int64_t i = 0; i < m; i++) sum += tile[i];
-    }
-    double mean = sum / (double)n;
-    for (int64_t j = 0, m; j < n; j += m) {
-        m = tile_load(x, at + j, n - j, tile);
-        for (int64_t i = 0; i < m; i++) squares += (tile[i] - mean) * (tile[i] - mean);
-    }
-    return (moments){mean, 1 / sqrt(squares / (double)n + epsilon)};
-}
-
-/* A tile of h. */
-static int64_t load_normal(const df_tensor *x, int64_t at, int64_t left, moments of, double *h) {
+/* A tile of (x - mean) * rate. */
+static int64_t load_moved(const df_tensor *x, int64_t at, int64_t left, moments by, double *h) {
     int64_t m = tile_load(x, at, left, h);
-    for (int64_t i = 0; i < m; i++) h[i] = (h[i] - of.mean) * of.rate;
+    tile_shift(m, h, by.mean, by.rate);
     return m;
 }
 
-static df_code compute_norm(df_kernel *c, df_error *err) {
+static moments moments_of(const df_tensor *x, int64_t at, double epsilon) {
+    double h[TILE];
+    int64_t n = tile_row(x);
+    moments of = {0, 1};
+    for (int pass = 0; pass < 2; pass++) {
+        double sum = 0;
+        for (int64_t j = 0, m; j < n; j += m) {
+            m = load_moved(x, at + j, n - j, of, h);
+            sum = tile_sum(m, h, pass == 0 ? NULL : h, sum);
+        }
+        if (pass == 0)
+            of.mean = sum / (double)n;
+        else
+            of.rate = 1 / sqrt(sum / (double)n + epsilon);
+    }
+    return of;
+}
+
+SMALL static df_code compute_norm(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
-    double h[TILE], scale[TILE], offset[TILE];
+    double h[TILE], by[TILE];
     for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n) {
         moments of = moments_of(x, at, c->attrs[0].f);
         for (int64_t j = 0, m; j < n; j += m) {
-            m = load_normal(x, at + j, n - j, of, h);
-            (void)tile_load(c->inputs[1], j, m, scale);
-            (void)tile_load(c->inputs[2], j, m, offset);
-            for (int64_t i = 0; i < m; i++) h[i] = h[i] * scale[i] + offset[i];
+            m = load_moved(x, at + j, n - j, of, h);
+            (void)tile_load(c->inputs[1], j, m, by);
+            tile_multiply(m, h, by);
+            (void)tile_load(c->inputs[2], j, m, by);
+            tile_add(m, h, by);
             tile_store(c->outputs[0], at + j, m, h);
         }
     }
@@ -66,12 +70,15 @@ static df_code compute_norm(df_kernel *c, df_error *err) {
  * part of dx will be: that has room for them. */
 static moments kept_moments(const df_kernel *c, int64_t at, bool first) {
     const df_tensor *x = c->inputs[1], *dx = c->outputs[0];
-    moments of;
-    bool kept = tile_row(x) > TILE;
+    bool keep = tile_row(x) > TILE;
     char *room = (char *)dx->data + (size_t)at * df_dtype_size(dx->dtype);
-    if (first || !kept) of = moments_of(x, at, c->attrs[0].f);
-    if (first && kept) memcpy(room, &of, sizeof of);
-    if (!first && kept) memcpy(&of, room, sizeof of);
+    moments of;
+    if (keep && !first) {
+        memcpy(&of, room, sizeof of);
+        return of;
+    }
+    of = moments_of(x, at, c->attrs[0].f);
+    if (keep) memcpy(room, &of, sizeof of);
     return of;
 }
 
@@ -80,48 +87,39 @@ static void add_columns(const df_kernel *c, int64_t j, int64_t m) {
     const df_tensor *x = c->inputs[1];
     double dy[TILE], h[TILE], scale[TILE] = {0}, offset[TILE] = {0};
     for (int64_t at = 0; at < x->elements; at += tile_row(x)) {
+        (void)load_moved(x, at + j, m, kept_moments(c, at, j == 0), h);
         (void)tile_load(c->inputs[0], at + j, m, dy);
-        (void)load_normal(x, at + j, m, kept_moments(c, at, j == 0), h);
-        for (int64_t i = 0; i < m; i++) {
-            scale[i] += dy[i] * h[i];
-            offset[i] += dy[i];
-        }
+        tile_add(m, offset, dy);
+        tile_multiply(m, h, dy);
+        tile_add(m, scale, h);
     }
     tile_store(c->outputs[1], j, m, scale);
     tile_store(c->outputs[2], j, m, offset);
 }
 
-/* Tiles of g and h, for the row from `at` on. */
-static int64_t load_gradient(const df_kernel *c, int64_t at, int64_t j, moments of, double *g,
-                             double *h) {
-    double scale[TILE];
-    int64_t m = load_normal(c->inputs[1], at + j, tile_row(c->inputs[1]) - j, of, h);
-    (void)tile_load(c->inputs[0], at + j, m, g);
-    (void)tile_load(c->inputs[2], j, m, scale);
-    for (int64_t i = 0; i < m; i++) g[i] *= scale[i];
-    return m;
-}
-
 static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
     double g[TILE], h[TILE], sum = 0, sum_h = 0;
     moments of = kept_moments(c, at, false);
-    for (int64_t j = 0, m; j < n; j += m) {
-        m = load_gradient(c, at, j, of, g, h);
-        for (int64_t i = 0; i < m; i++) {
-            sum += g[i];
-            sum_h += g[i] * h[i];
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t j = 0, m; j < n; j += m) {
+            m = tile_load(c->inputs[0], at + j, n - j, g);
+            (void)tile_load(c->inputs[2], j, m, h);
+            tile_multiply(m, g, h);
+            (void)load_moved(c->inputs[1], at + j, m, of, h);
+            if (pass == 0) {
+                sum = tile_sum(m, g, NULL, sum);
+                sum_h = tile_sum(m, g, h, sum_h);
+            } else {
+                tile_shift(m, h, 0, -sum_h / (double)n);
+                tile_add(m, g, h);
+                tile_shift(m, g, sum / (double)n, of.rate);
+                tile_store(c->outputs[0], at + j, m, g);
+            }
         }
-    }
-    sum /= (double)n;
-    sum_h /= (double)n;
-    for (int64_t j = 0, m; j < n; j += m) {
-        m = load_gradient(c, at, j, of, g, h);
-        for (int64_t i = 0; i < m; i++) g[i] = (g[i] - sum - h[i] * sum_h) * of.rate;
-        tile_store(c->outputs[0], at + j, m, g);
     }
 }
 
-static df_code compute_norm_grad(df_kernel *c, df_error *err) {
+SMALL static df_code compute_norm_grad(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[1];
     int64_t n = tile_row(x);
@@ -134,7 +132,7 @@ static df_code compute_norm_grad(df_kernel *c, df_error *err) {
 
 /* Inputs from i on are vectors of one number for each element of output 0's last dimension, of
  * which *n is the size. */
-static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err) {
+SMALL static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err) {
     edge_type *out = &c->outputs[0];
     df_code code = infer_row(c, err);
     *n = out->rank > 0 ? out->dims[out->rank - 1] : -1;
@@ -151,13 +149,13 @@ static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err
     return code;
 }
 
-static df_code infer_norm(df_infer *c, df_error *err) {
+SMALL static df_code infer_norm(df_infer *c, df_error *err) {
     int64_t n;
     df_code code = df_infer_same(c, err);
     return code == DF_OK ? infer_vectors(c, 1, &n, err) : code;
 }
 
-static df_code infer_norm_grad(df_infer *c, df_error *err) {
+SMALL static df_code infer_norm_grad(df_infer *c, df_error *err) {
     int64_t n;
     df_code code = infer_equal_shapes(c, err);
     if (code == DF_OK) code = infer_vectors(c, 2, &n, err);

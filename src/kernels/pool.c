@@ -15,25 +15,17 @@ typedef struct pool_kind {
     bool largest, back;
 } pool_kind;
 
-/* The part of a window that lies inside of image b. */
+/* A window, as far as it lies inside of an image. */
 typedef struct pool {
     pool_kind kind;
-    int64_t row, col, n_rows, n_cols; /* in b's rows, which are counted over all images */
-    int64_t width, channels;          /* of the images */
+    slide h, w;
+    int64_t channels;
+    int64_t row, col, n_rows, n_cols; /* rows are counted over all images */
 } pool;
 
 /* Element k of the window, channel j, as an index into the images. */
 static int64_t pool_at(const pool *p, int64_t k, int64_t j) {
-    return ((p->row + k / p->n_cols) * p->width + p->col + k % p->n_cols) * p->channels + j;
-}
-
-/* The largest so far, and which element that was; the first of equals, and the first NaN. */
-static void take_largest(const double *x, double k, int64_t n, double *most, double *which) {
-    for (int64_t i = 0; i < n; i++) {
-        bool better = (x[i] > most[i]) | ((x[i] != x[i]) & (most[i] == most[i]));
-        most[i] = better ? x[i] : most[i];
-        which[i] = better ? k : which[i];
-    }
+    return ((p->row + k / p->n_cols) * p->w.in + p->col + k % p->n_cols) * p->channels + j;
 }
 
 /* y is the result or, going back, its gradient; x the images, and dx their gradient. */
@@ -44,58 +36,56 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
     int64_t size = p->n_rows * p->n_cols;
     for (int64_t j = 0, n; j < p->channels; j += n) {
         n = p->channels - j < TILE ? p->channels - j : TILE;
-        for (int64_t i = 0; i < n; i++) {
-            so_far[i] = largest ? -INFINITY : 0;
-            which[i] = 0;
-        }
+        memset(which, 0, (size_t)n * sizeof *which);
         for (int64_t k = 0; k < size && (largest || !back); k++) {
-            (void)tile_load(x, pool_at(p, k, j), n, tile);
-            if (largest) take_largest(tile, (double)k, n, so_far, which);
-            for (int64_t i = 0; i < n && !largest; i++) so_far[i] += tile[i];
+            (void)tile_load(x, pool_at(p, k, j), n, k ? tile : so_far);
+            if (k && largest) tile_largest(n, so_far, which, tile, (double)k);
+            if (k && !largest) tile_add(n, so_far, tile);
         }
         if (back) (void)tile_load(y, y_at + j, n, so_far);
-        for (int64_t i = 0; i < n && !largest; i++) so_far[i] /= (double)size;
+        if (!largest) tile_divide(n, so_far, (double)size);
         if (!back) tile_store(y, y_at + j, n, so_far);
         for (int64_t k = 0; k < size && back; k++) {
-            (void)tile_load(dx, pool_at(p, k, j), n, tile);
             double winner = largest ? (double)k : 0; /* of an average all are */
-            for (int64_t i = 0; i < n; i++) tile[i] += which[i] == winner ? so_far[i] : 0;
+            (void)tile_load(dx, pool_at(p, k, j), n, tile);
+            tile_add_where(n, tile, so_far, which, winner);
             tile_store(dx, pool_at(p, k, j), n, tile);
         }
     }
 }
 
-static df_code compute_pool(df_kernel *c, df_error *err) {
+SMALL static df_code compute_pool(df_kernel *c, df_error *err) {
     const pool_kind *kind = kernel_user(c);
-    df_tensor *x = c->inputs[kind->back], *y = kind->back ? c->inputs[0] : c->outputs[0];
-    df_tensor *out = c->outputs[0];
-    slide s[2];
-    df_code code = window_slides(c->attrs, x->dims, NULL, s, err);
+    df_tensor *x = c->inputs[kind->back], *out = c->outputs[0];
+    df_tensor *y = kind->back ? c->inputs[0] : out;
+    pool p = {.kind = *kind, .channels = x->dims[3]};
+    df_code code = window_slides(c->attrs, x->dims, NULL, &p.h, &p.w, err);
     if (code != DF_OK || out->elements == 0) return code;
     if (kind->back) memset(out->data, 0, out->bytes);
-    pool p = {.kind = *kind, .width = x->dims[2], .channels = x->dims[3]};
-    for (int64_t i = 0; i < y->elements / p.channels; i++) {
-        int64_t ox = i % s[1].out, oy = i / s[1].out % s[0].out, b = i / s[1].out / s[0].out;
-        int64_t first, end;
-        slide_inside(&s[0], oy, &first, &end);
-        p.row = b * s[0].in + slide_at(&s[0], oy, first);
-        p.n_rows = end - first;
-        slide_inside(&s[1], ox, &first, &end);
-        p.col = slide_at(&s[1], ox, first);
-        p.n_cols = end - first;
-        pool_window(&p, x, y, i * p.channels, out);
-    }
+    int64_t y_at = 0, first, end;
+    for (int64_t b = 0; b < x->dims[0]; b++)
+        for (int64_t oy = 0; oy < p.h.out; oy++) {
+            slide_inside(&p.h, oy, &first, &end);
+            p.row = b * p.h.in + slide_at(&p.h, oy, first);
+            p.n_rows = end - first;
+            for (int64_t ox = 0; ox < p.w.out; ox++, y_at += p.channels) {
+                slide_inside(&p.w, ox, &first, &end);
+                p.col = slide_at(&p.w, ox, first);
+                p.n_cols = end - first;
+                pool_window(&p, x, y, y_at, out);
+            }
+        }
     return DF_OK;
 }
 
-static df_code infer_pool(df_infer *c, df_error *err) {
+SMALL static df_code infer_pool(df_infer *c, df_error *err) {
     const pool_kind *kind = df_infer_user(c);
     int64_t x[4];
-    slide s[2];
+    slide h, w;
     df_code code = window_dims(c, kind->back, x, err);
-    if (code == DF_OK) code = window_slides(c->attrs, x, NULL, s, err);
+    if (code == DF_OK) code = window_slides(c->attrs, x, NULL, &h, &w, err);
     if (code != DF_OK) return code;
-    int64_t dims[] = {x[0], s[0].out, s[1].out, x[3]};
+    int64_t dims[] = {x[0], h.out, w.out, x[3]};
     if (!kind->back) return df_infer_set(c, 0, (df_shape){4, dims}, err);
     code = window_gradient(c, dims, kind->largest ? "MaxPool" : "AvgPool", err);
     x[0] = dims[0];

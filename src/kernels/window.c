@@ -3,13 +3,15 @@
 
 #include <string.h>
 
+enum { PADDING = 2 };
+
 void slide_inside(const slide *s, int64_t o, int64_t *first, int64_t *end) {
     int64_t start = slide_at(s, o, 0), n = steps_to(s->in - start, s->apart);
     *first = steps_to(-start, s->apart);
     *end = n < s->size ? n : s->size;
 }
 
-/* How long a window is with its gaps; too long for any image where that overflows. */
+/* How long the window is with its gaps; too long for any image where that overflows. */
 static int64_t span_of(const slide *s) {
     int64_t span;
     if (s->size <= 0) return s->size;
@@ -18,67 +20,60 @@ static int64_t span_of(const slide *s) {
     return span + 1;
 }
 
-/* Finds `out` and `before`; false: the window is longer than the image. */
-static bool settle(slide *s, bool same) {
-    int64_t span = span_of(s);
+/* Finds `out` and `before`, for a window of that span. */
+static void settle(slide *s, int64_t span, bool same) {
     s->out = -1;
     s->before = 0;
-    if (s->in == -1 || (span == -1 && !same)) return true;
+    if (s->in == -1) return;
     if (same) {
         s->out = steps_to(s->in, s->step);
         int64_t over = (s->out - 1) * s->step - s->in + span;
-        s->before = over > 0 ? over / 2 : 0;
-        return true;
-    }
-    if (span > s->in) return false;
-    s->out = (s->in - span) / s->step + 1;
-    return true;
+        if (over > 0) s->before = over / 2;
+    } else if (span != -1)
+        s->out = (s->in - span) / s->step + 1;
 }
 
-static df_code check_pair(const df_attr *a, int least, df_error *err) {
-    if (a->shape.rank == 2 || a->shape.rank == least) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "attr %s has %d entries; give two, for height and width", a->name,
-                     a->shape.rank);
-}
-
-df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter, slide s[2],
-                      df_error *err) {
-    bool same = strcmp(attrs[WINDOW_PADDING].s, "same") == 0;
-    df_code code = check_pair(&attrs[0], 2, err);
-    if (code == DF_OK) code = check_pair(&attrs[1], filter ? 2 : 0, err);
-    if (code != DF_OK) return code;
-    const int64_t *first = attrs[0].shape.dims, *second = attrs[1].shape.dims;
+SMALL df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter,
+                            slide *height, slide *width, df_error *err) {
+    const df_shape *first = &attrs[0].shape, *second = &attrs[1].shape;
+    for (int i = 0; i < 2; i++)
+        if (attrs[i].shape.rank != 2 && (i == 0 || filter || second->rank != 0))
+            return error_set(err, DF_INVALID_ARGUMENT,
+                             "attr %s has %d entries; give two, for height and width",
+                             attrs[i].name, attrs[i].shape.rank);
     for (int d = 0; d < 2; d++) {
-        s[d].in = image[1 + d];
-        s[d].size = filter ? filter[d] : first[d];
-        s[d].step = filter || attrs[1].shape.rank == 0 ? first[d] : second[d];
-        s[d].apart = filter ? second[d] : 1;
-        if (!settle(&s[d], same))
+        slide *s = d ? width : height;
+        s->in = image[1 + d];
+        s->size = filter ? filter[d] : first->dims[d];
+        s->step = filter || second->rank == 0 ? first->dims[d] : second->dims[d];
+        s->apart = filter ? second->dims[d] : 1;
+        int64_t span = span_of(s);
+        bool same = attrs[PADDING].s[0] == 's';
+        if (!same && s->in != -1 && span > s->in)
             return error_set(err, DF_INVALID_ARGUMENT,
                              "the window takes %lld %s, and the images have %lld; make it smaller, "
                              "or give padding \"same\"",
-                             (long long)span_of(&s[d]), d ? "columns" : "rows", (long long)s[d].in);
+                             (long long)span, d ? "columns" : "rows", (long long)s->in);
+        settle(s, span, same);
     }
     return DF_OK;
 }
 
-df_code window_dims(const df_infer *c, int i, int64_t dims[4], df_error *err) {
+SMALL df_code window_dims(const df_infer *c, int i, int64_t dims[4], df_error *err) {
     const edge_type *t = c->inputs[i];
     for (int d = 0; d < 4; d++) dims[d] = t->rank == 4 ? t->dims[d] : -1;
     return infer_rank(c, i, 4, err);
 }
 
-df_code window_gradient(const df_infer *c, int64_t result[4], const char *of, df_error *err) {
+SMALL df_code window_gradient(const df_infer *c, int64_t result[4], const char *of, df_error *err) {
     int64_t dy[4];
+    edge_type wanted = {.rank = 4};
+    memcpy(wanted.dims, result, sizeof dy);
     df_code code = window_dims(c, 0, dy, err);
     for (int d = 0; d < 4 && code == DF_OK; d++)
-        if (!infer_equal_dims(dy[d], result[d], &result[d])) {
-            edge_type wanted = {.rank = 4};
-            memcpy(wanted.dims, result, sizeof dy);
+        if (!infer_equal_dims(dy[d], result[d], &result[d]))
             code = error_set(err, DF_INVALID_ARGUMENT,
                              "input 0, the gradient, is %s, and %s gives %s; they must be equal",
                              edge_text(c->inputs[0]).s, of, edge_text(&wanted).s);
-        }
     return code;
 }

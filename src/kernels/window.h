@@ -34,19 +34,16 @@ static inline int64_t slide_at(const slide *s, int64_t o, int64_t k) {
  * *end. */
 void slide_inside(const slide *s, int64_t o, int64_t *first, int64_t *end);
 
-/* An op's attrs from here on: a pair each, and attr PADDING. */
-enum { WINDOW_PADDING = 2 };
-enum { CONV_STRIDES = 0, CONV_DILATIONS = 1, POOL_WINDOW = 0, POOL_STRIDES = 1 };
-
-/* Height and width, of a convolution with a filter of filter[0] x filter[1], or (NULL) of a
- * pool. image: all four sizes. INVALID_ARGUMENT if no window fits into it. */
-df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter, slide s[2],
-                      df_error *err);
+/* Height and width. The attrs are strides, dilations and padding of a convolution, with a filter
+ * of filter[0] x filter[1]; or (filter NULL) window, strides and padding of a pool. image: all
+ * four sizes. INVALID_ARGUMENT for what is no pair, and if the window does not fit. */
+df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter,
+                      slide *height, slide *width, df_error *err);
 
 /* The four dimensions of input i, which may be unknown, into dims. */
 df_code window_dims(const df_infer *c, int i, int64_t dims[4], df_error *err);
-/* The dimensions of input 0, the gradient, are those of the op's result as far as either is
- * known, which both are set to; `of` names the op. */
+/* Input 0, the gradient, has the dimensions of the result of the op that `of` names. Where only
+ * one of the two is known, result becomes it. */
 df_code window_gradient(const df_infer *c, int64_t result[4], const char *of, df_error *err);
 
 #endif /* KERNELS_WINDOW_H */

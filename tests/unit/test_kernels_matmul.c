@@ -122,6 +122,82 @@ static void nan_and_infinity_spread_along_their_row_and_column(void **state) {
            NAN, NAN, INFINITY);
 }
 
+static void batches_broadcast(void **state) {
+    kernel_lab *lab = *state;
+    static const double one_to_8[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const df_dtype dtypes[] = {DF_FLOAT32, DF_FLOAT64, DF_INT32, DF_INT64};
+    for (int i = 0; i < 4; i++) {
+        df_dtype d = dtypes[i];
+        df_tensor *a = lab_tensor(lab, d, DF_SHAPE(2, 1, 2, 2), one_to_8);
+        df_tensor *b = lab_tensor(lab, d, DF_SHAPE(3, 2, 1), one_to_8);
+        /* np.matmul((np.arange(8)+1).reshape(2,1,2,2), (np.arange(6)+1).reshape(3,2,1)) */
+        LAB_IS(lab_ok(lab, "MatMul", DF_TENSORS(a, b), LAB_NO_ATTRS), d, DF_SHAPE(2, 3, 2, 1), 5,
+               11, 11, 25, 17, 39, 17, 23, 39, 53, 61, 83);
+    }
+}
+
+/* The same bits as one product at a time, whichever of the two has a batch. */
+static void check_batch(kernel_lab *lab, bool batch_a, bool batch_b, bool turn_a, bool turn_b) {
+    enum { BATCH = 3, M = 5, K = 7, N = 9 };
+    df_attr attrs[2];
+    df_tensor *a = random_matrix(lab, BATCH * M, K), *b = random_matrix(lab, BATCH * K, N);
+    df_tensor *of[] = {a, b}, *parts[2];
+    const bool batched[] = {batch_a, batch_b}, turn[] = {turn_a, turn_b};
+    const int64_t size[][2] = {{turn_a ? K : M, turn_a ? M : K}, {turn_b ? N : K, turn_b ? K : N}};
+    for (int s = 0; s < 2; s++) {
+        df_tensor *t = NULL;
+        df_shape all =
+            batched[s] ? DF_SHAPE(BATCH, size[s][0], size[s][1]) : DF_SHAPE(size[s][0], size[s][1]);
+        assert_int_equal(df_tensor_new(&lab->memory_source.allocator, DF_FLOAT32, all, &t, NULL),
+                         DF_OK);
+        memcpy(df_tensor_data(t), df_tensor_data(of[s]), df_tensor_bytes(t));
+        of[s] = lab_keep(lab, t);
+    }
+    df_tensor *whole =
+        lab_ok(lab, "MatMul", DF_TENSORS(of[0], of[1]), turned(attrs, turn_a, turn_b));
+    const char *at = df_tensor_data(whole);
+    for (int i = 0; i < (batch_a || batch_b ? BATCH : 1); i++, at += M * N * sizeof(float)) {
+        for (int s = 0; s < 2; s++) {
+            size_t bytes = (size_t)(size[s][0] * size[s][1]) * sizeof(float);
+            parts[s] = random_matrix(lab, size[s][0], size[s][1]);
+            memcpy(df_tensor_data(parts[s]),
+                   (char *)df_tensor_data(of[s]) + (batched[s] ? (size_t)i * bytes : 0), bytes);
+        }
+        df_tensor *one =
+            lab_ok(lab, "MatMul", DF_TENSORS(parts[0], parts[1]), turned(attrs, turn[0], turn[1]));
+        assert_memory_equal(at, df_tensor_data(one), df_tensor_bytes(one));
+    }
+}
+
+static void a_batch_is_the_same_as_one_product_after_another(void **state) {
+    for (int batched = 0; batched < 4; batched++)
+        for (int turn = 0; turn < 4; turn++)
+            check_batch(*state, batched & 1, batched & 2, turn & 1, turn & 2);
+}
+
+static void an_empty_batch_has_no_products(void **state) {
+    kernel_lab *lab = *state;
+    df_tensor *a = LAB(lab, DF_FLOAT32, DF_SHAPE(0, 2, 3), 0);
+    df_tensor *b = LAB(lab, DF_FLOAT32, DF_SHAPE(1, 3, 2), 1, 2, 3, 4, 5, 6);
+    LAB_IS(lab_ok(lab, "MatMul", DF_TENSORS(a, b), LAB_NO_ATTRS), DF_FLOAT32, DF_SHAPE(0, 2, 2), 0);
+    a = LAB(lab, DF_INT32, DF_SHAPE(2, 1, 0), 0);
+    b = LAB(lab, DF_INT32, DF_SHAPE(0, 1), 0);
+    LAB_IS(lab_ok(lab, "MatMul", DF_TENSORS(a, b), LAB_NO_ATTRS), DF_INT32, DF_SHAPE(2, 1, 1), 0,
+           0);
+}
+
+static void infer_broadcasts_what_is_in_front(void **state) {
+    kernel_lab *lab = *state;
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[2,3,4] float32[4,5]", LAB_NO_ATTRS),
+                        "float32[2,3,5]");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[?,4] float32[6,1,?,5]", LAB_NO_ATTRS),
+                        "float32[6,1,?,5]");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[?,3,4] float32[7,4,5]", LAB_NO_ATTRS),
+                        "float32[7,3,5]");
+    assert_string_equal(lab_infer(lab, "MatMul", "int32[?,3,4] int32[?,4,5]", LAB_NO_ATTRS),
+                        "int32[?,3,5]");
+}
+
 static void infer_takes_each_size_from_where_it_is_known(void **state) {
     kernel_lab *lab = *state;
     df_attr attrs[2];
@@ -129,8 +205,9 @@ static void infer_takes_each_size_from_where_it_is_known(void **state) {
                         "float32[2,4]");
     assert_string_equal(lab_infer(lab, "MatMul", "int64[?,3] int64[?,4]", LAB_NO_ATTRS),
                         "int64[?,4]");
-    assert_string_equal(lab_infer(lab, "MatMul", "float32? float32?", LAB_NO_ATTRS),
-                        "float32[?,?]");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32? float32?", LAB_NO_ATTRS), "float32?");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[2,3] float32?", LAB_NO_ATTRS),
+                        "float32?");
     assert_string_equal(
         lab_infer(lab, "MatMul", "float64[3,2] float64[4,3]", turned(attrs, true, true)),
         "float64[2,4]");
@@ -149,12 +226,16 @@ static void infer_says_what_would_fit(void **state) {
         lab_infer(lab, "MatMul", "float32[2,3] float32[4,3]", turned(attrs, true, true)),
         "! [2,3] transposed x [4,3] transposed: 2 columns meet 3 rows; they must be equal, perhaps "
         "with transpose_a or transpose_b");
-    assert_string_equal(lab_infer(lab, "MatMul", "float32[2,3,1] float32[3,4]", LAB_NO_ATTRS),
-                        "! input 0 has shape [2,3,1]; it takes 2 dimensions: use Reshape");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[] float32[3,4]", LAB_NO_ATTRS),
+                        "! input 0 has shape []; it takes at least 2 dimensions: use Reshape");
     assert_string_equal(lab_infer(lab, "MatMul", "float32? float32[3]", LAB_NO_ATTRS),
-                        "! input 1 has shape [3]; it takes 2 dimensions: use Reshape");
-    assert_string_equal(lab_infer(lab, "MatMul", "int8[1,1] int8[1,1]", LAB_NO_ATTRS),
-                        "! input 0 is int8; it takes float32, float64, int32 and int64: use Cast");
+                        "! input 1 has shape [3]; it takes at least 2 dimensions: use Reshape");
+    assert_string_equal(lab_infer(lab, "MatMul", "float32[2,3,4] float32[3,4,5]", LAB_NO_ATTRS),
+                        "! [2,3,4] x [3,4,5]: what is in front of the last two dimensions must "
+                        "broadcast, and [2] and [3] do not");
+    assert_string_equal(
+        lab_infer(lab, "MatMul", "int8[1,1] int8[1,1]", LAB_NO_ATTRS),
+        "! input 0 (a) is int8; it takes float32, float64, int32 or int64: use Cast");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_open, lab_close)
@@ -166,6 +247,10 @@ int main(void) {
         TEST(integers_wrap_around),
         TEST(a_sum_over_nothing_is_zero),
         TEST(nan_and_infinity_spread_along_their_row_and_column),
+        TEST(batches_broadcast),
+        TEST(a_batch_is_the_same_as_one_product_after_another),
+        TEST(an_empty_batch_has_no_products),
+        TEST(infer_broadcasts_what_is_in_front),
         TEST(infer_takes_each_size_from_where_it_is_known),
         TEST(infer_says_what_would_fit),
     };
