@@ -61,6 +61,52 @@ static void softmax_may_work_in_place(void **state) {
     lab_is(y, DF_FLOAT32, DF_SHAPE(10, 4), want, __FILE__, __LINE__);
 }
 
+/* Rows longer than a tile, against the plain formula in double. */
+enum { LONG = 1300 };
+
+static void a_long_row_is_one_row(void **state) {
+    kernel_lab *lab = *state;
+    double x[LONG], dy[LONG], y[LONG], dx[LONG], sum = 0, dot = 0;
+    for (int i = 0; i < LONG; i++) {
+        x[i] = (double)(i * 37 % 101) / 16;
+        dy[i] = (double)(i * 53 % 97 - 48) / 8;
+        sum += exp(x[i]);
+    }
+    for (int i = 0; i < LONG; i++) dot += dy[i] * (y[i] = exp(x[i]) / sum);
+    for (int i = 0; i < LONG; i++) dx[i] = (dy[i] - dot) * y[i];
+    for (const df_dtype *d = lab_reals; *d; d++) {
+        df_tensor *t = lab_ok(lab, "Softmax", DF_TENSORS(lab_tensor(lab, *d, DF_SHAPE(LONG), x)),
+                              LAB_NO_ATTRS);
+        lab_is_near(t, *d, DF_SHAPE(LONG), *d == DF_FLOAT32 ? 1e-9 : 1e-15, y, __FILE__, __LINE__);
+        df_tensor *g = lab_tensor(lab, *d, DF_SHAPE(LONG), dy);
+        t = lab_ok(lab, "SoftmaxGrad", DF_TENSORS(g, t), LAB_NO_ATTRS);
+        lab_is_near(t, *d, DF_SHAPE(LONG), *d == DF_FLOAT32 ? 1e-8 : 1e-15, dx, __FILE__, __LINE__);
+        df_tensor *labels = LAB(lab, DF_INT32, DF_SHAPE(1), 900);
+        t = lab_tensor(lab, *d, DF_SHAPE(1, LONG), x);
+        LAB_IS_NEAR(lab_ok(lab, "SparseSoftmaxCrossEntropy", DF_TENSORS(t, labels), LAB_NO_ATTRS),
+                    *d, DF_SHAPE(1), near(*d), log(sum) - x[900]);
+        double was = y[900];
+        y[900] -= 1;
+        lab_is_near(lab->outputs[1], *d, DF_SHAPE(1, LONG), near(*d), y, __FILE__, __LINE__);
+        y[900] = was;
+    }
+}
+
+static void softmax_gradient_of_a_row(void **state) {
+    kernel_lab *lab = *state;
+    for (const df_dtype *d = lab_reals; *d; d++)
+        for (lab->overwrite = -1; lab->overwrite < 2; lab->overwrite++) {
+            df_tensor *dy = LAB(lab, *d, DF_SHAPE(2, 2, 5), 1, 0, -2, 4, 8, 0, 0, 0, 0, 0, 1, 0, -2,
+                                4, 8, 1, 2, 3, 4, 5);
+            df_tensor *y = LAB(lab, *d, DF_SHAPE(2, 2, 5), 0.5, 0.25, 0.125, 0.125, 0, 1, 0, 0, 0,
+                               0, 0.5, 0.25, 0.125, 0.125, 0, 0, 0, 0, 0, 1);
+            /* (dy - (dy * y).sum(-1, keepdims=True)) * y */
+            LAB_IS(lab_ok(lab, "SoftmaxGrad", DF_TENSORS(dy, y), LAB_NO_ATTRS), *d,
+                   DF_SHAPE(2, 2, 5), 0.125, -0.1875, -0.34375, 0.40625, 0, 0, 0, 0, 0, 0, 0.125,
+                   -0.1875, -0.34375, 0.40625, 0, -0.0, -0.0, -0.0, -0.0, 0);
+        }
+}
+
 static void cross_entropy_gives_loss_and_gradient(void **state) {
     kernel_lab *lab = *state;
     for (const df_dtype *d = lab_reals; *d; d++)
@@ -133,9 +179,9 @@ static void infer_says_what_would_fit(void **state) {
     assert_string_equal(lab_infer(lab, op, "float32[4,10] int32[5]", LAB_NO_ATTRS),
                         "! logits [4,10] have 4 rows, and there are 5 labels; one label a row");
     assert_string_equal(lab_infer(lab, op, "float32[4,10] float32[4]", LAB_NO_ATTRS),
-                        "! input 1 is float32; it takes int32 and int64: use Cast");
+                        "! input 1 (labels) is float32; it takes int32 or int64: use Cast");
     assert_string_equal(lab_infer(lab, op, "int32[4,10] int32[4]", LAB_NO_ATTRS),
-                        "! input 0 is int32; it takes float32 and float64: use Cast");
+                        "! input 0 (logits) is int32; it takes float32 or float64: use Cast");
     assert_string_equal(lab_infer(lab, op, "float32[4] int32[4]", LAB_NO_ATTRS),
                         "! input 0 has shape [4]; it takes 2 dimensions: use Reshape");
     assert_string_equal(lab_infer(lab, op, "float32[4,10] int32[4,1]", LAB_NO_ATTRS),
@@ -144,7 +190,12 @@ static void infer_says_what_would_fit(void **state) {
                         "! input 0 is a scalar; Softmax runs along the last of at least one "
                         "dimension: use Reshape");
     assert_string_equal(lab_infer(lab, "Softmax", "int8[2]", LAB_NO_ATTRS),
-                        "! input 0 is int8; it takes float32 and float64: use Cast");
+                        "! input 0 (x) is int8; it takes float32 or float64: use Cast");
+    assert_string_equal(lab_infer(lab, "SoftmaxGrad", "float32? float32[]", LAB_NO_ATTRS),
+                        "! input 0 is a scalar; SoftmaxGrad runs along the last of at least one "
+                        "dimension: use Reshape");
+    assert_string_equal(lab_infer(lab, "SoftmaxGrad", "float32[2,3] float32[2,4]", LAB_NO_ATTRS),
+                        "! input 0 has shape [2,3] and input 1 [2,4]; they must be equal");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_open, lab_close)
@@ -155,6 +206,8 @@ int main(void) {
         TEST(softmax_runs_along_the_last_dimension_of_any_rank),
         TEST(nan_and_infinity_make_a_whole_row_nan),
         TEST(softmax_may_work_in_place),
+        TEST(a_long_row_is_one_row),
+        TEST(softmax_gradient_of_a_row),
         TEST(cross_entropy_gives_loss_and_gradient),
         TEST(large_logits_do_not_overflow),
         TEST(an_empty_batch_has_no_loss),

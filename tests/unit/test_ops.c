@@ -122,6 +122,57 @@ static void cross_entropy_has_two_outputs(void **state) {
     check_out(w, df_node_output(n, 1), "SparseSoftmaxCrossEntropy", DF_FLOAT32, DF_SHAPE(8, 10));
 }
 
+static void rows_are_normalized(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    df_out x = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(-1, 4));
+    df_out scale = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(4));
+    df_out offset = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(4));
+    check_out(w, df_softmax_grad(g, x, x), "SoftmaxGrad", DF_FLOAT32, DF_SHAPE(-1, 4));
+    df_out y = df_layer_norm(g, x, scale, offset, 1e-3);
+    check_out(w, y, "LayerNorm", DF_FLOAT32, DF_SHAPE(-1, 4));
+    assert_true(y.node->attrs[0].f == 1e-3);
+    assert_ptr_equal(df_node_input(y.node, 1).node, scale.node);
+    df_node *n = df_layer_norm_grad(g, y, x, scale, 1e-3);
+    check_out(w, df_node_output(n, 0), "LayerNormGrad", DF_FLOAT32, DF_SHAPE(-1, 4));
+    check_out(w, df_node_output(n, 2), "LayerNormGrad", DF_FLOAT32, DF_SHAPE(4));
+    assert_ptr_equal(df_node_input(n, 0).node, y.node);
+    assert_ptr_equal(df_node_input(n, 2).node, scale.node);
+}
+
+static void windows_slide_as_usual_unless_told(void **state) {
+    world *w = *state;
+    df_graph *g = w->g;
+    const df_window same = {.strides = {2, 0}, .dilations = {0, 3}, .same = true};
+    const df_window two = {.size = {2, 3}}, dense = {.size = {2, 3}, .strides = {1, 0}};
+    df_out x = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(-1, 8, 9, 3));
+    df_out filter = df_placeholder(g, NULL, DF_FLOAT32, DF_SHAPE(3, 3, 3, 16));
+    df_out y = df_conv2d(g, x, filter, NULL);
+    check_out(w, y, "Conv2D", DF_FLOAT32, DF_SHAPE(-1, 6, 7, 16));
+    check_out(w, df_conv2d_backprop_input(g, y, x, filter, NULL), "Conv2DBackpropInput", DF_FLOAT32,
+              DF_SHAPE(-1, 8, 9, 3));
+    check_out(w, df_conv2d_backprop_filter(g, y, x, filter, NULL), "Conv2DBackpropFilter",
+              DF_FLOAT32, DF_SHAPE(3, 3, 3, 16));
+    y = df_conv2d(g, x, filter, &same);
+    check_out(w, y, "Conv2D", DF_FLOAT32, DF_SHAPE(-1, 4, 9, 16));
+    assert_int_equal(y.node->attrs[1].shape.dims[0], 1);
+    assert_int_equal(y.node->attrs[1].shape.dims[1], 3);
+    y = df_max_pool(g, x, &two);
+    check_out(w, y, "MaxPool", DF_FLOAT32, DF_SHAPE(-1, 4, 3, 3));
+    check_out(w, df_max_pool_grad(g, y, x, &two), "MaxPoolGrad", DF_FLOAT32, DF_SHAPE(-1, 8, 9, 3));
+    y = df_avg_pool(g, x, &dense);
+    check_out(w, y, "AvgPool", DF_FLOAT32, DF_SHAPE(-1, 7, 3, 3));
+    check_out(w, df_avg_pool_grad(g, y, x, &dense), "AvgPoolGrad", DF_FLOAT32,
+              DF_SHAPE(-1, 8, 9, 3));
+}
+
+static void a_pool_without_a_window_is_refused(void **state) {
+    world *w = *state;
+    df_out x = df_placeholder(w->g, NULL, DF_FLOAT32, DF_SHAPE(1, 8, 8, 3));
+    assert_null(df_max_pool(w->g, x, NULL).node);
+    check_mistake(w, "attr window is 0");
+}
+
 static void a_no_op_has_neither_inputs_nor_outputs(void **state) {
     world *w = *state;
     df_node *n = df_no_op(w->g);
@@ -241,6 +292,10 @@ static void build_everything(df_graph *g) {
     df_out loss = df_mean(g, df_softmax(g, y), NULL, 0, false);
     (void)df_assign_add(g, u, df_cast(g, df_reshape(g, loss, DF_SCALAR), DF_FLOAT32));
     (void)df_transpose(g, y, NULL, 0);
+    df_out image = df_reshape(g, y, DF_SHAPE(1, -1, 3, 1));
+    df_out filter = df_reshape(g, u, DF_SHAPE(1, 1, 1, 1));
+    (void)df_max_pool(g, df_conv2d(g, image, filter, NULL), &(df_window){.size = {1, 1}});
+    (void)df_layer_norm_grad(g, image, image, df_reshape(g, u, DF_SHAPE(1)), 0);
     (void)df_no_op(g);
 }
 
@@ -276,6 +331,9 @@ int main(void) {
         TEST(operands_keep_their_order),
         TEST(shapes_and_reductions_take_their_attrs),
         TEST(cross_entropy_has_two_outputs),
+        TEST(rows_are_normalized),
+        TEST(windows_slide_as_usual_unless_told),
+        TEST(a_pool_without_a_window_is_refused),
         TEST(a_no_op_has_neither_inputs_nor_outputs),
         TEST(a_reshape_to_what_is_constant_is_known_at_once),
         TEST(a_constant_number_is_converted),
