@@ -4,7 +4,6 @@
  * side by side, in double. Sums run over the window in row-major order. A gradient is added to
  * what is there in the dtype, window by window, where windows overlap.
  */
-#include <math.h>
 #include <string.h>
 
 #include "kernels/family.h"
