@@ -46,6 +46,14 @@ df_code error_set(df_error *err, df_code code, const char *format, ...) {
     return code;
 }
 
+df_code error_invalid(df_error *err, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fill(err, DF_INVALID_ARGUMENT, format, args);
+    va_end(args);
+    return DF_INVALID_ARGUMENT;
+}
+
 df_code df_error_set(df_error *err, df_code code, const char *format, ...) {
     va_list args;
     va_start(args, format);

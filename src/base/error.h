@@ -9,6 +9,9 @@
 df_code error_set(df_error *err, df_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same with DF_INVALID_ARGUMENT, which is what most have to say. */
+df_code error_invalid(df_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* RESOURCE_EXHAUSTED: no memory for `what`. */
 df_code error_memory(df_error *err, const char *what);
 

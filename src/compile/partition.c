@@ -326,7 +326,7 @@ static const df_attr *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
 }
 
 static const char *item_name(compile_state *c, const item *it) {
-    static const char *const suffixes[] = {
+    static const char suffixes[][8] = {
         [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
     return suffixed(c, it->node->name, suffixes[it->kind]);
 }

@@ -20,10 +20,10 @@ bool compile_no_memory(compile_state *c) {
 }
 
 const op_def *item_op(const compile_state *c, const item *it) {
-    static const char *const names[] = {[ITEM_NODE] = NULL,
-                                        [ITEM_FEED] = "Feed",
-                                        [ITEM_FETCH] = "Fetch",
-                                        [ITEM_READ] = "ReadVariable"};
+    static const char names[][13] = {[ITEM_NODE] = "",
+                                     [ITEM_FEED] = "Feed",
+                                     [ITEM_FETCH] = "Fetch",
+                                     [ITEM_READ] = "ReadVariable"};
     return it->kind == ITEM_NODE ? it->node->op : op_find(c->rq->graph->ops, names[it->kind]);
 }
 

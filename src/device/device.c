@@ -43,9 +43,8 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
     char text[DEVICE_NAME_MAX];
     (void)device_name_print(name, text, sizeof text);
     if (!device_name_is_full(name))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "cannot open device \"%s\": give it a job, a task, a kind and an index",
-                         text);
+        return error_invalid(
+            err, "cannot open device \"%s\": give it a job, a task, a kind and an index", text);
     const device_kind *kind = kind_find(name->kind);
     if (!kind) return kind_unknown(name, err);
     df_device *d = alloc_zeroed(options->alloc, sizeof *d);

@@ -80,10 +80,10 @@ static bool check_promised(const plan_node *n, uint32_t o, df_shape now, df_shap
     char is[SHAPE_TEXT_MAX], was[SHAPE_TEXT_MAX];
     (void)shape_print(now, is, sizeof is);
     (void)shape_print(before, was, sizeof was);
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the infer function of %s says that output %u is %s, and said %s when the "
-                     "program was compiled",
-                     n->op->name, o, is, was),
+    return error_invalid(err,
+                         "the infer function of %s says that output %u is %s, and said %s when the "
+                         "program was compiled",
+                         n->op->name, o, is, was),
            false;
 }
 
@@ -165,8 +165,7 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
         there = *slot_of(c, i);
         if (queued) s->queued[call->node]->pointers[n->n_inputs + (uint32_t)i] = there;
     } else if (!shape_equal(tensor_shape(there), shape)) {
-        return error_set(err, DF_INVALID_ARGUMENT, "output %d is there already, in another shape",
-                         i);
+        return error_invalid(err, "output %d is there already, in another shape", i);
     }
     *out = there;
     return DF_OK;
@@ -230,9 +229,9 @@ bool node_write_variable(step *s, const plan_node *n, df_error *err) {
         char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(value), is, sizeof is);
         (void)shape_print(edge_shape(v->type), wanted, sizeof wanted);
-        return error_set(err, DF_INVALID_ARGUMENT, "%s%s does not fit variable %s, which is %s%s",
-                         df_dtype_name(value->dtype), is, v->name, df_dtype_name(v->type->dtype),
-                         wanted),
+        return error_invalid(err, "%s%s does not fit variable %s, which is %s%s",
+                             df_dtype_name(value->dtype), is, v->name,
+                             df_dtype_name(v->type->dtype), wanted),
                false;
     }
     /* A variable outlives the step, and memory that the caller lent only need not. */

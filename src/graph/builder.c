@@ -170,19 +170,18 @@ static df_code check_inputs(draft *d) {
     const op_def *op = d->op;
     for (int i = 0; i < d->n_inputs; i++) {
         df_out in = d->inputs[i];
-        if (!in.node)
-            return error_set(&d->err, DF_INVALID_ARGUMENT, "input %d is no output of any node", i);
+        if (!in.node) return error_invalid(&d->err, "input %d is no output of any node", i);
         if (in.node->graph != d->graph)
-            return error_set(&d->err, DF_INVALID_ARGUMENT,
-                             "input %d, %s, is a node of another graph", i, in.node->name);
+            return error_invalid(&d->err, "input %d, %s, is a node of another graph", i,
+                                 in.node->name);
         if (in.index < 0 || in.index >= in.node->n_outputs)
             return error_set(&d->err, DF_OUT_OF_RANGE, "input %d is output %d of %s, which has %d",
                              i, in.index, in.node->name, in.node->n_outputs);
     }
     if (d->n_inputs && (op->flags & (OP_READS | OP_WRITES)) &&
         !(d->inputs[0].node->op->flags & OP_VARIABLE))
-        return error_set(&d->err, DF_INVALID_ARGUMENT, "input 0 must be a variable, and %s is a %s",
-                         d->inputs[0].node->name, d->inputs[0].node->op->name);
+        return error_invalid(&d->err, "input 0 must be a variable, and %s is a %s",
+                             d->inputs[0].node->name, d->inputs[0].node->op->name);
     return DF_OK;
 }
 
@@ -198,7 +197,7 @@ static df_code take_attr(draft *d, const df_attr *a) {
         return error_set(&d->err, DF_NOT_FOUND, "has no attr \"%.100s\"", a->name ? a->name : "");
     const op_attr_def *def = &d->op->attrs[i];
     if (d->attrs[i].type != DF_ATTR_NONE)
-        return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s is given twice", a->name);
+        return error_invalid(&d->err, "attr %s is given twice", a->name);
     if (op_check_attr(def, a, &d->err) != DF_OK) return d->err.code;
     if (!attr_copy(&d->graph->mem, a, &d->attrs[i])) return error_memory(&d->err, a->name);
     d->attrs[i].name = def->name;
@@ -212,8 +211,8 @@ static df_code take_attrs(draft *d, const df_attr *attrs, size_t n_attrs) {
         const op_attr_def *def = &d->op->attrs[i];
         if (d->attrs[i].type != DF_ATTR_NONE) continue;
         if (def->required)
-            return error_set(&d->err, DF_INVALID_ARGUMENT, "attr %s (%s) is missing", def->name,
-                             attr_type_name(def->type));
+            return error_invalid(&d->err, "attr %s (%s) is missing", def->name,
+                                 attr_type_name(def->type));
         if (def->initial.type != DF_ATTR_NONE &&
             !attr_copy(&d->graph->mem, &def->initial, &d->attrs[i]))
             return error_memory(&d->err, def->name);
@@ -232,8 +231,7 @@ static df_code take_name(draft *d) {
     d->name = asked ? whole : graph_unique_name(g, whole);
     if (!d->name) return error_memory(&d->err, "a name");
     if (strlen(d->name) > longest_name(g))
-        return error_set(&d->err, DF_INVALID_ARGUMENT, "the name is longer than %d",
-                         NAME_MAX_LENGTH);
+        return error_invalid(&d->err, "the name is longer than %d", NAME_MAX_LENGTH);
     if (asked && df_graph_find(g, whole))
         return error_set(&d->err, DF_ALREADY_EXISTS,
                          "there is a node of this name; choose another, or open a scope");
@@ -247,8 +245,8 @@ static df_tensor *constant_of(df_out out) {
 static df_code take_types(draft *d, const edge_type *types, size_t n) {
     size_t wanted = (size_t)d->n_outputs;
     if (n != wanted)
-        return error_set(&d->err, DF_INVALID_ARGUMENT,
-                         "has %zu outputs, and %zu types are given; each needs one", wanted, n);
+        return error_invalid(&d->err, "has %zu outputs, and %zu types are given; each needs one",
+                             wanted, n);
     if (n) memcpy(d->outputs, types, n * sizeof *types);
     return DF_OK;
 }
@@ -326,12 +324,12 @@ df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_
     d.n_inputs = (int)inputs.n;
     df_node *n = NULL;
     if ((inputs.n && !inputs.items) || (n_attrs && !attrs))
-        (void)error_set(&d.err, DF_INVALID_ARGUMENT,
-                        "has %zu inputs and %zu attrs, and one list "
-                        "is NULL",
-                        inputs.n, n_attrs);
+        (void)error_invalid(&d.err,
+                            "has %zu inputs and %zu attrs, and one list "
+                            "is NULL",
+                            inputs.n, n_attrs);
     else if (inputs.n > INT32_MAX)
-        (void)error_set(&d.err, DF_INVALID_ARGUMENT, "has too many inputs");
+        (void)error_invalid(&d.err, "has too many inputs");
     else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
              take_attrs(&d, attrs, n_attrs) == DF_OK && take_edges(&d, types, n_types) == DF_OK)
         n = add_draft(&d);

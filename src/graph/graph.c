@@ -63,7 +63,7 @@ df_code graph_fail(df_graph *g, df_code code, const char *format, ...) {
 }
 
 df_code df_graph_error(const df_graph *graph, df_error *err) {
-    if (!graph) return error_set(err, DF_INVALID_ARGUMENT, "the graph is NULL");
+    if (!graph) return error_invalid(err, "the graph is NULL");
     if (graph->error.code != DF_OK && err) *err = graph->error;
     return graph->error.code;
 }

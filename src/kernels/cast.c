@@ -44,7 +44,7 @@ static df_code cast(df_kernel *c, df_error *err) {
 
 static df_code infer_cast(df_infer *c, df_error *err) {
     if (c->outputs[0].dtype == DF_STRING)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr to is string; it takes every other dtype");
+        return error_invalid(err, "attr to is string; it takes every other dtype");
     return df_infer_same(c, err);
 }
 

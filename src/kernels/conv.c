@@ -129,11 +129,11 @@ SMALL static df_code infer_conv(df_infer *c, df_error *err) {
     if (code == DF_OK) code = window_dims(c, at + 1, filter, err);
     if (code != DF_OK) return code;
     if (!infer_equal_dims(x[3], filter[2], &channels))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "images %s have %lld channels, and the filter %s takes %lld; it is "
-                         "[height, width, channels, channels of the result]",
-                         edge_text(c->inputs[at]).s, (long long)x[3],
-                         edge_text(c->inputs[at + 1]).s, (long long)filter[2]);
+        return error_invalid(err,
+                             "images %s have %lld channels, and the filter %s takes %lld; it is "
+                             "[height, width, channels, channels of the result]",
+                             edge_text(c->inputs[at]).s, (long long)x[3],
+                             edge_text(c->inputs[at + 1]).s, (long long)filter[2]);
     code = window_slides(c->attrs, x, filter, &h, &w, err);
     int64_t dims[] = {x[0], h.out, w.out, filter[3]};
     if (code == DF_OK && side != RESULT) code = window_gradient(c, dims, "Conv2D", err);

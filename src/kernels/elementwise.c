@@ -309,14 +309,15 @@ static df_code check_values(const df_kernel *c, uintptr_t op, df_error *err) {
     int64_t bad = find_bad(t, op == OP_POW);
     if (bad < 0) return DF_OK;
     if (op == OP_POW)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "element %lld of input 1, the exponent (%s), is negative; only floats can "
-                         "be raised to that: use Cast",
+        return error_invalid(
+            err,
+            "element %lld of input 1, the exponent (%s), is negative; only floats can "
+            "be raised to that: use Cast",
+            (long long)bad, df_dtype_name(t->dtype));
+    return error_invalid(err,
+                         "division by 0: element %lld of input 1, the divisor (%s), is 0; only "
+                         "floats can be divided by 0",
                          (long long)bad, df_dtype_name(t->dtype));
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "division by 0: element %lld of input 1, the divisor (%s), is 0; only "
-                     "floats can be divided by 0",
-                     (long long)bad, df_dtype_name(t->dtype));
 }
 
 df_code elementwise_compute(df_kernel *c, df_error *err) {
@@ -337,10 +338,10 @@ static df_code infer_bias_add(df_infer *c, df_error *err) {
     int64_t n = bias->rank == 1 ? bias->dims[0] : -1;
     edge_type result = *x;
     if (x->rank == 0 || !infer_equal_dims(x->dims[x->rank - 1], n, &result.dims[x->rank - 1]))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 has shape %s and the bias %s; it takes one number for each "
-                         "element along the last dimension of input 0",
-                         edge_text(x).s, edge_text(bias).s);
+        return error_invalid(err,
+                             "input 0 has shape %s and the bias %s; it takes one number for each "
+                             "element along the last dimension of input 0",
+                             edge_text(x).s, edge_text(bias).s);
     return df_infer_set(c, 0, edge_shape(&result), err);
 }
 

@@ -16,10 +16,11 @@ static df_code check_indices(const df_tensor *x, int axis, const df_tensor *indi
     for (int64_t i = 0; i < indices->elements; i++) {
         int64_t index = copy_index(indices, i);
         if (index < 0 || index >= x->dims[axis])
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "element %lld of input 1, the indices, is %lld; dimension %d of input "
-                             "0 has %lld elements, which count from 0",
-                             (long long)i, (long long)index, axis, (long long)x->dims[axis]);
+            return error_invalid(
+                err,
+                "element %lld of input 1, the indices, is %lld; dimension %d of input "
+                "0 has %lld elements, which count from 0",
+                (long long)i, (long long)index, axis, (long long)x->dims[axis]);
     }
     return DF_OK;
 }
@@ -41,10 +42,11 @@ static df_code infer_rows(const df_infer *c, int64_t from, edge_type *out, df_er
     df_code code = infer_axis(from, x->rank, &axis, err);
     if (code != DF_OK || n == -1) return code;
     if (x->rank - 1 + n > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "indices of %s in place of dimension %d of %s make %d dimensions; there "
-                         "are at most %d",
-                         edge_text(indices).s, axis, edge_text(x).s, x->rank - 1 + n, DF_MAX_RANK);
+        return error_invalid(
+            err,
+            "indices of %s in place of dimension %d of %s make %d dimensions; there "
+            "are at most %d",
+            edge_text(indices).s, axis, edge_text(x).s, x->rank - 1 + n, DF_MAX_RANK);
     out->rank = x->rank - 1 + n;
     for (int d = 0; d < out->rank; d++)
         out->dims[d] = d < axis       ? x->dims[d]
@@ -82,9 +84,9 @@ static df_code infer_scatter_add(df_infer *c, df_error *err) {
     for (int d = 0; fits && rows.rank != -1 && d < updates->rank; d++)
         fits = infer_equal_dims(rows.dims[d], updates->dims[d], &rows.dims[d]);
     if (!fits)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 2, the updates, has shape %s; rows of x for all indices have %s",
-                         edge_text(updates).s, edge_text(&rows).s);
+        return error_invalid(
+            err, "input 2, the updates, has shape %s; rows of x for all indices have %s",
+            edge_text(updates).s, edge_text(&rows).s);
     return df_infer_same(c, err);
 }
 

@@ -15,17 +15,17 @@ shape_text edge_text(const edge_type *t) {
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err) {
     const edge_type *t = c->inputs[i];
     if (t->rank == rank || t->rank == -1) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "input %d has shape %s; it takes %d dimensions: use Reshape", i,
-                     edge_text(t).s, rank);
+    return error_invalid(err, "input %d has shape %s; it takes %d dimensions: use Reshape", i,
+                         edge_text(t).s, rank);
 }
 
 df_code infer_row(const df_infer *c, df_error *err) {
     if (c->outputs[0].rank != 0) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "input 0 is a scalar; %s runs along the last of at least one dimension: use "
-                     "Reshape",
-                     c->op->name);
+    return error_invalid(
+        err,
+        "input 0 is a scalar; %s runs along the last of at least one dimension: use "
+        "Reshape",
+        c->op->name);
 }
 
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
@@ -33,9 +33,8 @@ df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
         *axis = (int)(from < 0 ? from + rank : from);
         return DF_OK;
     }
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "axis %lld is none of an input with %d dimensions; give %d to %d",
-                     (long long)from, rank, -rank, rank - 1);
+    return error_invalid(err, "axis %lld is none of an input with %d dimensions; give %d to %d",
+                         (long long)from, rank, -rank, rank - 1);
 }
 
 bool infer_equal_dims(int64_t a, int64_t b, int64_t *out) {
@@ -44,9 +43,8 @@ bool infer_equal_dims(int64_t a, int64_t b, int64_t *out) {
 }
 
 static df_code not_equal(const edge_type *a, const edge_type *b, df_error *err) {
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "input 0 has shape %s and input 1 %s; they must be equal", edge_text(a).s,
-                     edge_text(b).s);
+    return error_invalid(err, "input 0 has shape %s and input 1 %s; they must be equal",
+                         edge_text(a).s, edge_text(b).s);
 }
 
 df_code infer_equal_shapes(df_infer *c, df_error *err) {
@@ -81,10 +79,10 @@ static bool broadcast_dims(int64_t a, int64_t b, int64_t *out) {
 
 static df_code does_not_broadcast(const edge_type *a, const edge_type *b, int64_t x, int64_t y,
                                   df_error *err) {
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "shapes %s and %s do not broadcast: %lld meets %lld; sizes, counted "
-                     "from the last, must be equal, or one of the two 1",
-                     edge_text(a).s, edge_text(b).s, (long long)x, (long long)y);
+    return error_invalid(err,
+                         "shapes %s and %s do not broadcast: %lld meets %lld; sizes, counted "
+                         "from the last, must be equal, or one of the two 1",
+                         edge_text(a).s, edge_text(b).s, (long long)x, (long long)y);
 }
 
 df_code infer_broadcast(df_infer *c, df_error *err) {

@@ -6,6 +6,7 @@
  * bit of a function is the C library's; on one machine it is the same on every device that
  * runs this code.
  */
+#include "kernels/infer.h"
 #include "kernels/loops.h"
 
 #include <math.h>
@@ -64,27 +65,60 @@ static double gelu_slope(double x) {
     return 0.5 * erfc(x * -0.70710678118654752440) + x * density;
 }
 
-typedef struct function {
-    float (*f32)(float); /* NULL: the other one, rounded */
-    double (*f64)(double);
-} function;
+typedef double (*function_f64)(double);
+typedef float (*function_f32)(float);
 
-/* As in loop_kind, from LOOP_SQRT on. C's functions of float are here where they are faster. */
-static const function functions[] = {
-    {NULL, sqrt},  {NULL, rsqrt}, {expf, exp},  {NULL, expm1}, {logf, log},     {NULL, log1p},
-    {sinf, sin},   {cosf, cos},   {NULL, tan},  {NULL, tanh},  {NULL, sigmoid}, {NULL, erf},
-    {NULL, floor}, {NULL, ceil},  {NULL, rint}, {NULL, gelu},
-};
+/* Chosen by code: a table of addresses has to be relocated in each process. */
+#define CHOOSE(KIND, F)                                                                            \
+    case KIND:                                                                                     \
+        return F;
 
-static void run_function_f32(const function *f, size_t n, float *out, const float *x) {
-    if (f->f32)
-        for (size_t i = 0; i < n; i++) out[i] = f->f32(x[i]);
-    else
-        for (size_t i = 0; i < n; i++) out[i] = (float)f->f64((double)x[i]);
+SMALL static function_f64 choose_f64(loop_kind kind) {
+    switch (kind) {
+        CHOOSE(LOOP_SQRT, sqrt)
+        CHOOSE(LOOP_RSQRT, rsqrt)
+        CHOOSE(LOOP_EXP, exp)
+        CHOOSE(LOOP_EXPM1, expm1)
+        CHOOSE(LOOP_LOG, log)
+        CHOOSE(LOOP_LOG1P, log1p)
+        CHOOSE(LOOP_SIN, sin)
+        CHOOSE(LOOP_COS, cos)
+        CHOOSE(LOOP_TAN, tan)
+        CHOOSE(LOOP_TANH, tanh)
+        CHOOSE(LOOP_SIGMOID, sigmoid)
+        CHOOSE(LOOP_ERF, erf)
+        CHOOSE(LOOP_FLOOR, floor)
+        CHOOSE(LOOP_CEIL, ceil)
+        CHOOSE(LOOP_ROUND, rint)
+    default:
+        return gelu;
+    }
 }
 
-static void run_function_f64(const function *f, size_t n, double *out, const double *x) {
-    for (size_t i = 0; i < n; i++) out[i] = f->f64(x[i]);
+/* C's functions of float, where they are faster; NULL: that of double, rounded. */
+SMALL static function_f32 choose_f32(loop_kind kind) {
+    switch (kind) {
+        CHOOSE(LOOP_EXP, expf)
+        CHOOSE(LOOP_LOG, logf)
+        CHOOSE(LOOP_SIN, sinf)
+        CHOOSE(LOOP_COS, cosf)
+    default:
+        return NULL;
+    }
+}
+
+static void run_function_f32(loop_kind kind, size_t n, float *out, const float *x) {
+    function_f32 f32 = choose_f32(kind);
+    function_f64 f64 = choose_f64(kind);
+    if (f32)
+        for (size_t i = 0; i < n; i++) out[i] = f32(x[i]);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = (float)f64((double)x[i]);
+}
+
+static void run_function_f64(loop_kind kind, size_t n, double *out, const double *x) {
+    function_f64 f = choose_f64(kind);
+    for (size_t i = 0; i < n; i++) out[i] = f(x[i]);
 }
 
 /* ---- the four types ------------------------------------------------------ */

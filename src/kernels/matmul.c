@@ -171,26 +171,28 @@ SMALL static df_code infer_matmul(df_infer *c, df_error *err) {
         turned[i] = turn ? " transposed" : "";
         if (t->rank == -1) continue;
         if (t->rank < 2)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "input %d has shape %s; it takes at least 2 dimensions: use Reshape",
-                             i, words[i].s);
+            return error_invalid(
+                err, "input %d has shape %s; it takes at least 2 dimensions: use Reshape", i,
+                words[i].s);
         batch[i].rank -= 2;
         last[i][turn] = t->dims[t->rank - 2];
         last[i][!turn] = t->dims[t->rank - 1];
     }
     if (!infer_equal_dims(last[0][1], last[1][0], &k))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "%s%s x %s%s: %lld columns meet %lld rows; they must be equal, perhaps "
-                         "with transpose_a or transpose_b",
-                         words[0].s, turned[0], words[1].s, turned[1], (long long)last[0][1],
-                         (long long)last[1][0]);
+        return error_invalid(
+            err,
+            "%s%s x %s%s: %lld columns meet %lld rows; they must be equal, perhaps "
+            "with transpose_a or transpose_b",
+            words[0].s, turned[0], words[1].s, turned[1], (long long)last[0][1],
+            (long long)last[1][0]);
     df_infer front = *c;
     front.inputs = (const edge_type *[]){&batch[0], &batch[1]};
     if (infer_broadcast(&front, err) != DF_OK)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "%s x %s: what is in front of the last two dimensions must broadcast, and "
-                         "%s and %s do not",
-                         words[0].s, words[1].s, edge_text(&batch[0]).s, edge_text(&batch[1]).s);
+        return error_invalid(
+            err,
+            "%s x %s: what is in front of the last two dimensions must broadcast, and "
+            "%s and %s do not",
+            words[0].s, words[1].s, edge_text(&batch[0]).s, edge_text(&batch[1]).s);
     edge_type *out = &c->outputs[0];
     if (out->rank == -1) return DF_OK;
     out->dims[out->rank++] = last[0][0];

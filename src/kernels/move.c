@@ -31,8 +31,7 @@ static int64_t entry(const df_attr *attrs, int list, int d, int64_t otherwise) {
 }
 
 static df_code too_large(int d, df_error *err) {
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "dimension %d of the output would be larger than any can be", d);
+    return error_invalid(err, "dimension %d of the output would be larger than any can be", d);
 }
 
 /* ---- Transpose, Slice, Pad, Tile ----------------------------------------- */
@@ -72,9 +71,8 @@ static df_code check_lists(const df_infer *c, const move *m, int *rank, df_error
         int entries = c->attrs[a].shape.rank;
         if (*rank == -1) *rank = entries < DF_MAX_RANK ? entries : DF_MAX_RANK;
         if (entries == *rank || (a + 1 == m->step && entries == 0)) continue;
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "attr %s has %d entries; give one for each of %d dimensions",
-                         c->op->attrs[a].name, entries, *rank);
+        return error_invalid(err, "attr %s has %d entries; give one for each of %d dimensions",
+                             c->op->attrs[a].name, entries, *rank);
     }
     return DF_OK;
 }
@@ -84,10 +82,10 @@ static df_code cut(int d, int64_t size, int64_t begin, int64_t step, int64_t *n,
     if (size == -1) return DF_OK;
     int64_t most = begin < size ? (size - begin - 1) / step + 1 : 0;
     if (begin > size || *n > most)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "dimension %d has %lld elements; begin %lld, size %lld and step %lld "
-                         "reach beyond them",
-                         d, (long long)size, (long long)begin, (long long)*n, (long long)step);
+        return error_invalid(err,
+                             "dimension %d has %lld elements; begin %lld, size %lld and step %lld "
+                             "reach beyond them",
+                             d, (long long)size, (long long)begin, (long long)*n, (long long)step);
     if (*n == -1) *n = most;
     return DF_OK;
 }
@@ -117,14 +115,14 @@ static df_code infer_move(df_infer *c, df_error *err) {
 static df_code check_perm(df_shape perm, df_error *err) {
     uint32_t seen = 0;
     if (perm.rank < 0 || perm.rank > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT, "perm has %d entries; give 0 to %d", perm.rank,
-                         DF_MAX_RANK);
+        return error_invalid(err, "perm has %d entries; give 0 to %d", perm.rank, DF_MAX_RANK);
     for (int d = 0; d < perm.rank; d++) {
         if (perm.dims[d] < 0 || perm.dims[d] >= perm.rank || seen >> perm.dims[d] & 1)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "perm is no permutation: its entry %d is %lld; give each of 0 to %d "
-                             "once",
-                             d, (long long)perm.dims[d], perm.rank - 1);
+            return error_invalid(
+                err,
+                "perm is no permutation: its entry %d is %lld; give each of 0 to %d "
+                "once",
+                d, (long long)perm.dims[d], perm.rank - 1);
         seen |= 1u << perm.dims[d];
     }
     return DF_OK;
@@ -189,10 +187,11 @@ static df_code join(const df_infer *c, int i, int axis, edge_type *all, df_error
     for (int d = 0; d < all->rank && code == DF_OK; d++) {
         int64_t *have = &all->dims[d], size = x->dims[d];
         if (d != axis && !infer_equal_dims(*have, size, have))
-            code = error_set(err, DF_INVALID_ARGUMENT,
-                             "input %d has shape %s, and before there was %s; only along the axis, "
-                             "%d, may they differ",
-                             i, edge_text(x).s, edge_text(all).s, axis);
+            code = error_invalid(
+                err,
+                "input %d has shape %s, and before there was %s; only along the axis, "
+                "%d, may they differ",
+                i, edge_text(x).s, edge_text(all).s, axis);
         else if (d == axis && (*have == -1 || size == -1))
             *have = -1;
         else if (d == axis && __builtin_add_overflow(*have, size, have))
@@ -251,11 +250,10 @@ static df_code infer_split(df_infer *c, df_error *err) {
     if (!part_sizes(sizes, num, x.rank == -1 ? -1 : x.dims[axis], parts)) {
         char words[SHAPE_TEXT_MAX];
         (void)shape_print(sizes, words, sizeof words);
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "%s cannot be split along dimension %d into %lld parts of %s: %s",
-                         edge_text(c->inputs[0]).s, axis, (long long)num,
-                         sizes.rank ? words : "one size",
-                         sizes.rank ? "sizes add up, and one may be -1" : "give sizes");
+        return error_invalid(err, "%s cannot be split along dimension %d into %lld parts of %s: %s",
+                             edge_text(c->inputs[0]).s, axis, (long long)num,
+                             sizes.rank ? words : "one size",
+                             sizes.rank ? "sizes add up, and one may be -1" : "give sizes");
     }
     for (int i = 0; i < c->n_outputs && code == DF_OK; i++) {
         x.dims[axis] = parts[i];

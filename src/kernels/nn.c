@@ -81,10 +81,11 @@ SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     for (int64_t i = 0; i < labels->elements; i++) {
         int64_t label = label_at(labels, i);
         if (label < 0 || label >= classes)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "label %lld, of row %lld, is none of the %lld classes; labels are 0 "
-                             "to one less than there are columns of logits",
-                             (long long)label, (long long)i, (long long)classes);
+            return error_invalid(
+                err,
+                "label %lld, of row %lld, is none of the %lld classes; labels are 0 "
+                "to one less than there are columns of logits",
+                (long long)label, (long long)i, (long long)classes);
     }
     for (int64_t i = 0; i < labels->elements; i++) {
         double loss = softmax_row(logits, i * classes, classes, label_at(labels, i), c->outputs[1]);
@@ -112,9 +113,9 @@ SMALL static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     const edge_type *logits = c->inputs[0], *labels = c->inputs[1];
     int64_t rows = logits->rank == 2 ? logits->dims[0] : -1, batch;
     if (!infer_equal_dims(rows, labels->rank == 1 ? labels->dims[0] : -1, &batch))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "logits %s have %lld rows, and there are %lld labels; one label a row",
-                         edge_text(logits).s, (long long)rows, (long long)labels->dims[0]);
+        return error_invalid(err,
+                             "logits %s have %lld rows, and there are %lld labels; one label a row",
+                             edge_text(logits).s, (long long)rows, (long long)labels->dims[0]);
     int64_t dims[] = {batch, logits->rank == 2 ? logits->dims[1] : -1};
     code = df_infer_set(c, 0, (df_shape){1, dims}, err);
     return code == DF_OK ? df_infer_set(c, 1, (df_shape){2, dims}, err) : code;

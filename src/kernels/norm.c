@@ -140,10 +140,10 @@ SMALL static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_erro
         const edge_type *t = c->inputs[i];
         code = infer_rank(c, i, 1, err);
         if (code == DF_OK && t->rank == 1 && !infer_equal_dims(t->dims[0], *n, n))
-            code = error_set(err, DF_INVALID_ARGUMENT,
-                             "input %d has shape %s, and input 0 %s; give one number for each "
-                             "element of its last dimension",
-                             i, edge_text(t).s, edge_text(out).s);
+            code = error_invalid(err,
+                                 "input %d has shape %s, and input 0 %s; give one number for each "
+                                 "element of its last dimension",
+                                 i, edge_text(t).s, edge_text(out).s);
     }
     if (code == DF_OK && out->rank > 0) out->dims[out->rank - 1] = *n;
     return code;

@@ -89,15 +89,13 @@ static df_code infer_random(df_infer *c, df_error *err) {
     const distribution *d = df_infer_user(c);
     df_dtype dtype = (df_dtype)c->attrs[DTYPE].i;
     if (!dtype_in(d->dtypes, dtype))
-        return error_set(err, DF_INVALID_ARGUMENT, "attr dtype is %s; give %s",
-                         df_dtype_name(dtype), d->words);
+        return error_invalid(err, "attr dtype is %s; give %s", df_dtype_name(dtype), d->words);
     df_shape shape = c->attrs[SHAPE].shape;
     df_code code = c->n_inputs ? infer_rank(c, 0, 0, err) : DF_OK;
     if (code == DF_OK) code = df_infer_set(c, 0, shape, err);
     if (code != DF_OK || shape_is_known(shape)) return code;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "attr shape is %s; random numbers need every size to be known",
-                     edge_text(&c->outputs[0]).s);
+    return error_invalid(err, "attr shape is %s; random numbers need every size to be known",
+                         edge_text(&c->outputs[0]).s);
 }
 
 static df_code compute_random(df_kernel *c, df_error *err) {

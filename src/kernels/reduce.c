@@ -174,10 +174,9 @@ static df_code compute(df_kernel *c, df_error *err) {
     if (k.count == 0 && needs_one) {
         char words[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(x), words, sizeof words);
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
-                         df_dtype_name(x->dtype), words,
-                         r == MEAN ? "mean" : "largest and no smallest");
+        return error_invalid(
+            err, "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
+            df_dtype_name(x->dtype), words, r == MEAN ? "mean" : "largest and no smallest");
     }
     reduce(x, r, &k, c->outputs[0]);
     return DF_OK;
@@ -192,8 +191,7 @@ static df_code check_axes(df_shape axes, int rank, uint32_t *mask, df_error *err
         int axis;
         df_code code = infer_axis(axes.dims[i], rank, &axis, err);
         if (code != DF_OK) return code;
-        if (*mask >> axis & 1)
-            return error_set(err, DF_INVALID_ARGUMENT, "axis %d is given twice", axis);
+        if (*mask >> axis & 1) return error_invalid(err, "axis %d is given twice", axis);
         *mask |= 1u << axis;
     }
     if (axes.rank == 0) *mask = (1u << rank) - 1;
@@ -226,8 +224,8 @@ static df_code infer_arg(df_infer *c, df_error *err) {
     int axis, rank = c->inputs[0]->rank;
     if (rank == -1) return DF_OK;
     if (rank == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is a scalar; there is no dimension to run along: use Reshape");
+        return error_invalid(
+            err, "input 0 is a scalar; there is no dimension to run along: use Reshape");
     df_code code = infer_axis(c->attrs[AXIS].i, rank, &axis, err);
     return code == DF_OK ? set_without(c, 1u << axis, false, err) : code;
 }
@@ -235,8 +233,8 @@ static df_code infer_arg(df_infer *c, df_error *err) {
 static df_code infer_bias_grad(df_infer *c, df_error *err) {
     int rank = c->inputs[0]->rank;
     if (rank == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 0 is a scalar; it takes a last dimension, that of the bias");
+        return error_invalid(err,
+                             "input 0 is a scalar; it takes a last dimension, that of the bias");
     int64_t n = rank == -1 ? -1 : c->inputs[0]->dims[rank - 1];
     return df_infer_set(c, 0, (df_shape){1, &n}, err);
 }

@@ -21,19 +21,18 @@ enum { SHAPE = 0, TILE = 256 };
 static df_code check_wanted(df_shape wanted, df_error *err) {
     int open = 0;
     if (wanted.rank < 0 || wanted.rank > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT, "shape has %d dimensions; give 0 to %d",
-                         wanted.rank, DF_MAX_RANK);
+        return error_invalid(err, "shape has %d dimensions; give 0 to %d", wanted.rank,
+                             DF_MAX_RANK);
     for (int d = 0; d < wanted.rank; d++) {
         if (wanted.dims[d] < -1)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "dimension %d of shape is %lld; give a size, or -1 for what is left",
-                             d, (long long)wanted.dims[d]);
+            return error_invalid(
+                err, "dimension %d of shape is %lld; give a size, or -1 for what is left", d,
+                (long long)wanted.dims[d]);
         open += wanted.dims[d] == -1;
     }
     if (open > 1)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "shape has %d dimensions of -1; only one can be found from the others",
-                         open);
+        return error_invalid(
+            err, "shape has %d dimensions of -1; only one can be found from the others", open);
     return DF_OK;
 }
 
@@ -67,8 +66,8 @@ static df_code resolve(df_shape from, df_shape wanted, edge_type *out, df_error 
     if (why) {
         char words[SHAPE_TEXT_MAX];
         (void)shape_print(from, words, sizeof words);
-        return error_set(err, DF_INVALID_ARGUMENT, "%s cannot become %s (? is -1): %s", words,
-                         edge_text(out).s, why);
+        return error_invalid(err, "%s cannot become %s (? is -1): %s", words, edge_text(out).s,
+                             why);
     }
     if (open >= 0) out->dims[open] = have / product;
     return DF_OK;
@@ -88,12 +87,10 @@ static df_code infer_wanted(df_infer *c, int64_t *unknown, df_shape *wanted, boo
     *known = true;
     *wanted = attr->shape;
     if (c->n_inputs < 2 && attr->type == DF_ATTR_NONE)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the shape is missing: give attr shape, or a second input");
+        return error_invalid(err, "the shape is missing: give attr shape, or a second input");
     if (c->n_inputs < 2) return DF_OK;
     if (attr->type != DF_ATTR_NONE)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "both attr shape and input 1 are given; leave one out");
+        return error_invalid(err, "both attr shape and input 1 are given; leave one out");
     df_code code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;
     df_tensor *value = df_infer_value(c, 1);
@@ -104,9 +101,8 @@ static df_code infer_wanted(df_infer *c, int64_t *unknown, df_shape *wanted, boo
     }
     int64_t rank = c->inputs[1]->rank == 1 ? c->inputs[1]->dims[0] : -1;
     if (rank > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 1, the shape, has %lld dimensions; there are at most %d",
-                         (long long)rank, DF_MAX_RANK);
+        return error_invalid(err, "input 1, the shape, has %lld dimensions; there are at most %d",
+                             (long long)rank, DF_MAX_RANK);
     for (int d = 0; d < rank; d++) unknown[d] = -1;
     *wanted = (df_shape){(int)rank, unknown};
     return DF_OK;
@@ -127,9 +123,8 @@ static df_code compute_reshape(df_kernel *c, df_error *err) {
     df_shape wanted = c->n_inputs == 2 ? shape_in(c->inputs[1]) : c->attrs[SHAPE].shape;
     edge_type type = {.dtype = x->dtype};
     if (c->n_inputs == 2 && c->inputs[1]->rank != 1)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input 1, the shape, has %d dimensions; it takes a vector",
-                         c->inputs[1]->rank);
+        return error_invalid(err, "input 1, the shape, has %d dimensions; it takes a vector",
+                             c->inputs[1]->rank);
     df_code code = resolve(tensor_shape(x), wanted, &type, err);
     if (code != DF_OK) return code;
     if (shape_equal(tensor_shape(x), edge_shape(&type))) {
@@ -170,9 +165,8 @@ static df_code infer_fill(df_infer *c, df_error *err) {
     if (code != DF_OK) return code;
     for (int d = 0; known && d < wanted.rank; d++)
         if (wanted.dims[d] < 0)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "dimension %d of shape is %lld; give a size, 0 or more", d,
-                             (long long)wanted.dims[d]);
+            return error_invalid(err, "dimension %d of shape is %lld; give a size, 0 or more", d,
+                                 (long long)wanted.dims[d]);
     return df_infer_set(c, 0, wanted, err);
 }
 
@@ -228,13 +222,11 @@ static df_code infer_range(df_infer *c, df_error *err) {
     if (known) {
         bounds b = bounds_of(c->values);
         if (real ? b.f[2] == 0 : b.i[2] == 0)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "delta is 0, and the range would never end; give another");
+            return error_invalid(err, "delta is 0, and the range would never end; give another");
         n = real ? count_floats(b.f) : count_ints(b.i);
         if (n < 0)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "start, limit and delta make no number of elements: look for "
-                             "infinities, NaN, or too small a delta");
+            return error_invalid(err, "start, limit and delta make no number of elements: look for "
+                                      "infinities, NaN, or too small a delta");
     }
     return df_infer_set(c, 0, (df_shape){1, &n}, err);
 }

@@ -39,9 +39,8 @@ static df_code check_value(const df_kernel *c, df_error *err) {
     if (shape_equal(now, delta)) return DF_OK;
     (void)shape_print(now, have, sizeof have);
     (void)shape_print(delta, got, sizeof got);
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the variable's value has shape %s and input 1 %s; they must be equal", have,
-                     got);
+    return error_invalid(
+        err, "the variable's value has shape %s and input 1 %s; they must be equal", have, got);
 }
 
 static df_code assign_update(df_kernel *c, df_error *err) {
@@ -62,9 +61,8 @@ static df_code infer_declared(df_infer *c, df_error *err) {
 static df_code infer_assign(df_infer *c, df_error *err) {
     const edge_type *variable = c->inputs[0], *value = c->inputs[1];
     if (infer_equal_shapes(c, NULL) == DF_OK) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the variable has shape %s and input 1 %s; they must be equal",
-                     edge_text(variable).s, edge_text(value).s);
+    return error_invalid(err, "the variable has shape %s and input 1 %s; they must be equal",
+                         edge_text(variable).s, edge_text(value).s);
 }
 
 /* ---- the family ---------------------------------------------------------- */

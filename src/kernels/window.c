@@ -38,9 +38,8 @@ SMALL df_code window_slides(const df_attr *attrs, const int64_t *image, const in
     const df_shape *first = &attrs[0].shape, *second = &attrs[1].shape;
     for (int i = 0; i < 2; i++)
         if (attrs[i].shape.rank != 2 && (i == 0 || filter || second->rank != 0))
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "attr %s has %d entries; give two, for height and width",
-                             attrs[i].name, attrs[i].shape.rank);
+            return error_invalid(err, "attr %s has %d entries; give two, for height and width",
+                                 attrs[i].name, attrs[i].shape.rank);
     for (int d = 0; d < 2; d++) {
         slide *s = d ? width : height;
         s->in = image[1 + d];
@@ -50,10 +49,11 @@ SMALL df_code window_slides(const df_attr *attrs, const int64_t *image, const in
         int64_t span = span_of(s);
         bool same = attrs[PADDING].s[0] == 's';
         if (!same && s->in != -1 && span > s->in)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "the window takes %lld %s, and the images have %lld; make it smaller, "
-                             "or give padding \"same\"",
-                             (long long)span, d ? "columns" : "rows", (long long)s->in);
+            return error_invalid(
+                err,
+                "the window takes %lld %s, and the images have %lld; make it smaller, "
+                "or give padding \"same\"",
+                (long long)span, d ? "columns" : "rows", (long long)s->in);
         settle(s, span, same);
     }
     return DF_OK;
@@ -72,8 +72,8 @@ SMALL df_code window_gradient(const df_infer *c, int64_t result[4], const char *
     df_code code = window_dims(c, 0, dy, err);
     for (int d = 0; d < 4 && code == DF_OK; d++)
         if (!infer_equal_dims(dy[d], result[d], &result[d]))
-            code = error_set(err, DF_INVALID_ARGUMENT,
-                             "input 0, the gradient, is %s, and %s gives %s; they must be equal",
-                             edge_text(c->inputs[0]).s, of, edge_text(&wanted).s);
+            code = error_invalid(
+                err, "input 0, the gradient, is %s, and %s gives %s; they must be equal",
+                edge_text(c->inputs[0]).s, of, edge_text(&wanted).s);
     return code;
 }

@@ -138,8 +138,8 @@ df_code device_name_parse(const char *text, device_name *out, df_error *err) {
         return DF_OK;
     }
     char quoted[QUOTE_MAX];
-    return error_set(
-        err, DF_INVALID_ARGUMENT,
+    return error_invalid(
+        err,
         "device \"%s\" cannot be read: %s. Right would be "
         "\"/job:worker/task:1/device:GPU:0\" or some of its parts, \"gpu:0\" or \"gpu\"",
         name_quote(text, quoted), r.why);

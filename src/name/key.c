@@ -61,14 +61,13 @@ static bool is_frame(const char *text) {
 
 static df_code check_text(const char *what, const char *text, df_error *err) {
     char quoted[QUOTE_MAX];
-    if (!text || !*text)
-        return error_set(err, DF_INVALID_ARGUMENT, "the %s is empty; the form is %s", what, form);
+    if (!text || !*text) return error_invalid(err, "the %s is empty; the form is %s", what, form);
     for (const char *c = text; *c; c++) {
         if (*c != ';' && !is_control(*c)) continue;
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the %s \"%s\" has a ';' or a control character in it: choose a name "
-                         "without",
-                         what, name_quote(text, quoted));
+        return error_invalid(err,
+                             "the %s \"%s\" has a ';' or a control character in it: choose a name "
+                             "without",
+                             what, name_quote(text, quoted));
     }
     return DF_OK;
 }
@@ -80,10 +79,10 @@ static df_code check_parts(const key_parts *p, df_error *err) {
     if (!code) code = check_text("edge name", p->edge, err);
     if (!code) code = check_text("frame", p->frame, err);
     if (code || is_frame(p->frame)) return code;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the frame \"%s\" is not a path of iterations: numbers below 2^64 without "
-                     "leading zeros, joined by '.'; \"0\" at the root",
-                     name_quote(p->frame, quoted));
+    return error_invalid(err,
+                         "the frame \"%s\" is not a path of iterations: numbers below 2^64 without "
+                         "leading zeros, joined by '.'; \"0\" at the root",
+                         name_quote(p->frame, quoted));
 }
 
 /* ---- making -------------------------------------------------------------- */
@@ -121,10 +120,11 @@ df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan
     size_t texts = bounded(p.src) + bounded(p.dst) + bounded(p.edge) + bounded(p.frame);
     if (texts + INCARNATION_DIGITS + PUNCTUATION + digits_of(p.iter) > KEY_TEXT_MAX) {
         char quoted[QUOTE_MAX];
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the key of edge \"%s\" is longer than %d characters: shorten the name "
-                         "of the node",
-                         name_quote(p.edge, quoted), KEY_TEXT_MAX);
+        return error_invalid(
+            err,
+            "the key of edge \"%s\" is longer than %d characters: shorten the name "
+            "of the node",
+            name_quote(p.edge, quoted), KEY_TEXT_MAX);
     }
     size_t bytes = sizeof(df_key) + texts + 4;
     df_key *key = alloc_bytes(alloc, bytes);
@@ -164,9 +164,8 @@ static df_code parse_incarnation(const char *text, uint64_t *out, df_error *err)
         return DF_OK;
     }
     char quoted[QUOTE_MAX];
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the incarnation \"%s\" (field 2) is not 16 hexadecimal digits",
-                     name_quote(text, quoted));
+    return error_invalid(err, "the incarnation \"%s\" (field 2) is not 16 hexadecimal digits",
+                         name_quote(text, quoted));
 }
 
 static df_code check_device(const char *what, const char *text, df_error *err) {
@@ -179,13 +178,14 @@ static df_code check_device(const char *what, const char *text, df_error *err) {
     }
     (void)device_name_print(&name, canonical, sizeof canonical);
     if (!device_name_is_full(&name))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the %s \"%s\" is not a full name: it needs job, task, kind and index, "
-                         "as in \"/job:localhost/task:0/device:CPU:0\"",
-                         what, name_quote(text, quoted));
+        return error_invalid(
+            err,
+            "the %s \"%s\" is not a full name: it needs job, task, kind and index, "
+            "as in \"/job:localhost/task:0/device:CPU:0\"",
+            what, name_quote(text, quoted));
     if (strcmp(canonical, text) != 0)
-        return error_set(err, DF_INVALID_ARGUMENT, "the %s \"%s\" must be written \"%s\" in a key",
-                         what, name_quote(text, quoted), canonical);
+        return error_invalid(err, "the %s \"%s\" must be written \"%s\" in a key", what,
+                             name_quote(text, quoted), canonical);
     return DF_OK;
 }
 
@@ -201,10 +201,11 @@ static df_code parse_iteration(char *text, key_parts *p, df_error *err) {
         }
     }
     char quoted[QUOTE_MAX];
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "\"%s\" (field 5) is not frame:iter, with iter a number below 2^64 without "
-                     "leading zeros; at the root it is 0:0",
-                     name_quote(text, quoted));
+    return error_invalid(
+        err,
+        "\"%s\" (field 5) is not frame:iter, with iter a number below 2^64 without "
+        "leading zeros; at the root it is 0:0",
+        name_quote(text, quoted));
 }
 
 /* Cuts the copy at its ';' into exactly five fields. */
@@ -217,7 +218,7 @@ static df_code cut(char *copy, char *fields[5], df_error *err) {
         at = next;
     }
     if (n == 5) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT, "it has %zu fields instead of five: %s", n, form);
+    return error_invalid(err, "it has %zu fields instead of five: %s", n, form);
 }
 
 static df_code parse(const df_allocator *allocator, char *copy, df_key **out, df_error *err) {
@@ -233,13 +234,12 @@ static df_code parse(const df_allocator *allocator, char *copy, df_key **out, df
 }
 
 df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **out, df_error *err) {
-    if (!text) return error_set(err, DF_INVALID_ARGUMENT, "a key's text is NULL: pass %s", form);
+    if (!text) return error_invalid(err, "a key's text is NULL: pass %s", form);
     char copy[KEY_TEXT_MAX + 1], quoted[QUOTE_MAX];
     size_t n = bounded(text);
     if (n > KEY_TEXT_MAX)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "key \"%s\" is longer than %d characters: no key is",
-                         name_quote(text, quoted), KEY_TEXT_MAX);
+        return error_invalid(err, "key \"%s\" is longer than %d characters: no key is",
+                             name_quote(text, quoted), KEY_TEXT_MAX);
     memcpy(copy, text, n + 1);
     df_code code = parse(allocator, copy, out, err);
     if (code == DF_INVALID_ARGUMENT) error_prefix(err, "key \"%s\": ", name_quote(text, quoted));

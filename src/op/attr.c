@@ -33,19 +33,18 @@ df_code attr_check(const df_attr *a, df_error *err) {
     bool list = a->type == DF_ATTR_SHAPE || a->type == DF_ATTR_INTS;
     int lowest = a->type == DF_ATTR_SHAPE ? -1 : 0;
     if (a->type == DF_ATTR_STRING && !a->s)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr %s is a NULL string; give \"\"", name);
+        return error_invalid(err, "attr %s is a NULL string; give \"\"", name);
     if (a->type == DF_ATTR_TENSOR && !a->tensor)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr %s is a NULL tensor", name);
+        return error_invalid(err, "attr %s is a NULL tensor", name);
     if (a->type == DF_ATTR_DTYPE && df_dtype_size((df_dtype)a->i) == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "attr %s: %lld is no dtype; give one such as "
-                         "DF_FLOAT32",
-                         name, (long long)a->i);
+        return error_invalid(err,
+                             "attr %s: %lld is no dtype; give one such as "
+                             "DF_FLOAT32",
+                             name, (long long)a->i);
     if (list && a->shape.rank < lowest)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr %s has %d entries", name, a->shape.rank);
+        return error_invalid(err, "attr %s has %d entries", name, a->shape.rank);
     if (list && a->shape.rank > 0 && !a->shape.dims)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr %s has %d entries at NULL", name,
-                         a->shape.rank);
+        return error_invalid(err, "attr %s has %d entries at NULL", name, a->shape.rank);
     return DF_OK;
 }
 

@@ -42,13 +42,12 @@ static const op_input *input_of(const op_def *op, int i) {
 static df_code wrong_number(const df_infer *c, df_error *err) {
     const op_def *op = c->op;
     if (op->max_inputs == op->min_inputs)
-        return error_set(err, DF_INVALID_ARGUMENT, "takes %d inputs and got %d", op->min_inputs,
-                         c->n_inputs);
+        return error_invalid(err, "takes %d inputs and got %d", op->min_inputs, c->n_inputs);
     if (op->max_inputs == OP_ANY)
-        return error_set(err, DF_INVALID_ARGUMENT, "takes at least %d inputs and got %d",
-                         op->min_inputs, c->n_inputs);
-    return error_set(err, DF_INVALID_ARGUMENT, "takes %d to %d inputs and got %d", op->min_inputs,
-                     op->max_inputs, c->n_inputs);
+        return error_invalid(err, "takes at least %d inputs and got %d", op->min_inputs,
+                             c->n_inputs);
+    return error_invalid(err, "takes %d to %d inputs and got %d", op->min_inputs, op->max_inputs,
+                         c->n_inputs);
 }
 
 static df_code wrong_dtype(const df_infer *c, int i, df_error *err) {
@@ -57,12 +56,12 @@ static df_code wrong_dtype(const df_infer *c, int i, df_error *err) {
     const char *hint = is == DF_STRING ? "" : ": use Cast";
     int like = in->same_as >= 0 ? in->same_as : c->op->n_inputs - 1;
     if (in->same_as >= 0 || dtype_in(in->dtypes, is))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "input %d (%s) is %s and input %d (%s) is %s; make them one dtype%s", like,
-                         input_of(c->op, like)->name, df_dtype_name(c->inputs[like]->dtype), i,
-                         in->name, df_dtype_name(is), hint[0] ? " with Cast" : "");
-    return error_set(err, DF_INVALID_ARGUMENT, "input %d (%s) is %s; it takes %s%s", i, in->name,
-                     df_dtype_name(is), dtype_words(in->dtypes).s, hint);
+        return error_invalid(
+            err, "input %d (%s) is %s and input %d (%s) is %s; make them one dtype%s", like,
+            input_of(c->op, like)->name, df_dtype_name(c->inputs[like]->dtype), i, in->name,
+            df_dtype_name(is), hint[0] ? " with Cast" : "");
+    return error_invalid(err, "input %d (%s) is %s; it takes %s%s", i, in->name, df_dtype_name(is),
+                         dtype_words(in->dtypes).s, hint);
 }
 
 df_code op_check_inputs(const df_infer *c, df_error *err) {
@@ -84,8 +83,8 @@ df_code op_check_inputs(const df_infer *c, df_error *err) {
 
 static df_code check_number(const op_attr_def *def, double x, df_error *err) {
     if (x >= def->lowest && x <= def->highest) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT, "attr %s is %g; it can be %g to %g", def->name, x,
-                     def->lowest, def->highest);
+    return error_invalid(err, "attr %s is %g; it can be %g to %g", def->name, x, def->lowest,
+                         def->highest);
 }
 
 static df_code check_choice(const op_attr_def *def, const char *s, df_error *err) {
@@ -94,14 +93,13 @@ static df_code check_choice(const op_attr_def *def, const char *s, df_error *err
         if (strcmp(def->choices[i], s) == 0) return DF_OK;
     word_list w = {.size = 0};
     for (int i = 0; i < def->n_choices; i++) word_add(&w, def->choices[i], def->n_choices - 1 - i);
-    return error_set(err, DF_INVALID_ARGUMENT, "attr %s is \"%.100s\"; it can be %s", def->name, s,
-                     w.s);
+    return error_invalid(err, "attr %s is \"%.100s\"; it can be %s", def->name, s, w.s);
 }
 
 df_code op_check_attr(const op_attr_def *def, const df_attr *a, df_error *err) {
     if (a->type != def->type)
-        return error_set(err, DF_INVALID_ARGUMENT, "attr %s is of type %s and was given as %s",
-                         def->name, attr_type_name(def->type), attr_type_name(a->type));
+        return error_invalid(err, "attr %s is of type %s and was given as %s", def->name,
+                             attr_type_name(def->type), attr_type_name(a->type));
     df_code code = attr_check(a, err);
     if (code != DF_OK) return code;
     bool bounded = def->is_bounded;

@@ -94,8 +94,8 @@ static df_code check_output(const df_kernel *k, int i, df_dtype dtype, df_shape 
     char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
     (void)shape_print(shape, is, sizeof is);
     (void)shape_print(edge_shape(want), wanted, sizeof wanted);
-    return error_set(err, DF_INVALID_ARGUMENT, "the kernel gives %s%s as output %d, which is %s%s",
-                     df_dtype_name(dtype), is, i, df_dtype_name(want->dtype), wanted);
+    return error_invalid(err, "the kernel gives %s%s as output %d, which is %s%s",
+                         df_dtype_name(dtype), is, i, df_dtype_name(want->dtype), wanted);
 }
 
 df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out, df_error *err) {
@@ -111,13 +111,13 @@ static df_code check_given(const df_kernel *k, int i, const df_tensor *t, df_err
                          "does, or DF_KERNEL_ASYNC on a CPU: fill df_kernel_output, or "
                          "df_kernel_allocate it",
                          i);
-    if (!t) return error_set(err, DF_INVALID_ARGUMENT, "the kernel gives NULL as output %d", i);
+    if (!t) return error_invalid(err, "the kernel gives NULL as output %d", i);
     df_code code = check_output(k, i, t->dtype, tensor_shape(t), err);
     if (code != DF_OK || k->calls->lies_in_host(k, i) == t->is_host) return code;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the kernel gives output %d in %s memory, which its host_outputs does not "
-                     "say",
-                     i, t->is_host ? "host" : "device");
+    return error_invalid(err,
+                         "the kernel gives output %d in %s memory, which its host_outputs does not "
+                         "say",
+                         i, t->is_host ? "host" : "device");
 }
 
 df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {

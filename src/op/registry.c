@@ -67,11 +67,10 @@ static df_code check_open(op_registry *r, df_error *err) {
  * so. */
 static df_code read_def(void *to, size_t size, const void *from, const char *what, df_error *err) {
     size_t has;
-    if (!from) return error_set(err, DF_INVALID_ARGUMENT, "the %s is NULL", what);
+    if (!from) return error_invalid(err, "the %s is NULL", what);
     memcpy(&has, from, sizeof has); /* struct_size comes first */
     if (has < sizeof has)
-        return error_set(err, DF_INVALID_ARGUMENT, "%s: struct_size is %zu; set it to sizeof(%s)",
-                         what, has, what);
+        return error_invalid(err, "%s: struct_size is %zu; set it to sizeof(%s)", what, has, what);
     memcpy(to, from, has < size ? has : size);
     return DF_OK;
 }
@@ -149,7 +148,7 @@ df_code op_register(op_registry *r, const df_op_def *given, df_error *err) {
     e->def.infer = def.infer;
     e->def.user = def.user;
     const char *mistake = op_mistake(&e->def);
-    if (mistake) return error_set(err, DF_INVALID_ARGUMENT, "op %.100s: %s", e->def.name, mistake);
+    if (mistake) return error_invalid(err, "op %.100s: %s", e->def.name, mistake);
     if (op_find(r, e->def.name))
         return error_set(err, DF_ALREADY_EXISTS, "op %.100s is registered already; rename one",
                          e->def.name);
@@ -259,8 +258,8 @@ static df_code read_kernel(op_registry *r, const df_kernel_def *def, const op_en
     if (!mistake && def->dtypes && dtype_set_read(def->dtypes, &k->dtypes, &why) != DF_OK)
         mistake = why.message;
     if (mistake)
-        return error_set(err, DF_INVALID_ARGUMENT, "kernel of %.100s on %.50s: %s", e->def.name,
-                         def->devices ? def->devices : "?", mistake);
+        return error_invalid(err, "kernel of %.100s on %.50s: %s", e->def.name,
+                             def->devices ? def->devices : "?", mistake);
     char *kinds = arena_text(&r->mem, def->devices, strlen(def->devices));
     if (!kinds) return error_memory(err, "the registry of kernels");
     for (char *c = kinds; *c; c++) *c = upper(*c);
@@ -275,9 +274,9 @@ df_code kernel_register(op_registry *r, const df_kernel_def *given, df_error *er
     if (code != DF_OK) return code;
     op_entry *e = find_entry(r, def.op);
     if (!e)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "kernel of \"%.100s\": there is no such op; register the op first",
-                         def.op ? def.op : "");
+        return error_invalid(err,
+                             "kernel of \"%.100s\": there is no such op; register the op first",
+                             def.op ? def.op : "");
     kernel_def *k = arena_alloc(&r->mem, sizeof *k);
     if (!k) return error_memory(err, "the registry of kernels");
     code = read_kernel(r, &def, e, k, err);

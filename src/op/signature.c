@@ -70,7 +70,7 @@ static bool name_is_new(const reading *r, const char *at, const char *name) {
 
 static dtype_set set_named(scan_span word) {
     static const struct {
-        const char *name;
+        char name[8];
         dtype_set set;
     } sets[] = {{"any", PLAIN | SET(DF_STRING)},
                 {"plain", PLAIN},
@@ -282,7 +282,7 @@ static bool read_all(reading *r) {
 
 df_code signature_read(arena *mem, const char *line, op_def *out, df_error *err) {
     df_error *why = ERROR_OR_LOCAL(err);
-    if (!line) return error_set(err, DF_INVALID_ARGUMENT, "the signature of an op is NULL");
+    if (!line) return error_invalid(err, "the signature of an op is NULL");
     *out = (op_def){.signature = arena_text(mem, line, strlen(line))};
     reading r = {.s = scan_of(line, strlen(line), why), .mem = mem, .op = out};
     if (!out->signature) return error_memory(err, "an op");

@@ -28,8 +28,7 @@ df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t pl
 
 df_code df_rendezvous_new_local(const df_allocator *allocator, df_rendezvous **out, df_error *err) {
     if (!out)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "df_rendezvous_new_local: out is NULL; pass where to put it");
+        return error_invalid(err, "df_rendezvous_new_local: out is NULL; pass where to put it");
     memory *host = memory_new_host(allocator);
     if (!host) return error_memory(err, "a rendezvous");
     df_code code = new_built_in(allocator, host, 0, 0, 16, 32, NULL, out, err);
@@ -47,27 +46,22 @@ static const char *missing_call(const df_rendezvous_ops *ops) {
 }
 
 static df_code check_ops(const df_rendezvous_ops *ops, df_error *err) {
-    if (!ops)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "df_rendezvous_new: ops is NULL; pass the backend's calls");
+    if (!ops) return error_invalid(err, "df_rendezvous_new: ops is NULL; pass the backend's calls");
     if (ops->struct_size < sizeof *ops)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "df_rendezvous_new: struct_size is %zu; set it to "
-                         "sizeof(df_rendezvous_ops), %zu",
-                         ops->struct_size, sizeof *ops);
+        return error_invalid(err,
+                             "df_rendezvous_new: struct_size is %zu; set it to "
+                             "sizeof(df_rendezvous_ops), %zu",
+                             ops->struct_size, sizeof *ops);
     const char *missing = missing_call(ops);
     if (!ops->name) missing = "name";
     if (!missing) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "df_rendezvous_new: the backend has no %s; set df_rendezvous_ops.%s", missing,
-                     missing);
+    return error_invalid(err, "df_rendezvous_new: the backend has no %s; set df_rendezvous_ops.%s",
+                         missing, missing);
 }
 
 df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezvous_ops *ops, void *self,
                           df_rendezvous **out, df_error *err) {
-    if (!out)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "df_rendezvous_new: out is NULL; pass where to put it");
+    if (!out) return error_invalid(err, "df_rendezvous_new: out is NULL; pass where to put it");
     df_code code = check_ops(ops, err);
     if (code != DF_OK) return code;
     memory *host = memory_new_host(allocator);
@@ -123,7 +117,7 @@ static const char *recv_mistake(const df_rendezvous *r, const df_recv *recv) {
 
 static void refuse(df_rendezvous *r, df_recv *recv, const char *mistake) {
     df_error err;
-    (void)error_set(&err, DF_INVALID_ARGUMENT, "%s", mistake);
+    (void)error_invalid(&err, "%s", mistake);
     if (r)
         finish_error(recv, &err);
     else

@@ -191,10 +191,10 @@ static df_code enter(transfer *t, df_error *err) {
     df_device *d = to_of(t)->device;
     df_tensor *there = NULL, *value = t->value;
     if (value->dtype == DF_STRING)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a string tensor cannot lie in the memory of %s; receive it with "
-                         "DF_MEMORY_HOST",
-                         df_device_name(d));
+        return error_invalid(err,
+                             "a string tensor cannot lie in the memory of %s; receive it with "
+                             "DF_MEMORY_HOST",
+                             df_device_name(d));
     df_code code =
         tensor_new_in(t->owner->host, d->mem, value->dtype, tensor_shape(value), &there, err);
     if (code != DF_OK) return code;

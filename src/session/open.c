@@ -106,8 +106,7 @@ static df_code initialise(df_session *s, df_error *err) {
 df_code df_session_new(df_graph *graph, const df_session_options *options, df_session **out,
                        df_error *err) {
     if (!graph)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the graph is NULL: df_graph_new had no runtime, or no memory");
+        return error_invalid(err, "the graph is NULL: df_graph_new had no runtime, or no memory");
     if (graph->is_partition)
         return error_set(err, DF_FAILED_PRECONDITION,
                          "the graph is a partition, which can be looked at, not run: make the "

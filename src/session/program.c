@@ -133,23 +133,22 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
 
 df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                            const df_compile_options *options, df_program **out, df_error *err) {
-    if (!session) return error_set(err, DF_INVALID_ARGUMENT, "the session is NULL");
+    if (!session) return error_invalid(err, "the session is NULL");
     return session_compile(session, feeds, fetches, options, out, err);
 }
 
 /* ---- running ------------------------------------------------------------- */
 
 static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err) {
-    if (!t) return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is NULL", f->name);
-    if (!t->is_host)
-        return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is not in host memory", f->name);
+    if (!t) return error_invalid(err, "the feed of %s is NULL", f->name);
+    if (!t->is_host) return error_invalid(err, "the feed of %s is not in host memory", f->name);
     if (t->dtype == f->type.dtype && shape_fits(tensor_shape(t), edge_shape(&f->type)))
         return DF_OK;
     char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
     (void)shape_print(tensor_shape(t), is, sizeof is);
     (void)shape_print(edge_shape(&f->type), wanted, sizeof wanted);
-    return error_set(err, DF_INVALID_ARGUMENT, "the feed of %s is %s%s and must be %s%s", f->name,
-                     df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
+    return error_invalid(err, "the feed of %s is %s%s and must be %s%s", f->name,
+                         df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
 }
 
 /* A kernel on an accelerator that runs a program holds up its queue: it must not wait for one, nor
@@ -170,14 +169,12 @@ static df_code check_thread(const df_program *program, df_error *err) {
 
 static df_code check_run(const df_program *program, df_tensors feeds, df_tensor **results,
                          df_error *err) {
-    if (!program) return error_set(err, DF_INVALID_ARGUMENT, "the program is NULL");
+    if (!program) return error_invalid(err, "the program is NULL");
     const plan *p = program->compiled.plan;
     if (p->n_fetches && !results)
-        return error_set(err, DF_INVALID_ARGUMENT, "results is NULL; the number of fetches is %u",
-                         p->n_fetches);
+        return error_invalid(err, "results is NULL; the number of fetches is %u", p->n_fetches);
     if (feeds.n != p->n_feeds)
-        return error_set(err, DF_INVALID_ARGUMENT, "the number of feeds is %zu and must be %u",
-                         feeds.n, p->n_feeds);
+        return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
     df_code code = check_thread(program, err);
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items[i], err);

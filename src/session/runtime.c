@@ -67,8 +67,8 @@ static uint64_t draw_incarnation(void) {
 static df_code open_device(df_runtime *rt, const device_name *name, uint64_t incarnation,
                            const df_runtime_options *o, df_error *err) {
     if (rt->n_devices == PLAN_MAX_DEVICES)
-        return error_set(err, DF_INVALID_ARGUMENT, "devices \"%s\": a runtime has at most %d",
-                         o->devices, PLAN_MAX_DEVICES);
+        return error_invalid(err, "devices \"%s\": a runtime has at most %d", o->devices,
+                             PLAN_MAX_DEVICES);
     device_options options = {.alloc = rt->alloc,
                               .threads = rt->threads,
                               .host = rt->host,
@@ -96,10 +96,11 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
     part[length] = '\0';
     df_code code = device_name_parse(part, &name, NULL);
     if (code != DF_OK || !name.kind[0] || name.job[0] || name.task >= 0 || name.index == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "devices \"%.100s\": \"%s\" is no kind and count; \"cpu:2,sim:1\" opens "
-                         "cpu:0, cpu:1 and sim:0",
-                         o->devices, part);
+        return error_invalid(
+            err,
+            "devices \"%.100s\": \"%s\" is no kind and count; \"cpu:2,sim:1\" opens "
+            "cpu:0, cpu:1 and sim:0",
+            o->devices, part);
     int count = name.index < 0 ? 1 : name.index, index = 0;
     for (uint32_t d = 0; code == DF_OK && d < rt->n_devices; d++)
         index += strcmp(rt->devices[d]->name.kind, name.kind) == 0;
@@ -124,8 +125,7 @@ static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_erro
     if (code != DF_OK) return code;
     for (rt->client = 0; rt->client < rt->n_devices; rt->client++)
         if (device_is_host(rt->devices[rt->client])) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "devices \"%.100s\": there must be a CPU; add \"cpu:1\"", o->devices);
+    return error_invalid(err, "devices \"%.100s\": there must be a CPU; add \"cpu:1\"", o->devices);
 }
 
 /* ---- making -------------------------------------------------------------- */
@@ -146,8 +146,7 @@ df_code options_read(void *known, const void *given, const char *what, df_error 
     memcpy(&has, given, sizeof has); /* struct_size comes first in all of them */
     memcpy(&wants, known, sizeof wants);
     if (has < sizeof has)
-        return error_set(err, DF_INVALID_ARGUMENT, "%s: struct_size is %zu; set it to sizeof(%s)",
-                         what, has, what);
+        return error_invalid(err, "%s: struct_size is %zu; set it to sizeof(%s)", what, has, what);
     memcpy(known, given, has < wants ? has : wants);
     memcpy(known, &wants, sizeof wants);
     return DF_OK;
@@ -159,8 +158,7 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     if (code != DF_OK) return code;
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
-        return error_set(err, DF_INVALID_ARGUMENT, "workers is %d; it can be 0 to %d", o.workers,
-                         MAX_WORKERS);
+        return error_invalid(err, "workers is %d; it can be 0 to %d", o.workers, MAX_WORKERS);
     df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
     if (!rt || !mutex_init(&rt->lock)) {
         alloc_free(o.allocator, rt, sizeof *rt);
@@ -189,17 +187,16 @@ df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
 /* ---- ops ----------------------------------------------------------------- */
 
 df_code df_op_register(df_runtime *runtime, const df_op_def *def, df_error *err) {
-    if (!runtime) return error_set(err, DF_INVALID_ARGUMENT, "the runtime is NULL");
+    if (!runtime) return error_invalid(err, "the runtime is NULL");
     const size_t with_flags = offsetof(df_op_def, flags) + sizeof def->flags;
     if (def && def->struct_size >= with_flags && def->flags & ~(uint32_t)OP_PUBLIC_FLAGS)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "op \"%.100s\": flags has bits that mean nothing",
-                         def->signature ? def->signature : "");
+        return error_invalid(err, "op \"%.100s\": flags has bits that mean nothing",
+                             def->signature ? def->signature : "");
     return op_register(runtime->ops, def, err);
 }
 
 df_code df_kernel_register(df_runtime *runtime, const df_kernel_def *def, df_error *err) {
-    if (!runtime) return error_set(err, DF_INVALID_ARGUMENT, "the runtime is NULL");
+    if (!runtime) return error_invalid(err, "the runtime is NULL");
     return kernel_register(runtime->ops, def, err);
 }
 
@@ -220,7 +217,7 @@ df_graph *df_graph_new(df_runtime *runtime) {
 df_code df_graph_parse(df_runtime *runtime, const char *words, size_t size, df_graph **out,
                        df_error *err) {
     if (!runtime || (!words && size))
-        return error_set(err, DF_INVALID_ARGUMENT, "the %s is NULL", runtime ? "text" : "runtime");
+        return error_invalid(err, "the %s is NULL", runtime ? "text" : "runtime");
     df_graph *g = df_graph_new(runtime);
     df_code code = g ? graph_parse(g, words, size, err) : error_memory(err, "a graph");
     if (code == DF_OK)

@@ -13,25 +13,25 @@
 static df_code check_shape(df_dtype dtype, df_shape s, df_error *err) {
     const char *name = df_dtype_name(dtype);
     if (df_dtype_size(dtype) == 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "%d is no dtype of a tensor: use one of DF_FLOAT32 to DF_BFLOAT16",
-                         (int)dtype);
+        return error_invalid(
+            err, "%d is no dtype of a tensor: use one of DF_FLOAT32 to DF_BFLOAT16", (int)dtype);
     if (s.rank < 0)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a %s tensor of unknown shape: a tensor needs every dimension", name);
+        return error_invalid(err, "a %s tensor of unknown shape: a tensor needs every dimension",
+                             name);
     if (s.rank > DF_MAX_RANK)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a %s tensor of %d dimensions: at most %d are possible, join some", name,
-                         s.rank, DF_MAX_RANK);
+        return error_invalid(err,
+                             "a %s tensor of %d dimensions: at most %d are possible, join some",
+                             name, s.rank, DF_MAX_RANK);
     if (s.rank > 0 && !s.dims)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a %s shape of rank %d has NULL for its dimensions", name, s.rank);
+        return error_invalid(err, "a %s shape of rank %d has NULL for its dimensions", name,
+                             s.rank);
     for (int i = 0; i < s.rank; i++) {
         if (s.dims[i] >= 0) continue;
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "dimension %d of a %s tensor is %" PRId64 ": a tensor's dimensions are "
-                         "known, 0 or more",
-                         i, name, s.dims[i]);
+        return error_invalid(err,
+                             "dimension %d of a %s tensor is %" PRId64
+                             ": a tensor's dimensions are "
+                             "known, 0 or more",
+                             i, name, s.dims[i]);
     }
     return DF_OK;
 }
@@ -66,10 +66,10 @@ df_code tensor_size(df_dtype dtype, df_shape shape, int64_t *elements, size_t *b
     }
     char text[SHAPE_TEXT_MAX];
     (void)shape_print(shape, text, sizeof text);
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "the size of %s%s overflows: no machine has that much memory, check the "
-                     "dimensions",
-                     df_dtype_name(dtype), text);
+    return error_invalid(err,
+                         "the size of %s%s overflows: no machine has that much memory, check the "
+                         "dimensions",
+                         df_dtype_name(dtype), text);
 }
 
 bool shape_is_known(df_shape s) {

@@ -104,8 +104,8 @@ static df_code no_memory(df_dtype dtype, df_shape shape, size_t bytes, df_error 
 
 static df_code check_place(df_dtype dtype, place elements, df_error *err) {
     if (dtype != DF_STRING || place_is_host(elements)) return DF_OK;
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "a string tensor cannot lie in device memory: keep it in host memory");
+    return error_invalid(err,
+                         "a string tensor cannot lie in device memory: keep it in host memory");
 }
 
 /* A header that says everything but where the elements are. */
@@ -181,13 +181,13 @@ static df_code strings_size(const df_string *s, int64_t n, size_t *text, df_erro
     size_t sum = 0;
     for (int64_t i = 0; i < n; i++) {
         if (s[i].size && !s[i].data)
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "string %lld of a tensor has a size of %zu and NULL for its data",
-                             (long long)i, s[i].size);
+            return error_invalid(err,
+                                 "string %lld of a tensor has a size of %zu and NULL for its data",
+                                 (long long)i, s[i].size);
         if (!size_add(sum, s[i].size, &sum))
-            return error_set(err, DF_INVALID_ARGUMENT,
-                             "the sizes of a tensor's strings overflow at string %lld: check them",
-                             (long long)i);
+            return error_invalid(
+                err, "the sizes of a tensor's strings overflow at string %lld: check them",
+                (long long)i);
     }
     *text = sum;
     return DF_OK;
@@ -211,10 +211,11 @@ static df_code create_filled(place headers, place elements, df_dtype dtype, df_s
     df_code code = tensor_size(dtype, shape, &n, &bytes, err);
     if (code) return code;
     if (!data && n)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a tensor of %lld elements is to be copied from NULL: pass the elements, "
-                         "or use df_tensor_new for zeros",
-                         (long long)n);
+        return error_invalid(
+            err,
+            "a tensor of %lld elements is to be copied from NULL: pass the elements, "
+            "or use df_tensor_new for zeros",
+            (long long)n);
     if (dtype == DF_STRING) code = strings_size(data, n, &text, err);
     if (!code) code = create(headers, elements, dtype, shape, text, out, err);
     if (code) return code;
@@ -234,9 +235,9 @@ df_code df_tensor_from(const df_allocator *allocator, df_dtype dtype, df_shape s
 df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor **out,
                     df_error *err) {
     if (!t->is_host || !memory_is_host(mem))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a tensor is copied from or to device memory without its device: use the "
-                         "device's copy_in and copy_out");
+        return error_invalid(
+            err, "a tensor is copied from or to device memory without its device: use the "
+                 "device's copy_in and copy_out");
     return create_filled((place){.mem = headers}, (place){.mem = mem}, t->dtype, tensor_shape(t),
                          t->data, out, err);
 }
@@ -245,16 +246,14 @@ df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor 
 
 static df_code check_wrap(df_dtype dtype, int64_t elements, const void *data, df_error *err) {
     if (dtype == DF_STRING)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "strings cannot be wrapped: copy them with df_tensor_from");
+        return error_invalid(err, "strings cannot be wrapped: copy them with df_tensor_from");
     if (!data && elements)
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "a tensor of %lld elements is to wrap NULL: pass the elements",
-                         (long long)elements);
+        return error_invalid(err, "a tensor of %lld elements is to wrap NULL: pass the elements",
+                             (long long)elements);
     if ((uintptr_t)data % df_dtype_size(dtype))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "the memory at %p is not aligned for %s: a multiple of %zu is needed",
-                         data, df_dtype_name(dtype), df_dtype_size(dtype));
+        return error_invalid(err,
+                             "the memory at %p is not aligned for %s: a multiple of %zu is needed",
+                             data, df_dtype_name(dtype), df_dtype_size(dtype));
     return DF_OK;
 }
 
@@ -291,10 +290,11 @@ static df_code check_reshape(const df_tensor *t, df_shape shape, int64_t element
     char from[SHAPE_TEXT_MAX], to[SHAPE_TEXT_MAX];
     (void)shape_print(tensor_shape(t), from, sizeof from);
     (void)shape_print(shape, to, sizeof to);
-    return error_set(err, DF_INVALID_ARGUMENT,
-                     "a tensor of shape %s cannot be given the shape %s: the number of elements "
-                     "must stay %lld",
-                     from, to, (long long)t->elements);
+    return error_invalid(
+        err,
+        "a tensor of shape %s cannot be given the shape %s: the number of elements "
+        "must stay %lld",
+        from, to, (long long)t->elements);
 }
 
 df_code tensor_reshape(memory *headers, df_tensor *t, df_shape shape, df_tensor **out,

@@ -220,10 +220,10 @@ static bool map_twice(sim_memory *m) {
 /* The table alone, empty, mapped, with its lock. */
 static df_code memory_open(sim_memory *m, df_error *err) {
     if (!span_of(m->limit, m->page, &m->span))
-        return error_set(err, DF_INVALID_ARGUMENT,
-                         "device %s: a memory limit of %zu bytes is more than addresses reach; "
-                         "ask for less",
-                         m->name, m->limit);
+        return error_invalid(err,
+                             "device %s: a memory limit of %zu bytes is more than addresses reach; "
+                             "ask for less",
+                             m->name, m->limit);
     if (!map_twice(m))
         return error_set(err, DF_RESOURCE_EXHAUSTED,
                          "device %s: cannot map %zu bytes of memory (errno %d); ask for a lower "
