@@ -78,8 +78,8 @@ void model_build(network *n) {
     int64_t channels = n->o->hidden, flat_size = SIDE / 2 * SIDE / 2 * 2 * channels;
     const int64_t over_batch = 0;
     convolution first = add_parameters(n, "conv1", "update_w1", "update_b1", 1, channels);
-    convolution second = add_parameters(n, "conv2", "update_w2", "update_b2", channels,
-                                        2 * channels);
+    convolution second =
+        add_parameters(n, "conv2", "update_w2", "update_b2", channels, 2 * channels);
     network_begin(n, "dense", n->o->devices[0]);
     parameter *w = network_weights(n, "update_w3", DF_SHAPE(flat_size, DIGITS_CLASSES), flat_size);
     parameter *b = network_bias(n, "update_b3", DIGITS_CLASSES);
