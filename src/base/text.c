@@ -42,3 +42,9 @@ size_t text_copy(const text *t, char *buffer, size_t size) {
     }
     return whole;
 }
+
+size_t text_give(text *t, char *buffer, size_t size) {
+    size_t whole = text_copy(t, buffer, size);
+    text_fini(t);
+    return whole;
+}

@@ -24,5 +24,7 @@ void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2,
 /* Copies the text into the caller's buffer, cut to fit and zero-terminated, and
  * returns the length of the whole: the contract of snprintf. */
 size_t text_copy(const text *t, char *buffer, size_t size);
+/* The same, and the text's end. */
+size_t text_give(text *t, char *buffer, size_t size);
 
 #endif /* BASE_TEXT_H */

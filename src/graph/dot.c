@@ -212,7 +212,5 @@ size_t df_graph_dot(const df_graph *graph, char *into, size_t size) {
     dot_begin(&t);
     if (graph) dot_graph(&t, graph, 0, NULL, false);
     dot_finish(&t);
-    size_t n = text_copy(&t, into, size);
-    text_fini(&t);
-    return n;
+    return text_give(&t, into, size);
 }

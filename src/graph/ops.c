@@ -128,8 +128,8 @@ df_out df_variable(df_graph *g, const char *name, df_dtype dtype, df_shape shape
     char words[SHAPE_TEXT_MAX];
     (void)shape_print(shape, words, sizeof words);
     (void)graph_fail(g, DF_INVALID_ARGUMENT,
-                     "node %s (Variable): its shape is %s, and zeros to start with need a known "
-                     "one; give every size, or use df_variable_from",
+                     "node %s (Variable): zeros to start with need a known shape, not %s; give "
+                     "every size, or use df_variable_from",
                      v.node->name, words);
     return nothing;
 }

@@ -71,7 +71,5 @@ size_t df_graph_print(const df_graph *graph, char *into, size_t size) {
     text t;
     text_init(&t, graph ? graph->alloc : NULL);
     if (graph) graph_print(graph, &t);
-    size_t n = text_copy(&t, into, size);
-    text_fini(&t);
-    return n;
+    return text_give(&t, into, size);
 }

@@ -96,7 +96,7 @@ static matmul product_of(const conv *v, int64_t size, int64_t out) {
 }
 
 SMALL static df_code compute_conv(df_kernel *c, df_error *err) {
-    conv_side side = *(const conv_side *)kernel_user(c);
+    conv_side side = (conv_side)kernel_which(c);
     bool back = side != RESULT;
     df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
     t[side] = c->outputs[0];
@@ -121,7 +121,7 @@ SMALL static df_code compute_conv(df_kernel *c, df_error *err) {
 /* ---- shapes -------------------------------------------------------------- */
 
 SMALL static df_code infer_conv(df_infer *c, df_error *err) {
-    conv_side side = *(const conv_side *)df_infer_user(c);
+    conv_side side = (conv_side)infer_which(c);
     int at = side != RESULT;
     int64_t x[4], filter[4], channels;
     slide h, w;
@@ -145,17 +145,14 @@ SMALL static df_code infer_conv(df_infer *c, df_error *err) {
     return df_infer_set(c, 0, (df_shape){4, of[side]}, err);
 }
 
-static const conv_side image = IMAGE, filter = FILTER, result = RESULT;
-
 #define CONV_ATTRS                                                                                 \
     " {strides: ints = [1, 1] in [1, ], dilations: ints = [1, 1] in [1, ], "                       \
     "padding: string = \"valid\" in [\"valid\", \"same\"]} : "
 
 void conv_ops(adder *a) {
     add_op_with(a, "Conv2D(x: real, filter: x)" CONV_ATTRS "x", infer_conv, compute_conv, 0,
-                &result);
-    add_op_with(a, "Conv2DBackpropInput(dy: real, x: dy, filter: dy)" CONV_ATTRS "dy", infer_conv,
-                compute_conv, 0, &image);
-    add_op_with(a, "Conv2DBackpropFilter(dy: real, x: dy, filter: dy)" CONV_ATTRS "dy", infer_conv,
-                compute_conv, 0, &filter);
+                RESULT);
+    add_op_with(
+        a, "Conv2DBackpropInput|Conv2DBackpropFilter(dy: real, x: dy, filter: dy)" CONV_ATTRS "dy",
+        infer_conv, compute_conv, 0, IMAGE);
 }

@@ -67,14 +67,14 @@ static const recipe recipes[] = {
     [OP_RECIPROCAL] = {LOOP_DIV, {ONE, A}},
 };
 
-static recipe recipe_of(uintptr_t op) {
+static recipe recipe_of(int op) {
     if (op < OP_FUNCTIONS) return recipes[op];
     return (recipe){(uint8_t)(LOOP_SQRT + (op - OP_FUNCTIONS)), {A}};
 }
 
 /* The type that elements of a dtype are computed with. Select only moves them: any of its
  * type's size will do. */
-static df_dtype type_for(df_dtype dtype, uintptr_t op) {
+static df_dtype type_for(df_dtype dtype, int op) {
     bool is_real = dtype == DF_FLOAT32 || dtype == DF_FLOAT64;
     if (is_real && op != OP_SELECT) return dtype;
     return df_dtype_size(dtype) == 8 ? DF_INT64 : DF_INT32;
@@ -303,7 +303,7 @@ static int64_t find_bad(const df_tensor *t, bool negative) {
     return -1;
 }
 
-static df_code check_values(const df_kernel *c, uintptr_t op, df_error *err) {
+static df_code check_values(const df_kernel *c, int op, df_error *err) {
     if (op < OP_DIV || op > OP_POW || number_is_float(c->outputs[0]->dtype)) return DF_OK;
     const df_tensor *t = c->inputs[1];
     int64_t bad = find_bad(t, op == OP_POW);
@@ -321,7 +321,7 @@ static df_code check_values(const df_kernel *c, uintptr_t op, df_error *err) {
 }
 
 df_code elementwise_compute(df_kernel *c, df_error *err) {
-    uintptr_t op = (uintptr_t)kernel_user(c);
+    int op = kernel_which(c);
     if (c->outputs[0]->elements == 0) return DF_OK;
     df_code code = check_values(c, op, err);
     if (code == DF_OK) run(c, recipe_of(op), type_for(c->inputs[c->n_inputs - 1]->dtype, op));
@@ -348,30 +348,30 @@ static df_code infer_bias_add(df_infer *c, df_error *err) {
 void elementwise_ops(adder *a) {
     const uint32_t how = ADD_OVERWRITES(0) | ADD_OVERWRITES(1) | ADD_OVERWRITES(2);
     add_op_with(a, "Add|Sub|Mul|Div|FloorDiv|FloorMod|Pow|Maximum|Minimum(a: number, b: a) : a",
-                infer_broadcast, elementwise_compute, how, ELEMENTWISE(OP_ADD));
+                infer_broadcast, elementwise_compute, how, OP_ADD);
     add_op_with(a, "Equal|NotEqual(a: number|bool, b: a) : bool", infer_broadcast,
-                elementwise_compute, how, ELEMENTWISE(OP_EQUAL));
+                elementwise_compute, how, OP_EQUAL);
     add_op_with(a, "Less|LessEqual|Greater|GreaterEqual(a: number, b: a) : bool", infer_broadcast,
-                elementwise_compute, how, ELEMENTWISE(OP_LESS));
+                elementwise_compute, how, OP_LESS);
     add_op_with(a, "LogicalAnd|LogicalOr|LogicalXor(a: bool, b: bool) : bool", infer_broadcast,
-                elementwise_compute, how, ELEMENTWISE(OP_LOGICAL_AND));
+                elementwise_compute, how, OP_LOGICAL_AND);
     add_op_with(a, "LogicalNot(x: bool) : bool", df_infer_same, elementwise_compute, how,
-                ELEMENTWISE(OP_LOGICAL_NOT));
+                OP_LOGICAL_NOT);
     add_op_with(a, "Select(condition: bool, a: plain, b: a) : a", infer_broadcast,
-                elementwise_compute, how, ELEMENTWISE(OP_SELECT));
+                elementwise_compute, how, OP_SELECT);
     add_op_with(a, "Neg|Abs|Sign|Square|Relu(x: number) : x", df_infer_same, elementwise_compute,
-                how, ELEMENTWISE(OP_NEG));
+                how, OP_NEG);
     add_op_with(a, "ReluGrad(dy: number, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
-                ELEMENTWISE(OP_RELU_GRAD));
+                OP_RELU_GRAD);
     add_op_with(a, "SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", infer_equal_shapes,
-                elementwise_compute, how, ELEMENTWISE(OP_SIGMOID_GRAD));
+                elementwise_compute, how, OP_SIGMOID_GRAD);
     add_op_with(a, "GeluGrad(dy: real, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
-                ELEMENTWISE(OP_GELU_GRAD));
+                OP_GELU_GRAD);
     add_op_with(
         a,
         "Reciprocal|Sqrt|Rsqrt|Exp|Expm1|Log|Log1p|Sin|Cos|Tan|Tanh|Sigmoid|Erf|Floor|Ceil|Round|"
         "Gelu(x: real) : x",
-        df_infer_same, elementwise_compute, how, ELEMENTWISE(OP_RECIPROCAL));
+        df_infer_same, elementwise_compute, how, OP_RECIPROCAL);
     add_op_with(a, "BiasAdd(x: number, bias: x) : x", infer_bias_add, elementwise_compute, how,
-                ELEMENTWISE(OP_ADD));
+                OP_ADD);
 }

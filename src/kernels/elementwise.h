@@ -12,7 +12,7 @@
 
 #include "op/op.h"
 
-/* What a row's `user` says, by ELEMENTWISE; in the order of the names in a row. */
+/* Which they are, in the order of the ops' names. */
 typedef enum elementwise_op {
     OP_ADD,
     OP_SUB,
@@ -46,7 +46,6 @@ typedef enum elementwise_op {
     OP_RECIPROCAL,
     OP_FUNCTIONS /* from LOOP_SQRT on, in that order */
 } elementwise_op;
-#define ELEMENTWISE(OP) ((const void *)(uintptr_t)(OP))
 
 /* A compute function. What an integer cannot be divided by, or raised to, is INVALID_ARGUMENT. */
 df_code elementwise_compute(df_kernel *c, df_error *err);

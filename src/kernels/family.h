@@ -26,16 +26,19 @@ enum { ADD_INLINE = KERNEL_INLINE << 16 };
 #define ADD_OVERWRITES(I)  (UINT32_C(1) << (28 + (I)))
 
 /* Adds an op and its one kernel, which serves CPU and SIM alike, or, if it is ADD_INLINE, any kind
- * of device. compute NULL: it has none. "Add|Sub(a: number, b: a) : a" is several ops, which
- * differ in `user` alone: an integer then, that counts up. */
+ * of device. compute NULL: it has none. `which` is for the family to know the op by, and is 0
+ * without. "Add|Sub(a: number, b: a) : a" is several ops, numbered from `which` up. */
 void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
-                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, const void *user);
+                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, int which);
 void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
             df_code (*compute)(df_kernel *c, df_error *err), uint32_t how);
 
-/* The op's `user`. */
-static inline const void *kernel_user(const df_kernel *c) {
-    return c->def->user;
+static inline int kernel_which(const df_kernel *c) {
+    return (int)(intptr_t)c->def->user;
+}
+
+static inline int infer_which(const df_infer *c) {
+    return (int)(intptr_t)c->op->user;
 }
 
 void state_ops(adder *a);

@@ -20,10 +20,12 @@ typedef struct move {
     uint8_t lists; /* so many attrs, the first, have an entry for each dimension */
 } move;
 
-static const move transpose = {.perm = 1};
-static const move slice = {.begin = 1, .size = 2, .step = 3, .lists = 3};
-static const move pad = {.before = 1, .after = 2, .value = 3, .lists = 2};
-static const move tile = {.multiples = 1, .lists = 1};
+enum { TRANSPOSE, SLICE, PAD, TILE };
+
+static const move moves[] = {[TRANSPOSE] = {.perm = 1},
+                             [SLICE] = {.begin = 1, .size = 2, .step = 3, .lists = 3},
+                             [PAD] = {.before = 1, .after = 2, .value = 3, .lists = 2},
+                             [TILE] = {.multiples = 1, .lists = 1}};
 
 /* Entry d of a list, or what holds without it. */
 static int64_t entry(const df_attr *attrs, int list, int d, int64_t otherwise) {
@@ -39,7 +41,7 @@ static df_code too_large(int d, df_error *err) {
 static df_code compute_move(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0], *out = c->outputs[0];
-    const move *m = kernel_user(c);
+    const move *m = &moves[kernel_which(c)];
     const df_attr *attrs = c->attrs;
     const size_t size = df_dtype_size(x->dtype);
     int64_t from[DF_MAX_RANK], to[DF_MAX_RANK], source = 0, target = 0, element;
@@ -91,7 +93,7 @@ static df_code cut(int d, int64_t size, int64_t begin, int64_t step, int64_t *n,
 }
 
 static df_code infer_move(df_infer *c, df_error *err) {
-    const move *m = c->op->user;
+    const move *m = &moves[infer_which(c)];
     const df_attr *attrs = c->attrs;
     int64_t dims[DF_MAX_RANK];
     int rank;
@@ -266,18 +268,18 @@ static df_code infer_split(df_infer *c, df_error *err) {
 
 void move_ops(adder *a) {
     add_op_with(a, "Transpose(x: plain) {perm: ints = []} : x", infer_transpose, compute_move, 0,
-                &transpose);
+                TRANSPOSE);
     add_op(a, "Concat(x: plain...) {axis: int} : x", infer_concat, compute_concat, 0);
     add_op(a, "Split(x: plain) {num: int in [1, 64], axis: int, sizes: ints = []} : x * num",
            infer_split, compute_split, 0);
     add_op_with(a,
                 "Slice(x: plain) {begin: ints in [0, ], size: ints in [-1, ], "
                 "step: ints = [] in [1, ]} : x",
-                infer_move, compute_move, 0, &slice);
+                infer_move, compute_move, 0, SLICE);
     add_op_with(a,
                 "Pad(x: plain) {before: ints in [0, ], after: ints in [0, ], value: float = 0} "
                 ": x",
-                infer_move, compute_move, 0, &pad);
+                infer_move, compute_move, 0, PAD);
     add_op_with(a, "Tile(x: plain) {multiples: ints in [0, ]} : x", infer_move, compute_move, 0,
-                &tile);
+                TILE);
 }

@@ -10,13 +10,12 @@
 #include "kernels/tile.h"
 #include "kernels/window.h"
 
-typedef struct pool_kind {
-    bool largest, back;
-} pool_kind;
+/* The bits of what is which. */
+enum { LARGEST = 1, BACK = 2 };
 
 /* A window, as far as it lies inside of an image. */
 typedef struct pool {
-    pool_kind kind;
+    bool largest, back;
     slide h, w;
     int64_t channels;
     int64_t row, col, n_rows, n_cols; /* rows are counted over all images */
@@ -31,7 +30,7 @@ static int64_t pool_at(const pool *p, int64_t k, int64_t j) {
 static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t y_at,
                         df_tensor *dx) {
     double tile[TILE], so_far[TILE], which[TILE];
-    bool largest = p->kind.largest, back = p->kind.back;
+    bool largest = p->largest, back = p->back;
     int64_t size = p->n_rows * p->n_cols;
     for (int64_t j = 0, n; j < p->channels; j += n) {
         n = p->channels - j < TILE ? p->channels - j : TILE;
@@ -54,13 +53,14 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
 }
 
 SMALL static df_code compute_pool(df_kernel *c, df_error *err) {
-    const pool_kind *kind = kernel_user(c);
-    df_tensor *x = c->inputs[kind->back], *out = c->outputs[0];
-    df_tensor *y = kind->back ? c->inputs[0] : out;
-    pool p = {.kind = *kind, .channels = x->dims[3]};
+    int kind = kernel_which(c);
+    bool back = kind & BACK;
+    df_tensor *x = c->inputs[back], *out = c->outputs[0];
+    df_tensor *y = back ? c->inputs[0] : out;
+    pool p = {.largest = kind & LARGEST, .back = back, .channels = x->dims[3]};
     df_code code = window_slides(c->attrs, x->dims, NULL, &p.h, &p.w, err);
     if (code != DF_OK || out->elements == 0) return code;
-    if (kind->back) memset(out->data, 0, out->bytes);
+    if (back) memset(out->data, 0, out->bytes);
     int64_t y_at = 0, first, end;
     for (int64_t b = 0; b < x->dims[0]; b++)
         for (int64_t oy = 0; oy < p.h.out; oy++) {
@@ -78,32 +78,27 @@ SMALL static df_code compute_pool(df_kernel *c, df_error *err) {
 }
 
 SMALL static df_code infer_pool(df_infer *c, df_error *err) {
-    const pool_kind *kind = df_infer_user(c);
+    int kind = infer_which(c);
+    bool back = kind & BACK;
     int64_t x[4];
     slide h, w;
-    df_code code = window_dims(c, kind->back, x, err);
+    df_code code = window_dims(c, back, x, err);
     if (code == DF_OK) code = window_slides(c->attrs, x, NULL, &h, &w, err);
     if (code != DF_OK) return code;
     int64_t dims[] = {x[0], h.out, w.out, x[3]};
-    if (!kind->back) return df_infer_set(c, 0, (df_shape){4, dims}, err);
-    code = window_gradient(c, dims, kind->largest ? "MaxPool" : "AvgPool", err);
+    if (!back) return df_infer_set(c, 0, (df_shape){4, dims}, err);
+    code = window_gradient(c, dims, kind & LARGEST ? "MaxPool" : "AvgPool", err);
     x[0] = dims[0];
     x[3] = dims[3];
     return code == DF_OK ? df_infer_set(c, 0, (df_shape){4, x}, err) : code;
 }
-
-static const pool_kind largest = {true, false}, largest_back = {true, true};
-static const pool_kind average = {false, false}, average_back = {false, true};
 
 #define POOL_ATTRS                                                                                 \
     " {window: ints in [1, ], strides: ints = [] in [1, ], "                                       \
     "padding: string = \"valid\" in [\"valid\", \"same\"]} : "
 
 void pool_ops(adder *a) {
-    add_op_with(a, "MaxPool(x: real)" POOL_ATTRS "x", infer_pool, compute_pool, 0, &largest);
-    add_op_with(a, "MaxPoolGrad(dy: real, x: dy)" POOL_ATTRS "dy", infer_pool, compute_pool, 0,
-                &largest_back);
-    add_op_with(a, "AvgPool(x: real)" POOL_ATTRS "x", infer_pool, compute_pool, 0, &average);
-    add_op_with(a, "AvgPoolGrad(dy: real, x: dy)" POOL_ATTRS "dy", infer_pool, compute_pool, 0,
-                &average_back);
+    add_op(a, "AvgPool|MaxPool(x: real)" POOL_ATTRS "x", infer_pool, compute_pool, 0);
+    add_op_with(a, "AvgPoolGrad|MaxPoolGrad(dy: real, x: dy)" POOL_ATTRS "dy", infer_pool,
+                compute_pool, 0, BACK);
 }

@@ -80,13 +80,16 @@ enum {
     REAL = 1 << DF_FLOAT32 | 1 << DF_FLOAT64,
     NUMBER = REAL | 1 << DF_INT8 | 1 << DF_INT16 | 1 << DF_INT32 | 1 << DF_INT64 | 1 << DF_UINT8
 };
-static const distribution uniform = {make_uniform, NUMBER, "float32, float64 or an integer dtype"};
-static const distribution normal = {make_normal, REAL, "float32 or float64"};
+
+/* In the order of the ops' names. */
+static const distribution distributions[] = {
+    {make_uniform, NUMBER, "float32, float64 or an integer dtype"},
+    {make_normal, REAL, "float32 or float64"}};
 
 /* ---- the ops ------------------------------------------------------------- */
 
 static df_code infer_random(df_infer *c, df_error *err) {
-    const distribution *d = df_infer_user(c);
+    const distribution *d = &distributions[infer_which(c)];
     df_dtype dtype = (df_dtype)c->attrs[DTYPE].i;
     if (!dtype_in(d->dtypes, dtype))
         return error_invalid(err, "attr dtype is %s; give %s", df_dtype_name(dtype), d->words);
@@ -100,7 +103,7 @@ static df_code infer_random(df_infer *c, df_error *err) {
 
 static df_code compute_random(df_kernel *c, df_error *err) {
     (void)err;
-    const distribution *d = kernel_user(c);
+    const distribution *d = &distributions[kernel_which(c)];
     const df_tensor *out = c->outputs[0];
     uint64_t seed = (uint64_t)c->attrs[SEED].i, bits[TILE];
     uint64_t counter = c->n_inputs ? *(const uint64_t *)c->inputs[0]->data : 0;
@@ -120,12 +123,8 @@ static df_code compute_random(df_kernel *c, df_error *err) {
 }
 
 void random_ops(adder *a) {
-    add_op_with(a,
-                "RandomUniform(counter?: int64) {dtype: dtype = float32, shape: shape, "
-                "seed: int = 0} : dtype",
-                infer_random, compute_random, ADD_HOST_INPUT(0), &uniform);
-    add_op_with(a,
-                "RandomNormal(counter?: int64) {dtype: dtype = float32, shape: shape, "
-                "seed: int = 0} : dtype",
-                infer_random, compute_random, ADD_HOST_INPUT(0), &normal);
+    add_op(a,
+           "RandomUniform|RandomNormal(counter?: int64) {dtype: dtype = float32, shape: shape, "
+           "seed: int = 0} : dtype",
+           infer_random, compute_random, ADD_HOST_INPUT(0));
 }

@@ -21,9 +21,8 @@
 
 enum { AXES = 0, KEEP_DIMS = 1, AXIS = 0 };
 
-/* What a row's `user` says, in the order of the names in a row. */
+/* Which they are, in the order of the ops' names. */
 typedef enum reduction { SUM, MEAN, PROD, MAX, MIN, ARG_MAX, ARG_MIN, BIAS_ADD_GRAD } reduction;
-#define REDUCTION(R) ((const void *)(uintptr_t)(R))
 
 static bool is_arg(reduction r) {
     return r == ARG_MAX || r == ARG_MIN;
@@ -167,7 +166,7 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
 
 static df_code compute(df_kernel *c, df_error *err) {
     const df_tensor *x = c->inputs[0];
-    reduction r = (reduction)(uintptr_t)kernel_user(c);
+    reduction r = (reduction)kernel_which(c);
     if (c->outputs[0]->elements == 0) return DF_OK;
     cut k = cut_of(x, mask_of(c, r, x->rank));
     bool needs_one = fold_of(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
@@ -242,9 +241,7 @@ static df_code infer_bias_grad(df_infer *c, df_error *err) {
 void reduce_ops(adder *a) {
     add_op_with(a,
                 "Sum|Mean|Prod|Max|Min(x: number) {axes: ints = [], keep_dims: bool = false} : x",
-                infer_reduction, compute, 0, REDUCTION(SUM));
-    add_op_with(a, "ArgMax|ArgMin(x: number) {axis: int} : int64", infer_arg, compute, 0,
-                REDUCTION(ARG_MAX));
-    add_op_with(a, "BiasAddGrad(dy: number) : dy", infer_bias_grad, compute, 0,
-                REDUCTION(BIAS_ADD_GRAD));
+                infer_reduction, compute, 0, SUM);
+    add_op_with(a, "ArgMax|ArgMin(x: number) {axis: int} : int64", infer_arg, compute, 0, ARG_MAX);
+    add_op_with(a, "BiasAddGrad(dy: number) : dy", infer_bias_grad, compute, 0, BIAS_ADD_GRAD);
 }

@@ -19,13 +19,10 @@ static df_code add_one(adder *a, df_op_def *op, df_kernel_def *kernel) {
 }
 
 void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
-                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, const void *user) {
+                 df_code (*compute)(df_kernel *c, df_error *err), uint32_t how, int which) {
     char one[SIGNATURE_MAX];
-    df_op_def op = {.struct_size = sizeof op,
-                    .signature = one,
-                    .infer = infer,
-                    .flags = how & 0xffff,
-                    .user = (void *)(uintptr_t)user};
+    df_op_def op = {
+        .struct_size = sizeof op, .signature = one, .infer = infer, .flags = how & 0xffff};
     df_kernel_def kernel = {.struct_size = sizeof kernel,
                             .devices = how & ADD_INLINE ? "*" : "CPU,SIM",
                             .compute = compute,
@@ -37,9 +34,8 @@ void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, 
     while (*name != '(' && a->code == DF_OK) { /* each name in front of the bracket */
         int length = (int)strcspn(name, "|(");
         (void)snprintf(one, sizeof one, "%.*s%s", length, name, rest);
-        kernel.user = op.user;
+        kernel.user = op.user = (void *)(intptr_t)which++;
         a->code = add_one(a, &op, &kernel);
-        op.user = (void *)((uintptr_t)op.user + 1);
         name += length;
         if (*name == '|') name++;
     }
@@ -47,7 +43,7 @@ void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, 
 
 void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_error *err),
             df_code (*compute)(df_kernel *c, df_error *err), uint32_t how) {
-    add_op_with(a, signature, infer, compute, how, NULL);
+    add_op_with(a, signature, infer, compute, how, 0);
 }
 
 df_code kernels_register(op_registry *r, df_error *err) {

@@ -78,8 +78,7 @@ void state_ops(adder *a) {
     add_op(a, "Assign(variable: any, value: variable) : variable", infer_assign, assign,
            OP_WRITES | OP_STATEFUL | ADD_INLINE);
     add_op_with(a, "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
-                infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0),
-                ELEMENTWISE(OP_ADD));
+                infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0), OP_ADD);
     add_op(a, "Identity(x: any) : x", df_infer_same, pass_on, ADD_INLINE);
     add_op(a, "NoOp()", NULL, NULL, OP_NO_KERNEL);
 }

@@ -80,8 +80,8 @@ static df_code check_parts(const key_parts *p, df_error *err) {
     if (!code) code = check_text("frame", p->frame, err);
     if (code || is_frame(p->frame)) return code;
     return error_invalid(err,
-                         "the frame \"%s\" is not a path of iterations: numbers below 2^64 without "
-                         "leading zeros, joined by '.'; \"0\" at the root",
+                         "the frame \"%s\" is no path of iterations: numbers below 2^64 without "
+                         "leading zeros, joined by '.'",
                          name_quote(p->frame, quoted));
 }
 
@@ -201,11 +201,10 @@ static df_code parse_iteration(char *text, key_parts *p, df_error *err) {
         }
     }
     char quoted[QUOTE_MAX];
-    return error_invalid(
-        err,
-        "\"%s\" (field 5) is not frame:iter, with iter a number below 2^64 without "
-        "leading zeros; at the root it is 0:0",
-        name_quote(text, quoted));
+    return error_invalid(err,
+                         "\"%s\" (field 5) is not frame:iter, as 0:0 at the root, with iter below "
+                         "2^64 without leading zeros",
+                         name_quote(text, quoted));
 }
 
 /* Cuts the copy at its ';' into exactly five fields. */

@@ -110,8 +110,8 @@ static const char *recv_mistake(const df_rendezvous *r, const df_recv *recv) {
     if (!r) return "df_rendezvous_recv: the rendezvous is NULL; pass one";
     if (!recv->key) return "df_rendezvous_recv: the key is NULL; set df_recv.key";
     if (!intra_is_endpoint(&recv->to))
-        return "df_rendezvous_recv: the endpoint contradicts itself; df_recv.to.queue needs "
-               "the device it belongs to, and memory must be one of DF_MEMORY_...";
+        return "df_rendezvous_recv: df_recv.to contradicts itself; its queue needs the device it "
+               "belongs to, and memory is one of DF_MEMORY_...";
     return NULL;
 }
 

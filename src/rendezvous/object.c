@@ -38,10 +38,9 @@ static void destroy(df_rendezvous *r) {
 }
 
 void df_rendezvous_unref(df_rendezvous *r) {
-    static const df_error gone = {
-        .code = DF_CANCELLED,
-        .message = "the rendezvous was released while this recv waited in it; keep a reference "
-                   "until every recv has ended"};
+    static const df_error gone = {.code = DF_CANCELLED,
+                                  .message = "the rendezvous was released while this recv waited; "
+                                             "keep a reference until every recv has ended"};
     if (!r || !refcount_unref(&r->refs)) return;
     /* Relaxed: nobody else has a reference. */
     atomic_put(&r->refs.n, 1, RELAXED);

@@ -236,9 +236,7 @@ size_t df_program_print(const df_program *program, char *into, size_t size) {
                  program->session->rt->plan_devices[part->device].full_name);
         graph_print(part->graph, &t);
     }
-    size_t n = text_copy(&t, into, size);
-    text_fini(&t);
-    return n;
+    return text_give(&t, into, size);
 }
 
 static bool explain(const df_program *program, df_explain_form form, text *t) {
@@ -261,16 +259,12 @@ size_t df_program_explain(const df_program *program, df_explain_form form, char 
     text t;
     text_init(&t, program->session->rt->alloc);
     if (!explain(program, form, &t)) text_fini(&t);
-    size_t n = text_copy(&t, into, size);
-    text_fini(&t);
-    return n;
+    return text_give(&t, into, size);
 }
 
 size_t df_program_dot(const df_program *program, char *into, size_t size) {
     text t;
     text_init(&t, program->session->rt->alloc);
     look_draw(&t, program);
-    size_t n = text_copy(&t, into, size);
-    text_fini(&t);
-    return n;
+    return text_give(&t, into, size);
 }

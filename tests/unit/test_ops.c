@@ -351,7 +351,7 @@ static void a_variable_starts_from_an_output(void **state) {
 static void zeros_need_a_known_shape(void **state) {
     world *w = *state;
     assert_null(df_variable(w->g, "v", DF_FLOAT32, DF_SHAPE(2, -1)).node);
-    check_mistake(w, "node v (Variable): its shape is [2,?]");
+    check_mistake(w, "node v (Variable): zeros to start with need a known shape, not [2,?]");
 }
 
 static void an_initial_value_must_be_an_output_of_this_graph(void **state) {

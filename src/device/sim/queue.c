@@ -169,10 +169,10 @@ static void play_copy_out(sim_queue *q, sim_op *op) {
 static bool fence_fails(sim_queue *q, const work_tag *tag, df_error *why) {
     if (tag) {
         if (!work_tag_failed(tag)) return false;
-        (void)error_set(why, DF_ABORTED,
-                        "device %s: the step of this fence failed, what was left of its work "
-                        "was skipped; the step's own error has the cause",
-                        name_of(q));
+        (void)error_set(
+            why, DF_ABORTED,
+            "device %s: the step of this fence failed, and what was left of its work was skipped",
+            name_of(q));
         why->flags |= DF_ERROR_DERIVED;
         return true;
     }
