@@ -16,6 +16,10 @@
 #   consumer  installs the library and builds other projects with it
 #   size      prints how big it is and how long it takes to build
 #
+# and this, which takes longer and is run by its name alone:
+#
+#   fuzz      a million texts into the parser, under the sanitizers of asan
+#
 # What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
 # is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
 set -eu
@@ -23,6 +27,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
+long_gates="fuzz"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -70,13 +75,22 @@ gate_clang() {
     run_tests build-gates/clang --timeout 300
 }
 
-gate_asan() {
+build_asan() {
     need $to_build clang libclang-rt-14-dev
     build build-gates/asan -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=address
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
     export UBSAN_OPTIONS=print_stacktrace=1
+}
+
+gate_asan() {
+    build_asan
     export DATAFLOW_TEST_SCALE=2
     run_tests build-gates/asan --timeout 600
+}
+
+gate_fuzz() {
+    build_asan
+    build-gates/asan/tests/test_parse_fuzz --count 1000000
 }
 
 gate_tsan() {
@@ -158,10 +172,10 @@ case ${1-} in
 gates) run_gates $gates ;;
 *)
     for gate in "$@"; do
-        case " $gates " in
+        case " $gates $long_gates " in
         *" $gate "*) ;;
         *)
-            echo "no gate '$gate'; there are: $gates" >&2
+            echo "no gate '$gate'; there are: $gates $long_gates" >&2
             exit 2
             ;;
         esac
