@@ -57,8 +57,9 @@ typedef struct df_nodes {
 #define DF_NO_NODES ((df_nodes){NULL, 0})
 #endif
 
-/* Makes an empty graph of a runtime's ops. NULL only without memory, or without a
- * runtime; that too is reported by df_session_new.
+/* Makes an empty graph of a runtime's ops; from then on the runtime takes no further ops or
+ * kernels. NULL only without memory, or without a runtime; that too is reported by
+ * df_session_new.
  *
  * Ownership  one owner, who calls df_graph_free; a session keeps what it needs, so
  *            the graph may be freed first. */
@@ -147,7 +148,8 @@ DF_API size_t df_graph_dot(const df_graph *graph, char *buffer, size_t size);
  * ("from init"), are of nodes further up; control edges and colocation may name any.
  *
  * The text of a partition (see partition.h), which has names with '@', gives a graph to be looked
- * at: it is frozen, and df_session_new refuses it.
+ * at: it is frozen, and df_session_new refuses it. As df_graph_new, it ends the time to register
+ * ops; if it fails it does not.
  *
  * Ownership  the caller's, as of df_graph_new.
  * Errors     "line 3, column 7: ...", lines and bytes counted from 1. INVALID_ARGUMENT for what

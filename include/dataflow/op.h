@@ -4,7 +4,8 @@
  *
  * An op is a signature and, if it can, a function that infers shapes. A kernel computes an
  * op on one or more kinds of device. The standard ops of <dataflow/ops.h> are registered
- * by the same two calls, and can do nothing that others cannot.
+ * by the same two calls, and can do nothing that others cannot, but for Const, Placeholder,
+ * Variable and NoOp, which the executor itself knows.
  *
  *   static df_code scale(df_kernel *k, df_error *err) {
  *       const float *x = df_tensor_data(df_kernel_input(k, 0));
@@ -57,7 +58,7 @@ typedef struct df_op_def {
 
     /* A line of the graph's text form with types in place of values:
      *
-     *   MatMul(a: float32|float64, b: a) {transpose_a: bool = false} : a
+     *   Blend(a: float32|float64, b: a) {amount: float = 0.5 in [0, 1]} : a
      *
      * Name       a letter, then letters, digits and '_'; CamelCase by custom.
      * Inputs     each has a name and the dtypes that it takes: "float32", several with '|', the
@@ -74,7 +75,8 @@ typedef struct df_op_def {
      * Outputs    dtypes: "float32", the name of an input, of an attr that is a dtype, or of one
      *            that is a tensor. "x * num": as many of them as the int attr num says.
      *
-     * An empty list can be left out with its brackets, but for the inputs'. */
+     * An empty list can be left out with its brackets, but for the inputs'. At most 16 inputs
+     * have a name, and at most 16 strings are allowed. */
     const char *signature;
 
     /* Says the shape of each output (the dtypes are the signature's), or why the shapes or attrs
@@ -103,7 +105,8 @@ DF_API const df_attr *df_infer_attr(const df_infer *c, int i); /* as df_kernel_a
 DF_API void *df_infer_user(const df_infer *c);
 DF_API int df_infer_outputs(const df_infer *c);
 
-/* Sets the shape of output i; unknown dimensions are -1. INVALID_ARGUMENT if it is no shape. */
+/* Sets the shape of output i; unknown dimensions are -1. INVALID_ARGUMENT if it is no shape,
+ * OUT_OF_RANGE if there is no such output. */
 DF_API df_code df_infer_set(df_infer *c, int i, df_shape shape, df_error *err);
 
 /* An infer function: every output has the shape of input 0. */
@@ -139,7 +142,8 @@ typedef struct df_kernel_def {
      * Must not wait for another node. May run programs, but none that shares a variable with its
      * own step; on an accelerator's thread, none that uses an accelerator or a variable.
      *
-     * Errors     what it returns fails the step, which ends all of it. */
+     * Errors     what it returns fails the step, which ends all of it; so does an output that is
+     *            not there at its end, FAILED_PRECONDITION. */
     df_code (*compute)(df_kernel *k, df_error *err);
 
     uint32_t flags;        /* DF_KERNEL_... */
@@ -151,8 +155,8 @@ typedef struct df_kernel_def {
     void *user; /* for df_kernel_user */
 
     /* State of a node: made when a program with the node is compiled, and given to `close` when
-     * that is freed. k has the node's name and attrs, and no tensors. Steps that run at
-     * the same time share it. Either may be NULL. */
+     * that is freed, by the thread that does so. k has the node's name and attrs, and no tensors.
+     * Steps that run at the same time share it. Either may be NULL. */
     df_code (*open)(df_kernel *k, void **state, df_error *err);
     void (*close)(void *user, void *state);
 } df_kernel_def;
@@ -178,13 +182,15 @@ DF_API void *df_kernel_state(const df_kernel *k);
 
 /* Allocates output i, of this shape, where the kernel's outputs lie: for those whose shape could
  * not be inferred. *out is borrowed, as df_kernel_output gives it from then on.
- * INVALID_ARGUMENT for a shape that does not fit what was inferred, RESOURCE_EXHAUSTED. */
+ * INVALID_ARGUMENT for a shape that does not fit what was inferred, OUT_OF_RANGE if there is no
+ * such output, RESOURCE_EXHAUSTED. */
 DF_API df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out,
                                   df_error *err);
 
 /* INLINE, and ASYNC on a CPU: makes t output i; takes the reference, whatever happens.
- * FAILED_PRECONDITION for other kernels; INVALID_ARGUMENT for a NULL, and for a dtype or shape
- * that is not what was inferred. */
+ * FAILED_PRECONDITION for other kernels; INVALID_ARGUMENT for a NULL, for a dtype or shape that is
+ * not what was inferred, and for memory that the output does not belong to; OUT_OF_RANGE if there
+ * is no such output. */
 DF_API df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err);
 
 /* The end of an ASYNC kernel, by value: it may be kept for as long as one likes, and a second

@@ -38,14 +38,6 @@ static void fill(df_error *err, df_code code, const char *format, va_list args) 
     mark_cut(err->message, sizeof err->message, n);
 }
 
-df_code error_set(df_error *err, df_code code, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fill(err, code, format, args);
-    va_end(args);
-    return code;
-}
-
 df_code error_invalid(df_error *err, const char *format, ...) {
     va_list args;
     va_start(args, format);

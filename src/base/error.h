@@ -4,10 +4,8 @@
 
 #include <dataflow/error.h>
 
-/* Fills err (which may be NULL) and returns code. A message that is too long is
- * cut, and says so with "..." at its end. */
-df_code error_set(df_error *err, df_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* The library's own name for what users may call as well. */
+#define error_set df_error_set
 
 /* The same with DF_INVALID_ARGUMENT, which is what most have to say. */
 df_code error_invalid(df_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -74,8 +74,7 @@ df_dtype place_dtype(const compile_state *c, uint32_t i) {
 }
 
 static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t device) {
-    return kernel_find(c->rq->graph->ops, item_op(c, &c->items[i]), c->rq->devices[device].kind,
-                       place_dtype(c, i));
+    return kernel_find(item_op(c, &c->items[i]), c->rq->devices[device].kind, place_dtype(c, i));
 }
 
 static bool needs_kernel(const compile_state *c, const item *it) {
@@ -148,7 +147,7 @@ static bool refuse_no_kernel(compile_state *c, uint32_t i, uint64_t pinned) {
         place_list(c, elsewhere, &why);
     } else {
         text_add(&why, "; %s has kernels for other dtypes on: ", item_op(c, it)->name);
-        kernel_kinds(c->rq->graph->ops, item_op(c, it), &why);
+        kernel_kinds(item_op(c, it), &why);
     }
     return refuse(c, DF_NOT_FOUND, i, &why);
 }

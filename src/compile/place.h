@@ -31,8 +31,8 @@ bool place_first(place_problem *p, df_error *err);
 
 /* ---- for messages, and to explain ---------------------------------------- */
 
-/* Places the whole graph, as for its variables: item i is node i. Leaves only what
- * place leaves, but item.device. */
+/* Places the whole graph, as for its variables: item i is node i. Leaves what
+ * place leaves, but device and kernel of the items; a group has its device. */
 bool compile_place_whole(compile_state *c);
 
 uint64_t place_pin(const compile_state *c, const device_name *pin); /* the devices it matches */

@@ -154,7 +154,9 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     const plan *p = options->plan;
     if ((uint64_t)p->n_blocks + p->n_nodes >= LIVE_TOKENS_MAX)
         return error_set(err, DF_RESOURCE_EXHAUSTED,
-                         "the program has %u nodes; a step can count 2^26 events", p->n_nodes);
+                         "the program has %u nodes in %u blocks; together they must be below %u: "
+                         "run it in parts",
+                         p->n_nodes, p->n_blocks, (unsigned)LIVE_TOKENS_MAX);
     executor *x = alloc_zeroed(options->alloc, sizeof *x);
     if (!x) return error_memory(err, "a program");
     if (!mutex_init(&x->lock)) {

@@ -133,7 +133,7 @@ bool node_allocate(step *s, const plan_node *n, df_error *err) {
 bool node_check_outputs(step *s, const plan_node *n, df_error *err) {
     for (uint32_t o = 0; o < n->n_outputs; o++)
         if (!s->slots[n->first_slot + o])
-            return error_set(err, DF_INTERNAL, "its kernel gave no output %u", o), false;
+            return error_set(err, DF_FAILED_PRECONDITION, "its kernel gave no output %u", o), false;
     return true;
 }
 

@@ -185,7 +185,8 @@ void dot_crossing(text *t, dot_end send, dot_end recv, uint64_t bytes, uint64_t 
         edge_type_print(t, &recv.node->outputs[0]);
     else
         text_add(t, "order");
-    if (bytes) text_add(t, "\\n%llu bytes a step", (unsigned long long)(bytes / transfers));
+    if (bytes && transfers)
+        text_add(t, "\\n%llu bytes a step", (unsigned long long)(bytes / transfers));
     text_add(t, "\"];\n");
 }
 

@@ -74,8 +74,8 @@ df_code graph_fail(df_graph *g, df_code code, const char *format, ...)
 void graph_freeze(df_graph *g);
 
 /* A node as the partitioner makes it: nothing is inferred or checked but the name,
- * which must be new; attrs are shared with `like` (or NULL: all absent), types copied.
- * NULL: out of memory, or the name is taken. */
+ * which must be new; attrs are borrowed from a node that outlives it (NULL: all absent), types
+ * copied. NULL: out of memory, or the name is taken. */
 df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
                        const df_attr *attrs, const edge_type *outputs);
 /* The op of this name for a new node; NULL is the graph's mistake. */

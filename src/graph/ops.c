@@ -43,26 +43,26 @@ static df_out ternary(df_graph *g, df_out a, df_out b, df_out c, const char *op)
     return add(g, op, inputs, 3, NULL, 0);
 }
 
-/* Out of line: an attr is large. */
-#define SMALL __attribute__((noinline))
+/* An attr is large. */
+#define OUT_OF_LINE __attribute__((noinline))
 
-static SMALL df_attr integer(const char *name, int64_t value) {
+static OUT_OF_LINE df_attr integer(const char *name, int64_t value) {
     return df_attr_int(name, value);
 }
 
-static SMALL df_attr flag(const char *name, bool value) {
+static OUT_OF_LINE df_attr flag(const char *name, bool value) {
     return df_attr_bool(name, value);
 }
 
-static SMALL df_attr list(const char *name, const int64_t *values, int n) {
+static OUT_OF_LINE df_attr list(const char *name, const int64_t *values, int n) {
     return df_attr_ints(name, values, n);
 }
 
-static SMALL df_attr dtype_of(df_dtype value) {
+static OUT_OF_LINE df_attr dtype_of(df_dtype value) {
     return df_attr_dtype("dtype", value);
 }
 
-static SMALL df_attr shape_of(df_shape value) {
+static OUT_OF_LINE df_attr shape_of(df_shape value) {
     return df_attr_shape("shape", value);
 }
 
@@ -365,12 +365,12 @@ df_out df_shape_of(df_graph *g, df_out x) {
     return unary(g, x, "Shape");
 }
 
+/* ---- moving elements ----------------------------------------------------- */
+
 df_out df_transpose(df_graph *g, df_out x, const int64_t *perm, int n) {
     df_attr attr = list("perm", perm, n);
     return unary_with(g, x, "Transpose", &attr, 1);
 }
-
-/* ---- moving elements ----------------------------------------------------- */
 
 df_out df_concat(df_graph *g, df_outs xs, int axis) {
     df_attr attr = integer("axis", axis);

@@ -95,7 +95,7 @@ static matmul product_of(const conv *v, int64_t size, int64_t out) {
     return m;
 }
 
-SMALL static df_code compute_conv(df_kernel *c, df_error *err) {
+COLD static df_code compute_conv(df_kernel *c, df_error *err) {
     conv_side side = (conv_side)kernel_which(c);
     bool back = side != RESULT;
     df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
@@ -120,7 +120,7 @@ SMALL static df_code compute_conv(df_kernel *c, df_error *err) {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-SMALL static df_code infer_conv(df_infer *c, df_error *err) {
+COLD static df_code infer_conv(df_infer *c, df_error *err) {
     conv_side side = (conv_side)infer_which(c);
     int at = side != RESULT;
     int64_t x[4], filter[4], channels;

@@ -35,48 +35,48 @@ typedef struct recipe {
 } recipe;
 
 static const recipe recipes[] = {
-    [OP_ADD] = {LOOP_ADD, {A, B}},
-    [OP_SUB] = {LOOP_SUB, {A, B}},
-    [OP_MUL] = {LOOP_MUL, {A, B}},
-    [OP_DIV] = {LOOP_DIV, {A, B}},
-    [OP_FLOOR_DIV] = {LOOP_FLOOR_DIV, {A, B}},
-    [OP_FLOOR_MOD] = {LOOP_FLOOR_MOD, {A, B}},
-    [OP_POW] = {LOOP_POW, {A, B}},
-    [OP_MAXIMUM] = {LOOP_MAX, {A, B}},
-    [OP_MINIMUM] = {LOOP_MIN, {A, B}},
-    [OP_EQUAL] = {LOOP_EQUAL, {A, B}},
-    [OP_NOT_EQUAL] = {LOOP_NOT_EQUAL, {A, B}},
-    [OP_LESS] = {LOOP_LESS, {A, B}},
-    [OP_LESS_EQUAL] = {LOOP_LESS_EQUAL, {A, B}},
-    [OP_GREATER] = {LOOP_LESS, {B, A}},
-    [OP_GREATER_EQUAL] = {LOOP_LESS_EQUAL, {B, A}},
-    [OP_LOGICAL_AND] = {LOOP_MIN, {A, B}},
-    [OP_LOGICAL_OR] = {LOOP_MAX, {A, B}},
-    [OP_LOGICAL_XOR] = {LOOP_NOT_EQUAL, {A, B}},
-    [OP_LOGICAL_NOT] = {LOOP_EQUAL, {A, ZERO}},
-    [OP_SELECT] = {LOOP_SELECT, {A, B, C}},
-    [OP_NEG] = {LOOP_SUB, {MINUS_ZERO, A}}, /* 0 - x would turn 0 into 0 instead of -0 */
-    [OP_ABS] = {LOOP_ABS, {A}},
-    [OP_SIGN] = {LOOP_SIGN, {A}},
-    [OP_SQUARE] = {LOOP_MUL, {A, A}},
-    [OP_RELU] = {LOOP_MAX, {A, ZERO}},
-    [OP_RELU_GRAD] = {LOOP_SELECT, {B, A, ZERO}},
-    [OP_SIGMOID_GRAD] = {LOOP_SIGMOID_GRAD, {A, B}},
-    [OP_TANH_GRAD] = {LOOP_TANH_GRAD, {A, B}},
-    [OP_GELU_GRAD] = {LOOP_GELU_GRAD, {A, B}},
-    [OP_RECIPROCAL] = {LOOP_DIV, {ONE, A}},
+    [ELEMENTWISE_ADD] = {LOOP_ADD, {A, B}},
+    [ELEMENTWISE_SUB] = {LOOP_SUB, {A, B}},
+    [ELEMENTWISE_MUL] = {LOOP_MUL, {A, B}},
+    [ELEMENTWISE_DIV] = {LOOP_DIV, {A, B}},
+    [ELEMENTWISE_FLOOR_DIV] = {LOOP_FLOOR_DIV, {A, B}},
+    [ELEMENTWISE_FLOOR_MOD] = {LOOP_FLOOR_MOD, {A, B}},
+    [ELEMENTWISE_POW] = {LOOP_POW, {A, B}},
+    [ELEMENTWISE_MAXIMUM] = {LOOP_MAX, {A, B}},
+    [ELEMENTWISE_MINIMUM] = {LOOP_MIN, {A, B}},
+    [ELEMENTWISE_EQUAL] = {LOOP_EQUAL, {A, B}},
+    [ELEMENTWISE_NOT_EQUAL] = {LOOP_NOT_EQUAL, {A, B}},
+    [ELEMENTWISE_LESS] = {LOOP_LESS, {A, B}},
+    [ELEMENTWISE_LESS_EQUAL] = {LOOP_LESS_EQUAL, {A, B}},
+    [ELEMENTWISE_GREATER] = {LOOP_LESS, {B, A}},
+    [ELEMENTWISE_GREATER_EQUAL] = {LOOP_LESS_EQUAL, {B, A}},
+    [ELEMENTWISE_LOGICAL_AND] = {LOOP_MIN, {A, B}},
+    [ELEMENTWISE_LOGICAL_OR] = {LOOP_MAX, {A, B}},
+    [ELEMENTWISE_LOGICAL_XOR] = {LOOP_NOT_EQUAL, {A, B}},
+    [ELEMENTWISE_LOGICAL_NOT] = {LOOP_EQUAL, {A, ZERO}},
+    [ELEMENTWISE_SELECT] = {LOOP_SELECT, {A, B, C}},
+    [ELEMENTWISE_NEG] = {LOOP_SUB, {MINUS_ZERO, A}}, /* 0 - x would turn 0 into 0 instead of -0 */
+    [ELEMENTWISE_ABS] = {LOOP_ABS, {A}},
+    [ELEMENTWISE_SIGN] = {LOOP_SIGN, {A}},
+    [ELEMENTWISE_SQUARE] = {LOOP_MUL, {A, A}},
+    [ELEMENTWISE_RELU] = {LOOP_MAX, {A, ZERO}},
+    [ELEMENTWISE_RELU_GRAD] = {LOOP_SELECT, {B, A, ZERO}},
+    [ELEMENTWISE_SIGMOID_GRAD] = {LOOP_SIGMOID_GRAD, {A, B}},
+    [ELEMENTWISE_TANH_GRAD] = {LOOP_TANH_GRAD, {A, B}},
+    [ELEMENTWISE_GELU_GRAD] = {LOOP_GELU_GRAD, {A, B}},
+    [ELEMENTWISE_RECIPROCAL] = {LOOP_DIV, {ONE, A}},
 };
 
 static recipe recipe_of(int op) {
-    if (op < OP_FUNCTIONS) return recipes[op];
-    return (recipe){(uint8_t)(LOOP_SQRT + (op - OP_FUNCTIONS)), {A}};
+    if (op < ELEMENTWISE_FUNCTIONS) return recipes[op];
+    return (recipe){(uint8_t)(LOOP_SQRT + (op - ELEMENTWISE_FUNCTIONS)), {A}};
 }
 
 /* The type that elements of a dtype are computed with. Select only moves them: any of its
  * type's size will do. */
 static df_dtype type_for(df_dtype dtype, int op) {
     bool is_real = dtype == DF_FLOAT32 || dtype == DF_FLOAT64;
-    if (is_real && op != OP_SELECT) return dtype;
+    if (is_real && op != ELEMENTWISE_SELECT) return dtype;
     return df_dtype_size(dtype) == 8 ? DF_INT64 : DF_INT32;
 }
 
@@ -304,11 +304,12 @@ static int64_t find_bad(const df_tensor *t, bool negative) {
 }
 
 static df_code check_values(const df_kernel *c, int op, df_error *err) {
-    if (op < OP_DIV || op > OP_POW || number_is_float(c->outputs[0]->dtype)) return DF_OK;
+    if (op < ELEMENTWISE_DIV || op > ELEMENTWISE_POW || number_is_float(c->outputs[0]->dtype))
+        return DF_OK;
     const df_tensor *t = c->inputs[1];
-    int64_t bad = find_bad(t, op == OP_POW);
+    int64_t bad = find_bad(t, op == ELEMENTWISE_POW);
     if (bad < 0) return DF_OK;
-    if (op == OP_POW)
+    if (op == ELEMENTWISE_POW)
         return error_invalid(
             err,
             "element %lld of input 1, the exponent (%s), is negative; only floats can "
@@ -348,30 +349,30 @@ static df_code infer_bias_add(df_infer *c, df_error *err) {
 void elementwise_ops(adder *a) {
     const uint32_t how = ADD_OVERWRITES(0) | ADD_OVERWRITES(1) | ADD_OVERWRITES(2);
     add_op_with(a, "Add|Sub|Mul|Div|FloorDiv|FloorMod|Pow|Maximum|Minimum(a: number, b: a) : a",
-                infer_broadcast, elementwise_compute, how, OP_ADD);
+                infer_broadcast, elementwise_compute, how, ELEMENTWISE_ADD);
     add_op_with(a, "Equal|NotEqual(a: number|bool, b: a) : bool", infer_broadcast,
-                elementwise_compute, how, OP_EQUAL);
+                elementwise_compute, how, ELEMENTWISE_EQUAL);
     add_op_with(a, "Less|LessEqual|Greater|GreaterEqual(a: number, b: a) : bool", infer_broadcast,
-                elementwise_compute, how, OP_LESS);
+                elementwise_compute, how, ELEMENTWISE_LESS);
     add_op_with(a, "LogicalAnd|LogicalOr|LogicalXor(a: bool, b: bool) : bool", infer_broadcast,
-                elementwise_compute, how, OP_LOGICAL_AND);
+                elementwise_compute, how, ELEMENTWISE_LOGICAL_AND);
     add_op_with(a, "LogicalNot(x: bool) : bool", df_infer_same, elementwise_compute, how,
-                OP_LOGICAL_NOT);
+                ELEMENTWISE_LOGICAL_NOT);
     add_op_with(a, "Select(condition: bool, a: plain, b: a) : a", infer_broadcast,
-                elementwise_compute, how, OP_SELECT);
+                elementwise_compute, how, ELEMENTWISE_SELECT);
     add_op_with(a, "Neg|Abs|Sign|Square|Relu(x: number) : x", df_infer_same, elementwise_compute,
-                how, OP_NEG);
+                how, ELEMENTWISE_NEG);
     add_op_with(a, "ReluGrad(dy: number, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
-                OP_RELU_GRAD);
+                ELEMENTWISE_RELU_GRAD);
     add_op_with(a, "SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", infer_equal_shapes,
-                elementwise_compute, how, OP_SIGMOID_GRAD);
+                elementwise_compute, how, ELEMENTWISE_SIGMOID_GRAD);
     add_op_with(a, "GeluGrad(dy: real, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
-                OP_GELU_GRAD);
+                ELEMENTWISE_GELU_GRAD);
     add_op_with(
         a,
         "Reciprocal|Sqrt|Rsqrt|Exp|Expm1|Log|Log1p|Sin|Cos|Tan|Tanh|Sigmoid|Erf|Floor|Ceil|Round|"
         "Gelu(x: real) : x",
-        df_infer_same, elementwise_compute, how, OP_RECIPROCAL);
+        df_infer_same, elementwise_compute, how, ELEMENTWISE_RECIPROCAL);
     add_op_with(a, "BiasAdd(x: number, bias: x) : x", infer_bias_add, elementwise_compute, how,
-                OP_ADD);
+                ELEMENTWISE_ADD);
 }

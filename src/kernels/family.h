@@ -2,8 +2,8 @@
  *
  * family.h - a family of ops: one file of this folder, and the function that adds them.
  *
- * Ops are added by calls, not kept in tables: a table of pointers has to be relocated in each
- * process, and takes three times the room.
+ * Ops are added by calls, not kept in a table: so many pointers would have to be relocated in
+ * each process, and take three times the room.
  */
 #ifndef KERNELS_FAMILY_H
 #define KERNELS_FAMILY_H

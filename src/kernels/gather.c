@@ -63,7 +63,7 @@ static df_code infer_gather(df_infer *c, df_error *err) {
 
 static df_code compute_gather(df_kernel *c, df_error *err) {
     const df_tensor *x = c->inputs[0], *indices = c->inputs[INDICES], *out = c->outputs[0];
-    int axis = (int)(c->attrs[AXIS].i < 0 ? c->attrs[AXIS].i + x->rank : c->attrs[AXIS].i);
+    int axis = axis_in(c->attrs[AXIS].i, x->rank);
     df_code code = check_indices(x, axis, indices, err);
     if (code != DF_OK || out->elements == 0) return code;
     int64_t row = multiply(x->dims, axis + 1, x->rank), outer = multiply(x->dims, 0, axis);

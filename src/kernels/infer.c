@@ -29,8 +29,10 @@ df_code infer_row(const df_infer *c, df_error *err) {
 }
 
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
+    if (rank == 0)
+        return error_invalid(err, "input 0 is a scalar and has no axis to go along: use Reshape");
     if (from >= -(int64_t)rank && from < rank) {
-        *axis = (int)(from < 0 ? from + rank : from);
+        *axis = axis_in(from, rank);
         return DF_OK;
     }
     return error_invalid(err, "axis %lld is none of an input with %d dimensions; give %d to %d",

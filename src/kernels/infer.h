@@ -9,12 +9,9 @@
 #ifndef KERNELS_INFER_H
 #define KERNELS_INFER_H
 
+#include "base/cold.h"
 #include "base/error.h"
 #include "op/op.h"
-
-/* In front of a function whose own time does not count: compiled to be small, with what it alone
- * calls. Loops over elements are elsewhere. */
-#define SMALL __attribute__((cold))
 
 /* A shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
@@ -26,7 +23,11 @@ shape_text edge_text(const edge_type *t);
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err);
 /* Output 0, which is set, has a last dimension or an unknown rank. */
 df_code infer_row(const df_infer *c, df_error *err);
-/* Axis from `from` (negative: from the end) in 0 to rank - 1. */
+/* The dimension that an axis means, which is checked; below 0 it counts from the end. */
+static inline int axis_in(int64_t from, int rank) {
+    return (int)(from < 0 ? from + rank : from);
+}
+/* The same of any number. */
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
 
 /* What two sizes known to be equal are; false: they are not. -1: unknown. */

@@ -6,7 +6,7 @@
  * bit of a function is the C library's; on one machine it is the same on every device that
  * runs this code.
  */
-#include "kernels/infer.h"
+#include "base/cold.h"
 #include "kernels/loops.h"
 
 #include <math.h>
@@ -68,12 +68,12 @@ static double gelu_slope(double x) {
 typedef double (*function_f64)(double);
 typedef float (*function_f32)(float);
 
-/* Chosen by code: a table of addresses has to be relocated in each process. */
+/* Chosen by code: a table of their addresses would have to be relocated in each process. */
 #define CHOOSE(KIND, F)                                                                            \
     case KIND:                                                                                     \
         return F;
 
-SMALL static function_f64 choose_f64(loop_kind kind) {
+COLD static function_f64 choose_f64(loop_kind kind) {
     switch (kind) {
         CHOOSE(LOOP_SQRT, sqrt)
         CHOOSE(LOOP_RSQRT, rsqrt)
@@ -96,7 +96,7 @@ SMALL static function_f64 choose_f64(loop_kind kind) {
 }
 
 /* C's functions of float, where they are faster; NULL: that of double, rounded. */
-SMALL static function_f32 choose_f32(loop_kind kind) {
+COLD static function_f32 choose_f32(loop_kind kind) {
     switch (kind) {
         CHOOSE(LOOP_EXP, expf)
         CHOOSE(LOOP_LOG, logf)

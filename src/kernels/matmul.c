@@ -117,7 +117,7 @@ static int64_t matrix_at(const df_tensor *t, const df_tensor *out, int64_t at) {
     return offset;
 }
 
-SMALL static df_code compute_matmul(df_kernel *c, df_error *err) {
+COLD static df_code compute_matmul(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *out = c->outputs[0];
     int64_t size = (int64_t)df_dtype_size(out->dtype);
@@ -158,7 +158,7 @@ SMALL static df_code compute_matmul(df_kernel *c, df_error *err) {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-SMALL static df_code infer_matmul(df_infer *c, df_error *err) {
+COLD static df_code infer_matmul(df_infer *c, df_error *err) {
     edge_type batch[2];
     int64_t last[2][2] = {{-1, -1}, {-1, -1}}, k; /* rows and columns of each */
     shape_text words[2];

@@ -145,10 +145,6 @@ static df_code infer_transpose(df_infer *c, df_error *err) {
 
 /* ---- Concat and Split ---------------------------------------------------- */
 
-static int axis_of(const df_attr *axis, const df_tensor *t) {
-    return (int)(axis->i < 0 ? axis->i + t->rank : axis->i);
-}
-
 /* Between parts and the whole that they make side by side along the axis: seen from there,
  * each is rows, and the whole's rows are as long as theirs together. */
 static void copy_parts(df_tensor *const *parts, int n, df_tensor *whole, int axis, bool split) {
@@ -171,14 +167,14 @@ static void copy_parts(df_tensor *const *parts, int n, df_tensor *whole, int axi
 static df_code compute_concat(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *out = c->outputs[0];
-    copy_parts(c->inputs, c->n_inputs, out, axis_of(&c->attrs[CONCAT_AXIS], out), false);
+    copy_parts(c->inputs, c->n_inputs, out, axis_in(c->attrs[CONCAT_AXIS].i, out->rank), false);
     return DF_OK;
 }
 
 static df_code compute_split(df_kernel *c, df_error *err) {
     (void)err;
     df_tensor *x = c->inputs[0];
-    copy_parts(c->outputs, c->n_outputs, x, axis_of(&c->attrs[SPLIT_AXIS], x), true);
+    copy_parts(c->outputs, c->n_outputs, x, axis_in(c->attrs[SPLIT_AXIS].i, x->rank), true);
     return DF_OK;
 }
 

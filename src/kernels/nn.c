@@ -9,6 +9,7 @@
  */
 #include <math.h>
 
+#include "kernels/copy.h"
 #include "kernels/family.h"
 #include "kernels/tile.h"
 
@@ -40,7 +41,7 @@ static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t lab
     return label >= 0 ? log(sum) - (own - most) : 0;
 }
 
-SMALL static df_code compute_softmax(df_kernel *c, df_error *err) {
+COLD static df_code compute_softmax(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n)
@@ -48,7 +49,7 @@ SMALL static df_code compute_softmax(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-SMALL static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
+COLD static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *y = c->inputs[1];
     double a[TILE], b[TILE];
@@ -70,16 +71,11 @@ SMALL static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-static int64_t label_at(const df_tensor *labels, int64_t i) {
-    if (labels->dtype == DF_INT32) return ((const int32_t *)labels->data)[i];
-    return ((const int64_t *)labels->data)[i];
-}
-
-SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
+COLD static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     const df_tensor *logits = c->inputs[0], *labels = c->inputs[1];
     int64_t classes = logits->dims[1];
     for (int64_t i = 0; i < labels->elements; i++) {
-        int64_t label = label_at(labels, i);
+        int64_t label = copy_index(labels, i);
         if (label < 0 || label >= classes)
             return error_invalid(
                 err,
@@ -88,7 +84,8 @@ SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
                 (long long)label, (long long)i, (long long)classes);
     }
     for (int64_t i = 0; i < labels->elements; i++) {
-        double loss = softmax_row(logits, i * classes, classes, label_at(labels, i), c->outputs[1]);
+        double loss =
+            softmax_row(logits, i * classes, classes, copy_index(labels, i), c->outputs[1]);
         tile_store(c->outputs[0], i, 1, &loss);
     }
     return DF_OK;
@@ -96,17 +93,17 @@ SMALL static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
 
 /* ---- shapes -------------------------------------------------------------- */
 
-SMALL static df_code infer_softmax(df_infer *c, df_error *err) {
+COLD static df_code infer_softmax(df_infer *c, df_error *err) {
     df_code code = df_infer_same(c, err);
     return code == DF_OK ? infer_row(c, err) : code;
 }
 
-SMALL static df_code infer_softmax_grad(df_infer *c, df_error *err) {
+COLD static df_code infer_softmax_grad(df_infer *c, df_error *err) {
     df_code code = infer_equal_shapes(c, err);
     return code == DF_OK ? infer_row(c, err) : code;
 }
 
-SMALL static df_code infer_cross_entropy(df_infer *c, df_error *err) {
+COLD static df_code infer_cross_entropy(df_infer *c, df_error *err) {
     df_code code = infer_rank(c, 0, 2, err);
     if (code == DF_OK) code = infer_rank(c, 1, 1, err);
     if (code != DF_OK) return code;

@@ -46,7 +46,7 @@ static moments moments_of(const df_tensor *x, int64_t at, double epsilon) {
     return of;
 }
 
-SMALL static df_code compute_norm(df_kernel *c, df_error *err) {
+COLD static df_code compute_norm(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[0];
     double h[TILE], by[TILE];
@@ -119,7 +119,7 @@ static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
     }
 }
 
-SMALL static df_code compute_norm_grad(df_kernel *c, df_error *err) {
+COLD static df_code compute_norm_grad(df_kernel *c, df_error *err) {
     (void)err;
     const df_tensor *x = c->inputs[1];
     int64_t n = tile_row(x);
@@ -132,7 +132,7 @@ SMALL static df_code compute_norm_grad(df_kernel *c, df_error *err) {
 
 /* Inputs from i on are vectors of one number for each element of output 0's last dimension, of
  * which *n is the size. */
-SMALL static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err) {
+COLD static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_error *err) {
     edge_type *out = &c->outputs[0];
     df_code code = infer_row(c, err);
     *n = out->rank > 0 ? out->dims[out->rank - 1] : -1;
@@ -149,13 +149,13 @@ SMALL static df_code infer_vectors(const df_infer *c, int i, int64_t *n, df_erro
     return code;
 }
 
-SMALL static df_code infer_norm(df_infer *c, df_error *err) {
+COLD static df_code infer_norm(df_infer *c, df_error *err) {
     int64_t n;
     df_code code = df_infer_same(c, err);
     return code == DF_OK ? infer_vectors(c, 1, &n, err) : code;
 }
 
-SMALL static df_code infer_norm_grad(df_infer *c, df_error *err) {
+COLD static df_code infer_norm_grad(df_infer *c, df_error *err) {
     int64_t n;
     df_code code = infer_equal_shapes(c, err);
     if (code == DF_OK) code = infer_vectors(c, 2, &n, err);

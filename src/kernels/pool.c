@@ -52,7 +52,7 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
     }
 }
 
-SMALL static df_code compute_pool(df_kernel *c, df_error *err) {
+COLD static df_code compute_pool(df_kernel *c, df_error *err) {
     int kind = kernel_which(c);
     bool back = kind & BACK;
     df_tensor *x = c->inputs[back], *out = c->outputs[0];
@@ -77,7 +77,7 @@ SMALL static df_code compute_pool(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-SMALL static df_code infer_pool(df_infer *c, df_error *err) {
+COLD static df_code infer_pool(df_infer *c, df_error *err) {
     int kind = infer_which(c);
     bool back = kind & BACK;
     int64_t x[4];

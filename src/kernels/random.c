@@ -76,15 +76,10 @@ static void make_normal(const uint64_t *bits, int drop, double unit, double *val
     }
 }
 
-enum {
-    REAL = 1 << DF_FLOAT32 | 1 << DF_FLOAT64,
-    NUMBER = REAL | 1 << DF_INT8 | 1 << DF_INT16 | 1 << DF_INT32 | 1 << DF_INT64 | 1 << DF_UINT8
-};
-
 /* In the order of the ops' names. */
 static const distribution distributions[] = {
-    {make_uniform, NUMBER, "float32, float64 or an integer dtype"},
-    {make_normal, REAL, "float32 or float64"}};
+    {make_uniform, DTYPES_NUMBER, "float32, float64 or an integer dtype"},
+    {make_normal, DTYPES_REAL, "float32 or float64"}};
 
 /* ---- the ops ------------------------------------------------------------- */
 

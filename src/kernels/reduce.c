@@ -92,7 +92,7 @@ static void finish(reduction r, fold_tile *t, size_t n, int64_t count, bool is_f
 /* ---- the cut ------------------------------------------------------------- */
 
 typedef struct cut {
-    walk kept;                /* offset[0] in the input; the innermost is not among them */
+    walk kept;                /* in the input; the innermost is not among them */
     walk reduced;             /* the same */
     int64_t width;            /* of what stays, innermost */
     int64_t rows, row_stride; /* of what disappears, innermost */
@@ -105,8 +105,7 @@ static uint32_t mask_of(const df_kernel *c, reduction r, int rank) {
     uint32_t mask = 0, all = (1u << rank) - 1;
     if (r == BIAS_ADD_GRAD) return all >> 1;
     if (!is_arg(r)) axes = c->attrs[AXES].shape;
-    for (int i = 0; i < axes.rank; i++)
-        mask |= 1u << (axes.dims[i] < 0 ? axes.dims[i] + rank : axes.dims[i]);
+    for (int i = 0; i < axes.rank; i++) mask |= 1u << axis_in(axes.dims[i], rank);
     return mask ? mask : all;
 }
 
@@ -115,18 +114,18 @@ static cut cut_of(const df_tensor *x, uint32_t mask) {
     int64_t stride = 1;
     for (int d = x->rank - 1; d >= 0; d--) {
         bool reduced = mask >> d & 1;
-        walk_add(reduced ? &k.reduced : &k.kept, x->dims[d], stride, 0);
+        walk_add(reduced ? &k.reduced : &k.kept, x->dims[d], stride);
         if (reduced) k.count *= x->dims[d];
         stride *= x->dims[d];
     }
     if (k.reduced.rank) {
         k.rows = k.reduced.n[0];
-        k.row_stride = k.reduced.stride[0][0];
-        walk_remove(&k.reduced, 0);
+        k.row_stride = k.reduced.stride[0];
+        walk_remove(&k.reduced);
     }
-    if (k.kept.rank && k.kept.stride[0][0] == 1) {
+    if (k.kept.rank && k.kept.stride[0] == 1) {
         k.width = k.kept.n[0];
-        walk_remove(&k.kept, 0);
+        walk_remove(&k.kept);
     }
     return k;
 }
@@ -137,7 +136,7 @@ static void fold_all(reduction r, cut *k, df_dtype dtype, const char *in, int64_
     int64_t size = (int64_t)df_dtype_size(dtype), seen = 0;
     bool across = k->row_stride != 1;
     do {
-        const char *row = in + k->reduced.offset[0] * size;
+        const char *row = in + k->reduced.offset * size;
         for (int64_t left = k->rows, n; left > 0; left -= n) {
             n = across ? 1 : left < FOLD_TILE ? left : FOLD_TILE;
             fold(r, dtype, row, (size_t)(across ? width : n), across, seen, t);
@@ -154,7 +153,7 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
     fold_tile t;
     do {
         for (int64_t j = 0, n; j < k->width; j += n) {
-            const char *in = (const char *)x->data + (k->kept.offset[0] + j) * in_size;
+            const char *in = (const char *)x->data + (k->kept.offset + j) * in_size;
             n = k->width - j < FOLD_TILE ? k->width - j : FOLD_TILE;
             start(fold_of(r), is_float, n, &t);
             if (k->count) fold_all(r, k, x->dtype, in, n, &t);
@@ -222,9 +221,6 @@ static df_code infer_reduction(df_infer *c, df_error *err) {
 static df_code infer_arg(df_infer *c, df_error *err) {
     int axis, rank = c->inputs[0]->rank;
     if (rank == -1) return DF_OK;
-    if (rank == 0)
-        return error_invalid(
-            err, "input 0 is a scalar; there is no dimension to run along: use Reshape");
     df_code code = infer_axis(c->attrs[AXIS].i, rank, &axis, err);
     return code == DF_OK ? set_without(c, 1u << axis, false, err) : code;
 }

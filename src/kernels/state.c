@@ -19,17 +19,10 @@ static df_code pass_on(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
-/* A variable outlives the step, and memory that the caller lent only need not: such a
- * value is copied. */
 static df_code assign(df_kernel *c, df_error *err) {
-    df_tensor *value = c->inputs[1], *kept = NULL;
-    if (!value->buf || !value->buf->wrapped) {
-        kernel_set_output(c, 0, tensor_ref(value));
-        return DF_OK;
-    }
-    df_code code = tensor_copy(c->headers, c->headers, value, &kept, err);
-    if (code == DF_OK) kernel_set_output(c, 0, kept);
-    return code;
+    (void)err;
+    kernel_set_output(c, 0, tensor_ref(c->inputs[1]));
+    return DF_OK;
 }
 
 /* Only here is the shape at the moment known of a variable whose own has unknowns. */
@@ -78,7 +71,8 @@ void state_ops(adder *a) {
     add_op(a, "Assign(variable: any, value: variable) : variable", infer_assign, assign,
            OP_WRITES | OP_STATEFUL | ADD_INLINE);
     add_op_with(a, "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
-                infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0), OP_ADD);
+                infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0),
+                ELEMENTWISE_ADD);
     add_op(a, "Identity(x: any) : x", df_infer_same, pass_on, ADD_INLINE);
     add_op(a, "NoOp()", NULL, NULL, OP_NO_KERNEL);
 }

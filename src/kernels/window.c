@@ -33,8 +33,8 @@ static void settle(slide *s, int64_t span, bool same) {
         s->out = (s->in - span) / s->step + 1;
 }
 
-SMALL df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter,
-                            slide *height, slide *width, df_error *err) {
+COLD df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter,
+                           slide *height, slide *width, df_error *err) {
     const df_shape *first = &attrs[0].shape, *second = &attrs[1].shape;
     for (int i = 0; i < 2; i++)
         if (attrs[i].shape.rank != 2 && (i == 0 || filter || second->rank != 0))
@@ -59,13 +59,13 @@ SMALL df_code window_slides(const df_attr *attrs, const int64_t *image, const in
     return DF_OK;
 }
 
-SMALL df_code window_dims(const df_infer *c, int i, int64_t dims[4], df_error *err) {
+COLD df_code window_dims(const df_infer *c, int i, int64_t dims[4], df_error *err) {
     const edge_type *t = c->inputs[i];
     for (int d = 0; d < 4; d++) dims[d] = t->rank == 4 ? t->dims[d] : -1;
     return infer_rank(c, i, 4, err);
 }
 
-SMALL df_code window_gradient(const df_infer *c, int64_t result[4], const char *of, df_error *err) {
+COLD df_code window_gradient(const df_infer *c, int64_t result[4], const char *of, df_error *err) {
     int64_t dy[4];
     edge_type wanted = {.rank = 4};
     memcpy(wanted.dims, result, sizeof dy);

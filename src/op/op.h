@@ -40,11 +40,19 @@ enum {
     OP_MUST_FEED = 1u << 10 /* has no value of its own (Placeholder) */
 };
 enum { OP_PUBLIC_FLAGS = OP_STATEFUL | OP_READS | OP_WRITES };
-/* "Names a variable": the input must be output 0 of an OP_VARIABLE node. It carries no
+/* With OP_READS or OP_WRITES input 0 must be output 0 of an OP_VARIABLE node. It carries no
  * tensor, only which variable and the order after its node; the two are colocated. */
 
 /* A set of dtypes: bit d. */
 typedef uint32_t dtype_set;
+#define DTYPE_BIT(D) (UINT32_C(1) << (D))
+#define DTYPES_REAL  (DTYPE_BIT(DF_FLOAT32) | DTYPE_BIT(DF_FLOAT64))
+#define DTYPES_INDEX (DTYPE_BIT(DF_INT32) | DTYPE_BIT(DF_INT64))
+#define DTYPES_NUMBER                                                                              \
+    (DTYPES_REAL | DTYPES_INDEX | DTYPE_BIT(DF_INT8) | DTYPE_BIT(DF_INT16) | DTYPE_BIT(DF_UINT8))
+#define DTYPES_PLAIN                                                                               \
+    (DTYPES_NUMBER | DTYPE_BIT(DF_BOOL) | DTYPE_BIT(DF_FLOAT16) | DTYPE_BIT(DF_BFLOAT16))
+#define DTYPES_ANY (DTYPES_PLAIN | DTYPE_BIT(DF_STRING))
 static inline bool dtype_in(dtype_set set, df_dtype d) {
     return (unsigned)d < 32 && (set >> d & 1);
 }
@@ -130,7 +138,7 @@ df_code op_infer(df_infer *c, df_error *err);
 /* Flags of a kernel, by short names. */
 enum {
     KERNEL_ASYNC = DF_KERNEL_ASYNC,
-    KERNEL_INLINE = DF_KERNEL_INLINE, /* Const, Variable, Shape */
+    KERNEL_INLINE = DF_KERNEL_INLINE,
     KERNEL_CHEAP = DF_KERNEL_CHEAP
 };
 
@@ -217,10 +225,9 @@ const op_def *op_find(const op_registry *r, const char *name); /* NULL: none */
 size_t op_count(const op_registry *r);
 const op_def *op_at(const op_registry *r, size_t i); /* in the order registered */
 /* The kernel for an op on a kind of device and a dtype: an exact kind before "*". */
-const kernel_def *kernel_find(const op_registry *r, const op_def *op, const char *kind,
-                              df_dtype dtype);
+const kernel_def *kernel_find(const op_def *op, const char *kind, df_dtype dtype);
 /* "CPU, SIM": the kinds that have a kernel for the op, for messages. */
-void kernel_kinds(const op_registry *r, const op_def *op, text *t);
+void kernel_kinds(const op_def *op, text *t);
 
 /* The ops that the library itself puts into a graph: Send, Recv, Feed, Fetch. Their
  * kernels are the executor's. */

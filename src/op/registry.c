@@ -13,6 +13,7 @@
 #include "base/atomic.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/options.h"
 #include "op/op.h"
 #include "op/signature.h"
 
@@ -56,23 +57,13 @@ void op_registry_freeze(op_registry *r) {
     atomic_put(&r->frozen, 1, RELAXED);
 }
 
-static df_code check_open(op_registry *r, df_error *err) {
+/* The registry takes what the caller gives, which is not nothing. */
+static df_code check_given(op_registry *r, const void *given, const char *what, df_error *err) {
+    if (!given) return error_invalid(err, "the %s is NULL", what);
     if (!atomic_get(&r->frozen, RELAXED)) return DF_OK;
     return error_set(err, DF_FAILED_PRECONDITION,
                      "the runtime has had a graph: register ops and kernels before the first "
                      "df_graph_new");
-}
-
-/* Copies the part of a caller's struct that both know; the rest of `to`, which is zeroed, stays
- * so. */
-static df_code read_def(void *to, size_t size, const void *from, const char *what, df_error *err) {
-    size_t has;
-    if (!from) return error_invalid(err, "the %s is NULL", what);
-    memcpy(&has, from, sizeof has); /* struct_size comes first */
-    if (has < sizeof has)
-        return error_invalid(err, "%s: struct_size is %zu; set it to sizeof(%s)", what, has, what);
-    memcpy(to, from, has < size ? has : size);
-    return DF_OK;
 }
 
 /* ---- the table ----------------------------------------------------------- */
@@ -136,9 +127,9 @@ static const char *op_mistake(const op_def *d) {
 }
 
 df_code op_register(op_registry *r, const df_op_def *given, df_error *err) {
-    df_op_def def = {0};
-    df_code code = check_open(r, err);
-    if (code == DF_OK) code = read_def(&def, sizeof def, given, "df_op_def", err);
+    df_op_def def = {.struct_size = sizeof def};
+    df_code code = check_given(r, given, "df_op_def", err);
+    if (code == DF_OK) code = options_read(&def, given, "df_op_def", err);
     if (code != DF_OK) return code;
     op_entry *e = arena_alloc(&r->mem, sizeof *e);
     if (!e) return error_memory(err, "the registry of ops");
@@ -268,9 +259,9 @@ static df_code read_kernel(op_registry *r, const df_kernel_def *def, const op_en
 }
 
 df_code kernel_register(op_registry *r, const df_kernel_def *given, df_error *err) {
-    df_kernel_def def = {0};
-    df_code code = check_open(r, err);
-    if (code == DF_OK) code = read_def(&def, sizeof def, given, "df_kernel_def", err);
+    df_kernel_def def = {.struct_size = sizeof def};
+    df_code code = check_given(r, given, "df_kernel_def", err);
+    if (code == DF_OK) code = options_read(&def, given, "df_kernel_def", err);
     if (code != DF_OK) return code;
     op_entry *e = find_entry(r, def.op);
     if (!e)
@@ -293,9 +284,7 @@ static const op_entry *entry_of(const op_def *op) {
     return (const op_entry *)op; /* its first member */
 }
 
-const kernel_def *kernel_find(const op_registry *r, const op_def *op, const char *kind,
-                              df_dtype dtype) {
-    (void)r;
+const kernel_def *kernel_find(const op_def *op, const char *kind, df_dtype dtype) {
     const kernel_def *any = NULL;
     for (const kernel_def *k = entry_of(op)->first; k; k = k->next) {
         if (dtype != DF_DTYPE_NONE && !dtype_in(k->dtypes, dtype)) continue;
@@ -313,8 +302,7 @@ static bool kind_seen(const kernel_def *first, const kernel_def *until, const ch
     return false;
 }
 
-void kernel_kinds(const op_registry *r, const op_def *op, text *t) {
-    (void)r;
+void kernel_kinds(const op_def *op, text *t) {
     const kernel_def *first = entry_of(op)->first;
     const char *comma = "";
     if (!first) text_add(t, "none");

@@ -62,21 +62,15 @@ static bool name_is_new(const reading *r, const char *at, const char *name) {
 
 /* ---- dtypes -------------------------------------------------------------- */
 
-#define SET(D) (UINT32_C(1) << (D))
-#define REAL   (SET(DF_FLOAT32) | SET(DF_FLOAT64))
-#define INDEX  (SET(DF_INT32) | SET(DF_INT64))
-#define NUMBER (REAL | INDEX | SET(DF_INT8) | SET(DF_INT16) | SET(DF_UINT8))
-#define PLAIN  (NUMBER | SET(DF_BOOL) | SET(DF_FLOAT16) | SET(DF_BFLOAT16))
-
 static dtype_set set_named(scan_span word) {
     static const struct {
         char name[8];
         dtype_set set;
-    } sets[] = {{"any", PLAIN | SET(DF_STRING)},
-                {"plain", PLAIN},
-                {"number", NUMBER},
-                {"real", REAL},
-                {"index", INDEX}};
+    } sets[] = {{"any", DTYPES_ANY},
+                {"plain", DTYPES_PLAIN},
+                {"number", DTYPES_NUMBER},
+                {"real", DTYPES_REAL},
+                {"index", DTYPES_INDEX}};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (span_is(word, sets[i].name)) return sets[i].set;
     return 0;
@@ -91,7 +85,7 @@ static bool take_dtypes(scan *s, dtype_set *out) {
         if (!set) {
             *s = from;
             if (!scan_dtype(s, &one)) return false;
-            set = SET(one);
+            set = DTYPE_BIT(one);
         }
         *out |= set;
     } while (scan_take(s, "|"));

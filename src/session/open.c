@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "base/options.h"
+
 /* ---- variables ----------------------------------------------------------- */
 
 static df_code find_variables(df_session *s, df_error *err) {

@@ -5,6 +5,7 @@
 #include "session/look.h"
 #include "session/session.h"
 
+#include "base/options.h"
 #include "compile/explain.h"
 
 #include <string.h>

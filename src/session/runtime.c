@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/options.h"
 #include "kernels/kernels.h"
 
 #include <stddef.h>
@@ -140,18 +141,6 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     return code;
 }
 
-df_code options_read(void *known, const void *given, const char *what, df_error *err) {
-    size_t has, wants;
-    if (!given) return DF_OK;
-    memcpy(&has, given, sizeof has); /* struct_size comes first in all of them */
-    memcpy(&wants, known, sizeof wants);
-    if (has < sizeof has)
-        return error_invalid(err, "%s: struct_size is %zu; set it to sizeof(%s)", what, has, what);
-    memcpy(known, given, has < wants ? has : wants);
-    memcpy(known, &wants, sizeof wants);
-    return DF_OK;
-}
-
 df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err) {
     df_runtime_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_runtime_options", err);
@@ -206,11 +195,15 @@ static void release_runtime(void *owner) {
     runtime_unref(owner);
 }
 
-df_graph *df_graph_new(df_runtime *runtime) {
-    if (!runtime) return NULL;
-    op_registry_freeze(runtime->ops);
+static df_graph *empty_graph(df_runtime *runtime) {
     df_graph *g = graph_new(runtime->ops, runtime->alloc, release_runtime, runtime);
     if (g) (void)runtime_ref(runtime);
+    return g;
+}
+
+df_graph *df_graph_new(df_runtime *runtime) {
+    df_graph *g = runtime ? empty_graph(runtime) : NULL;
+    if (g) op_registry_freeze(runtime->ops);
     return g;
 }
 
@@ -218,11 +211,13 @@ df_code df_graph_parse(df_runtime *runtime, const char *words, size_t size, df_g
                        df_error *err) {
     if (!runtime || (!words && size))
         return error_invalid(err, "the %s is NULL", runtime ? "text" : "runtime");
-    df_graph *g = df_graph_new(runtime);
+    df_graph *g = empty_graph(runtime);
     df_code code = g ? graph_parse(g, words, size, err) : error_memory(err, "a graph");
-    if (code == DF_OK)
-        *out = g;
-    else
+    if (code != DF_OK) {
         df_graph_free(g);
-    return code;
+        return code;
+    }
+    op_registry_freeze(runtime->ops);
+    *out = g;
+    return DF_OK;
 }

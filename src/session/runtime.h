@@ -36,8 +36,4 @@ void runtime_unref(df_runtime *rt);
 /* Starts the threads if nobody has; they stay until the runtime goes. */
 df_code runtime_start(df_runtime *rt, df_error *err);
 
-/* Copies what the caller knows of an option struct; the rest of `known`, which is zeroed and has
- * struct_size set, stays zero. given may be NULL: all defaults. */
-df_code options_read(void *known, const void *given, const char *what, df_error *err);
-
 #endif /* SESSION_RUNTIME_H */

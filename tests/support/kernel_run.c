@@ -105,7 +105,7 @@ static df_code make_output(kernel_lab *lab, const kernel_def *k, const edge_type
 static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, df_tensors inputs,
                        const edge_type *types) {
     df_dtype dtype = inputs.n ? inputs.items[0]->dtype : types[0].dtype;
-    const kernel_def *k = kernel_find(lab->ops, op, lab->kind, dtype);
+    const kernel_def *k = kernel_find(op, lab->kind, dtype);
     assert_non_null(k);
     df_code code = DF_OK;
     int n_outputs = op_outputs(op, attrs);

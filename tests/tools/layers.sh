@@ -50,7 +50,7 @@ dataflow.h session
 
 check() {
     local root=$1 files
-    files=$(cd "$root" && find include src -name '*.[ch]' | LC_ALL=C sort)
+    files=$(cd "$root" && find include src -name '*.[ch]' -o -name '*.inc' | LC_ALL=C sort)
     [ -n "$files" ] || { echo "$root: no sources to check" >&2; return 1; }
     (cd "$root" && printf '%s\n' $files | awk -v table="$table" -v public="$public" '
     function complain(what) { printf "%s:%d: %s\n", file, line, what; bad = 1 }
@@ -191,6 +191,7 @@ self_test() {
     check "$copy" || { echo "a clean tree was refused" >&2; failed=1; }
 
     plant src/base/x.c '#include "tensor/tensor.h"' 'base may not include'
+    plant src/base/x_of.inc '#include "tensor/tensor.h"' 'base may not include'
     plant src/name/x.c '#include "tensor/tensor.h"' 'name may not include'
     plant src/tensor/x.h '#  include "device/device.h"' 'tensor may not include'
     plant src/device/sim/x.c '#include "exec/pool.h"' 'device may not include'

@@ -421,8 +421,8 @@ static void sim_runs_the_same_code_as_cpu(void **state) {
     static const char *const names[] = {"Add", "Div", "Less", "MatMul", "Sum", "Softmax", "Cast"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const op_def *op = op_find(lab->ops, names[i]);
-        const kernel_def *cpu = kernel_find(lab->ops, op, "CPU", DF_FLOAT32);
-        const kernel_def *sim = kernel_find(lab->ops, op, "SIM", DF_FLOAT32);
+        const kernel_def *cpu = kernel_find(op, "CPU", DF_FLOAT32);
+        const kernel_def *sim = kernel_find(op, "SIM", DF_FLOAT32);
         assert_true(cpu && sim && cpu->compute == sim->compute);
     }
 }

@@ -78,7 +78,7 @@ static void infer_gathers_what_is_known(void **state) {
     assert_string_equal(lab_infer(lab, "Gather", "int8? int32[]", last), "int8?");
     assert_string_equal(lab_infer(lab, "Gather", "int8[2] int32?", last), "int8?");
     assert_string_equal(lab_infer(lab, "Gather", "int8[] int32?", last),
-                        "! axis -1 is none of an input with 0 dimensions; give 0 to -1");
+                        "! input 0 is a scalar and has no axis to go along: use Reshape");
     assert_string_equal(
         lab_infer(lab, "Gather", "int8[1,2,3,4,5] int32[1,1,1,1,1]", first),
         "! indices of [1,1,1,1,1] in place of dimension 0 of [1,2,3,4,5] make 9 dimensions; there "
@@ -187,7 +187,8 @@ static void infer_checks_rows_and_indices(void **state) {
          "! input 2, the updates, has shape [2,4]; rows of x for all indices have [2,3]"},
         {"int8[5,3] int32[2] int8[2]",
          "! input 2, the updates, has shape [2]; rows of x for all indices have [2,3]"},
-        {"int8[] int32[2] int8[2]", "! axis 0 is none of an input with 0 dimensions; give 0 to -1"},
+        {"int8[] int32[2] int8[2]",
+         "! input 0 is a scalar and has no axis to go along: use Reshape"},
         {"int8[5] int32[2] int16[2]",
          "! input 0 (x) is int8 and input 2 (updates) is int16; make them one dtype with Cast"},
     };

@@ -345,7 +345,7 @@ static void infer_says_what_would_fit(void **state) {
         lab_infer(lab, "ArgMax", "float32[2,3]", axis),
         "! axis -9223372036854775808 is none of an input with 2 dimensions; give -2 to 1");
     assert_string_equal(lab_infer(lab, "ArgMax", "float32[]", axis),
-                        "! input 0 is a scalar; there is no dimension to run along: use Reshape");
+                        "! input 0 is a scalar and has no axis to go along: use Reshape");
     assert_string_equal(lab_infer(lab, "ArgMax", "string[2]", axis),
                         "! input 0 (x) is string; it takes float32, float64, int8, int16, int32, "
                         "int64 or uint8");

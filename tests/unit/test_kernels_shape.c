@@ -166,8 +166,8 @@ static void shape_gives_the_sizes_as_int64(void **state) {
 
 static void what_only_passes_metadata_runs_on_the_host_for_every_device(void **state) {
     kernel_lab *lab = *state;
-    const kernel_def *shape = kernel_find(lab->ops, op_find(lab->ops, "Shape"), "SIM", DF_STRING);
-    const kernel_def *reshape = kernel_find(lab->ops, op_find(lab->ops, "Reshape"), "X", DF_BOOL);
+    const kernel_def *shape = kernel_find(op_find(lab->ops, "Shape"), "SIM", DF_STRING);
+    const kernel_def *reshape = kernel_find(op_find(lab->ops, "Reshape"), "X", DF_BOOL);
     assert_non_null(shape);
     assert_non_null(reshape);
     assert_true(shape->flags & KERNEL_INLINE);

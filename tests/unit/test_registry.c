@@ -96,7 +96,7 @@ static void what_was_registered_is_a_copy(void **state) {
     const op_def *op = op_find(w->r, "Twice");
     assert_non_null(op);
     assert_string_equal(op->attrs[0].initial.s, "up");
-    assert_ptr_equal(kernel_find(w->r, op, "CPU", DF_FLOAT32)->compute, compute);
+    assert_ptr_equal(kernel_find(op, "CPU", DF_FLOAT32)->compute, compute);
 }
 
 static void a_name_that_is_taken_is_refused(void **state) {
@@ -149,7 +149,7 @@ static df_code add_kernel(world *w, const char *devices, const char *dtypes, uin
 
 /* Which kernel: its kinds; "" for none. */
 static const char *found(world *w, const char *kind, df_dtype dtype) {
-    const kernel_def *k = kernel_find(w->r, op_find(w->r, "Twice"), kind, dtype);
+    const kernel_def *k = kernel_find(op_find(w->r, "Twice"), kind, dtype);
     return k ? k->kinds : "";
 }
 
@@ -227,7 +227,7 @@ static void a_kernel_that_does_not_hold_together_is_refused(void **state) {
 static void check_kinds(world *w, const char *want) {
     text t;
     text_init(&t, &w->memory.allocator);
-    kernel_kinds(w->r, op_find(w->r, "Twice"), &t);
+    kernel_kinds(op_find(w->r, "Twice"), &t);
     assert_string_equal(t.data, want);
     text_fini(&t);
 }

@@ -48,7 +48,7 @@ static void each_end_of_a_cut_has_its_flag_and_is_never_dropped(void **state) {
         assert_int_equal(op->flags, cases[i].flag | OP_STATEFUL);
         assert_int_equal(op->max_inputs, cases[i].max_inputs);
         assert_int_equal(op->n_outputs, cases[i].n_outputs);
-        assert_null(kernel_find(w->r, op, "CPU", DF_FLOAT32));
+        assert_null(kernel_find(op, "CPU", DF_FLOAT32));
     }
     assert_int_equal(op_find(w->r, "Send")->min_inputs, 0);
     assert_int_equal(op_find(w->r, "Fetch")->min_inputs, 1);
