@@ -111,6 +111,9 @@ DF_API df_code df_infer_set(df_infer *c, int i, df_shape shape, df_error *err);
 
 /* An infer function: every output has the shape of input 0. */
 DF_API df_code df_infer_same(df_infer *c, df_error *err);
+/* An infer function: all inputs have one shape, and every output has it. INVALID_ARGUMENT if two
+ * inputs cannot have the same. */
+DF_API df_code df_infer_equal(df_infer *c, df_error *err);
 
 /* ---- kernels ------------------------------------------------------------- */
 

@@ -362,11 +362,11 @@ void elementwise_ops(adder *a) {
                 elementwise_compute, how, ELEMENTWISE_SELECT);
     add_op_with(a, "Neg|Abs|Sign|Square|Relu(x: number) : x", df_infer_same, elementwise_compute,
                 how, ELEMENTWISE_NEG);
-    add_op_with(a, "ReluGrad(dy: number, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
+    add_op_with(a, "ReluGrad(dy: number, x: dy) : dy", df_infer_equal, elementwise_compute, how,
                 ELEMENTWISE_RELU_GRAD);
-    add_op_with(a, "SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", infer_equal_shapes,
+    add_op_with(a, "SigmoidGrad|TanhGrad(dy: real, y: dy) : dy", df_infer_equal,
                 elementwise_compute, how, ELEMENTWISE_SIGMOID_GRAD);
-    add_op_with(a, "GeluGrad(dy: real, x: dy) : dy", infer_equal_shapes, elementwise_compute, how,
+    add_op_with(a, "GeluGrad(dy: real, x: dy) : dy", df_infer_equal, elementwise_compute, how,
                 ELEMENTWISE_GELU_GRAD);
     add_op_with(
         a,

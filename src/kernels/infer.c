@@ -6,12 +6,6 @@
 
 /* ---- shapes -------------------------------------------------------------- */
 
-shape_text edge_text(const edge_type *t) {
-    shape_text words;
-    (void)shape_print(edge_shape(t), words.s, sizeof words.s);
-    return words;
-}
-
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err) {
     const edge_type *t = c->inputs[i];
     if (t->rank == rank || t->rank == -1) return DF_OK;
@@ -37,30 +31,6 @@ df_code infer_axis(int64_t from, int rank, int *axis, df_error *err) {
     }
     return error_invalid(err, "axis %lld is none of an input with %d dimensions; give %d to %d",
                          (long long)from, rank, -rank, rank - 1);
-}
-
-bool infer_equal_dims(int64_t a, int64_t b, int64_t *out) {
-    *out = a == -1 ? b : a;
-    return a == -1 || b == -1 || a == b;
-}
-
-static df_code not_equal(const edge_type *a, const edge_type *b, df_error *err) {
-    return error_invalid(err, "input 0 has shape %s and input 1 %s; they must be equal",
-                         edge_text(a).s, edge_text(b).s);
-}
-
-df_code infer_equal_shapes(df_infer *c, df_error *err) {
-    const edge_type *a = c->inputs[0], *b = c->inputs[1];
-    edge_type result = a->rank == -1 ? *b : *a;
-    result.dtype = c->outputs[0].dtype;
-    if (a->rank != -1 && b->rank != -1) {
-        if (a->rank != b->rank) return not_equal(a, b, err);
-        for (int d = 0; d < a->rank; d++)
-            if (!infer_equal_dims(a->dims[d], b->dims[d], &result.dims[d]))
-                return not_equal(a, b, err);
-    }
-    c->outputs[0] = result;
-    return DF_OK;
 }
 
 /* Dimension d of `rank`, counted as if the shape had 1s in front. */

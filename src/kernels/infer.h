@@ -13,12 +13,6 @@
 #include "base/error.h"
 #include "op/op.h"
 
-/* A shape in words, on the stack: "[2,?]". */
-typedef struct shape_text {
-    char s[SHAPE_TEXT_MAX];
-} shape_text;
-shape_text edge_text(const edge_type *t);
-
 /* Input i has this rank, or it is unknown. */
 df_code infer_rank(const df_infer *c, int i, int rank, df_error *err);
 /* Output 0, which is set, has a last dimension or an unknown rank. */
@@ -30,10 +24,6 @@ static inline int axis_in(int64_t from, int rank) {
 /* The same of any number. */
 df_code infer_axis(int64_t from, int rank, int *axis, df_error *err);
 
-/* What two sizes known to be equal are; false: they are not. -1: unknown. */
-bool infer_equal_dims(int64_t a, int64_t b, int64_t *out);
-/* Output 0 has the shape that inputs 0 and 1 have in common, which must be one. */
-df_code infer_equal_shapes(df_infer *c, df_error *err);
 /* Output 0 has the shape that all inputs broadcast to. */
 df_code infer_broadcast(df_infer *c, df_error *err);
 

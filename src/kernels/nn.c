@@ -99,7 +99,7 @@ COLD static df_code infer_softmax(df_infer *c, df_error *err) {
 }
 
 COLD static df_code infer_softmax_grad(df_infer *c, df_error *err) {
-    df_code code = infer_equal_shapes(c, err);
+    df_code code = infer_equal_shapes(c, 2, err);
     return code == DF_OK ? infer_row(c, err) : code;
 }
 

@@ -157,7 +157,7 @@ COLD static df_code infer_norm(df_infer *c, df_error *err) {
 
 COLD static df_code infer_norm_grad(df_infer *c, df_error *err) {
     int64_t n;
-    df_code code = infer_equal_shapes(c, err);
+    df_code code = infer_equal_shapes(c, 2, err);
     if (code == DF_OK) code = infer_vectors(c, 2, &n, err);
     for (int i = 1; i < 3 && code == DF_OK; i++) code = df_infer_set(c, i, (df_shape){1, &n}, err);
     return code;

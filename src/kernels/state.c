@@ -53,7 +53,7 @@ static df_code infer_declared(df_infer *c, df_error *err) {
 
 static df_code infer_assign(df_infer *c, df_error *err) {
     const edge_type *variable = c->inputs[0], *value = c->inputs[1];
-    if (infer_equal_shapes(c, NULL) == DF_OK) return DF_OK;
+    if (df_infer_equal(c, NULL) == DF_OK) return DF_OK;
     return error_invalid(err, "the variable has shape %s and input 1 %s; they must be equal",
                          edge_text(variable).s, edge_text(value).s);
 }

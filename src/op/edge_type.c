@@ -23,3 +23,9 @@ df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *er
     *t = result;
     return DF_OK;
 }
+
+shape_text edge_text(const edge_type *t) {
+    shape_text words;
+    (void)shape_print(edge_shape(t), words.s, sizeof words.s);
+    return words;
+}

@@ -50,6 +50,39 @@ df_code df_infer_same(df_infer *c, df_error *err) {
     return code;
 }
 
+bool infer_equal_dims(int64_t a, int64_t b, int64_t *out) {
+    *out = a == -1 ? b : a;
+    return a == -1 || b == -1 || a == b;
+}
+
+/* a becomes what is known of both; false: they cannot be equal. */
+static bool merge(edge_type *a, const edge_type *b) {
+    if (a->rank == -1) *a = *b;
+    for (int d = 0; d < a->rank && a->rank == b->rank; d++)
+        if (!infer_equal_dims(a->dims[d], b->dims[d], &a->dims[d])) return false;
+    return b->rank == -1 || a->rank == b->rank;
+}
+
+df_code infer_equal_shapes(df_infer *c, int n, df_error *err) {
+    edge_type all = {.rank = -1}, one;
+    int i = 0, j = 0;
+    while (i < n && merge(&all, c->inputs[i])) i++;
+    if (i < n) {
+        do one = *c->inputs[j++];
+        while (merge(&one, c->inputs[i]));
+        return error_invalid(err, "input %d has shape %s and input %d %s; they must be equal",
+                             j - 1, edge_text(c->inputs[j - 1]).s, i, edge_text(c->inputs[i]).s);
+    }
+    df_code code = DF_OK;
+    for (i = 0; code == DF_OK && i < c->n_outputs; i++)
+        code = df_infer_set(c, i, edge_shape(&all), err);
+    return code;
+}
+
+df_code df_infer_equal(df_infer *c, df_error *err) {
+    return infer_equal_shapes(c, c->n_inputs, err);
+}
+
 /* ---- kernels ------------------------------------------------------------- */
 
 const char *df_kernel_node(const df_kernel *k) {

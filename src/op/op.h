@@ -110,6 +110,13 @@ static inline df_shape edge_shape(const edge_type *t) {
 }
 /* shape.rank may be -1; a rank above DF_MAX_RANK is refused. */
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err);
+
+/* Its shape in words, on the stack: "[2,?]". */
+typedef struct shape_text {
+    char s[SHAPE_TEXT_MAX];
+} shape_text;
+shape_text edge_text(const edge_type *t);
+
 /* "float32[?,10]"; what is in between lies in the arena. */
 bool edge_type_parse(scan *s, edge_type *out, arena *a);
 
@@ -132,6 +139,11 @@ df_code op_check_inputs(const df_infer *c, df_error *err);
 df_code op_check_attr(const op_attr_def *def, const df_attr *a, df_error *err);
 /* The dtypes of the outputs, and their shapes as far as they are known. */
 df_code op_infer(df_infer *c, df_error *err);
+
+/* What two sizes known to be equal are; false: they are not. -1: unknown. */
+bool infer_equal_dims(int64_t a, int64_t b, int64_t *out);
+/* Outputs have the shape that the first n inputs have in common, which must be one. */
+df_code infer_equal_shapes(df_infer *c, int n, df_error *err);
 
 /* ---- kernels ---- */
 
