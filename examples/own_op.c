@@ -28,25 +28,10 @@ static df_code blend(df_kernel *k, df_error *err) {
     return DF_OK;
 }
 
-/* The output has the shape of a, and b must have it, too. A dimension that is not known yet, -1,
- * fits any. */
-static df_code infer_blend(df_infer *c, df_error *err) {
-    df_shape a = df_infer_shape(c, 0), b = df_infer_shape(c, 1);
-    for (int d = 0; d < a.rank && d < b.rank; d++)
-        if (a.dims[d] >= 0 && b.dims[d] >= 0 && a.dims[d] != b.dims[d])
-            return df_error_set(err, DF_INVALID_ARGUMENT,
-                                "dimension %d is %d in a and %d in b; they must be equal", d,
-                                (int)a.dims[d], (int)b.dims[d]);
-    if (a.rank >= 0 && b.rank >= 0 && a.rank != b.rank)
-        return df_error_set(err, DF_INVALID_ARGUMENT, "a has %d dimensions and b %d", a.rank,
-                            b.rank);
-    return df_infer_same(c, err);
-}
-
 static const df_op_def blend_op = {
     .struct_size = sizeof(df_op_def),
     .signature = "Blend(a: float32, b: a) {amount: float = 0.5 in [0, 1]} : a",
-    .infer = infer_blend,
+    .infer = df_infer_equal, /* a, b and the output have one shape */
 };
 static const df_kernel_def blend_kernel = {
     .struct_size = sizeof(df_kernel_def),

@@ -133,8 +133,9 @@ DF_API df_shape df_out_shape(df_out out);
  *
  * name, op, inputs ("x:1" for another output than the first, "^init" for a control
  * edge), attrs, what a variable starts from ("from x"), the device that was asked for, colocation
- * ("with w"), and what is known of each output. Constants are written whole: "float32[2](1,0.1)",
- * each number as the shortest text that its dtype reads back. */
+ * ("with w"), and what is known of each output. Constants are written whole,
+ * "float32[2](1,0.1)", each number as the shortest text that its dtype reads back; empty
+ * ones are "float32[0]". */
 DF_API size_t df_graph_print(const df_graph *graph, char *buffer, size_t size);
 
 /* Draws the graph for Graphviz's dot ("dot -Tsvg"), as snprintf does: a box for each device that

@@ -66,6 +66,11 @@ static df_code compute_move(df_kernel *c, df_error *err) {
     return DF_OK;
 }
 
+static df_code wrong_entries(const char *attr, int entries, int rank, df_error *err) {
+    return error_invalid(err, "attr %s has %d entries; give one for each of %d dimensions", attr,
+                         entries, rank);
+}
+
 /* Every list has an entry for each dimension of input 0, or is one that may be empty. */
 static df_code check_lists(const df_infer *c, const move *m, int *rank, df_error *err) {
     *rank = c->inputs[0]->rank;
@@ -73,8 +78,7 @@ static df_code check_lists(const df_infer *c, const move *m, int *rank, df_error
         int entries = c->attrs[a].shape.rank;
         if (*rank == -1) *rank = entries < DF_MAX_RANK ? entries : DF_MAX_RANK;
         if (entries == *rank || (a + 1 == m->step && entries == 0)) continue;
-        return error_invalid(err, "attr %s has %d entries; give one for each of %d dimensions",
-                             c->op->attrs[a].name, entries, *rank);
+        return wrong_entries(c->op->attrs[a].name, entries, *rank, err);
     }
     return DF_OK;
 }
@@ -133,9 +137,10 @@ static df_code check_perm(df_shape perm, df_error *err) {
 static df_code infer_transpose(df_infer *c, df_error *err) {
     df_shape perm = c->attrs[PERM].shape;
     df_code code = check_perm(perm, err);
-    if (code == DF_OK && perm.rank) code = infer_rank(c, 0, perm.rank, err);
     if (code != DF_OK) return code;
     const edge_type *x = c->inputs[0];
+    if (perm.rank && x->rank != -1 && x->rank != perm.rank)
+        return wrong_entries("perm", perm.rank, x->rank, err);
     int rank = perm.rank ? perm.rank : x->rank;
     int64_t dims[DF_MAX_RANK];
     for (int d = 0; d < rank; d++)

@@ -153,10 +153,11 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
     fold_tile t;
     do {
         for (int64_t j = 0, n; j < k->width; j += n) {
-            const char *in = (const char *)x->data + (k->kept.offset + j) * in_size;
             n = k->width - j < FOLD_TILE ? k->width - j : FOLD_TILE;
             start(fold_of(r), is_float, n, &t);
-            if (k->count) fold_all(r, k, x->dtype, in, n, &t);
+            if (k->count)
+                fold_all(r, k, x->dtype, (const char *)x->data + (k->kept.offset + j) * in_size, n,
+                         &t);
             finish(r, &t, (size_t)n, k->count, is_float, out->dtype, to);
             to += (size_t)n * df_dtype_size(out->dtype);
         }
@@ -167,15 +168,16 @@ static df_code compute(df_kernel *c, df_error *err) {
     const df_tensor *x = c->inputs[0];
     reduction r = (reduction)kernel_which(c);
     if (c->outputs[0]->elements == 0) return DF_OK;
-    cut k = cut_of(x, mask_of(c, r, x->rank));
     bool needs_one = fold_of(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
-    if (k.count == 0 && needs_one) {
+    if (x->elements == 0 && needs_one) {
         char words[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(x), words, sizeof words);
         return error_invalid(
             err, "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
             df_dtype_name(x->dtype), words, r == MEAN ? "mean" : "largest and no smallest");
     }
+    cut k = {.width = c->outputs[0]->elements}; /* of nothing: there is nothing to walk */
+    if (x->elements) k = cut_of(x, mask_of(c, r, x->rank));
     reduce(x, r, &k, c->outputs[0]);
     return DF_OK;
 }

@@ -11,13 +11,11 @@ void slide_inside(const slide *s, int64_t o, int64_t *first, int64_t *end) {
     *end = n < s->size ? n : s->size;
 }
 
-/* How long the window is with its gaps; too long for any image where that overflows. */
-static int64_t span_of(const slide *s) {
-    int64_t span;
-    if (s->size <= 0) return s->size;
-    if (__builtin_mul_overflow(s->size - 1, s->apart, &span) || span >= INT64_MAX / 2)
-        return INT64_MAX / 2;
-    return span + 1;
+/* How long the window is with its gaps; false: so long that no image could be. */
+static bool span_of(const slide *s, int64_t *span) {
+    *span = s->size;
+    if (s->size <= 0) return true;
+    return !__builtin_mul_overflow(s->size - 1, s->apart, span) && (*span)++ < INT64_MAX / 4;
 }
 
 /* Finds `out` and `before`, for a window of that span. */
@@ -31,6 +29,7 @@ static void settle(slide *s, int64_t span, bool same) {
         if (over > 0) s->before = over / 2;
     } else if (span != -1)
         s->out = (s->in - span) / s->step + 1;
+    if (s->out == 1) s->step = 1; /* leads nowhere, and may be too long to multiply */
 }
 
 COLD df_code window_slides(const df_attr *attrs, const int64_t *image, const int64_t *filter,
@@ -46,7 +45,10 @@ COLD df_code window_slides(const df_attr *attrs, const int64_t *image, const int
         s->size = filter ? filter[d] : first->dims[d];
         s->step = filter || second->rank == 0 ? first->dims[d] : second->dims[d];
         s->apart = filter ? second->dims[d] : 1;
-        int64_t span = span_of(s);
+        int64_t span;
+        if (!span_of(s, &span))
+            return error_invalid(err, "the window takes more %s than an image can have",
+                                 d ? "columns" : "rows");
         bool same = attrs[PADDING].s[0] == 's';
         if (!same && s->in != -1 && span > s->in)
             return error_invalid(

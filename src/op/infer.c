@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "op/op.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +84,8 @@ df_code op_check_inputs(const df_infer *c, df_error *err) {
 
 static df_code check_number(const op_attr_def *def, double x, df_error *err) {
     if (x >= def->lowest && x <= def->highest) return DF_OK;
+    if (isinf(def->highest))
+        return error_invalid(err, "attr %s is %g; it can be %g or more", def->name, x, def->lowest);
     return error_invalid(err, "attr %s is %g; it can be %g to %g", def->name, x, def->lowest,
                          def->highest);
 }

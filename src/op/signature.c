@@ -179,6 +179,7 @@ static bool take_range(reading *r, op_attr_def *a) {
     if (!is_number && a->type != DF_ATTR_STRING)
         return wrong(r, at, "only int, float, ints and string can say what is allowed");
     if (!(is_number ? take_bounds(r, a) : take_choices(r, a))) return false;
+    if (is_number && !(a->lowest <= a->highest)) return wrong(r, at, "no number is in this range");
     return scan_want(&r->s, "]");
 }
 

@@ -235,8 +235,7 @@ static void infer_says_what_would_fit(void **state) {
     g.dilations[0] = 1;
     assert_string_equal(
         lab_infer(lab, "Conv2D", "float32[1,8,8,1] float32[3,2,1,16]", attrs_of(attrs, &g)),
-        "! the window takes 4611686018427387903 columns, and the images have 8; make it smaller, "
-        "or give padding \"same\"");
+        "! the window takes more columns than an image can have");
     assert_string_equal(
         lab_infer(lab, "Conv2DBackpropInput",
                   "float32[1,7,6,16] float32[1,8,8,1] float32[3,3,1,16]", LAB_NO_ATTRS),

@@ -112,7 +112,7 @@ static void infer_permutes_what_is_known(void **state) {
     assert_string_equal(lab_infer(lab, "Transpose", "int8[2,?]", LAB_NO_ATTRS), "int8[?,2]");
     assert_string_equal(lab_infer(lab, "Transpose", "int8?", LAB_NO_ATTRS), "int8?");
     assert_string_equal(lab_infer(lab, "Transpose", "int8[2,3]", perm),
-                        "! input 0 has shape [2,3]; it takes 3 dimensions: use Reshape");
+                        "! attr perm has 3 entries; give one for each of 2 dimensions");
     assert_string_equal(
         lab_infer(lab, "Transpose", "string[2,3]", LAB_NO_ATTRS),
         "! input 0 (x) is string; it takes float32, float64, int8, int16, int32, int64, "

@@ -174,6 +174,51 @@ static void what_the_signature_does_not_allow_is_refused_when_the_node_is_added(
     }
 }
 
+static void inputs_of_one_shape_say_together_what_it_is(void **state) {
+    (void)state;
+    df_error err;
+    df_runtime *rt = NULL;
+    const df_op_def all = {.struct_size = sizeof all,
+                           .signature = "All(x: any...) : x, int8",
+                           .infer = df_infer_equal};
+    assert_int_equal(df_runtime_new(NULL, &rt, &err), DF_OK);
+    assert_int_equal(df_op_register(rt, &all, &err), DF_OK);
+    df_graph *g = df_graph_new(rt);
+    df_out some = df_placeholder(g, "some", DF_FLOAT32, DF_SHAPE(2, -1)),
+           any = df_placeholder(g, "any", DF_FLOAT32, DF_SHAPE_UNKNOWN),
+           rest = df_placeholder(g, "rest", DF_FLOAT32, DF_SHAPE(-1, 3)),
+           other = df_placeholder(g, "other", DF_FLOAT32, DF_SHAPE(2, 4));
+    df_node *n = df_node_add(g, "All", (const df_out[]){any, some, rest}, 3, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        df_shape shape = df_out_shape(df_node_output(n, i));
+        assert_int_equal(shape.rank, 2);
+        assert_int_equal(shape.dims[0], 2);
+        assert_int_equal(shape.dims[1], 3);
+    }
+    assert_int_equal(df_out_dtype(df_node_output(n, 1)), DF_INT8);
+    (void)df_node_add(g, "All", (const df_out[]){any, some, rest, other}, 4, NULL, 0);
+    assert_int_equal(df_graph_error(g, &err), DF_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "input 2 has shape [?,3] and input 3 [2,4]"));
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void a_text_that_cannot_be_read_leaves_time_to_register(void **state) {
+    (void)state;
+    df_error err;
+    df_runtime *rt = NULL;
+    df_graph *g = NULL;
+    const df_op_def late = {.struct_size = sizeof late, .signature = "Late()"};
+    const df_op_def later = {.struct_size = sizeof later, .signature = "Later()"};
+    assert_int_equal(df_runtime_new(NULL, &rt, &err), DF_OK);
+    assert_int_equal(df_graph_parse(rt, "x = Late()", 10, &g, &err), DF_NOT_FOUND);
+    assert_int_equal(df_op_register(rt, &late, &err), DF_OK);
+    assert_int_equal(df_graph_parse(rt, "x = Late()", 10, &g, &err), DF_OK);
+    assert_int_equal(df_op_register(rt, &later, &err), DF_FAILED_PRECONDITION);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
 static void ops_come_before_graphs(void **state) {
     (void)state;
     world w;
@@ -571,6 +616,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_runs_on_every_kind_that_it_was_registered_for),
         cmocka_unit_test(what_the_signature_does_not_allow_is_refused_when_the_node_is_added),
+        cmocka_unit_test(a_text_that_cannot_be_read_leaves_time_to_register),
+        cmocka_unit_test(inputs_of_one_shape_say_together_what_it_is),
         cmocka_unit_test(ops_come_before_graphs),
         cmocka_unit_test(an_async_kernel_reads_device_and_host_memory),
         cmocka_unit_test(an_async_kernel_that_fails_fails_its_step_alone),

@@ -160,6 +160,7 @@ static void what_cannot_be_read_is_told_with_its_place(void **state) {
         {"A() {a: tensor = int8[1](1)}", 18, "no default"},
         {"A() {a: int = 7 in [0, 5]}", 15, "attr a is 7; it can be 0 to 5"},
         {"A() {a: string = \"c\" in [\"a\", \"b\"]}", 18, "it can be a or b"},
+        {"A() {a: int in [3, 1]}", 16, "no number is in this range"},
         {"A() {a: bool in [0, 1]}", 17, "only int, float, ints and string"},
         {"A() {a: int in 3}", 16, "expected '['"},
         {"A() {a: int", 12, "expected '}'"},

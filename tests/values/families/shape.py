@@ -116,7 +116,8 @@ def add_transpose(f):
     f.fails("transpose_perm_twice", [a, node("y", "Transpose", "a", perm=[0, 0])])
     f.fails("transpose_perm_too_large", [a, node("y", "Transpose", "a", perm=[0, 2])], "2")
     f.fails("transpose_perm_negative", [a, node("y", "Transpose", "a", perm=[0, -1])], "-1")
-    f.fails("transpose_perm_too_short", [a, node("y", "Transpose", "a", perm=[0])], "[2,3]")
+    f.fails("transpose_perm_too_short", [a, node("y", "Transpose", "a", perm=[0])],
+            "each of 2 dimensions")
     f.fails("transpose_strings", [const("a", WORDS), node("y", "Transpose", "a")], "string")
 
 
