@@ -15,7 +15,9 @@ void slide_inside(const slide *s, int64_t o, int64_t *first, int64_t *end) {
 static bool span_of(const slide *s, int64_t *span) {
     *span = s->size;
     if (s->size <= 0) return true;
-    return !__builtin_mul_overflow(s->size - 1, s->apart, span) && (*span)++ < INT64_MAX / 4;
+    if (__builtin_mul_overflow(s->size - 1, s->apart, span) || *span >= INT64_MAX / 4) return false;
+    *span += 1;
+    return true;
 }
 
 /* Finds `out` and `before`, for a window of that span. */
