@@ -2,77 +2,20 @@
  *
  * Ops and kernels of a user's own, by the public headers alone, on cpu and sim.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <dataflow/dataflow.h>
-
-#include "support/fault.h"
+#include "unit/own_ops_world.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- a world ------------------------------------------------------------- */
 
-typedef struct world {
-    fault_allocator memory;
-    df_runtime *rt;
-    df_graph *g;
-    df_session *s;
-    df_program *p;
-    df_error err;
-} world;
-
 static void open_world(world *w, int workers) {
-    memset(w, 0, sizeof *w);
-    fault_allocator_init(&w->memory);
-    const df_runtime_options o = {.struct_size = sizeof o,
-                                  .devices = "cpu:2,sim:1",
-                                  .workers = workers,
-                                  .allocator = &w->memory.allocator};
-    assert_int_equal(df_runtime_new(&o, &w->rt, &w->err), DF_OK);
-}
-
-static void close_world(world *w) {
-    df_program_free(w->p);
-    df_session_free(w->s);
-    df_graph_free(w->g);
-    df_runtime_free(w->rt);
-    fault_allocator_end(&w->memory);
-}
-
-static void add_op(world *w, df_op_def def) {
-    def.struct_size = sizeof def;
-    if (df_op_register(w->rt, &def, &w->err) != DF_OK) fail_msg("%s", w->err.message);
-}
-
-static void add_kernel(world *w, df_kernel_def def) {
-    def.struct_size = sizeof def;
-    if (df_kernel_register(w->rt, &def, &w->err) != DF_OK) fail_msg("%s", w->err.message);
-}
-
-static df_out node(world *w, const char *op, df_outs inputs, const df_attr *attrs, size_t n) {
-    return df_node_output(df_node_add(w->g, op, inputs.items, inputs.n, attrs, n), 0);
+    open_world_with(w, (df_runtime_options){.devices = "cpu:2,sim:1", .workers = workers});
 }
 
 static void compile(world *w, df_outs feeds, df_outs fetches) {
-    if (!w->s && df_session_new(w->g, NULL, &w->s, &w->err) != DF_OK)
-        fail_msg("%s", w->err.message);
-    if (df_session_compile(w->s, feeds, fetches, NULL, &w->p, &w->err) != DF_OK)
-        fail_msg("%s", w->err.message);
-}
-
-static df_tensor *floats(world *w, int64_t n, const float *values) {
-    df_tensor *t = NULL;
-    assert_int_equal(
-        df_tensor_from(&w->memory.allocator, DF_FLOAT32, DF_SHAPE(n), values, &t, NULL), DF_OK);
-    return t;
+    w->p = compiled(w, feeds, fetches);
 }
 
 /* Runs with one feed and one fetch, and asserts what comes. */
