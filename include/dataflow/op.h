@@ -90,8 +90,9 @@ typedef struct df_op_def {
     void *user;     /* for df_infer_user */
 } df_op_def;
 
-/* Errors  INVALID_ARGUMENT for a signature that cannot be read, with the place;
- *         ALREADY_EXISTS; FAILED_PRECONDITION once the runtime has had a graph. */
+/* Threads  one thread at a time registers ops and kernels, and none makes a graph meanwhile.
+ * Errors   INVALID_ARGUMENT for a signature that cannot be read, with the place;
+ *          ALREADY_EXISTS; FAILED_PRECONDITION once the runtime has had a graph. */
 DF_API df_code df_op_register(df_runtime *runtime, const df_op_def *def, df_error *err);
 
 /* What an infer function sees. The pointers are borrowed until it returns. */
@@ -164,8 +165,9 @@ typedef struct df_kernel_def {
     void (*close)(void *user, void *state);
 } df_kernel_def;
 
-/* Errors  INVALID_ARGUMENT, ALREADY_EXISTS if the op has a kernel for one of the kinds and
- *         dtypes, FAILED_PRECONDITION once the runtime has had a graph. */
+/* Threads  as df_op_register.
+ * Errors   INVALID_ARGUMENT, ALREADY_EXISTS if the op has a kernel for one of the kinds and
+ *          dtypes, FAILED_PRECONDITION once the runtime has had a graph. */
 DF_API df_code df_kernel_register(df_runtime *runtime, const df_kernel_def *def, df_error *err);
 
 /* What a kernel sees. The pointers are borrowed until compute returns; for ASYNC, until
