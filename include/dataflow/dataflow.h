@@ -20,8 +20,9 @@
  *            failure, so start it with {DF_OK} if you look at it at the end. The library
  *            never prints, aborts or exits, and reads no environment variable. A call
  *            that failed has changed nothing.
- * Blocking   no call waits, but df_program_run and df_session_new (which runs
- *            initialisers) for steps, and the last _free for threads to end.
+ * Blocking   no call waits, but df_program_run, df_session_new (which runs initialisers),
+ *            _close, _save and _restore for steps, df_runtime_poll as long as it is told, and the
+ *            last _free for threads to end. Times are in ns of the monotonic clock.
  * Options    a struct that begins with struct_size; zero means the default; NULL
  *            means all defaults.
  * C++        may include every header; the macros that make lists and shapes in place
@@ -43,6 +44,21 @@
 #include <dataflow/ops.h>
 #include <dataflow/runtime.h>
 #include <dataflow/partition.h>
+#include <dataflow/run.h>
 #include <dataflow/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of these headers, and, as text, "0.1.0", that of the library that is linked. */
+#define DF_VERSION_MAJOR 0
+#define DF_VERSION_MINOR 1
+#define DF_VERSION_PATCH 0
+DF_API const char *df_version(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* DATAFLOW_DATAFLOW_H */

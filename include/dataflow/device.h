@@ -35,6 +35,22 @@ DF_API const char *df_device_kind(const df_device *device); /* "CPU", "SIM" */
  * a process that was restarted never answers for the one before it. */
 DF_API uint64_t df_device_incarnation(const df_device *device);
 
+/* The queue on which an accelerator's kernels and copies run: what a df_endpoint names. NULL: a
+ * CPU, whose work is the host's. Borrowed, as the device. */
+DF_API df_queue *df_device_queue(const df_device *device);
+
+/* Bytes of a device's own memory; all CPUs of a runtime share theirs. What is cached is kept for
+ * the next steps, and given back when it is needed elsewhere. */
+typedef struct df_memory_info {
+    size_t struct_size; /* sizeof(df_memory_info) */
+    uint64_t limit;     /* UINT64_MAX: as much as the allocator gives */
+    uint64_t in_use;    /* by tensors */
+    uint64_t cached;
+} df_memory_info;
+
+/* Fills *out up to out->struct_size. Threads: any. INVALID_ARGUMENT without a struct_size. */
+DF_API df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err);
+
 #ifdef __cplusplus
 }
 #endif

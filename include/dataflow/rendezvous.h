@@ -154,6 +154,31 @@ DF_API df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezv
 DF_API void df_recv_finish(df_recv *r, const df_error *err, const df_endpoint *from,
                            df_tensor *tensor);
 
+/* ---- one for each step --------------------------------------------------- */
+
+/* Which step a rendezvous is for. Borrowed for the call; the keys as long as the step. */
+typedef struct df_step_info {
+    size_t struct_size;
+    uint64_t program;              /* its number in the runtime, from 1 */
+    uint64_t step;                 /* the step's number in the program, from 1 */
+    const df_key *const *channels; /* the keys that will be sent and asked for, once each */
+    size_t n_channels;
+} df_step_info;
+
+/* What a session takes (df_session_options.rendezvous) to use a rendezvous of the user's in the
+ * place of its own. create is called once for each step, before it starts, on the thread that
+ * starts it, with no lock held; an error ends the run. The reference in *out is the step's, which
+ * drops it when it is over; nobody else's Recv may be in it. The rendezvous is for this step
+ * alone, so do not give it twice.
+ *
+ * Ownership  the struct is copied; user must outlive the session, its programs and their runs.
+ * Threads    several at once. */
+typedef struct df_rendezvous_factory {
+    size_t struct_size; /* sizeof(df_rendezvous_factory) */
+    void *user;
+    df_code (*create)(void *user, const df_step_info *step, df_rendezvous **out, df_error *err);
+} df_rendezvous_factory;
+
 #ifdef __cplusplus
 }
 #endif

@@ -29,7 +29,8 @@ typedef struct df_runtime_options {
     const char *devices;
 
     /* Threads besides the calling one that run CPU kernels, 256 at most. 0: everything runs on the
-     * thread that calls df_program_run. They are started by the first session. */
+     * thread that calls df_program_run or df_runtime_poll. They are started by the first session
+     * (and one more, for deadlines, by the first df_program_start that has one). */
     int workers;
 
     /* Incarnation of the first device, that of the second plus one, and so on; for
@@ -42,6 +43,9 @@ typedef struct df_runtime_options {
     /* Bytes of an accelerator's own memory; 0: as much as the device has (SIM: 1 GiB of
      * address space, taken as it is touched). */
     size_t device_memory;
+
+    /* Threads of the program's own that help, instead of workers (which must be 0). NULL: none. */
+    const df_lent_threads *lent;
 } df_runtime_options;
 
 /* Opens the devices and registers the standard ops.
@@ -52,7 +56,21 @@ typedef struct df_runtime_options {
  * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
  *            for an unknown kind, RESOURCE_EXHAUSTED. */
 DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err);
-DF_API void df_runtime_free(df_runtime *runtime); /* NULL is fine */
+/* The last of runtime, graphs, sessions and programs to be freed cancels the runs that still go on,
+ * and ends the threads; it waits for the kernels that they are in. NULL is fine. */
+DF_API void df_runtime_free(df_runtime *runtime);
+
+/* Runs what is ready of the runs that df_program_start began, and ends those whose deadline has
+ * passed, on the calling thread, until nothing is ready. If there was nothing, it waits for
+ * something: for `timeout` ns at most, 0: not at all. With 0 workers this is how such runs get
+ * anywhere; with workers or lent threads the caller helps.
+ *
+ * Returns how many such runs go on. *next, which may be NULL: ns until the next of their deadlines,
+ * UINT64_MAX if there is none.
+ *
+ * Threads    any, several at once; not inside a kernel or a callback.
+ * Blocking   while it runs kernels, and for the timeout. */
+DF_API size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next);
 
 DF_API size_t df_runtime_devices(const df_runtime *runtime);
 DF_API df_device *df_runtime_device(const df_runtime *runtime, size_t i); /* borrowed */

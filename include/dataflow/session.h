@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * session.h - running a graph.
+ * session.h - the state of a graph, and its programs.
  *
  * A session holds the state of one graph: its variables, each on its device, from
  * step to step. A program is the graph compiled for given feeds, fetches and targets:
- * pruned to what they need, placed, cut, and checked. A step is one run of a program.
+ * pruned to what they need, placed, cut, and checked. A step is one run of a program (run.h).
  *
  * Steps that share variables behave as if run one after another, in the order in which
  * they were started. A step that fails leaves every variable as it was before.
@@ -13,8 +13,7 @@
 #define DATAFLOW_SESSION_H
 
 #include <dataflow/graph.h>
-#include <dataflow/partition.h>
-#include <dataflow/runtime.h>
+#include <dataflow/run.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -34,6 +33,9 @@ typedef struct df_session_options {
      * refused. Without it they are ordered: in the order in which the nodes were added,
      * as far as the graph's own edges allow. */
     bool strict_order;
+
+    /* Makes the rendezvous of each step (see rendezvous.h). NULL: the library's own. Copied. */
+    const df_rendezvous_factory *rendezvous;
 } df_session_options;
 
 /* Freezes the graph (nothing can be added any more), places its variables, and gives them their
@@ -45,7 +47,7 @@ typedef struct df_session_options {
  *            report. */
 DF_API df_code df_session_new(df_graph *graph, const df_session_options *options, df_session **out,
                               df_error *err);
-/* Programs stay usable until they are freed themselves. NULL is fine. */
+/* Programs stay usable until they are freed themselves, and runs go on. NULL is fine. */
 DF_API void df_session_free(df_session *session);
 
 /* Every member may be left zero. */
@@ -74,32 +76,51 @@ typedef struct df_compile_options {
 DF_API df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                                   const df_compile_options *options, df_program **out,
                                   df_error *err);
-DF_API void df_program_free(df_program *program); /* not while it runs; NULL is fine */
+/* Runs that were started go on to their end. NULL is fine. */
+DF_API void df_program_free(df_program *program);
 
-/* Every member may be left zero. */
-typedef struct df_run_options {
-    size_t struct_size; /* sizeof(df_run_options) */
-} df_run_options;
+/* ---- runs that go on ------------------------------------------------------ */
 
-/* Runs one step and waits for its end. Each step has a rendezvous of its own, which the library
- * makes.
+/* Ends every run of the session that goes on, with CANCELLED; later ones are not touched. As
+ * df_cancel_fire. */
+DF_API void df_session_cancel(df_session *session);
+
+/* Ends the session: nothing is run any more (FAILED_PRECONDITION), every run that goes on ends
+ * with CANCELLED, and what was executing is waited for, for `timeout` ns at most.
  *
- * feeds are in the order of df_session_compile, host tensors of the right dtype and a
- * shape that fits; they are referenced until the step has ended. results has room for
- * as many as there are fetches; may be NULL if there are none.
+ * Threads    any, several at once; not inside a kernel or a callback of one of its runs.
+ * Errors     DEADLINE_EXCEEDED, with the nodes that have not ended. The session is closed all the
+ *            same. It, its programs and its runtime may be freed then: what those nodes use stays
+ *            until the last of them has ended, and goes with it. Or call this again, to wait on. */
+DF_API df_code df_session_close(df_session *session, uint64_t timeout, df_error *err);
+
+/* Writes what the runs that go on wait for, as snprintf does: for each a line with its program,
+ * its number and for how long (at least) nothing has moved in it; then a line for each node that
+ * has not ended, or key that is waited for and the node that it comes from. "" if nothing runs;
+ * a run that moves meanwhile is shown as it was a moment before. For people and logs. */
+DF_API size_t df_session_stalled(df_session *session, char *buffer, size_t size);
+
+/* ---- keeping the variables ------------------------------------------------ */
+
+/* Writes the value of every variable to a file, all of them as they are between two steps. The
+ * file is written beside `path` and takes its name when it is complete and on the disk: whatever
+ * interrupts this, `path` names the old file or the new one. Its format is in docs/running.md.
  *
- * Ownership  on success the caller owns one reference of each result; on failure all
- *            are NULL. A result that has been given back (df_tensor_unref) before the
- *            next step is used again by it: then a step allocates nothing.
- * Threads    any, several at once, each a step of its own. From inside a kernel, only a
- *            program that shares no variable with the kernel's own step.
- * Blocking   until the step is over, and before it starts while earlier steps use the
- *            same variables.
- * Errors     INVALID_ARGUMENT for feeds that do not fit; whatever a kernel reports,
- *            with its node; FAILED_PRECONDITION if the step is starved, with the keys
- *            that were waited for. */
-DF_API df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
-                              const df_run_options *options, df_error *err);
+ * Blocking   while steps that write variables go on, and for the disk.
+ * Errors     UNAVAILABLE with the system's words for a file that cannot be written;
+ *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed. */
+DF_API df_code df_session_save(df_session *session, const char *path, df_error *err);
+
+/* Gives every variable the value that it has in the file, between two steps. The file must have
+ * the variables of this graph, by name, dtype and a shape that fits, and no others. On failure no
+ * variable has changed.
+ *
+ * Blocking   as df_session_save.
+ * Errors     NOT_FOUND if there is no such file; DATA_LOSS for a file that is torn or was changed,
+ *            INVALID_ARGUMENT for one that is none of these or of a later version;
+ *            FAILED_PRECONDITION for variables that differ, by name, or a closed session;
+ *            UNAVAILABLE; RESOURCE_EXHAUSTED. */
+DF_API df_code df_session_restore(df_session *session, const char *path, df_error *err);
 
 #ifdef __cplusplus
 }

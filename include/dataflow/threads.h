@@ -28,6 +28,24 @@ typedef struct df_threads {
     void (*join)(void *user, void *thread);
 } df_threads;
 
+/* Threads that the program has already, and lends: a pool of its own, or an event loop. They
+ * come into the library by df_runtime_poll, when they are asked to.
+ *
+ * wake says that there is something to do which one more thread could take: have one call
+ * df_runtime_poll(runtime, 0, NULL), soon. It is called on any thread, with no lock held, at most
+ * once until a thread has come; it must return at once, and not call df_runtime_poll itself.
+ *
+ * Ownership  as df_threads. */
+typedef struct df_lent_threads {
+    size_t struct_size; /* sizeof(df_lent_threads) */
+    void *user;
+    /* How many may be in df_runtime_poll at the same time, besides callers of df_program_run, 256
+     * at most: programs are cut into parts for so many. 0: one, the loop's, and no thread is made
+     * for deadlines either: df_runtime_poll says when it must be called for one. */
+    int count;
+    void (*wake)(void *user);
+} df_lent_threads;
+
 #ifdef __cplusplus
 }
 #endif

@@ -80,3 +80,7 @@ const char *df_device_kind(const df_device *device) {
 uint64_t df_device_incarnation(const df_device *device) {
     return device->incarnation;
 }
+
+df_queue *df_device_queue(const df_device *device) {
+    return device->queue;
+}
