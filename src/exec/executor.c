@@ -99,6 +99,16 @@ static df_code make_constants(executor *x, df_error *err) {
     return code;
 }
 
+/* For the group's factory of rendezvous. */
+static df_code list_keys(executor *x, df_error *err) {
+    uint32_t n = x->o.plan->n_channels;
+    if (!x->o.group->factory.create) return DF_OK;
+    x->keys = alloc_array(x->o.alloc, n, sizeof *x->keys);
+    if (!x->keys) return error_memory(err, "the keys of a program");
+    for (uint32_t c = 0; c < n; c++) x->keys[c] = x->o.plan->channels[c].key;
+    return DF_OK;
+}
+
 /* ---- the state of nodes -------------------------------------------------- */
 
 static df_code open_node(executor *x, uint32_t node, df_error *err) {
@@ -139,10 +149,9 @@ static void close_nodes(executor *x) {
     alloc_free(x->o.alloc, x->states, p->n_nodes * sizeof *x->states);
 }
 
-static step *new_frame(executor *x, df_error *err) {
+step *executor_frame(executor *x, df_error *err) {
     step *s = step_new(x, err);
     if (!s) return NULL;
-    s->help = run_help;
     mutex_lock(&x->lock);
     s->next_made = x->made;
     x->made = s;
@@ -164,11 +173,13 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
         return error_memory(err, "a program");
     }
     x->o = *options;
+    pool_add(x->o.pool, x);
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
+    if (code == DF_OK) code = list_keys(x, err);
     if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
-        x->spares = new_frame(x, err);
+        x->spares = executor_frame(x, err);
         code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
     }
     if (code == DF_OK)
@@ -180,6 +191,7 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
 
 void executor_free(executor *x) {
     if (!x) return;
+    pool_remove(x->o.pool, x);
     for (step *s = x->made; s;) {
         step *next = s->next_made;
         step_free(s);
@@ -188,66 +200,14 @@ void executor_free(executor *x) {
     uint32_t n = x->o.plan->n_constants;
     for (uint32_t i = 0; x->constants && i < n; i++) df_tensor_unref(x->constants[i]);
     alloc_free(x->o.alloc, x->constants, n * sizeof *x->constants);
+    alloc_free(x->o.alloc, x->keys, x->o.plan->n_channels * sizeof *x->keys);
     close_nodes(x);
     df_tensor_unref(x->token);
     mutex_fini(&x->lock);
     alloc_free(x->o.alloc, x, sizeof *x);
 }
 
-/* ---- running ------------------------------------------------------------- */
-
-static step *take_frame(executor *x, df_error *err) {
-    mutex_lock(&x->lock);
-    step *s = x->spares;
-    if (s) x->spares = s->next_spare;
-    mutex_unlock(&x->lock);
-    return s ? s : new_frame(x, err);
-}
-
-static void give_frame(executor *x, step *s) {
-    mutex_lock(&x->lock);
-    s->next_spare = x->spares;
-    x->spares = s;
-    mutex_unlock(&x->lock);
-}
-
-static void begin(step *s, worker *w) {
-    const plan *p = s->p;
-    for (uint32_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
-    for (uint32_t b = 0; b <= p->n_blocks; b++)
-        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
-    live_start(&s->live);
-    for (uint32_t b = p->n_blocks; b-- > 0;) {
-        if (p->blocks[b].pending) continue;
-        s->blocks[b].from = p->blocks[b].first;
-        run_push(w, &s->blocks[b]);
-    }
-    if (s->shared) run_share(w);
-}
-
-df_code executor_run(executor *x, df_tensor *const *feeds, df_tensor **results, df_error *err) {
-    step *s = take_frame(x, err);
-    for (uint32_t i = 0; i < x->o.plan->n_fetches; i++) results[i] = NULL;
-    if (!s) return DF_RESOURCE_EXHAUSTED;
-    s->feeds = feeds;
-    s->results = results;
-    worker w = {.step = s};
-    begin(s, &w);
-    bool over = run_step(&w);
-    while (!over) {
-        event *e = pool_wait(s->pool, s);
-        if (!e) break;
-        live_engage(&s->live);
-        run_push(&w, e);
-        over = run_step(&w);
-    }
-    df_code code = s->has_error ? s->error.code : DF_OK;
-    if (code != DF_OK && err) *err = s->error;
-    step_settle(s);
-    give_frame(x, s);
-    return code;
-}
+/* ---- what went through ---------------------------------------------------- */
 
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes) {
     *transfers = *bytes = 0;

@@ -157,6 +157,6 @@ size_t rendezvous_reset(df_rendezvous *r) {
     return r->built_in ? local_reset(r->built_in) : 0;
 }
 
-bool rendezvous_waits(df_rendezvous *r, int64_t channel) {
-    return r->built_in && local_waits(r->built_in, channel);
+bool rendezvous_is_closed(const df_rendezvous *r) {
+    return r->ops->flags & DF_RENDEZVOUS_CLOSED;
 }

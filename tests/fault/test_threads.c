@@ -63,7 +63,7 @@ static void scene_play(scene *s) {
         code = df_session_new(s->w.g, NULL, &s->w.s, &s->w.err);
         if (code != DF_OK) assert_null(s->w.s);
     } while (is_to_be_repeated(s, code));
-    assert_int_equal(pool_workers(s->w.rt->pool), WORKERS);
+    assert_int_equal(pool_helpers(s->w.rt->pool), WORKERS);
     do {
         code = df_session_compile(s->w.s, DF_NO_OUTS, DF_OUTS(s->y), NULL, &p, &s->w.err);
     } while (is_to_be_repeated(s, code));

@@ -21,7 +21,7 @@ static void who_starts_alone_and_leaves_ends_it(void **state) {
     assert_false(live_is_passive(word_of(&l)));
     assert_true(live_leave(&l, 0));
     assert_false(live_is_passive(word_of(&l)));
-    live_end(&l);
+    assert_true(live_end(&l));
     assert_int_equal(word_of(&l), 0);
 }
 
@@ -66,7 +66,7 @@ static void a_borrowed_token_never_looks_like_the_end(void **state) {
     assert_false(live_is_passive(word_of(&l)));
     assert_false(live_leave(&l, 0)); /* B */
     assert_true(live_leave(&l, 1));  /* A */
-    live_end(&l);
+    assert_true(live_end(&l));
     assert_int_equal(word_of(&l), 0);
 }
 
@@ -106,23 +106,41 @@ static void who_has_the_verdict_is_still_in_the_step(void **state) {
     assert_false(live_leave(&l, 0));
     live_engage(&l);
     assert_true(live_leave(&l, 0));
-    live_end(&l);
+    assert_true(live_end(&l));
     assert_int_equal(word_of(&l), 0);
 }
 
-static void what_is_away_or_outside_does_not_hide_the_end(void **state) {
+static void what_is_away_holds_it_up_and_comes_back_with_a_token_or_without(void **state) {
     (void)state;
     live l = {0};
     live_start(&l);
-    (void)atomic_add(&l.word, LIVE_AWAY + LIVE_OUTSIDE, RELAXED);
+    live_give_away(&l);
+    live_give_away(&l);
+    live_come_back(&l, 0); /* at once */
+    assert_false(live_leave(&l, 0));
+    assert_false(live_is_passive(word_of(&l)));
+
+    live_come_back(&l, LIVE_TOKEN);
+    live_engage(&l);
     assert_true(live_leave(&l, 0));
-    live_end(&l);
-    uint64_t word = word_of(&l);
-    assert_true(live_is_passive(word));
-    assert_true(live_has_away(word));
-    assert_true(live_has_outside(word));
-    assert_false(live_has_away(LIVE_OUTSIDE | LIVE_TOKENS_MAX));
-    assert_false(live_has_outside(LIVE_ENGAGED | (LIVE_OUTSIDE - 1)));
+    assert_true(live_end(&l));
+    assert_true(live_is_passive(word_of(&l)));
+}
+
+static void who_comes_to_end_it_finds_it_running_or_not_at_all(void **state) {
+    (void)state;
+    live l = {0};
+    assert_false(live_try_hold(&l));
+    live_start(&l);
+    assert_true(live_leave(&l, 0)); /* A: the verdict is "over" */
+    assert_true(live_try_hold(&l)); /* B comes before it is given */
+    assert_false(live_end(&l));     /* A: void */
+    assert_false(live_leave(&l, 0));
+    live_engage(&l); /* B */
+    assert_true(live_leave(&l, 0));
+    assert_true(live_end(&l));
+    assert_false(live_try_hold(&l));
+    assert_int_equal(word_of(&l), 0);
 }
 
 int main(void) {
@@ -135,7 +153,8 @@ int main(void) {
         cmocka_unit_test(all_tokens_borrowed_never_look_like_the_end),
         cmocka_unit_test(the_end_is_seen_by_the_last_of_many),
         cmocka_unit_test(who_has_the_verdict_is_still_in_the_step),
-        cmocka_unit_test(what_is_away_or_outside_does_not_hide_the_end),
+        cmocka_unit_test(what_is_away_holds_it_up_and_comes_back_with_a_token_or_without),
+        cmocka_unit_test(who_comes_to_end_it_finds_it_running_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,13 +193,14 @@ static void a_backend_hears_of_one_abort_and_is_destroyed_last(void **state) {
     fault_allocator_end(&heap);
 }
 
-static void only_the_built_in_tells_who_waits_and_has_slots_to_reset(void **state) {
+static void only_the_built_in_has_slots_to_reset_and_is_closed(void **state) {
     (void)state;
     held h;
     df_rendezvous *theirs = held_new(&h, NULL), *ours = NULL;
     assert_int_equal(df_rendezvous_new_local(NULL, &ours, NULL), DF_OK);
 
-    assert_false(rendezvous_waits(theirs, 0));
+    assert_false(rendezvous_is_closed(theirs));
+    assert_true(rendezvous_is_closed(ours));
     assert_int_equal(rendezvous_reset(theirs), 0);
 
     df_rendezvous_unref(ours);
@@ -227,15 +228,10 @@ static void a_step_can_be_used_again_after_an_abort(void **state) {
     fault_fail_allocation(&heap, 0, FAULT_ONCE);
     assert_true(refcount_is_one(&t->refs));
     got_init(&g, key, on_host);
-    rendezvous_mark_planned(&g.recv);
+    rendezvous_mark_planned(&g.recv, NULL);
     df_rendezvous_recv(r, &g.recv);
-    assert_true(rendezvous_waits(r, 1));
-    assert_false(rendezvous_waits(r, 0));
-    assert_false(rendezvous_waits(r, 2));
-    assert_false(rendezvous_waits(r, -1));
     assert_int_equal(rendezvous_send(r, key, &on_host, t), DF_OK);
     assert_got_number(&g, 4);
-    assert_false(rendezvous_waits(r, 1));
     got_fini(&g);
     df_rendezvous_unref(r);
     memory_unref(host);
@@ -465,7 +461,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_send_that_makes_no_sense_is_refused_and_takes_nothing),
         cmocka_unit_test(a_recv_that_makes_no_sense_ends_with_what_is_wrong),
         cmocka_unit_test(a_backend_hears_of_one_abort_and_is_destroyed_last),
-        cmocka_unit_test(only_the_built_in_tells_who_waits_and_has_slots_to_reset),
+        cmocka_unit_test(only_the_built_in_has_slots_to_reset_and_is_closed),
         cmocka_unit_test(a_step_can_be_used_again_after_an_abort),
         cmocka_unit_test(a_second_finish_does_nothing_but_release),
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),

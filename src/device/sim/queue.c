@@ -261,6 +261,7 @@ static df_code start_locked(sim_queue *q, df_error *err) DF_REQUIRES(&q->lock);
  * whether its work will be run. */
 static df_code start_locked(sim_queue *q, df_error *err) {
     while (q->starting) condition_wait(&q->started, &q->lock);
+    if (q->closing) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
     if (q->thread) return DF_OK;
     q->starting = true;
     mutex_unlock(&q->lock);
@@ -395,13 +396,18 @@ df_code sim_queue_new(df_device *d, sim_memory *m, const device_options *options
     return DF_OK;
 }
 
-void sim_queue_free(sim_queue *q) {
+void sim_queue_stop(sim_queue *q) {
     mutex_lock(&q->lock);
     q->closing = true;
     condition_signal(&q->wake);
     void *thread = q->thread;
+    q->thread = NULL;
     mutex_unlock(&q->lock);
     if (thread) thread_join(q->threads, thread);
+}
+
+void sim_queue_free(sim_queue *q) {
+    sim_queue_stop(q);
     while (q->spare) {
         sim_op *op = q->spare;
         q->spare = (sim_op *)op->item.next;
