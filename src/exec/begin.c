@@ -191,6 +191,7 @@ void run_end(step *s) {
         DF_SCHED_POINT();
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
                 code == DF_OK ? s->p->n_fetches : 0);
+        for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL;
     }
     give(s);
     x->o.release(x->o.owner);
