@@ -51,13 +51,17 @@ void account_begin(step *s) {
     df_run_stats *st = s->rq.stats;
     st->step = s->number;
     s->began = clock_now();
-    s->came = 0;
+    atomic_put(&s->came, 0, RELAXED);
+    s->is_accounted = false;
     add_traffic(s, true);
 }
 
 void account_end(step *s) {
     df_run_stats *st = s->rq.stats;
-    uint64_t now = clock_now(), came = s->came ? s->came : now;
+    uint64_t now = clock_now(), came = atomic_get(&s->came, RELAXED);
+    if (s->is_accounted) return;
+    s->is_accounted = true;
+    if (!came) came = now;
     st->nodes = atomic_get(&s->ran, RELAXED);
     st->waited = came - s->began;
     st->time = now - came;
