@@ -14,6 +14,9 @@
  * 5. A copy's or a wait's record is back among the spare ones before any fence behind it
  *    ends, so a caller who waits for its fences needs no new ones.
  * 6. No lock is held while anything is called that is not ours.
+ * 7. Who closes waits until all is played, and what is enqueued meanwhile is played, too: a step
+ *    that ends then still has work in the list, and asks behind it when that has passed. Work is
+ *    refused when none is left, so whoever is refused has none here.
  */
 #include "device/sim/sim.h"
 
@@ -44,6 +47,7 @@ struct sim_queue {
     void *thread;         /* (l) NULL: not yet */
     bool starting;        /* (l) one enqueuer is outside the lock, starting it */
     bool closing;         /* (l) */
+    bool ended;           /* (l) closing, and the thread takes nothing more */
 };
 
 static sim_queue *queue_of(df_queue *q) {
@@ -236,6 +240,7 @@ static launch *work_take(sim_queue *q) {
     while (!q->first && !q->closing) condition_wait(&q->wake, &q->lock);
     launch *all = q->first;
     q->first = q->last = NULL;
+    q->ended = !all;
     mutex_unlock(&q->lock);
     return all;
 }
@@ -256,12 +261,16 @@ static void engine_main(void *arg) {
 
 static df_code start_locked(sim_queue *q, df_error *err) DF_REQUIRES(&q->lock);
 
+static df_code refused(const sim_queue *q, df_error *err) {
+    return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
+}
+
 /* Starts the thread if there is none. The lock is let go meanwhile, since the threads
  * are the user's; who comes in between waits for the outcome, because it too must know
  * whether its work will be run. */
 static df_code start_locked(sim_queue *q, df_error *err) {
     while (q->starting) condition_wait(&q->started, &q->lock);
-    if (q->closing) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
+    if (q->ended || (q->closing && !q->thread)) return refused(q, err);
     if (q->thread) return DF_OK;
     q->starting = true;
     mutex_unlock(&q->lock);
@@ -275,7 +284,7 @@ static df_code start_locked(sim_queue *q, df_error *err) {
     q->thread = thread;
     q->starting = false;
     condition_broadcast(&q->started);
-    return rc;
+    return q->ended ? refused(q, err) : rc;
 }
 
 static df_code push(sim_queue *q, work_tag *tag, launch *l, df_error *err) {
@@ -400,10 +409,14 @@ void sim_queue_stop(sim_queue *q) {
     mutex_lock(&q->lock);
     q->closing = true;
     condition_signal(&q->wake);
+    while (q->starting) condition_wait(&q->started, &q->lock);
     void *thread = q->thread;
+    mutex_unlock(&q->lock);
+    if (!thread) return;
+    thread_join(q->threads, thread);
+    mutex_lock(&q->lock);
     q->thread = NULL;
     mutex_unlock(&q->lock);
-    if (thread) thread_join(q->threads, thread);
 }
 
 void sim_queue_free(sim_queue *q) {
