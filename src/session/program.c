@@ -102,7 +102,7 @@ static compile_request request(const df_program *program) {
                              .fixed = s->fixed,
                              .soft_placement = s->soft_placement,
                              .strict_order = s->strict_order,
-                             .parallelism = (uint32_t)rt->workers + 1,
+                             .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
 
