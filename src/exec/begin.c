@@ -286,7 +286,6 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
             results[i] = s->results[i];
         else
             df_tensor_unref(s->results[i]);
-        s->results[i] = NULL;
     }
     give(s);
 end:
