@@ -16,8 +16,8 @@
  * its ticket is withdrawn.
  *   3. The outcome is told at once: `abandoned`. Events of such a step are taken up by the thread
  *      that brings them, since nobody else may come; they run no kernel.
- *   4. The caller that slept goes (`left`), and leaves the step what it uses: references of the
- *      feeds, and of the program.
+ *   4. The caller that slept goes (`left`). What the step uses, it has: references of the feeds, and
+ *      of the program.
  *   5. When the last kernel that was executing has ended, the step is over, and the thread that
  *      brought that goes through the end, but for the telling.
  */
@@ -64,11 +64,7 @@ static void tell_turn(ticket *t) {
     pool_post(s->pool, s, &s->turn);
 }
 
-static void drop_feeds(step *s) {
-    for (uint32_t i = 0; i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
-}
-
-/* What a step uses when nobody else is there who has it. */
+/* What a step uses, whoever frees what, and whether its caller is there or not. */
 static void keep(step *s) {
     for (uint32_t i = 0; i < s->p->n_feeds; i++) (void)df_tensor_ref(s->feeds[i]);
     s->x->o.hold(s->x->o.owner);
@@ -105,7 +101,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};
         s->shared = rq->done || (pool_helpers(s->pool) > 0 && s->p->n_blocks > 1);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
-        if (rq->done) keep(s);
+        keep(s);
         if (rq->stats) account_begin(s);
         live_start(&s->live);
     } else {
@@ -156,9 +152,11 @@ static df_code conclude(step *s, df_error *err) {
     if (code != DF_OK && err) *err = s->error;
     step_settle(s);
     tickets_give(&s->x->o.group->tickets, &s->ticket);
+    for (uint32_t i = 0; i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
     return code;
 }
 
+/* After this all may be gone. */
 static void give(step *s) {
     executor *x = s->x;
     run_group *g = x->o.group;
@@ -169,6 +167,7 @@ static void give(step *s) {
     mutex_unlock(&x->lock);
     tell_group(g);
     cancel_unref(cancel);
+    x->o.release(x->o.owner);
 }
 
 static void copy_results(step *s) {
@@ -179,12 +178,10 @@ static void copy_results(step *s) {
 }
 
 void run_end(step *s) {
-    executor *x = s->x;
     run_request rq = s->rq;
     bool told = s->abandoned;
     df_error err;
     df_code code = conclude(s, &err);
-    drop_feeds(s);
     if (rq.done && !told) {
         if (rq.stats) account_end(s);
         if (code == DF_OK) copy_results(s);
@@ -193,7 +190,6 @@ void run_end(step *s) {
                 code == DF_OK ? s->p->n_fetches : 0);
     }
     give(s);
-    x->o.release(x->o.owner);
 }
 
 /* ---- the end that comes early ---------------------------------------------- */
@@ -245,17 +241,6 @@ void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df
 
 /* ---- a run that the caller waits for --------------------------------------- */
 
-/* What the step may still use when the caller has gone. True: he has, with *err. */
-static bool leave(step *s, df_error *err) {
-    executor *x = s->x;
-    keep(s);
-    if (s->rq.stats) account_end(s);
-    if (pool_leave(s->pool, s, err)) return true;
-    drop_feeds(s);
-    x->o.release(x->o.owner);
-    return false;
-}
-
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err) {
     const size_t n = x->o.plan->n_fetches;
     df_error why = {.code = DF_OK};
@@ -273,7 +258,10 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         wait_end end = pool_wait(s->pool, s, &e);
         over = end == WAIT_OVER;
         if (end == WAIT_LATE) run_end_late(s);
-        if (end == WAIT_TOLD && leave(s, &why)) goto end;
+        if (end == WAIT_TOLD) {
+            if (rq->stats) account_end(s);
+            if (pool_leave(s->pool, s, &why)) goto end;
+        }
         if (end != WAIT_EVENT) continue;
         live_engage(&s->live);
         run_push(&w, e);

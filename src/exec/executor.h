@@ -100,7 +100,7 @@ typedef struct executor_options {
     memory *host;
     const df_allocator *alloc;
     run_group *group;
-    /* Keeps all of these, and the executor, while a run has nobody who does. */
+    /* Keeps all of these, and the executor, while a run goes on. */
     void (*hold)(void *owner);
     void (*release)(void *owner);
     void *owner;

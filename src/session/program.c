@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct df_program {
-    refcount refs;       /* (a) the user's, and those of runs that nobody waits for */
+    refcount refs;       /* (a) the user's, and those of runs that go on */
     df_session *session; /* (c), as all below: a reference */
     df_outs feeds, fetches;
     df_nodes targets;

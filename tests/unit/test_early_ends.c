@@ -62,9 +62,53 @@ static void a_run_that_fails_leaves_the_results_of_the_one_before(void **state) 
     }
 }
 
+/* ---- freeing what is in use ----------------------------------------------- */
+
+static void *free_all(void *arg) {
+    slow_world *o = arg;
+    df_program_free(o->slow);
+    df_program_free(o->count);
+    df_session_free(o->w.s);
+    df_graph_free(o->w.g);
+    df_runtime_free(o->w.rt);
+    return NULL;
+}
+
+static void *run_slow(void *arg) {
+    slow_world *o = arg;
+    return (void *)(uintptr_t)slow_run(o, NULL);
+}
+
+/* A thread that calls df_program_run is in a kernel when the session is closed and all is freed:
+ * what the kernel uses stays, and goes when it has ended. */
+static void all_may_be_freed_while_a_caller_is_in_a_kernel(void **state) {
+    (void)state;
+    for (int n = 0; n < N_WORKERS; n++) {
+        slow_world o;
+        pthread_t caller;
+        void *code = NULL;
+        df_error err;
+        slow_open(&o, workers[n], "TestCopy", "cpu:0");
+        o.probe.way = PROBE_WAITS;
+        assert_int_equal(pthread_create(&caller, NULL, run_slow, &o), 0);
+        probe_await_inside(&o.probe, 1);
+        assert_int_equal(df_session_close(o.w.s, SOON, &err), DF_DEADLINE_EXCEEDED);
+        assert_non_null(strstr(err.message, "node slow"));
+        if (workers[n]) probe_open(&o.probe); /* it may be a worker's, which is waited for */
+        (void)free_all(&o);
+        probe_open(&o.probe);
+        assert_int_equal(pthread_join(caller, &code), 0);
+        assert_int_equal((uintptr_t)code, DF_CANCELLED);
+        df_tensor_unref(o.fed);
+        fault_allocator_end(&o.w.f);
+        probe_fini(&o.probe);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_fails_leaves_the_results_of_the_one_before),
+        cmocka_unit_test(all_may_be_freed_while_a_caller_is_in_a_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
