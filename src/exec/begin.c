@@ -16,8 +16,8 @@
  * its ticket is withdrawn.
  *   3. The outcome is told at once: `abandoned`. Events of such a step are taken up by the thread
  *      that brings them, since nobody else may come; they run no kernel.
- *   4. The caller that slept goes (`left`). What the step uses, it has: references of the feeds, and
- *      of the program.
+ *   4. The caller that slept goes (`left`). What the step uses, it has: references of the feeds,
+ * and of the program.
  *   5. When the last kernel that was executing has ended, the step is over, and the thread that
  *      brought that goes through the end, but for the telling.
  */
@@ -96,6 +96,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
     df_code code = refusal_locked(x, rq, err);
     if (code == DF_OK) {
         s->rq = *rq;
+        if (rq->into) s->rq.into = memcpy(s->into, rq->into, s->p->n_fetches * sizeof *s->into);
         s->number = ++x->n_runs;
         s->ticket = (ticket){
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};

@@ -134,7 +134,8 @@ static bool make_arrays(step *s) {
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
     s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
     s->results = arena_array(a, p->n_fetches, sizeof *s->results);
-    return s->feeds && s->results && s->slots && s->readers && s->pending && s->blocks &&
+    s->into = arena_array(a, p->n_fetches, sizeof *s->into);
+    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
            s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
            s->written && s->traffic;
 }

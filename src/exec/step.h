@@ -136,6 +136,7 @@ struct step {
     bool is_closed;                /* (s) values come to it only from this step's Sends */
     df_tensor **feeds;             /* (s) */
     df_tensor **results;           /* (n) by fetch */
+    df_span *into;                 /* (s) by fetch: rq.into is here, not the caller's */
     df_tensor **slots;             /* (n) */
     _Atomic uint32_t *readers;     /* (a) by slot: blocks still to read it */
     _Atomic uint32_t *pending;     /* (a) by block */

@@ -62,6 +62,24 @@ static void a_run_that_fails_leaves_the_results_of_the_one_before(void **state) 
     }
 }
 
+/* A caller that has gone may have had the list on its stack, while a worker reads it. */
+static void the_list_of_where_results_go_is_copied(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    int64_t value = 0;
+    slow_open(&o, 0, "TestCopy", NULL);
+    told_init(&t);
+    df_span into = {&value, sizeof value};
+    slow_start(&o, RUN_OPTIONS(.into = &into), &t);
+    into = (df_span){&into, 1};
+    slow_await(&o, &t);
+    assert_told(&t, DF_OK, NULL);
+    assert_int_equal(value, 42);
+    told_fini(&t);
+    slow_close(&o);
+}
+
 /* ---- freeing what is in use ----------------------------------------------- */
 
 static void *free_all(void *arg) {
@@ -108,6 +126,7 @@ static void all_may_be_freed_while_a_caller_is_in_a_kernel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_fails_leaves_the_results_of_the_one_before),
+        cmocka_unit_test(the_list_of_where_results_go_is_copied),
         cmocka_unit_test(all_may_be_freed_while_a_caller_is_in_a_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
