@@ -77,7 +77,7 @@ void run_begin(worker *w) {
         if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
     for (uint32_t b = 0; b <= p->n_blocks; b++)
         atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
-    if (s->rq.stats) s->came = clock_now();
+    if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
     for (uint32_t b = p->n_blocks; b-- > 0;)
         if (!p->blocks[b].pending) start_block(w, b);
     if (s->shared) run_share(w);

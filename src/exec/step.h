@@ -106,12 +106,13 @@ struct step {
     bool end;     /* (n) END's events have all come; read by the verdict */
     bool joined;  /* the verdict's: queues were asked to report their end */
 
-    run_request rq;       /* (s) */
-    uint64_t number;      /* (x) of the run, in its program */
-    ticket ticket;        /* its turn at the variables, */
-    event turn;           /* and what tells of it */
-    uint64_t began, came; /* (s) with stats: ns, when it was begun, and its turn came */
-    _Atomic uint64_t ran; /* (a) relaxed: nodes */
+    run_request rq;        /* (s) */
+    uint64_t number;       /* (x) of the run, in its program */
+    ticket ticket;         /* its turn at the variables, */
+    event turn;            /* and what tells of it */
+    uint64_t began;        /* (s) with stats: ns, when it was begun, */
+    _Atomic uint64_t came; /* (a) relaxed: and its turn came; 0: not yet */
+    _Atomic uint64_t ran;  /* (a) relaxed: nodes */
 
     df_error error;              /* (l) */
     bool has_error;              /* (l) */
