@@ -185,7 +185,7 @@ static df_code queue_passed(launch *l, df_error *err) {
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request never took work either. */
+ * that cannot take the request never took work either, or has stopped after all of it. */
 static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
