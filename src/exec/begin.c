@@ -252,6 +252,7 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
     meet(s);
     if (tickets_take(&x->o.group->tickets, &s->ticket))
         run_begin(&w);
+    df_run_stats *stats = rq->stats;
     else
         w.balance++; /* of the event that tells its turn */
     for (bool over = run_step(&w); !over;) {
@@ -260,7 +261,8 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         over = end == WAIT_OVER;
         if (end == WAIT_LATE) run_end_late(s);
         if (end == WAIT_TOLD) {
-            if (rq->stats) account_end(s);
+            if (stats) account_end(s); /* once: the step may be over all the same */
+            stats = NULL;
             if (pool_leave(s->pool, s, &why)) goto end;
         }
         if (end != WAIT_EVENT) continue;
@@ -269,7 +271,7 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         over = run_step(&w);
     }
     if (conclude(s, &why) == DF_OK) copy_results(s);
-    if (rq->stats) account_end(s);
+    if (stats) account_end(s);
     for (size_t i = 0; i < n; i++) {
         if (results)
             results[i] = s->results[i];
