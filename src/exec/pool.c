@@ -73,7 +73,8 @@ void pool_add(pool *p, executor *x) {
 
 void pool_remove(pool *p, executor *x) {
     mutex_lock(&p->executors_lock);
-    *(x->last ? &x->last->next : &p->executors) = x->next;
+    executor **link = x->last ? &x->last->next : &p->executors;
+    if (*link == x) *link = x->next; /* else it was never added */
     if (x->next) x->next->last = x->last;
     mutex_unlock(&p->executors_lock);
 }
