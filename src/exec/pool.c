@@ -89,6 +89,13 @@ static bool ask_locked(pool *p) DF_REQUIRES(&p->lock) {
     return true;
 }
 
+/* Whoever goes off with an event leaves more for the next. True: as ask_locked. */
+static bool more_locked(pool *p) DF_REQUIRES(&p->lock) {
+    if (!p->first) return false;
+    condition_signal(&p->work);
+    return ask_locked(p);
+}
+
 static void wake(pool *p) DF_EXCLUDES(&p->lock) {
     DF_SCHED_POINT();
     p->lent.wake(p->lent.user);
@@ -309,7 +316,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
         event *e = NULL;
         if (!s && p->first) e = take_locked(p, (s = p->first), false);
         if (s) {
-            asks = p->first && ask_locked(p);
+            asks = more_locked(p);
             mutex_unlock(&p->lock);
             if (asks) wake(p);
             if (e)
@@ -367,7 +374,7 @@ static void worker_main(void *arg) {
             continue;
         }
         event *e = take_locked(p, s, false);
-        if (p->first) condition_signal(&p->work); /* there is more: wake the next */
+        (void)more_locked(p); /* with workers there are no threads to be asked for */
         mutex_unlock(&p->lock);
         run_help(s, e);
         mutex_lock(&p->lock);
