@@ -190,6 +190,7 @@ void run_end(step *s) {
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
                 code == DF_OK ? s->p->n_fetches : 0);
     }
+        pool_told(s->pool, s);
     give(s);
 }
 
@@ -205,6 +206,7 @@ void run_end_early(step *s, const df_error *why) {
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
     }
+        pool_told(s->pool, s);
     run_help(s, NULL);
 }
 

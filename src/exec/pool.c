@@ -241,18 +241,18 @@ void pool_begin(pool *p, step *s) {
     if (asks) wake(p);
 }
 
-static void told_locked(pool *p, step *s) DF_REQUIRES(&p->lock) {
-    if (!s->is_beside) return;
+void pool_told(pool *p, step *s) {
+    mutex_lock(&p->lock);
+    if (s->is_beside && --p->n_beside == 0) condition_broadcast(&p->work);
     s->is_beside = false;
-    untime_locked(p, s);
-    if (--p->n_beside == 0) condition_broadcast(&p->work);
+    mutex_unlock(&p->lock);
 }
 
 bool pool_over(pool *p, step *s) {
     mutex_lock(&p->lock);
     bool has_caller = !s->rq.done && !s->left;
     s->over = true;
-    told_locked(p, s);
+    untime_locked(p, s);
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
     return has_caller;
@@ -261,7 +261,7 @@ bool pool_over(pool *p, step *s) {
 bool pool_abandon(pool *p, step *s, df_error *why) {
     mutex_lock(&p->lock);
     bool first = !s->abandoned;
-    told_locked(p, s);
+    untime_locked(p, s);
     s->abandoned = true;
     *why = s->error;
     if (s->waiting) condition_signal(&s->wake);

@@ -195,6 +195,8 @@ bool pool_abandon(pool *p, step *s, df_error *why);
 typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
 wait_end pool_wait(pool *p, step *s, event **e);
 /* The caller goes. False: the step is over, and is the caller's. */
+/* Somebody was told the outcome, of a run that nobody waits for. */
+void pool_told(pool *p, step *s);
 bool pool_leave(pool *p, step *s, df_error *why);
 /* A run begins that nobody waits for. Its deadline is looked after. */
 void pool_begin(pool *p, step *s);
