@@ -137,6 +137,7 @@ static void meet(step *s) {
     df_error err;
     if (s->x->o.group->factory.create && make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
     s->is_closed = !r || rendezvous_is_closed(r);
+    s->is_foreign = r != s->rendezvous;
     pool_lock(s->pool);
     s->meets = r;
     bool failed = s->has_error;
@@ -189,8 +190,8 @@ void run_end(step *s) {
         DF_SCHED_POINT();
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
                 code == DF_OK ? s->p->n_fetches : 0);
-    }
         pool_told(s->pool, s);
+    }
     give(s);
 }
 
@@ -205,8 +206,8 @@ void run_end_early(step *s, const df_error *why) {
         if (rq.stats) account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
-    }
         pool_told(s->pool, s);
+    }
     run_help(s, NULL);
 }
 
@@ -251,10 +252,10 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
     step *s = take(x, rq, &why);
     if (!s) goto end;
     worker w = {.step = s};
+    df_run_stats *stats = rq->stats;
     meet(s);
     if (tickets_take(&x->o.group->tickets, &s->ticket))
         run_begin(&w);
-    df_run_stats *stats = rq->stats;
     else
         w.balance++; /* of the event that tells its turn */
     for (bool over = run_step(&w); !over;) {
