@@ -180,6 +180,8 @@ static void copy_results(step *s) {
 
 void run_end(step *s) {
     executor *x = s->x;
+    pool *p = s->pool;
+    bool is_inside = pool_enter(p);
     run_request rq = s->rq;
     bool told = s->abandoned;
     df_error err;
@@ -194,21 +196,25 @@ void run_end(step *s) {
     }
     give(s);
     x->o.release(x->o.owner);
+    if (is_inside) pool_exit(p);
 }
 
 /* ---- the end that comes early ---------------------------------------------- */
 
 void run_end_early(step *s, const df_error *why) {
     run_request rq = s->rq;
+    pool *p = s->pool;
+    bool is_inside = pool_enter(p);
     df_error err;
     step_fail(s, why);
-    if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(s->pool, s, &s->turn);
-    if (pool_abandon(s->pool, s, &err) && rq.done) {
+    if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(p, s, &s->turn);
+    if (pool_abandon(p, s, &err) && rq.done) {
         if (rq.stats) account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
     }
     run_help(s, NULL);
+    if (is_inside) pool_exit(p);
 }
 
 void run_end_late(step *s) {

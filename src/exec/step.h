@@ -200,6 +200,10 @@ void pool_begin(pool *p, step *s);
 df_code pool_watch(pool *p, df_error *err);
 /* False: the calling thread is the one that ends the run early, with a token. */
 bool pool_is_ending(pool *p, step *s);
+/* True: the pool stays until pool_exit, the last touch. A thread that ends runs is inside: it may
+ * be the one that gives the memory back for which somebody waits who frees the runtime. */
+bool pool_enter(pool *p);
+void pool_exit(pool *p);
 kernel_op *pool_kernel_op(pool *p); /* NULL: out of memory */
 void pool_kernel_op_free(pool *p, kernel_op *k);
 void pool_lock(pool *p) DF_UNCHECKED;
