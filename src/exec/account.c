@@ -71,6 +71,7 @@ typedef struct list {
     char *buffer;
     size_t size, n;
     const char *separator;
+    bool once; /* what is there already is left out */
 } list;
 
 static void add(list *l, const char *format, ...) DF_PRINTF(2, 3);
@@ -81,6 +82,7 @@ static void add(list *l, const char *format, ...) {
     va_start(args, format);
     (void)vsnprintf(item, sizeof item, format, args);
     va_end(args);
+    if (l->once && l->size && strstr(l->buffer, item)) return;
     const char *before = l->n ? l->separator : "";
     size_t more = strlen(before) + strlen(item);
     if (l->n + more < l->size)
@@ -155,7 +157,7 @@ static void add_step(list *l, step *s) {
 }
 
 size_t runs_list(pool *p, const run_group *group, bool with_steps, char *buffer, size_t size) {
-    list l = {.buffer = buffer, .size = size, .separator = ", "};
+    list l = {.buffer = buffer, .size = size, .separator = ", ", .once = !with_steps};
     if (size) buffer[0] = '\0';
     for (executor *x = pool_executors_lock(p); x; x = x->next) {
         if (x->o.group != group) continue;
