@@ -91,18 +91,23 @@ static void tell_group(run_group *g) {
 static step *take(executor *x, const run_request *rq, df_error *err) {
     mutex_lock(&x->lock);
     step *s = x->spares;
-    if (s) x->spares = s->next_spare;
-    mutex_unlock(&x->lock);
-    if (!s) s = executor_frame(x, err);
-    if (!s) return NULL;
-    if (s->p->n_feeds) memcpy(s->feeds, rq->feeds, s->p->n_feeds * sizeof(df_tensor *));
-    mutex_lock(&x->lock);
+    if (s) {
+        x->spares = s->next_spare;
+    } else {
+        mutex_unlock(&x->lock);
+        s = executor_frame(x, err);
+        if (!s) return NULL;
+        mutex_lock(&x->lock);
+    }
     df_code code = refusal_locked(x, rq, err);
     if (code == DF_OK) {
         s->rq = *rq;
+        if (s->p->n_feeds) memcpy(s->feeds, rq->feeds, s->p->n_feeds * sizeof(df_tensor *));
         s->number = ++x->n_runs;
         s->ticket = (ticket){
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};
+        s->meets = x->keys ? NULL : s->rendezvous;
+        s->is_closed = true;
         s->shared = rq->done || (pool_helpers(s->pool) > 0 && s->p->n_blocks > 1);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
         if (rq->done) keep(s);
@@ -134,11 +139,13 @@ static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
     return error_from(err, code, "the session's rendezvous factory");
 }
 
-/* Where the halves of this step meet. A step that was failed before it is there aborts it. */
+/* Where the halves of this step meet, if not at the library's own. A step that was failed before it
+ * is there aborts it. */
 static void meet(step *s) {
-    df_rendezvous *r = s->rendezvous;
+    df_rendezvous *r = NULL;
     df_error err;
-    if (s->x->o.group->factory.create && make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
+    if (s->meets) return;
+    if (make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
     s->is_closed = !r || rendezvous_is_closed(r);
     pool_lock(s->pool);
     s->meets = r;

@@ -238,7 +238,6 @@ void step_settle(step *s) {
 void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
     s->is_ending = s->abandoned = s->left = false;
-    s->meets = NULL;
     atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->tag.failed, 0, RELAXED);
 }
