@@ -57,10 +57,12 @@ void account_begin(step *s) {
 
 void account_end(step *s) {
     df_run_stats *st = s->rq.stats;
+    if (!st || !s->began) return;
     uint64_t now = clock_now(), came = s->came ? s->came : now;
     st->nodes = atomic_get(&s->ran, RELAXED);
     st->waited = came - s->began;
     st->time = now - came;
+    s->began = 0;
     add_traffic(s, false);
 }
 

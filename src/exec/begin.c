@@ -195,7 +195,7 @@ void run_end(step *s) {
     df_code code = conclude(s, &err);
     drop_feeds(s);
     if (rq.done && !told) {
-        if (rq.stats) account_end(s);
+        account_end(s);
         if (code == DF_OK) copy_results(s);
         DF_SCHED_POINT();
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
@@ -216,7 +216,7 @@ void run_end_early(step *s, const df_error *why) {
     step_fail(s, why);
     if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(p, s, &s->turn);
     if (pool_abandon(p, s, &err) && rq.done) {
-        if (rq.stats) account_end(s);
+        account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
     }
@@ -262,7 +262,7 @@ void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df
 static bool leave(step *s, df_error *err) {
     executor *x = s->x;
     keep(s);
-    if (s->rq.stats) account_end(s);
+    account_end(s);
     if (pool_leave(s->pool, s, err)) return true;
     drop_feeds(s);
     x->o.release(x->o.owner);
@@ -293,7 +293,7 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         over = run_step(&w);
     }
     if (conclude(s, &why) == DF_OK) copy_results(s);
-    if (rq->stats) account_end(s);
+    account_end(s);
     for (size_t i = 0; i < n; i++) {
         if (results)
             results[i] = s->results[i];

@@ -276,8 +276,8 @@ void run_end_early(step *s, const df_error *why);
 void run_end_late(step *s);
 
 /* ---- account.c ---- */
-void account_begin(step *s);
-void account_end(step *s);
+void account_begin(step *s); /* of a run with stats */
+void account_end(step *s);   /* of any; the first time counts */
 /* What the step waits for, as snprintf does: keys and, unless keys_only, nodes. Exact only while
  * nothing moves. */
 size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size);

@@ -189,8 +189,7 @@ static df_code check_thread(const df_program *program, df_error *err) {
     return DF_OK;
 }
 
-static df_code check_run(const df_program *program, df_tensors feeds, const df_run_options *o,
-                         df_error *err) {
+static df_code check_run(const df_program *program, df_tensors feeds, df_error *err) {
     const plan *p = program->compiled.plan;
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
@@ -211,19 +210,27 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
     return true;
 }
 
-/* What there is to be done; stats that say that nothing was. */
+/* Stats that say that nothing was run. */
+static df_code clear_stats(df_run_stats *st, uint64_t program, df_error *err) {
+    if (!st) return DF_OK;
+    if (st->struct_size < sizeof *st)
+        return error_invalid(err,
+                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
+                             st->struct_size);
+    *st = (df_run_stats){.struct_size = st->struct_size,
+                         .program = program,
+                         .pairs = st->pairs,
+                         .n_pairs = st->pairs ? st->n_pairs : 0};
+    return DF_OK;
+}
+
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
                         run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
-    if (code == DF_OK) code = check_run(program, feeds, &o, err);
+    if (code == DF_OK) code = clear_stats(o.stats, program->compiled.plan->id, err);
+    if (code == DF_OK) code = check_run(program, feeds, err);
     if (code != DF_OK) return code;
-    df_run_stats *st = o.stats;
-    if (st)
-        *st = (df_run_stats){.struct_size = st->struct_size,
-                             .program = program->compiled.plan->id,
-                             .pairs = st->pairs,
-                             .n_pairs = st->n_pairs};
     *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
     if (o.timeout) rq->deadline = clock_after(o.timeout);
     return DF_OK;

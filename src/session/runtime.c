@@ -50,6 +50,7 @@ void df_runtime_free(df_runtime *runtime) {
 }
 
 size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
+    if (!runtime) return 0;
     return pool_poll(runtime->pool, timeout, next);
 }
 
