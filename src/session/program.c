@@ -193,10 +193,6 @@ static df_code check_run(const df_program *program, df_tensors feeds, df_error *
     const plan *p = program->compiled.plan;
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
-    if (o->stats && o->stats->struct_size < sizeof *o->stats)
-        return error_invalid(err,
-                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
-                             o->stats->struct_size);
     df_code code = check_thread(program, err);
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items[i], err);
