@@ -122,8 +122,8 @@ typedef void (*df_run_done)(void *user, const df_error *err, df_tensor *const *r
  * (df_runtime_options.workers), lent ones, or those that call df_runtime_poll. Steps that share
  * variables run in the order started.
  *
- * Ownership  feeds are referenced, options copied; the memory of options->into and ->stats must
- *            stay until done. The program may be freed at once: its runs go on. */
+ * Ownership  feeds are referenced, options and the list options->into copied; where that points,
+ *            and ->stats, must stay until done. The program may be freed at once: its runs go on. */
 DF_API void df_program_start(df_program *program, df_tensors feeds, const df_run_options *options,
                              df_run_done done, void *user);
 

@@ -51,14 +51,15 @@ void account_begin(step *s) {
     df_run_stats *st = s->rq.stats;
     st->step = s->number;
     s->began = clock_now();
-    s->came = 0;
+    atomic_put(&s->came, 0, RELAXED);
     add_traffic(s, true);
 }
 
 void account_end(step *s) {
     df_run_stats *st = s->rq.stats;
     if (!st || !s->began) return;
-    uint64_t now = clock_now(), came = s->came ? s->came : now;
+    uint64_t came = atomic_get(&s->came, RELAXED), now = clock_now();
+    if (!came) came = now;
     st->nodes = atomic_get(&s->ran, RELAXED);
     st->waited = came - s->began;
     st->time = now - came;

@@ -13,11 +13,11 @@
  *   1. Whoever ends it takes a token, so that it is not over meanwhile (live.h, rule 5). One does:
  *      `is_ending` says that somebody has.
  *   2. The step fails like any other, and from then on starts nothing. If its turn has not come,
- * its ticket is withdrawn.
- *   3. The outcome is told at once: `abandoned`. Events of such a step are taken up by the thread
- *      that brings them, since nobody else may come; they run no kernel.
- *   4. The caller that slept goes (`left`), and leaves the step what it uses: references of the
- *      feeds, and of the program.
+ *      its ticket is withdrawn.
+ *   3. What it uses it has from now on itself (`keeps`): references of the feeds and the program.
+ *   4. The outcome is told at once: `abandoned`. A caller that slept goes (`left`). Events of such
+ *      a step are taken up by the thread that brings them, since nobody else may come; they run no
+ *      kernel.
  *   5. When the last kernel that was executing has ended, the step is over, and the thread that
  *      brought that goes through the end, but for the telling.
  */
@@ -64,12 +64,10 @@ static void tell_turn(ticket *t) {
     pool_post(s->pool, s, &s->turn);
 }
 
-static void drop_feeds(step *s) {
-    for (uint32_t i = 0; i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
-}
-
-/* What a step uses when nobody else is there who has it. */
+/* What a step uses when nobody else may be there who has it: a run beside from its beginning, and
+ * another before its caller is told that it has ended. */
 static void keep(step *s) {
+    s->keeps = true;
     for (uint32_t i = 0; i < s->p->n_feeds; i++) (void)df_tensor_ref(s->feeds[i]);
     s->x->o.hold(s->x->o.owner);
 }
@@ -103,6 +101,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
     if (code == DF_OK) {
         s->rq = *rq;
         if (s->p->n_feeds) memcpy(s->feeds, rq->feeds, s->p->n_feeds * sizeof(df_tensor *));
+        if (rq->into) s->rq.into = memcpy(s->into, rq->into, s->p->n_fetches * sizeof *s->into);
         s->number = ++x->n_runs;
         s->ticket = (ticket){
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};
@@ -163,19 +162,23 @@ static df_code conclude(step *s, df_error *err) {
     if (code != DF_OK && err) *err = s->error;
     step_settle(s);
     tickets_give(&s->x->o.group->tickets, &s->ticket);
+    for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
     return code;
 }
 
+/* After this all may be gone. */
 static void give(step *s) {
     executor *x = s->x;
     run_group *g = x->o.group;
     df_cancel *cancel = s->rq.cancel;
+    bool keeps = s->keeps;
     mutex_lock(&x->lock); /* for those who look for runs to end */
     step_renew(s);
     give_locked(x, s);
     mutex_unlock(&x->lock);
     tell_group(g);
     cancel_unref(cancel);
+    if (keeps) x->o.release(x->o.owner);
 }
 
 static void copy_results(step *s) {
@@ -186,14 +189,12 @@ static void copy_results(step *s) {
 }
 
 void run_end(step *s) {
-    executor *x = s->x;
     pool *p = s->pool;
     bool is_inside = pool_enter(p);
     run_request rq = s->rq;
     bool told = s->abandoned;
     df_error err;
     df_code code = conclude(s, &err);
-    drop_feeds(s);
     if (rq.done && !told) {
         account_end(s);
         if (code == DF_OK) copy_results(s);
@@ -202,7 +203,6 @@ void run_end(step *s) {
                 code == DF_OK ? s->p->n_fetches : 0);
     }
     give(s);
-    x->o.release(x->o.owner);
     if (is_inside) pool_exit(p);
 }
 
@@ -214,6 +214,7 @@ void run_end_early(step *s, const df_error *why) {
     bool is_inside = pool_enter(p);
     df_error err;
     step_fail(s, why);
+    if (!rq.done) keep(s);
     if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(p, s, &s->turn);
     if (pool_abandon(p, s, &err) && rq.done) {
         account_end(s);
@@ -258,17 +259,6 @@ void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df
 
 /* ---- a run that the caller waits for --------------------------------------- */
 
-/* What the step may still use when the caller has gone. True: he has, with *err. */
-static bool leave(step *s, df_error *err) {
-    executor *x = s->x;
-    keep(s);
-    account_end(s);
-    if (pool_leave(s->pool, s, err)) return true;
-    drop_feeds(s);
-    x->o.release(x->o.owner);
-    return false;
-}
-
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err) {
     const size_t n = x->o.plan->n_fetches;
     df_error why = {.code = DF_OK};
@@ -286,7 +276,10 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         wait_end end = pool_wait(s->pool, s, &e);
         over = end == WAIT_OVER;
         if (end == WAIT_LATE) run_end_late(s);
-        if (end == WAIT_TOLD && leave(s, &why)) goto end;
+        if (end == WAIT_TOLD) {
+            account_end(s);
+            if (pool_leave(s->pool, s, &why)) goto end;
+        }
         if (end != WAIT_EVENT) continue;
         live_engage(&s->live);
         run_push(&w, e);
@@ -299,7 +292,6 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
             results[i] = s->results[i];
         else
             df_tensor_unref(s->results[i]);
-        s->results[i] = NULL;
     }
     give(s);
 end:

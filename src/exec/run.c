@@ -77,7 +77,7 @@ void run_begin(worker *w) {
         if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
     for (uint32_t b = 0; b <= p->n_blocks; b++)
         atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
-    if (s->rq.stats) s->came = clock_now();
+    if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
     for (uint32_t b = p->n_blocks; b-- > 0;)
         if (!p->blocks[b].pending) start_block(w, b);
     if (s->shared) run_share(w);
@@ -185,7 +185,7 @@ static df_code queue_passed(launch *l, df_error *err) {
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request never took work either. */
+ * that cannot take the request never took work either, or has stopped after all of it. */
 static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;

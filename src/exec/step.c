@@ -134,7 +134,8 @@ static bool make_arrays(step *s) {
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
     s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
     s->results = arena_array(a, p->n_fetches, sizeof *s->results);
-    return s->feeds && s->results && s->slots && s->readers && s->pending && s->blocks &&
+    s->into = arena_array(a, p->n_fetches, sizeof *s->into);
+    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
            s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
            s->written && s->traffic;
 }
@@ -237,7 +238,8 @@ void step_settle(step *s) {
 
 void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
-    s->is_ending = s->abandoned = s->left = false;
+    s->is_ending = s->abandoned = s->left = s->keeps = false;
+    for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
     atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->tag.failed, 0, RELAXED);
 }

@@ -106,12 +106,13 @@ struct step {
     bool end;     /* (n) END's events have all come; read by the verdict */
     bool joined;  /* the verdict's: queues were asked to report their end */
 
-    run_request rq;       /* (s) */
-    uint64_t number;      /* (x) of the run, in its program */
-    ticket ticket;        /* its turn at the variables, */
-    event turn;           /* and what tells of it */
-    uint64_t began, came; /* (s) with stats: ns, when it was begun, and its turn came */
-    _Atomic uint64_t ran; /* (a) relaxed: nodes */
+    run_request rq;        /* (s) */
+    uint64_t number;       /* (x) of the run, in its program */
+    ticket ticket;         /* its turn at the variables, */
+    event turn;            /* and what tells of it */
+    uint64_t began;        /* (s) with stats: ns, when it was begun, */
+    _Atomic uint64_t came; /* (a) relaxed: and its turn came; 0: not yet */
+    _Atomic uint64_t ran;  /* (a) relaxed: nodes */
 
     df_error error;              /* (l) */
     bool has_error;              /* (l) */
@@ -119,7 +120,8 @@ struct step {
     bool is_ending;              /* (l) somebody has its early end in hands */
     bool abandoned;              /* (l) its outcome is told: what is left runs no kernel */
     bool is_beside;              /* (l) nobody waits for it, and the pool counts it */
-    bool left;                   /* (l) its caller is gone, and holds what it uses */
+    bool left;                   /* (l) its caller is gone */
+    bool keeps;                  /* it has references of its feeds, and of its program's memory */
     bool waiting;                /* (l) the caller sleeps on `wake` */
     _Atomic uint64_t idle_since; /* (a) relaxed: ns when nothing was there to do; 0: unknown */
     condition wake;              /* (c) */
@@ -136,6 +138,7 @@ struct step {
     bool is_closed;                /* (s) values come to it only from this step's Sends */
     df_tensor **feeds;             /* (s) */
     df_tensor **results;           /* (n) by fetch */
+    df_span *into;                 /* (s) by fetch: rq.into is here, not the caller's */
     df_tensor **slots;             /* (n) */
     _Atomic uint32_t *readers;     /* (a) by slot: blocks still to read it */
     _Atomic uint32_t *pending;     /* (a) by block */

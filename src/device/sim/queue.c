@@ -43,7 +43,8 @@ struct sim_queue {
     sim_op *spare;        /* (l) linked by item.next */
     void *thread;         /* (l) NULL: not yet */
     bool starting;        /* (l) one enqueuer is outside the lock, starting it */
-    bool closing;         /* (l) */
+    bool closing;         /* (l) the thread goes when it has nothing to do */
+    bool gone;            /* (l) it has, or there never was one: nothing is queued, or will be */
 };
 
 static sim_queue *queue_of(df_queue *q) {
@@ -236,6 +237,7 @@ static launch *work_take(sim_queue *q) {
     while (!q->first && !q->closing) condition_wait(&q->wake, &q->lock);
     launch *all = q->first;
     q->first = q->last = NULL;
+    q->gone = !all;
     mutex_unlock(&q->lock);
     return all;
 }
@@ -261,7 +263,7 @@ static df_code start_locked(sim_queue *q, df_error *err) DF_REQUIRES(&q->lock);
  * whether its work will be run. */
 static df_code start_locked(sim_queue *q, df_error *err) {
     while (q->starting) condition_wait(&q->started, &q->lock);
-    if (q->closing) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
+    if (q->gone) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
     if (q->thread) return DF_OK;
     q->starting = true;
     mutex_unlock(&q->lock);
@@ -398,12 +400,14 @@ df_code sim_queue_new(df_device *d, sim_memory *m, const device_options *options
 
 void sim_queue_stop(sim_queue *q) {
     mutex_lock(&q->lock);
+    while (q->starting) condition_wait(&q->started, &q->lock);
     q->closing = true;
     condition_signal(&q->wake);
     void *thread = q->thread;
-    q->thread = NULL;
+    if (!thread) q->gone = true;
     mutex_unlock(&q->lock);
     if (thread) thread_join(q->threads, thread);
+    q->thread = NULL; /* nobody reads it once the thread is gone */
 }
 
 void sim_queue_free(sim_queue *q) {
