@@ -90,10 +90,9 @@ static bool differs(file *f, const char *name, const char *how) {
 
 /* ---- all variables at once ----------------------------------------------- */
 
-static df_code check_open(const df_session *session, df_error *err) {
-    (void)session;
-    (void)err;
-    return DF_OK;
+static df_code check_open(df_session *session, df_error *err) {
+    if (!atomic_get(&session->group.is_closed, RELAXED)) return DF_OK;
+    return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
 }
 
 static df_code end(file *f) {
@@ -127,8 +126,9 @@ static df_code begin(file *f, df_session *s, const char *path, df_error *err) {
  * references. */
 static void exchange(file *f, bool writes) {
     df_session *s = f->session;
-    ticket mine;
-    tickets_take(&s->tickets, &mine, &f->touched);
+    tickets *t = &s->group.tickets;
+    ticket mine = {.what = &f->touched};
+    tickets_wait(t, &mine);
     for (uint32_t i = 0; i < s->n_variables; i++) {
         df_tensor *old = s->variables[i].value;
         if (writes)
@@ -137,7 +137,7 @@ static void exchange(file *f, bool writes) {
             (void)df_tensor_ref(old);
         f->values[i] = old;
     }
-    tickets_give(&s->tickets, &mine);
+    tickets_give(t, &mine);
 }
 
 /* ---- writing ------------------------------------------------------------- */
