@@ -32,8 +32,10 @@ enum { LENGTH = 3000 };
 
 typedef struct pair {
     run_world w;
-    df_program *step; /* adds 1 to both; fetches both */
+    df_program *step;  /* adds 1 to both; fetches both */
+    df_program *fails; /* the same, and then fails */
     df_program *read;
+    probe failing;
 } pair;
 
 /* Both on this device. */
@@ -50,15 +52,23 @@ static df_outs build_pair(df_graph *g, const char *place, df_out both[2], df_out
 static void pair_open(pair *p, const char *place, int workers) {
     df_out both[2], added[2];
     run_open(&p->w, "cpu:2,sim:1", workers);
+    probe_init(&p->failing);
+    p->failing.way = PROBE_FAILS;
+    p->failing.code = DF_ABORTED;
     df_outs step = build_pair(p->w.g, place, both, added);
+    df_out end = probe_node(p->w.g, "TestCopy", added[0], &p->failing);
+    p->fails =
+        run_compile_targets(&p->w, DF_NO_OUTS, DF_NO_OUTS, DF_NODES(end.node, added[1].node));
     p->step = run_compile(&p->w, DF_NO_OUTS, step);
     p->read = run_compile(&p->w, DF_NO_OUTS, (df_outs){both, 2});
 }
 
 static void pair_close(pair *p) {
     df_program_free(p->step);
+    df_program_free(p->fails);
     df_program_free(p->read);
     run_close(&p->w);
+    probe_fini(&p->failing);
 }
 
 /* What both are; -1 if they are not equal. */
@@ -258,6 +268,8 @@ static void step_or_save(void *arg, int i) {
     crowd *c = arg;
     for (size_t k = 0; k < c->rounds; k++) {
         if (i < STEPPERS) {
+            CHECK_EQUAL(&c->check, df_program_run(c->p.fails, DF_NO_TENSORS, NULL, NULL, NULL),
+                        DF_ABORTED);
             CHECK(&c->check, run_pair(c->p.step) > 0);
             continue;
         }
@@ -269,6 +281,7 @@ static void step_or_save(void *arg, int i) {
     }
 }
 
+/* And what a step wrote that then fails is not saved. */
 static void what_steps_write_together_is_saved_together(void **state) {
     (void)state;
     const char *const places[] = {"cpu:0", "sim:0"};
@@ -353,6 +366,21 @@ static void a_save_does_not_wait_for_steps_that_only_read(void **state) {
     folder_remove(&d);
 }
 
+static void a_closed_session_is_neither_saved_nor_restored(void **state) {
+    (void)state;
+    pair p;
+    save_folder d;
+    folder_make(&d);
+    pair_open(&p, "sim:0", 1);
+    save_ok(&p.w, d.file);
+    assert_int_equal(df_session_close(p.w.s, 0, NULL), DF_OK);
+    save_fails(&p.w, d.file, DF_FAILED_PRECONDITION, "closed", "");
+    restore_fails(&p.w, d.file, DF_FAILED_PRECONDITION, "closed", "");
+    assert_int_equal(folder_files(&d), 1);
+    pair_close(&p);
+    folder_remove(&d);
+}
+
 /* ---- inside a kernel ----------------------------------------------------- */
 
 typedef struct saving {
@@ -429,6 +457,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_restored_together_is_seen_together),
         cmocka_unit_test(saves_to_one_path_do_not_mix),
         cmocka_unit_test(a_save_does_not_wait_for_steps_that_only_read),
+        cmocka_unit_test(a_closed_session_is_neither_saved_nor_restored),
         cmocka_unit_test(a_kernel_on_a_queue_cannot_wait_for_it),
     };
     yield_install(argc, argv);
