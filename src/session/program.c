@@ -173,20 +173,12 @@ static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err)
                          df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
 }
 
-/* A kernel on an accelerator that runs a program holds up its queue: it must not wait for one, nor
- * for a step that does, as those may that have a variable first. */
 static df_code check_thread(const df_program *program, df_error *err) {
-    const df_runtime *rt = program->session->rt;
     const plan *p = program->compiled.plan;
-    for (uint32_t d = 0; (p->queues || p->n_variables) && d < rt->n_devices; d++) {
-        const df_device *device = rt->devices[d];
-        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
-        return error_set(err, DF_FAILED_PRECONDITION,
-                         "the program is run by a kernel on the thread of %s and %s: it would wait "
-                         "for ever; run it from a kernel on a CPU, or from a thread of your own",
-                         device->full_name, p->queues ? "uses an accelerator" : "has variables");
-    }
-    return DF_OK;
+    const char *does =
+        p->queues ? "runs a program that uses an accelerator" : "runs a program that has variables";
+    if (!p->queues && !p->n_variables) return DF_OK;
+    return runtime_may_wait(program->session->rt, does, err);
 }
 
 static df_code check_run(const df_program *program, df_tensors feeds, df_error *err) {
