@@ -55,6 +55,18 @@ size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
 
 /* ---- devices ------------------------------------------------------------- */
 
+df_code runtime_check_thread(const df_runtime *rt, const char *what, df_error *err) {
+    for (uint32_t d = 0; d < rt->n_devices; d++) {
+        const df_device *device = rt->devices[d];
+        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "%s on the thread of %s, in a kernel or a callback: it would wait for "
+                         "ever; do it in a kernel on a CPU, or on a thread of your own",
+                         what, device->full_name);
+    }
+    return DF_OK;
+}
+
 static uint64_t draw_incarnation(void) {
     uint64_t n;
     if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());

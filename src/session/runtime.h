@@ -40,4 +40,9 @@ void runtime_unref(df_runtime *rt);
 void runtime_enter(df_runtime *rt);
 void runtime_leave(df_runtime *rt);
 
+/* On an accelerator's own thread, in a kernel or a callback, nobody may wait for an accelerator, nor
+ * for a step that does, as those may that have a variable first: FAILED_PRECONDITION, with `what`
+ * is done there, and why it waits. */
+df_code runtime_check_thread(const df_runtime *rt, const char *what, df_error *err);
+
 #endif /* SESSION_RUNTIME_H */
