@@ -112,13 +112,12 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
         if (rq->done) keep(s);
         if (rq->stats) account_begin(s);
         live_start(&s->live);
+        x->n_running++;
     } else {
         give_locked(x, s);
     }
     mutex_unlock(&x->lock);
-    if (code == DF_OK) return s;
-    tell_group(x->o.group);
-    return NULL;
+    return code == DF_OK ? s : NULL;
 }
 
 static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
@@ -175,6 +174,7 @@ static void give(step *s) {
     mutex_lock(&x->lock); /* for those who look for runs to end */
     step_renew(s);
     give_locked(x, s);
+    x->n_running--;
     mutex_unlock(&x->lock);
     tell_group(g);
     cancel_unref(cancel);
@@ -323,10 +323,7 @@ static bool any_runs(pool *p, const run_group *group) {
     for (executor *x = pool_executors_lock(p); x && !any; x = x->next) {
         if (x->o.group != group) continue;
         mutex_lock(&x->lock);
-        uint64_t spares = 0, made = 0;
-        for (step *s = x->spares; s; s = s->next_spare) spares++;
-        for (step *s = x->made; s; s = s->next_made) made++;
-        any = spares < made;
+        any = x->n_running > 0;
         mutex_unlock(&x->lock);
     }
     pool_executors_unlock(p);

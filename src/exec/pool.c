@@ -321,6 +321,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
         if (!s && p->first) e = take_locked(p, (s = p->first), false);
         if (s) {
             asks = p->first && ask_locked(p);
+            if (p->first) condition_signal(&p->work); /* there is more, as for workers */
             mutex_unlock(&p->lock);
             if (asks) wake(p);
             if (e)

@@ -178,6 +178,7 @@ struct executor {
     step *spares;          /* (l) frames not in use */
     step *made;            /* (l) all frames */
     uint64_t n_runs;       /* (l) ever */
+    uint64_t n_running;    /* (l) whose frames were not given back */
     executor *next, *last; /* under the pool's lock of executors: all of them */
 };
 

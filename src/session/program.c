@@ -74,6 +74,12 @@ static df_code bind_variables(df_program *program, df_error *err) {
 
 static df_code make_executor(df_program *program, df_error *err) {
     df_runtime *rt = program->session->rt;
+    const plan *p = program->compiled.plan;
+    df_code code = DF_OK;
+    for (uint32_t i = 0; code == DF_OK && i < p->n_constants; i++)
+        if (p->constants[i].memory != DF_MEMORY_HOST)
+            code = runtime_may_wait(rt, "compiles a program with a constant to be copied", err);
+    if (code != DF_OK) return code;
     executor_options o = {.plan = program->compiled.plan,
                           .devices = rt->devices,
                           .variables = program->variables,
@@ -181,11 +187,11 @@ static df_code check_thread(const df_program *program, df_error *err) {
     return runtime_may_wait(program->session->rt, does, err);
 }
 
-static df_code check_run(const df_program *program, df_tensors feeds, df_error *err) {
+static df_code check_run(const df_program *program, df_tensors feeds, bool waits, df_error *err) {
     const plan *p = program->compiled.plan;
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
-    df_code code = check_thread(program, err);
+    df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items[i], err);
     return code;
@@ -213,11 +219,11 @@ static df_code clear_stats(df_run_stats *st, uint64_t program, df_error *err) {
 }
 
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
-                        run_request *rq, df_error *err) {
+                        bool waits, run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
     if (code == DF_OK) code = clear_stats(o.stats, program->compiled.plan->id, err);
-    if (code == DF_OK) code = check_run(program, feeds, err);
+    if (code == DF_OK) code = check_run(program, feeds, waits, err);
     if (code != DF_OK) return code;
     *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
     if (o.timeout) rq->deadline = clock_after(o.timeout);
@@ -230,7 +236,7 @@ df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **result
     if (!program) return error_invalid(err, "the program is NULL");
     size_t n = program->compiled.plan->n_fetches;
     for (size_t i = 0; results && i < n; i++) results[i] = NULL;
-    df_code code = read_run(program, feeds, options, &rq, err);
+    df_code code = read_run(program, feeds, options, true, &rq, err);
     if (code != DF_OK) return code;
     if (!has_room(program, results, rq.into))
         return error_invalid(err, "results is NULL; the number of fetches is %zu", n);
@@ -242,7 +248,7 @@ void df_program_start(df_program *program, df_tensors feeds, const df_run_option
     run_request rq;
     df_error err;
     if (!done) return;
-    df_code code = program ? read_run(program, feeds, options, &rq, &err)
+    df_code code = program ? read_run(program, feeds, options, false, &rq, &err)
                            : error_invalid(&err, "the program is NULL");
     if (code != DF_OK) {
         done(user, &err, NULL, 0);

@@ -61,8 +61,8 @@ df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) 
         const df_device *device = rt->devices[d];
         if (!device->queue || !device->ops->is_inside(device->queue)) continue;
         return error_set(err, DF_FAILED_PRECONDITION,
-                         "a kernel on the thread of %s %s: it would wait for ever; do it in a "
-                         "kernel on a CPU, or on a thread of your own",
+                         "a kernel or callback on the thread of %s %s: it would wait for ever; do "
+                         "it in a kernel on a CPU, or on a thread of your own",
                          device->full_name, does);
     }
     return DF_OK;
