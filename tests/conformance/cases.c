@@ -146,7 +146,7 @@ df_code begun_await(begun *b) {
 }
 
 df_code begun_poll(begun *b, df_runtime *rt) {
-    while (begun_calls(b) == 0) (void)df_runtime_poll(rt, FOREVER, NULL);
+    while (begun_calls(b) == 0) (void)df_runtime_poll(rt, MS, NULL);
     return begun_await(b);
 }
 
