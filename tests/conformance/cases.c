@@ -349,3 +349,59 @@ void post_session(run_world *w, post *p) {
     df_session_options o = {.struct_size = sizeof o, .rendezvous = &p->factory};
     if (df_session_new(w->g, &o, &w->s, &w->err) != DF_OK) fail_msg("%s", w->err.message);
 }
+
+/* ---- lent threads ---------------------------------------------------------- */
+
+static void lender_wake(void *user) {
+    lender *l = user;
+    (void)pthread_mutex_lock(&l->lock);
+    l->wakes++;
+    l->calls++;
+    (void)pthread_cond_signal(&l->asked);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static void *lender_main(void *arg) {
+    lender *l = arg;
+    (void)pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        if (l->calls == 0) {
+            (void)pthread_cond_wait(&l->asked, &l->lock);
+            continue;
+        }
+        l->calls--;
+        (void)pthread_mutex_unlock(&l->lock);
+        (void)df_runtime_poll(l->rt, 0, NULL);
+        (void)pthread_mutex_lock(&l->lock);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+void lender_init(lender *l, int count) {
+    memset(l, 0, sizeof *l);
+    l->lent = (df_lent_threads){
+        .struct_size = sizeof l->lent, .user = l, .count = count, .wake = lender_wake};
+    l->n = count ? count : 1;
+    assert_int_equal(pthread_mutex_init(&l->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&l->asked, NULL), 0);
+}
+
+void lender_begin(lender *l, df_runtime *rt) {
+    l->rt = rt;
+    for (int i = 0; i < l->n; i++)
+        assert_int_equal(pthread_create(&l->threads[i], NULL, lender_main, l), 0);
+}
+
+void lender_end(lender *l) {
+    (void)pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    (void)pthread_cond_broadcast(&l->asked);
+    (void)pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->n; i++) (void)pthread_join(l->threads[i], NULL);
+}
+
+void lender_fini(lender *l) {
+    (void)pthread_cond_destroy(&l->asked);
+    (void)pthread_mutex_destroy(&l->lock);
+}

@@ -6,6 +6,7 @@
  *   minus_ax  the network of its session tests, on two devices
  *   begun     a run beside the caller, and how it ended
  *   post      rendezvous of the test's own, one for each step, which lose letters if told to
+ *   lender    threads of the test's own that it lends to a runtime
  *
  * Above each test stand the names of TensorFlow's that it is the counterpart of; at the top of each
  * file, those that have none.
@@ -106,5 +107,27 @@ df_rendezvous *post_await(post *p, unsigned n); /* until there are n; borrowed, 
 void post_await_lost(post *p, unsigned n);      /* until so many letters were lost */
 /* A session of w->g that has it, as w->s. */
 void post_session(run_world *w, post *p);
+
+/* ---- lent threads ---------------------------------------------------------- */
+
+enum { LENT_MAX = 4 };
+
+/* They sleep until the library asks for one. */
+typedef struct lender {
+    df_lent_threads lent; /* for df_runtime_options */
+    df_runtime *rt;       /* (s) */
+    pthread_t threads[LENT_MAX];
+    int n;
+    pthread_mutex_t lock;
+    pthread_cond_t asked;
+    unsigned wakes; /* (l) ever */
+    unsigned calls; /* (l) for a thread, that none has answered */
+    bool stop;      /* (l) */
+} lender;
+
+void lender_init(lender *l, int count); /* as in df_lent_threads; before the runtime is made */
+void lender_begin(lender *l, df_runtime *rt);
+void lender_end(lender *l); /* before the runtime goes: no thread is in it any more */
+void lender_fini(lender *l);
 
 #endif /* CONFORMANCE_CASES_H */

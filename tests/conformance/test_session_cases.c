@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
  * The behaviours of TensorFlow's session tests, here: what is run, fed, fetched and kept. From
- * core/common_runtime/direct_session_test.cc (DirectSession...), python/client/session_test.py
- * (SessionTest), session_list_devices_test.py, timeline_test.py, direct_session_with_
- * tracking_alloc_test.cc (TrackingAlloc) and session_test.cc. Fetches of all kinds are in
- * test_session_cases_values.c, what is refused in _refusals.c, what ends early in _ends.c, threads
- * in _threads.c.
+ * core/common_runtime/direct_session_test.cc (DirectSession...), session_test.cc and
+ * direct_session_with_tracking_alloc_test.cc (TrackingAlloc), python/client/session_test.py
+ * (SessionTest), session_partial_run_test.py, session_list_devices_test.py and timeline_test.py.
+ * Fetches of all kinds are in test_session_cases_values.c; what is refused, options, early ends,
+ * cancelling, threads and pools in the files that are called so.
  *
  * What has no counterpart                               because
- *   PartialRun*, PRunClose, SessionPartialRunTest         a run gets all of its feeds at once
+ *   DirectSessionTest.PartialRun*, *PRunClose,
+ *   session_partial_run_test.py                           a run gets all of its feeds at once
  *   TestTensorConnection                                  no output is wired to another to run it
- *   SessionMetadata* (6)                                  sessions have no names
+ *   SessionMetadata*                                      sessions have no names
  *   TestCollectiveGraphKey...                             there are no collectives
- *   FeedAndFetchTensorsInDeviceMemory (the device half)   feeds and results lie in host memory
- *   TrackingAlloc: CostModel*, CostGraph;
- *   SessionTest.testBuildCostModel                        nothing is estimated
- *   SessionTest: Sparse*, IndexedSlices*, FetchDict,
- *   FetchTuple, Nested*, Attrs*, conversion functions     structures of Python
- *   SessionTest: testInteractive*, testAsDefault,
- *   testReentry, testNotEntered, *Nesting, testDefault-
- *   Graph, testInvalidArgument, testAutoConvert*          default sessions and types of Python
+ *   FeedAndFetchTensorsInDeviceMemory                     feeds and results lie in host memory
+ *   TrackingAlloc: CostModel*, CostGraph                  nothing is estimated
+ *   SessionTest: *Sparse*, *IndexedSlices*, FetchDict,
+ *   FetchTuple, *Nest*, *Attrs, *ConversionFunctions      structures of Python
+ *   SessionTest: *Interactive*, testAsDefault,
+ *   testReentry, testNotEntered, testDefaultGraph,
+ *   testInvalidArgument, testAutoConvertAndCheckData      default sessions and types of Python
  *   SessionTest: *Distributed, *Dist, *Grpc*,
  *   testDefaultLogDevicePlacement                         one process; the library never prints
- *   SessionTest: testAddFunctionToSession, *ViaFunction   there are no functions
+ *   SessionTest.testAddFunctionToSession, *ViaFunction    there are no functions
  *   SessionTest.testGraphDef                              graphs have a text form instead
- *   SessionTest.MultipleFactoriesForTarget                nothing is registered globally
+ *   session_test.cc: MultipleFactoriesForTarget           nothing is registered globally
  */
 #include "conformance/cases.h"
 
@@ -102,8 +102,8 @@ static void a_program_is_run_again_and_made_anew(void **state) {
     }
 }
 
-/* DirectSessionMinusAXTest.RunSimpleNetwork_OptimizeForStaticGraph; unlike SessionTest.testExtend-
- * WithStatelessOperations and -WithStatefulOperations, where graphs grow. */
+/* DirectSessionMinusAXTest.RunSimpleNetwork_OptimizeForStaticGraph; unlike
+ * SessionTest.testExtendWithStatelessOperations and -WithStatefulOperations, where graphs grow. */
 static void a_graph_does_not_grow_once_it_has_a_session(void **state) {
     (void)state;
     minus_ax m;
@@ -147,8 +147,8 @@ static void programs_run_on_when_session_and_graph_are_freed(void **state) {
     minus_ax_close(&m);
 }
 
-/* DirectSessionMinusAXTest.RunSimpleNetwork_DisableOutputPartitionGraphs, SessionTest.testOutput-
- * PartitionGraphsDirect: what each device runs can be looked at. */
+/* DirectSessionMinusAXTest.RunSimpleNetwork_DisableOutputPartitionGraphs,
+ * SessionTest.testOutputPartitionGraphsDirect: what each device runs can be looked at. */
 static void a_program_shows_a_graph_for_each_device(void **state) {
     (void)state;
     minus_ax m;

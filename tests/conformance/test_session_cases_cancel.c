@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The behaviours of TensorFlow's cancellation tests, core/framework/cancellation_test.cc (Cancella-
- * tion), here: a df_cancel handle is a CancellationManager, and a run that is given it a callback
- * that is registered. A session is the parent of all of its runs.
+ * The behaviours of TensorFlow's cancellation tests, core/framework/cancellation_test.cc
+ * (Cancellation), here: a df_cancel handle is a CancellationManager, and a run that is given it a
+ * callback that is registered. A session is the parent of all of its runs.
  *
  * What is otherwise here
  *   Parent_AlreadyCancelled      df_session_cancel does not touch later runs

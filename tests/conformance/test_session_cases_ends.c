@@ -89,9 +89,9 @@ static void runs_out_of_time(stuck *s, bool beside) {
     } while (probe_runs(&s->pr) == 0);
 }
 
-/* DirectSessionTest.TimeoutSession, SessionTest.testLocalMasterSessionTimeout, testDefaultServer-
- * Timeout. Beside the caller a thread of the library's looks after the time; without workers,
- * df_runtime_poll does. */
+/* DirectSessionTest.TimeoutSession, SessionTest.testLocalMasterSessionTimeout,
+ * testDefaultServerTimeout. Beside the caller a thread of the library's looks after the time;
+ * without workers, df_runtime_poll does. */
 static void a_run_that_gets_nowhere_ends_at_its_deadline(void **state) {
     (void)state;
     for (int i = 0; i < 4 * N_DEVICES; i++) {

@@ -106,7 +106,7 @@ static void an_output_that_is_not_there_is_refused(void **state) {
 }
 
 /* SessionTest.testErrorPayload, testErrorBasedOn; DirectSessionTest.PartialRunMissingFeed,
- * session_- partial_run_test.py's MissingPlaceholderFeedException. */
+ * session_partial_run_test.py's MissingPlaceholderFeedException. */
 static void a_placeholder_that_is_not_fed_is_named(void **state) {
     (void)state;
     run_world w;
@@ -217,8 +217,8 @@ static void feed_is_refused(run_world *w, df_program *p, df_tensors feeds, const
     begun_fini(&b);
 }
 
-/* SessionTest.testFeedPrecisionLossError, testFeedError, testFeedShapeCompatibility; session_-
- * partial_run_test.py's UnspecifiedFeed. */
+/* SessionTest.testFeedPrecisionLossError, testFeedError, testFeedShapeCompatibility;
+ * session_partial_run_test.py's UnspecifiedFeed. */
 static void a_feed_that_does_not_fit_is_refused(void **state) {
     (void)state;
     run_world w;

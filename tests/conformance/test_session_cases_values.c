@@ -152,8 +152,9 @@ static void goes_and_comes_back(run_world *w, df_out feed, df_out copy, df_tenso
     df_program_free(p);
 }
 
-/* SessionTest.testFeedAndFetch, testCreate, DirectSessionTest.FeedAndFetchTensorsInDeviceMemory_-
- * AllDataTypes and _SoftPlacement: all dtypes, and shapes with nothing in them. */
+/* SessionTest.testFeedAndFetch, testCreate,
+ * DirectSessionTest.FeedAndFetchTensorsInDeviceMemory_AllDataTypes and _SoftPlacement: all dtypes,
+ * and shapes with nothing in them. */
 static void every_dtype_goes_to_a_device_and_back(void **state) {
     (void)state;
     static const df_dtype dtypes[] = {DF_FLOAT32, DF_FLOAT64, DF_INT8, DF_INT16,   DF_INT32,
