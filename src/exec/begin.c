@@ -309,11 +309,14 @@ void executor_start(executor *x, const run_request *rq) {
         rq->done(rq->user, &why, NULL, 0);
         return;
     }
-    worker w = {.step = s, .balance = 1}; /* of the event that tells its turn */
     meet(s);
     pool_begin(s->pool, s);
-    if (tickets_take(&x->o.group->tickets, &s->ticket)) pool_post(s->pool, s, &s->turn);
-    if (run_leave(&w) && !pool_over(s->pool, s)) run_end(s);
+    live_hold(&s->live); /* of the event that tells its turn */
+    bool turn = tickets_take(&x->o.group->tickets, &s->ticket);
+    atomic_put(&s->idle_since, clock_now(), RELAXED);
+    /* The caller may leave last, and is not to give the verdict: an event takes its place. */
+    (void)live_leave(&s->live, turn ? 0 : 1);
+    pool_post(s->pool, s, turn ? &s->turn : &s->handed);
 }
 
 /* ---- waiting for the last --------------------------------------------------- */

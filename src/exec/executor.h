@@ -83,7 +83,8 @@ typedef struct run_request {
     uint64_t deadline;       /* of the clock; 0: none */
     df_cancel *cancel;       /* or NULL */
     const df_span *into;     /* or NULL */
-    df_run_stats *stats;     /* or NULL; struct_size is right */
+    df_run_stats *stats;     /* or NULL; as account_none left them, */
+    size_t room;             /* which gave this */
     df_run_done done;        /* executor_start */
     void *user;
 } run_request;
@@ -117,6 +118,10 @@ void executor_free(executor *x); /* no step is running; NULL is fine */
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err);
 /* The same on the pool's threads: every outcome goes to rq->done, once. */
 void executor_start(executor *x, const run_request *rq);
+
+/* Fills the stats of a run that has not begun: nothing was done, between these pairs of devices.
+ * Returns for how many of them there is room. */
+size_t account_none(const executor *x, df_run_stats *st);
 
 /* Ends the runs of this group (NULL: of any) that have this handle (NULL: any) with *why, as if
  * they had failed. */

@@ -150,6 +150,7 @@ step *step_new(executor *x, df_error *err) {
     s->p = x->o.plan;
     s->pool = x->o.pool;
     s->turn = (event){.kind = EVENT_TURN};
+    s->handed = (event){.kind = EVENT_HANDED};
     s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);

@@ -20,7 +20,7 @@ typedef struct step step;
 
 /* Something that happened and that a thread must take up: a block can start or go
  * on, or a node that ends later has ended. Part of what it is about; in one list at a time. */
-enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED, EVENT_TURN };
+enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED, EVENT_TURN, EVENT_HANDED };
 
 typedef struct event {
     struct event *next;
@@ -110,6 +110,7 @@ struct step {
     uint64_t number;       /* (x) of the run, in its program */
     ticket ticket;         /* its turn at the variables, */
     event turn;            /* and what tells of it */
+    event handed;          /* who began it has left: others have the step now */
     uint64_t began;        /* (s) with stats: ns, when it was begun, */
     _Atomic uint64_t came; /* (a) relaxed: and its turn came; 0: not yet */
     _Atomic uint64_t ran;  /* (a) relaxed: nodes */
@@ -259,8 +260,6 @@ void transfer_finish(step *s, uint32_t node);
 /* In the step, with the events in w->local: works until there is nothing left to do here,
  * and leaves. True: the verdict fell to this thread, and the step is over. */
 bool run_step(worker *w);
-/* Only leaves, unless the verdict falls to this thread. */
-bool run_leave(worker *w);
 /* A thread comes into the step with an event (NULL: with a token), works, and leaves. */
 void run_help(step *s, event *e);
 void run_push(worker *w, event *e);

@@ -204,30 +204,20 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
     return true;
 }
 
-/* Stats that say that nothing was run. */
-static df_code clear_stats(df_run_stats *st, uint64_t program, df_error *err) {
-    if (!st) return DF_OK;
-    if (st->struct_size < sizeof *st)
-        return error_invalid(err,
-                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
-                             st->struct_size);
-    *st = (df_run_stats){.struct_size = st->struct_size,
-                         .program = program,
-                         .pairs = st->pairs,
-                         .n_pairs = st->pairs ? st->n_pairs : 0};
-    return DF_OK;
-}
-
+/* What there is to be done; stats that say that nothing was, also if it is refused. */
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
                         bool waits, run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
-    if (code == DF_OK) code = clear_stats(o.stats, program->compiled.plan->id, err);
-    if (code == DF_OK) code = check_run(program, feeds, waits, err);
     if (code != DF_OK) return code;
     *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    if (o.stats && o.stats->struct_size < sizeof *o.stats)
+        return error_invalid(err,
+                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
+                             o.stats->struct_size);
+    if (o.stats) rq->room = account_none(program->exec, o.stats);
     if (o.timeout) rq->deadline = clock_after(o.timeout);
-    return DF_OK;
+    return check_run(program, feeds, waits, err);
 }
 
 df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
