@@ -107,6 +107,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};
         s->meets = x->keys ? NULL : s->rendezvous;
         s->is_closed = true;
+        s->is_foreign = false;
         s->shared = rq->done || (pool_helpers(s->pool) > 0 && s->p->n_blocks > 1);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
         if (rq->done) keep(s);
@@ -145,6 +146,7 @@ static void meet(step *s) {
     if (s->meets) return;
     if (make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
     s->is_closed = !r || rendezvous_is_closed(r);
+    s->is_foreign = true;
     pool_lock(s->pool);
     s->meets = r;
     bool failed = s->has_error;
@@ -201,6 +203,7 @@ void run_end(step *s) {
         DF_SCHED_POINT();
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
                 code == DF_OK ? s->p->n_fetches : 0);
+        pool_told(s->pool, s);
     }
     give(s);
     if (is_inside) pool_exit(p);
@@ -220,6 +223,7 @@ void run_end_early(step *s, const df_error *why) {
         account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
+        pool_told(s->pool, s);
     }
     run_help(s, NULL);
     if (is_inside) pool_exit(p);
@@ -315,7 +319,7 @@ void executor_start(executor *x, const run_request *rq) {
     bool turn = tickets_take(&x->o.group->tickets, &s->ticket);
     atomic_put(&s->idle_since, clock_now(), RELAXED);
     /* The caller may leave last, and is not to give the verdict: an event takes its place. */
-    (void)live_leave(&s->live, turn ? 0 : 1);
+    (void)live_leave(&s->live, turn ? 0 : 1, 0);
     pool_post(s->pool, s, turn ? &s->turn : &s->handed);
 }
 

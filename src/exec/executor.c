@@ -105,7 +105,6 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
         return error_memory(err, "a program");
     }
     x->o = *options;
-    pool_add(x->o.pool, x);
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
     if (code == DF_OK) code = list_keys(x, err);
@@ -114,11 +113,13 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
         x->spares = executor_frame(x, err);
         code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
     }
-    if (code == DF_OK)
-        *out = x;
-    else
+    if (code != DF_OK) {
         executor_free(x);
-    return code;
+        return code;
+    }
+    pool_add(x->o.pool, x); /* not before: who looks for runs would see half of it */
+    *out = x;
+    return DF_OK;
 }
 
 void executor_free(executor *x) {

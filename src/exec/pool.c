@@ -87,7 +87,8 @@ void pool_add(pool *p, executor *x) {
 
 void pool_remove(pool *p, executor *x) {
     mutex_lock(&p->executors_lock);
-    *(x->last ? &x->last->next : &p->executors) = x->next;
+    executor **link = x->last ? &x->last->next : &p->executors;
+    if (*link == x) *link = x->next; /* else it was never added */
     if (x->next) x->next->last = x->last;
     mutex_unlock(&p->executors_lock);
 }
@@ -100,6 +101,13 @@ static bool ask_locked(pool *p) DF_REQUIRES(&p->lock) {
     p->is_asked = true;
     p->n_inside++;
     return true;
+}
+
+/* Whoever goes off with an event leaves more for the next. True: as ask_locked. */
+static bool more_locked(pool *p) DF_REQUIRES(&p->lock) {
+    if (!p->first) return false;
+    condition_signal(&p->work);
+    return ask_locked(p);
 }
 
 static void wake(pool *p) DF_EXCLUDES(&p->lock) {
@@ -244,18 +252,18 @@ void pool_begin(pool *p, step *s) {
     if (asks) wake(p);
 }
 
-static void told_locked(pool *p, step *s) DF_REQUIRES(&p->lock) {
-    if (!s->is_beside) return;
+void pool_told(pool *p, step *s) {
+    mutex_lock(&p->lock);
+    if (s->is_beside && --p->n_beside == 0) condition_broadcast(&p->work);
     s->is_beside = false;
-    untime_locked(p, s);
-    if (--p->n_beside == 0) condition_broadcast(&p->work);
+    mutex_unlock(&p->lock);
 }
 
 bool pool_over(pool *p, step *s) {
     mutex_lock(&p->lock);
     bool has_caller = !s->rq.done && !s->left;
     s->over = true;
-    told_locked(p, s);
+    untime_locked(p, s);
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
     return has_caller;
@@ -264,7 +272,7 @@ bool pool_over(pool *p, step *s) {
 bool pool_abandon(pool *p, step *s, df_error *why) {
     mutex_lock(&p->lock);
     bool first = !s->abandoned;
-    told_locked(p, s);
+    untime_locked(p, s);
     s->abandoned = true;
     *why = s->error;
     if (s->waiting) condition_signal(&s->wake);
@@ -320,8 +328,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
         event *e = NULL;
         if (!s && p->first) e = take_locked(p, (s = p->first), false);
         if (s) {
-            asks = p->first && ask_locked(p);
-            if (p->first) condition_signal(&p->work); /* there is more, as for workers */
+            asks = more_locked(p);
             mutex_unlock(&p->lock);
             if (asks) wake(p);
             if (e)
@@ -380,7 +387,7 @@ static void worker_main(void *arg) {
             continue;
         }
         event *e = take_locked(p, s, false);
-        if (p->first) condition_signal(&p->work); /* there is more: wake the next */
+        (void)more_locked(p); /* with workers there are no threads to be asked for */
         mutex_unlock(&p->lock);
         run_help(s, e);
         mutex_lock(&p->lock);

@@ -234,7 +234,8 @@ static bool leave(worker *w) {
         if (s->rq.stats) (void)atomic_add(&s->ran, w->ran, RELAXED);
         if (s->rq.done) atomic_put(&s->idle_since, clock_now(), RELAXED);
         w->ran = 0;
-        if (!live_leave(&s->live, balance)) return false;
+        uint64_t waits = s->is_closed && !step_failed(s) ? LIVE_ALL_AWAY : 0;
+        if (!live_leave(&s->live, balance, waits)) return false;
         if (verdict(w)) return true;
     }
 }

@@ -136,6 +136,7 @@ struct step {
 
     df_rendezvous *rendezvous;     /* (c) the library's own */
     df_rendezvous *meets;          /* (l) where this step's halves meet; NULL: not made yet */
+    bool is_foreign;               /* (s) that is not the library's own: others may end a recv */
     bool is_closed;                /* (s) values come to it only from this step's Sends */
     df_tensor **feeds;             /* (s) */
     df_tensor **results;           /* (n) by fetch */
@@ -197,6 +198,8 @@ bool pool_abandon(pool *p, step *s, df_error *why);
  * its outcome was told; until its deadline, with a token that it takes. */
 typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
 wait_end pool_wait(pool *p, step *s, event **e);
+/* Somebody was told the outcome, of a run that nobody waits for. */
+void pool_told(pool *p, step *s);
 /* The caller goes. False: the step is over, and is the caller's. */
 bool pool_leave(pool *p, step *s, df_error *why);
 /* A run begins that nobody waits for. Its deadline is looked after. */

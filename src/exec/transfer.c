@@ -48,7 +48,7 @@ static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     if (err) step_fail_node(s, &s->p->nodes[op->node], err);
     if (atomic_swap(&op->state, OP_ENDED, ACQ_REL) != OP_OUTSIDE) return;
     uint64_t token = held ? 0 : LIVE_TOKEN; /* the transfer's passes to the event */
-    if (!s->is_closed)
+    if (s->is_foreign)
         live_come_back(&s->live, token);
     else if (token)
         live_hold(&s->live);
@@ -76,12 +76,12 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
     op->tensor = NULL;
     rendezvous_mark_planned(&op->recv, &s->tag);
     atomic_put(&op->state, OP_INSIDE, RELAXED);
-    if (!s->is_closed) live_give_away(&s->live);
+    if (s->is_foreign) live_give_away(&s->live);
     df_rendezvous_recv(s->meets, &op->recv);
     if (atomic_swap(&op->state, OP_OUTSIDE, ACQ_REL) != OP_ENDED)
         return n->flags & PLAN_ENDS_LATER ? NODE_LATER : NODE_PARKED;
     atomic_put(&op->state, OP_ENDED, RELAXED);
-    if (!s->is_closed) live_come_back(&s->live, 0);
+    if (s->is_foreign) live_come_back(&s->live, 0);
     if (rendezvous_was_held(&op->recv)) w->balance--; /* no event takes up the token */
     if (step_failed(s)) {
         transfer_finish(s, node);

@@ -354,6 +354,37 @@ static void a_second_finish_does_nothing_but_release(void **state) {
     df_key_free(key);
 }
 
+static void never_done(df_recv *r, const df_error *err, df_tensor *tensor) {
+    (void)r;
+    (void)err;
+    (void)tensor;
+    fail();
+}
+
+static void count_hold(work_tag *tag) {
+    tag->failed++; /* the test's own use of it */
+}
+
+/* Its transfer is under way, and its step was told so: that is counted once, not twice. */
+static void a_second_finish_leaves_what_a_step_was_told(void **state) {
+    (void)state;
+    held h = {0};
+    work_tag tag = {.hold = count_hold};
+    df_rendezvous *r = NULL;
+    df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    df_recv recv = {.key = key, .to = on_host, .done = never_done};
+    assert_int_equal(df_rendezvous_new(NULL, &held_ops, &h, &r, NULL), DF_OK);
+    rendezvous_mark_planned(&recv, &tag);
+    df_rendezvous_recv(r, &recv);
+    recv_hold(&recv);
+    assert_int_equal(tag.failed, 1);
+    df_recv_finish(&recv, &stop, NULL, NULL); /* as if another had come before */
+    assert_true(rendezvous_was_held(&recv));
+    h.asked = NULL;
+    df_rendezvous_unref(r);
+    df_key_free(key);
+}
+
 static void a_recv_may_be_submitted_again_when_it_has_ended(void **state) {
     (void)state;
     held h;
@@ -552,6 +583,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(only_the_built_in_has_slots_to_reset_and_is_closed),
         cmocka_unit_test(a_step_can_be_used_again_after_an_abort),
         cmocka_unit_test(a_second_finish_does_nothing_but_release),
+        cmocka_unit_test(a_second_finish_leaves_what_a_step_was_told),
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),
         cmocka_unit_test(a_finish_without_an_outcome_is_the_backends_mistake),
         cmocka_unit_test(an_error_in_line_lasts_until_its_turn),
