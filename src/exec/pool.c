@@ -37,7 +37,7 @@ struct pool {
     step *soonest, *latest; /* (l) steps with deadlines */
     size_t n_beside;        /* (l) runs that nobody waits for */
     bool is_asked;          /* (l) a lent thread was, and none has come */
-    int n_waking;           /* (l) threads in `wake` */
+    int n_inside;           /* (l) threads that end runs, poll or wake: pool_stop waits for them */
     bool is_starting;       /* (l) somebody is, outside of the lock */
     bool stop;              /* (l) */
     kernel_op *free_ops, *made_ops; /* (l) */
@@ -51,6 +51,20 @@ void pool_lock(pool *p) {
 }
 
 void pool_unlock(pool *p) {
+    mutex_unlock(&p->lock);
+}
+
+bool pool_enter(pool *p) {
+    mutex_lock(&p->lock);
+    bool stays = !p->stop;
+    p->n_inside += stays;
+    mutex_unlock(&p->lock);
+    return stays;
+}
+
+void pool_exit(pool *p) {
+    mutex_lock(&p->lock);
+    if (--p->n_inside == 0) condition_broadcast(&p->calm);
     mutex_unlock(&p->lock);
 }
 
@@ -85,7 +99,7 @@ void pool_remove(pool *p, executor *x) {
 static bool ask_locked(pool *p) DF_REQUIRES(&p->lock) {
     if (!p->lent.wake || p->is_asked || p->stop) return false;
     p->is_asked = true;
-    p->n_waking++;
+    p->n_inside++;
     return true;
 }
 
@@ -99,10 +113,7 @@ static bool more_locked(pool *p) DF_REQUIRES(&p->lock) {
 static void wake(pool *p) DF_EXCLUDES(&p->lock) {
     DF_SCHED_POINT();
     p->lent.wake(p->lent.user);
-    mutex_lock(&p->lock);
-    p->n_waking--;
-    condition_broadcast(&p->calm);
-    mutex_unlock(&p->lock);
+    pool_exit(p);
 }
 
 /* ---- inboxes ------------------------------------------------------------- */
@@ -311,6 +322,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
     bool did = false, asks;
     mutex_lock(&p->lock);
     p->is_asked = false;
+    p->n_inside++;
     for (;;) {
         step *s = late_locked(p, &soonest);
         event *e = NULL;
@@ -333,6 +345,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
     }
     size_t n = p->n_beside;
     mutex_unlock(&p->lock);
+    pool_exit(p);
     uint64_t now = clock_now();
     if (next) *next = soonest == UINT64_MAX ? UINT64_MAX : soonest > now ? soonest - now : 0;
     return n;
@@ -481,10 +494,10 @@ void pool_stop(pool *p) {
     runs_end(p, NULL, NULL, &why);
     mutex_lock(&p->lock);
     begin_starting_locked(p);
-    while (p->n_waking) condition_wait(&p->calm, &p->lock);
     p->stop = true;
     condition_broadcast(&p->work);
     condition_broadcast(&p->tick);
+    while (p->n_inside) condition_wait(&p->calm, &p->lock);
     end_starting_locked(p);
     mutex_unlock(&p->lock);
     join(p, 0, p->n_workers + 1);

@@ -227,7 +227,8 @@ static bool verdict(worker *w) {
     return false;
 }
 
-bool run_leave(worker *w) {
+/* True: the verdict fell to this thread, and the step is over. */
+static bool leave(worker *w) {
     step *s = w->step;
     for (;; work(w)) {
         int64_t balance = w->balance;
@@ -243,7 +244,7 @@ bool run_leave(worker *w) {
 
 bool run_step(worker *w) {
     work(w);
-    return run_leave(w);
+    return leave(w);
 }
 
 void run_help(step *s, event *e) {

@@ -150,6 +150,7 @@ step *step_new(executor *x, df_error *err) {
     s->p = x->o.plan;
     s->pool = x->o.pool;
     s->turn = (event){.kind = EVENT_TURN};
+    s->handed = (event){.kind = EVENT_HANDED};
     s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);
@@ -236,8 +237,7 @@ void step_settle(step *s) {
 
 void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
-    s->is_ending = s->abandoned = s->left = false;
-    s->meets = NULL;
+    s->is_ending = s->abandoned = s->left = s->keeps = false;
     for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
     atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->tag.failed, 0, RELAXED);

@@ -48,8 +48,12 @@ static df_code find_variables(df_session *s, df_error *err) {
 static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
     df_tensor_unref(v->value);
     v->value = NULL;
-    df_code code =
-        executor_put(s->rt->alloc, s->rt->host, s->rt->devices[v->device], value, &v->value, err);
+    df_device *d = s->rt->devices[v->device];
+    df_code code = device_is_host(d) ? DF_OK : runtime_may_wait(s->rt, "makes a session", err);
+    if (code == DF_OK)
+        code = executor_put(s->rt->alloc, s->rt->host, d, value, &v->value, err);
+    else
+        df_tensor_unref(value);
     if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
     return code;
 }

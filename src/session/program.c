@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct df_program {
-    refcount refs;       /* (a) the user's, and those of runs that go on */
+    refcount refs;       /* (a) the user's, and those of runs that nobody waits for */
     df_session *session; /* (c), as all below: a reference */
     df_outs feeds, fetches;
     df_nodes targets;
@@ -74,6 +74,12 @@ static df_code bind_variables(df_program *program, df_error *err) {
 
 static df_code make_executor(df_program *program, df_error *err) {
     df_runtime *rt = program->session->rt;
+    const plan *p = program->compiled.plan;
+    df_code code = DF_OK;
+    for (uint32_t i = 0; code == DF_OK && i < p->n_constants; i++)
+        if (p->constants[i].memory != DF_MEMORY_HOST)
+            code = runtime_may_wait(rt, "compiles a program with a constant to be copied", err);
+    if (code != DF_OK) return code;
     executor_options o = {.plan = program->compiled.plan,
                           .devices = rt->devices,
                           .variables = program->variables,
@@ -173,32 +179,19 @@ static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err)
                          df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
 }
 
-/* A kernel on an accelerator that runs a program holds up its queue: it must not wait for one, nor
- * for a step that does, as those may that have a variable first. */
 static df_code check_thread(const df_program *program, df_error *err) {
-    const df_runtime *rt = program->session->rt;
     const plan *p = program->compiled.plan;
-    for (uint32_t d = 0; (p->queues || p->n_variables) && d < rt->n_devices; d++) {
-        const df_device *device = rt->devices[d];
-        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
-        return error_set(err, DF_FAILED_PRECONDITION,
-                         "the program is run by a kernel on the thread of %s and %s: it would wait "
-                         "for ever; run it from a kernel on a CPU, or from a thread of your own",
-                         device->full_name, p->queues ? "uses an accelerator" : "has variables");
-    }
-    return DF_OK;
+    const char *does =
+        p->queues ? "runs a program that uses an accelerator" : "runs a program that has variables";
+    if (!p->queues && !p->n_variables) return DF_OK;
+    return runtime_may_wait(program->session->rt, does, err);
 }
 
-static df_code check_run(const df_program *program, df_tensors feeds, const df_run_options *o,
-                         df_error *err) {
+static df_code check_run(const df_program *program, df_tensors feeds, bool waits, df_error *err) {
     const plan *p = program->compiled.plan;
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
-    if (o->stats && o->stats->struct_size < sizeof *o->stats)
-        return error_invalid(err,
-                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
-                             o->stats->struct_size);
-    df_code code = check_thread(program, err);
+    df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items[i], err);
     return code;
@@ -211,22 +204,20 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
     return true;
 }
 
-/* What there is to be done; stats that say that nothing was. */
+/* What there is to be done; stats that say that nothing was, also if it is refused. */
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
-                        run_request *rq, df_error *err) {
+                        bool waits, run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
-    if (code == DF_OK) code = check_run(program, feeds, &o, err);
     if (code != DF_OK) return code;
-    df_run_stats *st = o.stats;
-    if (st)
-        *st = (df_run_stats){.struct_size = st->struct_size,
-                             .program = program->compiled.plan->id,
-                             .pairs = st->pairs,
-                             .n_pairs = st->n_pairs};
     *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    if (o.stats && o.stats->struct_size < sizeof *o.stats)
+        return error_invalid(err,
+                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
+                             o.stats->struct_size);
+    if (o.stats) rq->room = account_none(program->exec, o.stats);
     if (o.timeout) rq->deadline = clock_after(o.timeout);
-    return DF_OK;
+    return check_run(program, feeds, waits, err);
 }
 
 df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
@@ -235,7 +226,7 @@ df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **result
     if (!program) return error_invalid(err, "the program is NULL");
     size_t n = program->compiled.plan->n_fetches;
     for (size_t i = 0; results && i < n; i++) results[i] = NULL;
-    df_code code = read_run(program, feeds, options, &rq, err);
+    df_code code = read_run(program, feeds, options, true, &rq, err);
     if (code != DF_OK) return code;
     if (!has_room(program, results, rq.into))
         return error_invalid(err, "results is NULL; the number of fetches is %zu", n);
@@ -247,7 +238,7 @@ void df_program_start(df_program *program, df_tensors feeds, const df_run_option
     run_request rq;
     df_error err;
     if (!done) return;
-    df_code code = program ? read_run(program, feeds, options, &rq, &err)
+    df_code code = program ? read_run(program, feeds, options, false, &rq, &err)
                            : error_invalid(&err, "the program is NULL");
     if (code != DF_OK) {
         done(user, &err, NULL, 0);

@@ -50,12 +50,25 @@ void df_runtime_free(df_runtime *runtime) {
 }
 
 size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
+    if (!runtime) return 0;
     return pool_poll(runtime->pool, timeout, next);
 }
 
 /* ---- devices ------------------------------------------------------------- */
 
-static uint64_t draw_incarnation(void) {
+df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) {
+    for (uint32_t d = 0; d < rt->n_devices; d++) {
+        const df_device *device = rt->devices[d];
+        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "a kernel or callback on the thread of %s %s: it would wait for ever; do "
+                         "it in a kernel on a CPU, or on a thread of your own",
+                         device->full_name, does);
+    }
+    return DF_OK;
+}
+
+uint64_t runtime_draw(void) {
     uint64_t n;
     if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());
     return n ? n : 1;
@@ -111,7 +124,7 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
 }
 
 static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_error *err) {
-    uint64_t incarnation = o->incarnation ? o->incarnation : draw_incarnation();
+    uint64_t incarnation = o->incarnation ? o->incarnation : runtime_draw();
     df_code code = DF_OK;
     for (const char *at = o->devices; code == DF_OK;) {
         size_t length = strcspn(at, ",");

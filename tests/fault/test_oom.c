@@ -7,6 +7,7 @@
  * is made once more, and must succeed. In the end nothing is left.
  */
 #include "support/ops_for_tests.h"
+#include "unit/save_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -369,6 +370,55 @@ static void own_ops_fail_whole_and_work_again(void **state) {
         assert_true(fault_each_allocation(run_own, &workers) > 100);
 }
 
+/* ---- saving and restoring ------------------------------------------------ */
+
+/* count, on sim:0, and total, on cpu:1, as above; words beside them. */
+static void build_saved(df_graph *g) {
+    df_tensor *said = NULL;
+    const df_string two[] = {{"a text that is longer than what lies in a header", 48}, {NULL, 0}};
+    build_state(g);
+    if (df_tensor_from(NULL, DF_STRING, DF_SHAPE(2), two, &said, NULL) != DF_OK) return;
+    df_graph_on(g, "cpu:0");
+    (void)df_variable_from(g, "words", df_const(g, said));
+    df_graph_on(g, NULL);
+    df_tensor_unref(said);
+}
+
+static void save_and_restore(fault_allocator *f, void *arg) {
+    const char *path = arg;
+    df_runtime *rt = runtime_of(f, 0);
+    df_graph *g = graph_of(f, rt, build_saved);
+    df_session *s = session_of(f, g);
+    df_out x = out_of(g, "x"), all = out_of(g, "all");
+    df_program *grow = program_of(f, s, DF_OUTS(x), DF_OUTS(all));
+    df_program *read = program_of(f, s, DF_NO_OUTS, DF_OUTS(out_of(g, "count")));
+    df_tensor *one = run_scalar(NULL, 1);
+    df_error err = {.code = DF_OK};
+
+    UNTIL_OK(f, err, df_session_save(s, path, &err));
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 22);
+    while (is_to_be_repeated(f, df_session_restore(s, path, &err), &err))
+        assert_int_equal(run_once(f, read, DF_NO_TENSORS), 11);
+    assert_int_equal(run_once(f, read, DF_NO_TENSORS), 10);
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 22);
+
+    df_tensor_unref(one);
+    df_program_free(grow);
+    df_program_free(read);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void saves_and_restores_fail_whole_and_work_again(void **state) {
+    (void)state;
+    save_folder d;
+    folder_make(&d);
+    assert_true(fault_each_allocation(save_and_restore, d.file) > 100);
+    assert_int_equal(folder_files(&d), 1);
+    folder_remove(&d);
+}
+
 /* ---- looking at a program ------------------------------------------------ */
 
 static void look(fault_allocator *f, void *arg) {
@@ -407,6 +457,7 @@ int main(void) {
         cmocka_unit_test(shapes_known_late_fail_whole_and_work_again),
         cmocka_unit_test(async_kernels_fail_whole_and_work_again),
         cmocka_unit_test(own_ops_fail_whole_and_work_again),
+        cmocka_unit_test(saves_and_restores_fail_whole_and_work_again),
         cmocka_unit_test(looking_at_a_program_without_memory_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ graph.h graph
 ops.h graph
 rendezvous.h rendezvous
 partition.h session
+run.h session
 session.h session
 runtime.h session
 dataflow.h session

@@ -14,6 +14,9 @@
  * 5. A copy's or a wait's record is back among the spare ones before any fence behind it
  *    ends, so a caller who waits for its fences needs no new ones.
  * 6. No lock is held while anything is called that is not ours.
+ * 7. Who closes waits until all is played, and what is enqueued meanwhile is played, too: a step
+ *    that ends then still has work in the list, and asks behind it when that has passed. Work is
+ *    refused when none is left, so whoever is refused has none here.
  */
 #include "device/sim/sim.h"
 
