@@ -199,6 +199,7 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
     place_list(c, c->where[i], &why);
     text_add(&why, ", and the other only on ");
     place_list(c, c->groups[c->items[other].group].allowed, &why);
+    text_add(&why, "; drop a pin or the colocation");
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
 

@@ -33,10 +33,15 @@ typedef struct pruning {
 
 /* ---- the request --------------------------------------------------------- */
 
+static bool node_is_good(compile_state *c, const char *what, size_t i, const df_node *n) {
+    if (n && n->graph == c->rq->graph) return true;
+    return compile_fail(c, DF_INVALID_ARGUMENT,
+                        "%s %zu, %s, is no node of this session's graph; give one of it", what, i,
+                        n ? n->name : "NULL");
+}
+
 static bool out_is_good(compile_state *c, const char *what, size_t i, df_out out) {
-    if (!out.node || out.node->graph != c->rq->graph)
-        return compile_fail(c, DF_INVALID_ARGUMENT, "%s %zu is no output of this session's graph",
-                            what, i);
+    if (!node_is_good(c, what, i, out.node)) return false;
     if (out.index >= 0 && out.index < out.node->n_outputs) return true;
     return compile_fail(c, DF_OUT_OF_RANGE, "%s %zu is output %d of node %s, which has %d", what, i,
                         out.index, out.node->name, out.node->n_outputs);
@@ -54,8 +59,9 @@ static bool take_feeds(pruning *p) {
         df_out out = c->rq->feeds.items[i];
         if (!out_is_good(c, "feed", i, out)) return false;
         if (feed_find(p, out.node, out.index) != PLAN_NONE)
-            return compile_fail(c, DF_INVALID_ARGUMENT, "feed %zu: %s:%d is fed twice", i,
-                                out.node->name, out.index);
+            return compile_fail(c, DF_INVALID_ARGUMENT,
+                                "feed %zu: %s:%d is fed twice; leave one out", i, out.node->name,
+                                out.index);
         p->next_feed[i] = p->feed_of[out.node->id];
         p->feed_of[out.node->id] = (int32_t)i;
     }
@@ -71,9 +77,7 @@ static bool check_request(pruning *p) {
     for (size_t i = 0; i < rq->fetches.n; i++)
         if (!out_is_good(c, "fetch", i, rq->fetches.items[i])) return false;
     for (size_t i = 0; i < rq->targets.n; i++)
-        if (!rq->targets.items[i] || rq->targets.items[i]->graph != rq->graph)
-            return compile_fail(c, DF_INVALID_ARGUMENT,
-                                "target %zu is no node of this session's graph", i);
+        if (!node_is_good(c, "target", i, rq->targets.items[i])) return false;
     return take_feeds(p);
 }
 

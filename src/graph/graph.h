@@ -34,6 +34,7 @@ struct df_node {
     const device_name *device; /* what was asked for; NULL: nothing */
     const char *device_text;   /* the same as text; NULL: nothing */
     bool owns_attrs;           /* else they are another node's */
+    uint8_t depth;             /* at most, of the tree of nodes whose root it is */
     uint32_t last_number;      /* given to a node with this name and a number */
     df_node *with;             /* towards the root of its colocation group; NULL: it is the root */
     df_out initial; /* of a variable: where its first value comes from; node NULL: zeros */
@@ -85,7 +86,7 @@ const op_def *graph_find_op(df_graph *g, const char *name);
 df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_attr *attrs,
                         size_t n_attrs, const edge_type *types, size_t n_types);
 df_node *graph_find(const df_graph *g, const char *name, size_t length); /* NULL: none */
-/* The node that stands for the colocation group; shortens the way to it. */
+/* The root of the colocation group's tree, which stands for it. */
 df_node *graph_group(df_node *n);
 bool graph_add_control(df_graph *g, df_node *before, df_node *after);
 /* name, or name_1, name_2...: the first that is free; in the arena. */
