@@ -35,7 +35,7 @@ void text_add(text *t, const char *format, ...) {
 
 size_t text_copy(const text *t, char *buffer, size_t size) {
     size_t whole = t->failed ? 0 : t->size;
-    if (size) {
+    if (size && buffer) {
         size_t n = whole < size ? whole : size - 1;
         if (n) memcpy(buffer, t->data, n);
         buffer[n] = '\0';

@@ -113,6 +113,7 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
         return error_set(err, DF_FAILED_PRECONDITION,
                          "the graph is a partition, which can be looked at, not run: make the "
                          "session of the graph that it was cut from");
+    if (!out) return error_no_out(err);
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_session_options", err);
