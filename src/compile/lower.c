@@ -275,7 +275,7 @@ static bool make_node(lowering *l, uint32_t i) {
         p->inputs[p->n_inputs++] =
             node_names_variable(n, s)
                 ? PLAN_NONE
-                : (int32_t)l->first_slot[place_of(l, n->inputs[s].node, e->device)] +
+                : (int32_t)l->first_slot[l->before[l->first_before[i] + (uint32_t)s]] +
                       n->inputs[s].index;
     if (c->rq->devices[e->device].has_queue) p->queues |= UINT64_C(1) << e->device;
     return true;

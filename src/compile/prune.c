@@ -25,7 +25,8 @@ typedef struct pruning {
     int32_t *next_feed; /* by feed: the next of the same node; NONE */
     bool *feed_used;
     bool *keep;      /* by node id */
-    uint32_t *stack; /* node ids still to look at */
+    size_t at;       /* nodes are looked at from the last to the first: this id is the next */
+    uint32_t *stack; /* ids that are needed only when that has gone by */
     size_t top;
     uint32_t *order; /* kept node ids, canonical */
     uint32_t n_kept;
@@ -90,7 +91,7 @@ static bool need_node(pruning *p, const df_node *n, const char *by) {
                             "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
                             n->name, by);
     p->keep[n->id] = true;
-    p->stack[p->top++] = n->id;
+    if (n->id >= p->at) p->stack[p->top++] = n->id;
     return true;
 }
 
@@ -109,22 +110,27 @@ static bool need_control(pruning *p, const df_node *n, const char *by) {
     return true;
 }
 
+static bool need_inputs(pruning *p, const df_node *n) {
+    bool ok = true;
+    p->n_kept++;
+    for (int i = 0; ok && i < n->n_inputs; i++)
+        ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
+                                       : need_output(p, n->inputs[i], n->name);
+    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, n->controls[i], n->name);
+    return ok;
+}
+
+/* Only control edges point to nodes that were added later. */
 static bool need_all(pruning *p) {
     const compile_request *rq = p->c->rq;
+    p->at = p->graph->n_nodes;
     for (size_t i = 0; i < rq->fetches.n; i++)
         if (!need_output(p, rq->fetches.items[i], "a fetch")) return false;
     for (size_t i = 0; i < rq->targets.n; i++)
         if (!need_control(p, rq->targets.items[i], "a target")) return false;
-    while (p->top) {
-        const df_node *n = p->graph->nodes[p->stack[--p->top]];
-        p->n_kept++;
-        for (int i = 0; i < n->n_inputs; i++) {
-            bool ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
-                                                : need_output(p, n->inputs[i], n->name);
-            if (!ok) return false;
-        }
-        for (int i = 0; i < n->n_controls; i++)
-            if (!need_control(p, n->controls[i], n->name)) return false;
+    while (p->top || p->at) {
+        uint32_t id = p->top ? p->stack[--p->top] : (uint32_t)--p->at;
+        if (p->keep[id] && !need_inputs(p, p->graph->nodes[id])) return false;
     }
     return true;
 }
