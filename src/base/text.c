@@ -19,17 +19,15 @@ void text_add(text *t, const char *format, ...) {
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    size_t left = t->cap - t->size;
+    int n = vsnprintf(left ? t->data + t->size : NULL, left, format, args);
     va_end(args);
-    if (n > 0 && !t->failed) {
+    if (n > 0 && (size_t)n >= left && !t->failed) {
         size_t need = t->size + (size_t)n + 1;
-        if (alloc_grow(t->alloc, (void **)&t->data, &t->cap, need, 1)) {
-            (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
-            t->size += (size_t)n;
-        } else {
-            t->failed = true;
-        }
+        t->failed = !alloc_grow(t->alloc, (void **)&t->data, &t->cap, need, 1);
+        if (!t->failed) (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
     }
+    if (n > 0 && !t->failed) t->size += (size_t)n;
     va_end(again);
 }
 
