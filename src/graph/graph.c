@@ -153,8 +153,8 @@ df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_in
                        const df_attr *attrs, const edge_type *outputs) {
     df_node *n;
     uint32_t hash;
-    if (!names_grow(g) || !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1,
-                                      sizeof(df_node *)))
+    if (!names_grow(g) ||
+        !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(df_node *)))
         return NULL;
     graph_name *place = name_place(g, name, strlen(name), &hash);
     if (place->node || !node_allocate(g, &n, op, n_inputs, n_outputs)) return NULL;
