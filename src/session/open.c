@@ -48,8 +48,11 @@ static df_code find_variables(df_session *s, df_error *err) {
 static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
     df_tensor_unref(v->value);
     v->value = NULL;
-    df_code code =
-        executor_put(s->rt->alloc, s->rt->host, s->rt->devices[v->device], value, &v->value, err);
+    return executor_put(s->rt->alloc, s->rt->host, s->rt->devices[v->device], value, &v->value,
+                        err);
+}
+
+static df_code named(df_code code, const variable *v, df_error *err) {
     if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
     return code;
 }
@@ -73,7 +76,8 @@ static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_
     if (code != DF_OK) error_prefix(err, "initialisers: ");
     size_t i = 0;
     for (; code == DF_OK && i < n; i++)
-        code = set_value(s, &s->variables[which[i]], values[i], err);
+        code = named(set_value(s, &s->variables[which[i]], values[i], err),
+                     &s->variables[which[i]], err);
     for (; i < n; i++) df_tensor_unref(values[i]);
     return code;
 }
@@ -93,7 +97,7 @@ static df_code initialise(df_session *s, df_error *err) {
             outs[n] = node->initial;
             which[n++] = v;
         } else {
-            code = set_zeros(s, &s->variables[v], err);
+            code = named(set_zeros(s, &s->variables[v], err), &s->variables[v], err);
         }
     }
     if (code == DF_OK && n) code = run_initialisers(s, outs, which, n, values, err);

@@ -9,7 +9,8 @@
 #include "unit/own_ops_world.h"
 
 /* A size of which four are more than an int64 holds. */
-static const int64_t bad_huge = INT64_C(1) << 62;
+#define BAD_HUGE (INT64_C(1) << 62)
+static const int64_t bad_huge = BAD_HUGE;
 
 static inline df_code bad_add_one(df_kernel *k, df_error *err) {
     (void)err;
