@@ -38,7 +38,6 @@ void graph_unref(df_graph *g) {
     for (size_t i = 0; i < g->n_nodes; i++) {
         df_node *n = g->nodes[i];
         for (int a = 0; n->owns_attrs && a < n->op->n_attrs; a++) attr_drop(&n->attrs[a]);
-        alloc_free(g->alloc, n->controls, n->cap_controls * sizeof(df_node *));
     }
     alloc_free(g->alloc, g->nodes, g->cap_nodes * sizeof(df_node *));
     alloc_free(g->alloc, g->by_name, g->cap_names * sizeof *g->by_name);
@@ -171,11 +170,15 @@ df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_in
  * does no harm, and many edges into one node must not take quadratic time. */
 bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
     enum { LOOK_BACK = 64 };
-    for (int i = after->n_controls; i-- > 0 && i >= after->n_controls - LOOK_BACK;)
+    int n = after->n_controls;
+    for (int i = n; i-- > 0 && i >= n - LOOK_BACK;)
         if (after->controls[i] == before) return true;
-    if (!alloc_grow(g->alloc, (void **)&after->controls, &after->cap_controls,
-                    (size_t)after->n_controls + 1, sizeof(df_node *)))
-        return false;
+    if ((n & (n - 1)) == 0) { /* there is room for a power of two */
+        df_node **wider = arena_array(&g->mem, n ? 2 * (size_t)n : 1, sizeof *wider);
+        if (!wider) return false;
+        if (n) memcpy(wider, after->controls, (size_t)n * sizeof *wider);
+        after->controls = wider;
+    }
     after->controls[after->n_controls++] = before;
     return true;
 }

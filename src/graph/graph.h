@@ -27,8 +27,7 @@ struct df_node {
     const op_def *op;
     const char *name;
     df_out *inputs;
-    df_node **controls; /* those that must run before, in the order added */
-    size_t cap_controls;
+    df_node **controls;        /* those that must run before, in the order added */
     df_attr *attrs;            /* op->n_attrs of them */
     edge_type *outputs;        /* n_outputs of them */
     const device_name *device; /* what was asked for; NULL: nothing */

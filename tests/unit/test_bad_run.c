@@ -254,6 +254,7 @@ typedef enum deed {
     ANOTHER_DTYPE,
     ANOTHER_SHAPE,
     ANOTHER_OUTPUT,
+    NO_PLACE,     /* for what it allocates */
     ENDS_TWICE,   /* well, and then with an error */
     ENDS_ANOTHER, /* the kernel of the step before, with an error; and then itself, well */
     DEEDS
@@ -274,8 +275,8 @@ static df_code allocates(df_kernel *k, df_error *err) {
     deed next = plot_of(k)->next;
     if (next == FAILS) return df_error_set(err, DF_DATA_LOSS, "the disk is gone");
     if (next == GIVES_NOTHING) return DF_OK;
-    df_code code =
-        df_kernel_allocate(k, next == ANOTHER_OUTPUT ? 1 : 0, df_tensor_shape(x), &y, err);
+    df_code code = df_kernel_allocate(k, next == ANOTHER_OUTPUT ? 1 : 0, df_tensor_shape(x),
+                                      next == NO_PLACE ? NULL : &y, err);
     if (code == DF_OK) memcpy(df_tensor_data(y), df_tensor_data(x), df_tensor_bytes(x));
     return code;
 }
@@ -339,6 +340,7 @@ static const struct {
     [ANOTHER_SHAPE] = {DF_INVALID_ARGUMENT,
                        {[PASSES_ON] = "float32[5] as output 0, which is float32[4]"}},
     [ANOTHER_OUTPUT] = {DF_OUT_OF_RANGE, ALL("no output 1 of 1")},
+    [NO_PLACE] = {DF_INVALID_ARGUMENT, {[ALLOCATES] = "out is NULL", [ENDS_LATER] = "out is NULL"}},
 };
 
 static void run_deed(world *w, df_program *p, const char *parts, df_code code) {
