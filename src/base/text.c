@@ -19,13 +19,15 @@ void text_add(text *t, const char *format, ...) {
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    size_t left = t->cap - t->size;
+    size_t left = t->failed ? 0 : t->cap - t->size;
     int n = vsnprintf(left ? t->data + t->size : NULL, left, format, args);
     va_end(args);
-    if (n > 0 && (size_t)n >= left && !t->failed) {
-        size_t need = t->size + (size_t)n + 1;
-        t->failed = !alloc_grow(t->alloc, (void **)&t->data, &t->cap, need, 1);
-        if (!t->failed) (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
+    if (n > 0 && !t->failed && (size_t)n >= left) {
+        t->failed = !alloc_grow(t->alloc, (void **)&t->data, &t->cap, t->size + (size_t)n + 1, 1);
+        if (!t->failed)
+            (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
+        else if (left)
+            t->data[t->size] = '\0'; /* half a piece is none */
     }
     if (n > 0 && !t->failed) t->size += (size_t)n;
     va_end(again);

@@ -76,8 +76,8 @@ static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_
     if (code != DF_OK) error_prefix(err, "initialisers: ");
     size_t i = 0;
     for (; code == DF_OK && i < n; i++)
-        code = named(set_value(s, &s->variables[which[i]], values[i], err),
-                     &s->variables[which[i]], err);
+        code = named(set_value(s, &s->variables[which[i]], values[i], err), &s->variables[which[i]],
+                     err);
     for (; i < n; i++) df_tensor_unref(values[i]);
     return code;
 }
