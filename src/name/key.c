@@ -249,9 +249,9 @@ df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **o
 /* ---- looking ------------------------------------------------------------- */
 
 size_t df_key_text(const df_key *key, char *buffer, size_t size) {
-    const key_parts *p = &key->parts;
-    if (!buffer) size = 0;
     if (!key) return 0;
+    if (!buffer) size = 0;
+    const key_parts *p = &key->parts;
     int n = snprintf(buffer, size, "%s;%016" PRIx64 ";%s;%s;%s:%" PRIu64, p->src, p->incarnation,
                      p->dst, p->edge, p->frame, p->iter);
     return n > 0 ? (size_t)n : 0;
