@@ -16,9 +16,10 @@
 #   consumer  installs the library and builds other projects with it
 #   size      prints how big it is, at most 200 KiB, and how long it takes to build
 #
-# and this, which takes longer and is run by its name alone:
+# and these, which take longer and are run by their names alone:
 #
 #   fuzz      a million texts into the parser, under the sanitizers of asan
+#   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
 #
 # What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
 # is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
@@ -27,7 +28,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz"
+long_gates="fuzz huge"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -91,6 +92,12 @@ gate_asan() {
 gate_fuzz() {
     build_asan
     build-gates/asan/tests/test_parse_fuzz --count 1000000
+}
+
+gate_huge() {
+    need $to_build
+    build build
+    build/tests/huge
 }
 
 gate_tsan() {

@@ -54,6 +54,10 @@ df_code df_error_set(df_error *err, df_code code, const char *format, ...) {
     return code;
 }
 
+df_code error_no_out(df_error *err) {
+    return error_invalid(err, "out is NULL; pass where to put what is made");
+}
+
 df_code error_memory(df_error *err, const char *what) {
     return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for %s", what);
 }

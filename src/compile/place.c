@@ -97,9 +97,11 @@ static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k,
 
 static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
     if (!needs_kernel(c, &c->items[i])) return all_devices(c);
+    const plan_device *devices = c->rq->devices;
+    const kernel_def *k = NULL;
     uint64_t set = 0;
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        const kernel_def *k = kernel_at(c, i, d);
+        if (d == 0 || devices[d].kind != devices[d - 1].kind) k = kernel_at(c, i, d);
         if (k && strings_fit(c, i, k, d)) set |= UINT64_C(1) << d;
     }
     return set;
@@ -199,6 +201,7 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
     place_list(c, c->where[i], &why);
     text_add(&why, ", and the other only on ");
     place_list(c, c->groups[c->items[other].group].allowed, &why);
+    text_add(&why, "; drop a pin or the colocation");
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
 
