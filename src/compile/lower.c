@@ -203,11 +203,12 @@ static bool make_slots(lowering *l) {
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
         const kernel_def *k = kernel_of(l, i);
-        for (int o = 0; o < e->node->n_outputs; o++)
-            p->slots[l->first_slot[i] + (uint32_t)o] =
-                (plan_slot){.type = e->node->outputs[o],
-                            .device = e->device,
-                            .memory = output_memory(l, e, k, o)};
+        for (int o = 0; o < e->node->n_outputs; o++) {
+            plan_slot *slot = &p->slots[l->first_slot[i] + (uint32_t)o];
+            slot->type = e->node->outputs[o];
+            slot->device = e->device;
+            slot->memory = output_memory(l, e, k, o);
+        }
     }
     return true;
 }

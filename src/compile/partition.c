@@ -209,14 +209,15 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     const item *it = &c->items[source];
     uint32_t src = (uint32_t)it->device;
     plan_channel *ch = &c->channels[c->n_channels];
-    *ch = (plan_channel){.src_device = src,
-                         .dst_device = p->device,
-                         .dst_memory = p->memory,
-                         .control = p->slot == CONTROL_ONLY,
-                         .producer = k->node_of[source]->name};
-    if (ch->control)
-        ch->type = (edge_type){.dtype = DF_BOOL, .rank = 1, .dims = {0}};
-    else {
+    ch->src_device = src;
+    ch->dst_device = p->device;
+    ch->dst_memory = p->memory;
+    ch->control = p->slot == CONTROL_ONLY;
+    ch->producer = k->node_of[source]->name;
+    if (ch->control) { /* bool[0] */
+        ch->type.dtype = DF_BOOL;
+        ch->type.rank = 1;
+    } else {
         ch->type = c->types[source][p->slot];
         ch->src_memory = memory_made(c, it, (uint32_t)p->slot);
     }
@@ -232,9 +233,15 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     return true;
 }
 
+static void set_dtype(df_attr *a, df_dtype dtype) {
+    a->type = DF_ATTR_DTYPE;
+    a->i = dtype;
+}
+
 /* The dims lie in the node. */
-static df_attr shape_attr(const df_node *n) {
-    return (df_attr){.type = DF_ATTR_SHAPE, .shape = edge_shape(&n->outputs[0])};
+static void set_shape(df_attr *a, const df_node *n) {
+    a->type = DF_ATTR_SHAPE;
+    a->shape = edge_shape(&n->outputs[0]);
 }
 
 /* The attrs of Recv, without the shape; Send has the first of them. They lie in the Recv's graph,
@@ -246,8 +253,9 @@ static df_attr *pair_attrs(compile_state *c, const plan_channel *ch) {
     char *whole = a ? arena_alloc(&g->mem, length + 1) : NULL;
     if (!whole) return NULL;
     (void)df_key_text(ch->key, whole, length + 1);
-    a[0] = (df_attr){.type = DF_ATTR_STRING, .s = whole};
-    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = ch->type.dtype};
+    a[0].type = DF_ATTR_STRING;
+    a[0].s = whole;
+    set_dtype(&a[1], ch->type.dtype);
     return a;
 }
 
@@ -272,7 +280,7 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
         return compile_no_memory(c);
     p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, &ch->type, PLAN_NONE);
     if (!p->node) return false;
-    attrs[2] = shape_attr(p->node);
+    set_shape(&attrs[2], p->node);
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     return true;
 }
@@ -314,9 +322,9 @@ static const df_attr *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
     if (it->kind == ITEM_NODE) return it->node->attrs;
     df_attr *a = arena_array(&g->mem, 3, sizeof *a);
     if (!a || it->kind == ITEM_READ) return a;
-    a[0] = (df_attr){.type = DF_ATTR_INT, .i = it->index};
-    if (it->kind == ITEM_FETCH) return a;
-    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = c->types[i]->dtype};
+    a[0].type = DF_ATTR_INT;
+    a[0].i = it->index;
+    if (it->kind == ITEM_FEED) set_dtype(&a[1], c->types[i]->dtype);
     return a;
 }
 
@@ -342,7 +350,7 @@ static bool emit_item(cutting *k, uint32_t i) {
     df_node *node = emit(c, device, item_op(c, it), it->node, suffixes[it->kind], it->n_inputs,
                          attrs, c->types[i], (int32_t)i);
     if (!node) return false;
-    if (it->kind == ITEM_FEED) node->attrs[2] = shape_attr(node);
+    if (it->kind == ITEM_FEED) set_shape(&node->attrs[2], node);
     k->node_of[i] = node;
     if (it->n_inputs) memcpy(node->inputs, sources, it->n_inputs * sizeof *sources);
     for (uint32_t n = 0; n < it->n_controls; n++)

@@ -255,7 +255,10 @@ static bool sort_nodes(pruning *p) {
 
 static item *new_item(compile_state *c, item_kind kind, const df_node *node, int index) {
     item *it = &c->items[c->n_items++];
-    *it = (item){.kind = kind, .node = node, .index = index, .device = PLAN_NONE};
+    it->kind = kind;
+    it->node = node;
+    it->index = index;
+    it->device = PLAN_NONE;
     return it;
 }
 

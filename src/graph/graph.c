@@ -50,12 +50,11 @@ void graph_unref(df_graph *g) {
 
 df_code graph_fail(df_graph *g, df_code code, const char *format, ...) {
     if (g->error.code != DF_OK) return g->error.code;
-    char message[sizeof g->error.message];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    (void)error_set_list(&g->error, code, format, args);
     va_end(args);
-    return error_set(&g->error, code, "%s", message);
+    return code;
 }
 
 df_code df_graph_error(const df_graph *graph, df_error *err) {
