@@ -223,8 +223,6 @@ static void sweep(step *s) {
         df_tensor_unref(s->results[i]);
         s->results[i] = NULL;
     }
-    for (uint32_t b = 0; b < s->p->n_blocks; b++)
-        atomic_put(&s->blocks[b].at, NOT_RUNNING, RELAXED);
 }
 
 void step_settle(step *s) {

@@ -258,6 +258,51 @@ static void a_device_that_stops_waits_for_its_thread_to_start(void **state) {
     two_ends_close(&t);
 }
 
+/* ---- what has not ended --------------------------------------------------- */
+
+/* Nodes that have ended, or never will begin, are none that are waited for. */
+static void a_close_names_only_what_is_executing(void **state) {
+    (void)state;
+    run_world w;
+    probe slow, quick, after;
+    told t;
+    char words[1000];
+    run_open(&w, "cpu:1", 2);
+    probe_init(&slow);
+    probe_init(&quick);
+    probe_init(&after);
+    told_init(&t);
+    df_out one = run_const(w.g, 1);
+    df_graph_name(w.g, "slow");
+    df_out x = probe_node(w.g, "TestCopy", one, &slow);
+    df_graph_name(w.g, "quick");
+    df_out y = probe_node(w.g, "TestCopy", one, &quick);
+    df_graph_name(w.g, "after");
+    df_out z = probe_node(w.g, "TestCopy", y, &after);
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, x, z)));
+    slow.way = quick.way = PROBE_WAITS;
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    probe_await_inside(&slow, 1);
+    probe_await_inside(&quick, 1);
+    df_session_cancel(w.s);
+    probe_open(&quick);
+    do (void)df_session_stalled(w.s, words, sizeof words);
+    while (strstr(words, "quick") || strstr(words, "after"));
+    assert_non_null(strstr(words, "node slow (TestCopy)"));
+    assert_int_equal(df_session_close(w.s, SOON, &w.err), DF_DEADLINE_EXCEEDED);
+    assert_non_null(strstr(w.err.message, "node slow (TestCopy)"));
+    probe_open(&slow);
+    assert_int_equal(df_session_close(w.s, UINT64_MAX, &w.err), DF_OK);
+    assert_told(&t, DF_CANCELLED, NULL);
+    assert_int_equal(probe_runs(&after), 0);
+    told_fini(&t);
+    df_program_free(p);
+    run_close(&w);
+    probe_fini(&slow);
+    probe_fini(&quick);
+    probe_fini(&after);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_fails_leaves_the_results_of_the_one_before),
@@ -266,6 +311,7 @@ int main(void) {
 
         cmocka_unit_test(a_device_that_stops_has_what_it_uses),
         cmocka_unit_test(a_device_that_stops_waits_for_its_thread_to_start),
+        cmocka_unit_test(a_close_names_only_what_is_executing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
