@@ -6,5 +6,7 @@
 
 /* Nanoseconds of the monotonic clock. */
 uint64_t clock_now(void);
+/* What it shows `ns` from now; never past its end. */
+uint64_t clock_after(uint64_t ns);
 
 #endif /* BASE_CLOCK_H */

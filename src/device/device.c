@@ -7,6 +7,7 @@
 #include "device/device.h"
 
 #include "base/alloc.h"
+#include "base/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -83,4 +84,19 @@ uint64_t df_device_incarnation(const df_device *device) {
 
 df_queue *df_device_queue(const df_device *device) {
     return device ? device->queue : NULL;
+}
+
+df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err) {
+    df_memory_info info = {.struct_size = sizeof info};
+    if (!device || !out)
+        return error_invalid(err, "the %s is NULL", device ? "df_memory_info" : "device");
+    df_code code = options_read(&info, out, "df_memory_info", err);
+    if (code != DF_OK) return code;
+    memory_counts n = memory_count(device->mem);
+    info = (df_memory_info){.struct_size = out->struct_size,
+                            .limit = n.limit ? n.limit : UINT64_MAX,
+                            .in_use = n.in_use,
+                            .cached = n.cached};
+    memcpy(out, &info, info.struct_size < sizeof info ? info.struct_size : sizeof info);
+    return DF_OK;
 }

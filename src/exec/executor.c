@@ -9,74 +9,6 @@
 
 #include <string.h>
 
-/* ---- copies outside of steps --------------------------------------------- */
-
-/* A recv that somebody sleeps for. */
-typedef struct moving {
-    df_recv recv; /* first member */
-    mutex lock;
-    condition wake;
-    bool ended; /* (l), as below */
-    df_error err;
-    df_tensor *tensor;
-} moving;
-
-static void moved(df_recv *r, const df_error *err, df_tensor *tensor) {
-    moving *m = (moving *)r;
-    mutex_lock(&m->lock);
-    m->err = err ? *err : (df_error){.code = DF_OK};
-    m->tensor = tensor;
-    m->ended = true;
-    condition_signal(&m->wake);
-    mutex_unlock(&m->lock);
-}
-
-static df_code move_through(df_rendezvous *r, const df_key *key, const df_endpoint *from,
-                            const df_endpoint *to, df_tensor *t, df_tensor **out, df_error *err) {
-    moving m = {.recv = {.key = key, .to = *to, .done = moved}};
-    if (!mutex_init(&m.lock)) return error_memory(err, "a copy");
-    if (!condition_init(&m.wake)) {
-        mutex_fini(&m.lock);
-        return error_memory(err, "a copy");
-    }
-    df_rendezvous_recv(r, &m.recv);
-    df_code code = df_rendezvous_send(r, key, from, t);
-    if (code != DF_OK) df_rendezvous_cancel(r, &m.recv);
-    mutex_lock(&m.lock);
-    while (!m.ended) condition_wait(&m.wake, &m.lock);
-    mutex_unlock(&m.lock);
-    condition_fini(&m.wake);
-    mutex_fini(&m.lock);
-    if (code != DF_OK) return error_set(err, code, "a tensor could not be sent to a device");
-    if (m.err.code != DF_OK) {
-        if (err) *err = m.err;
-        return m.err.code;
-    }
-    *out = m.tensor;
-    return DF_OK;
-}
-
-df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err) {
-    if (device_is_host(d)) {
-        *out = t;
-        return DF_OK;
-    }
-    df_rendezvous *r = NULL;
-    df_key *key = NULL;
-    key_parts parts = {
-        .src = d->full_name, .incarnation = d->incarnation, .dst = d->full_name, .edge = "put"};
-    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
-    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
-    df_code code = key_new(alloc, &parts, 0, KEY_NO_CHANNEL, &key, err);
-    if (code == DF_OK) code = rendezvous_new_step(alloc, host, 0, 0, NULL, &r, err);
-    if (code == DF_OK) code = move_through(r, key, &from, &to, t, out, err);
-    df_rendezvous_unref(r);
-    df_key_free(key);
-    df_tensor_unref(t);
-    return code;
-}
-
 /* ---- making -------------------------------------------------------------- */
 
 static df_code place_constant(executor *x, uint32_t i, df_error *err) {
@@ -97,6 +29,16 @@ static df_code make_constants(executor *x, df_error *err) {
     df_code code = DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < n; i++) code = place_constant(x, i, err);
     return code;
+}
+
+/* For the group's factory of rendezvous. */
+static df_code list_keys(executor *x, df_error *err) {
+    uint32_t n = x->o.plan->n_channels;
+    if (!x->o.group->factory.create) return DF_OK;
+    x->keys = alloc_array(x->o.alloc, n, sizeof *x->keys);
+    if (!x->keys) return error_memory(err, "the keys of a program");
+    for (uint32_t c = 0; c < n; c++) x->keys[c] = x->o.plan->channels[c].key;
+    return DF_OK;
 }
 
 /* ---- the state of nodes -------------------------------------------------- */
@@ -139,10 +81,9 @@ static void close_nodes(executor *x) {
     alloc_free(x->o.alloc, x->states, p->n_nodes * sizeof *x->states);
 }
 
-static step *new_frame(executor *x, df_error *err) {
+step *executor_frame(executor *x, df_error *err) {
     step *s = step_new(x, err);
     if (!s) return NULL;
-    s->help = run_help;
     mutex_lock(&x->lock);
     s->next_made = x->made;
     x->made = s;
@@ -166,20 +107,24 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     x->o = *options;
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
+    if (code == DF_OK) code = list_keys(x, err);
     if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
-        x->spares = new_frame(x, err);
+        x->spares = executor_frame(x, err);
         code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
     }
-    if (code == DF_OK)
-        *out = x;
-    else
+    if (code != DF_OK) {
         executor_free(x);
-    return code;
+        return code;
+    }
+    pool_add(x->o.pool, x); /* not before: who looks for runs would see half of it */
+    *out = x;
+    return DF_OK;
 }
 
 void executor_free(executor *x) {
     if (!x) return;
+    pool_remove(x->o.pool, x);
     for (step *s = x->made; s;) {
         step *next = s->next_made;
         step_free(s);
@@ -188,66 +133,14 @@ void executor_free(executor *x) {
     uint32_t n = x->o.plan->n_constants;
     for (uint32_t i = 0; x->constants && i < n; i++) df_tensor_unref(x->constants[i]);
     alloc_free(x->o.alloc, x->constants, n * sizeof *x->constants);
+    alloc_free(x->o.alloc, x->keys, x->o.plan->n_channels * sizeof *x->keys);
     close_nodes(x);
     df_tensor_unref(x->token);
     mutex_fini(&x->lock);
     alloc_free(x->o.alloc, x, sizeof *x);
 }
 
-/* ---- running ------------------------------------------------------------- */
-
-static step *take_frame(executor *x, df_error *err) {
-    mutex_lock(&x->lock);
-    step *s = x->spares;
-    if (s) x->spares = s->next_spare;
-    mutex_unlock(&x->lock);
-    return s ? s : new_frame(x, err);
-}
-
-static void give_frame(executor *x, step *s) {
-    mutex_lock(&x->lock);
-    s->next_spare = x->spares;
-    x->spares = s;
-    mutex_unlock(&x->lock);
-}
-
-static void begin(step *s, worker *w) {
-    const plan *p = s->p;
-    for (uint32_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
-    for (uint32_t b = 0; b <= p->n_blocks; b++)
-        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
-    live_start(&s->live);
-    for (uint32_t b = p->n_blocks; b-- > 0;) {
-        if (p->blocks[b].pending) continue;
-        s->blocks[b].from = p->blocks[b].first;
-        run_push(w, &s->blocks[b]);
-    }
-    if (s->shared) run_share(w);
-}
-
-df_code executor_run(executor *x, df_tensor *const *feeds, df_tensor **results, df_error *err) {
-    step *s = take_frame(x, err);
-    for (uint32_t i = 0; i < x->o.plan->n_fetches; i++) results[i] = NULL;
-    if (!s) return DF_RESOURCE_EXHAUSTED;
-    s->feeds = feeds;
-    s->results = results;
-    worker w = {.step = s};
-    begin(s, &w);
-    bool over = run_step(&w);
-    while (!over) {
-        event *e = pool_wait(s->pool, s);
-        if (!e) break;
-        live_engage(&s->live);
-        run_push(&w, e);
-        over = run_step(&w);
-    }
-    df_code code = s->has_error ? s->error.code : DF_OK;
-    if (code != DF_OK && err) *err = s->error;
-    step_settle(s);
-    give_frame(x, s);
-    return code;
-}
+/* ---- what went through ---------------------------------------------------- */
 
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes) {
     *transfers = *bytes = 0;

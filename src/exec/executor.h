@@ -9,11 +9,18 @@
  *   transfer.c  one node: Send, Recv, Feed, Fetch
  *   step.c      the frame: a step's memory, used again by the next step
  *   executor.c  a plan made ready: devices, constants, frames
+ *   begin.c     a run from its beginning to its end, and the ends that come early
+ *   tickets.c   whose turn it is at the variables
+ *   account.c   what a run took, and what it waits for
+ *   move.c      copies outside of steps
  */
 #ifndef EXEC_EXECUTOR_H
 #define EXEC_EXECUTOR_H
 
+#include <dataflow/run.h>
+
 #include "device/device.h"
+#include "exec/tickets.h"
 #include "plan/plan.h"
 #include "rendezvous/rendezvous.h"
 
@@ -21,11 +28,19 @@
 
 typedef struct pool pool;
 
-/* Starts `workers` threads. If some cannot be started none are left: RESOURCE_EXHAUSTED. */
-df_code pool_new(const df_allocator *alloc, const df_threads *threads, int workers, pool **out,
-                 df_error *err);
-void pool_free(pool *p); /* no step is running; NULL is fine */
-int pool_workers(const pool *p);
+/* lent: NULL, or copied. No thread is made yet. */
+df_code pool_new(const df_allocator *alloc, const df_threads *threads, int workers,
+                 const df_lent_threads *lent, pool **out, df_error *err);
+/* Starts its threads, if nobody has. If some cannot be started none are left:
+ * RESOURCE_EXHAUSTED. */
+df_code pool_start(pool *p, df_error *err);
+/* Ends every run with CANCELLED, and then the threads. Nothing is started after this. */
+void pool_stop(pool *p);
+void pool_free(pool *p); /* stopped, or never started; no step is running; NULL is fine */
+/* Threads that may be in a step besides its caller. */
+int pool_helpers(const pool *p);
+/* As df_runtime_poll. */
+size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next);
 
 /* ---- variables ----------------------------------------------------------- */
 
@@ -38,6 +53,42 @@ typedef struct variable {
     df_tensor *value; /* a reference; NULL: none yet */
 } variable;
 
+/* ---- runs ---------------------------------------------------------------- */
+
+/* What the runs of one session have in common. */
+typedef struct run_group {
+    tickets tickets;
+    df_rendezvous_factory factory; /* (c) create NULL: none */
+    /* (a) relaxed: it is set before and read under the lock of each executor that it is about. */
+    _Atomic uint32_t is_closed;
+    mutex lock;
+    condition idle; /* is_closed, and a run is over */
+} run_group;
+
+bool run_group_init(run_group *g);
+void run_group_fini(run_group *g);
+
+/* A handle that runs are given, to be ended by. Reference counted. */
+struct df_cancel {
+    refcount refs;
+    _Atomic uint32_t is_fired; /* (a) as is_closed */
+    void (*free)(df_cancel *c);
+};
+
+void cancel_unref(df_cancel *c); /* NULL is fine */
+
+/* What a run is to do. */
+typedef struct run_request {
+    df_tensor *const *feeds; /* by the plan's numbers, checked */
+    uint64_t deadline;       /* of the clock; 0: none */
+    df_cancel *cancel;       /* or NULL */
+    const df_span *into;     /* or NULL */
+    df_run_stats *stats;     /* or NULL; as account_none left them, */
+    size_t room;             /* which gave this */
+    df_run_done done;        /* executor_start */
+    void *user;
+} run_request;
+
 /* ---- a plan made ready --------------------------------------------------- */
 
 typedef struct executor executor;
@@ -46,28 +97,50 @@ typedef struct executor_options {
     const plan *plan;           /* all borrowed, and outliving the executor */
     df_device *const *devices;  /* by the plan's numbers */
     variable *const *variables; /* by the plan's numbers */
+    const touches *touches;
     pool *pool;
     memory *host;
     const df_allocator *alloc;
+    run_group *group;
+    /* Keeps all of these, and the executor, while a run has nobody who does. */
+    void (*hold)(void *owner);
+    void (*release)(void *owner);
+    void *owner;
 } executor_options;
 
 /* Copies constants to their devices, which waits for the copies. */
 df_code executor_new(const executor_options *options, executor **out, df_error *err);
 void executor_free(executor *x); /* no step is running; NULL is fine */
 
-/* Runs one step on the calling thread and the pool's, and returns when it is over. feeds
- * (checked by the caller) and results are by the plan's numbers; on failure all
- * results are NULL and every variable is as it was before. Any thread, several at once;
- * the caller sees to it that steps which share variables exclude each other. */
-df_code executor_run(executor *x, df_tensor *const *feeds, df_tensor **results, df_error *err);
+/* Runs one step on the calling thread and the pool's, and returns when it is over, or ended
+ * before. results are by the plan's numbers (NULL: not wanted); on failure all are NULL and every
+ * variable is as it was before. Any thread, several at once. */
+df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err);
+/* The same on the pool's threads: every outcome goes to rq->done, once. */
+void executor_start(executor *x, const run_request *rq);
+
+/* Fills the stats of a run that has not begun: nothing was done, between these pairs of devices.
+ * Returns for how many of them there is room. */
+size_t account_none(const executor *x, df_run_stats *st);
+
+/* Ends the runs of this group (NULL: of any) that have this handle (NULL: any) with *why, as if
+ * they had failed. */
+void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df_error *why);
+/* Waits until no run of the group, which is closed, goes on, or the clock shows `until`: false. */
+bool runs_await(pool *p, run_group *group, uint64_t until);
+/* Writes what the group's runs wait for, as snprintf does: each run by itself, in lines, or only
+ * all that has not ended. */
+size_t runs_list(pool *p, const run_group *group, bool with_steps, char *buffer, size_t size);
 
 /* What has gone through a channel so far. */
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes);
 
-/* Takes the reference of t, a host tensor, and gives one of the same value in the device's own
- * memory: t itself, or a copy, for which it waits. For the few copies outside of steps
- * (constants, first values). */
+/* Takes the reference of t and gives one of the same value, in the device's own memory or in the
+ * host's: t itself, or a copy, for which it waits. For the few copies outside of steps (constants,
+ * first values, saves). */
 df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
+                     df_tensor **out, df_error *err);
+df_code executor_get(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
                      df_tensor **out, df_error *err);
 
 #endif /* EXEC_EXECUTOR_H */

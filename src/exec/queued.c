@@ -19,6 +19,7 @@ static df_code queue_run(launch *l, df_error *err) {
     queue_op *q = (queue_op *)l;
     const plan_node *n = &q->call.step->p->nodes[q->call.node];
     df_code code = node_compute(n, &q->call.ctx, err);
+    atomic_put(&q->is_queued, 0, RELAXED);
     if (code != DF_OK)
         error_prefix(err, "node %s (%s) on %s: ", n->name, n->op->name,
                      q->call.step->p->devices[n->device].full_name);
@@ -76,6 +77,7 @@ node_end node_run_queued(step *s, uint32_t node) {
         return node_fail(s, n, &err);
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run;
+    atomic_put(&q->is_queued, 1, RELAXED);
     if (d->ops->launch(d->queue, &s->tag, &q->launch, &err) != DF_OK ||
         !node_write_variable(s, n, &err))
         return node_fail(s, n, &err);
@@ -101,7 +103,7 @@ static kernel_op *begin_later(worker *w, uint32_t node, df_error *err) {
     }
     k->async.ended = kernel_ended;
     k->ended = (event){.kind = EVENT_NODE, .index = node};
-    s->kernels[node] = k;
+    atomic_put(&s->kernels[node], k, RELAXED);
     w->balance++;
     return k;
 }
@@ -180,8 +182,8 @@ static bool put_outputs(step *s, const plan_node *n, df_error *err) {
 void node_finish(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_error err;
-    pool_kernel_op_free(s->pool, s->kernels[node]);
-    s->kernels[node] = NULL;
+    pool_kernel_op_free(s->pool, atomic_get(&s->kernels[node], RELAXED));
+    atomic_put(&s->kernels[node], NULL, RELAXED);
     if (step_failed(s)) return;
     if (!node_check_outputs(s, n, &err) || !put_outputs(s, n, &err) ||
         !node_write_variable(s, n, &err))

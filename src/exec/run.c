@@ -26,8 +26,7 @@
  */
 #include "exec/step.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "base/clock.h"
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -65,6 +64,25 @@ void run_share(worker *w) {
     }
 }
 
+static void start_block(worker *w, uint32_t b) {
+    event *e = &w->step->blocks[b];
+    atomic_put(&e->at, w->step->p->blocks[b].first, RELAXED);
+    run_push(w, e);
+}
+
+void run_begin(worker *w) {
+    step *s = w->step;
+    const plan *p = s->p;
+    for (uint32_t i = 0; i < p->n_slots; i++)
+        if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
+    for (uint32_t b = 0; b <= p->n_blocks; b++)
+        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
+    if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
+    for (uint32_t b = p->n_blocks; b-- > 0;)
+        if (!p->blocks[b].pending) start_block(w, b);
+    if (s->shared) run_share(w);
+}
+
 static void fire(worker *w, uint32_t first, uint32_t count) {
     step *s = w->step;
     const plan *p = s->p;
@@ -74,8 +92,7 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
         if (b == p->n_blocks) {
             s->end = true;
         } else {
-            s->blocks[b].from = p->blocks[b].first;
-            run_push(w, &s->blocks[b]);
+            start_block(w, b);
         }
     }
     if (s->shared) run_share(w);
@@ -83,16 +100,29 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
 
 /* ---- blocks -------------------------------------------------------------- */
 
+/* False: the deadline of the run has not passed. It is looked at here because the thread that looks
+ * after deadlines may be this one. */
+static bool is_late(step *s) {
+    if (clock_now() < s->rq.deadline) return false;
+    if (!pool_is_ending(s->pool, s)) run_end_late(s);
+    return true;
+}
+
 static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
     const plan_block *block = &s->p->blocks[b];
-    for (uint32_t i = s->blocks[b].from; i < block->first + block->count; i++) {
-        if (step_failed(s)) return;
+    _Atomic uint32_t *at = &s->blocks[b].at;
+    uint32_t i = atomic_get(at, RELAXED), last = block->first + block->count;
+    for (; i < last && !step_failed(s) && !(s->rq.deadline && is_late(s)); i++) {
+        atomic_put(at, i, RELAXED);
         bool moves = s->p->nodes[i].role >= ROLE_SEND;
         node_end end = moves ? transfer_run(w, i) : node_run(w, i);
-        if (end == NODE_FAILED || end == NODE_PARKED) return;
+        if (end == NODE_PARKED) return;
+        if (end == NODE_FAILED) break;
+        w->ran++;
     }
-    fire(w, block->first_after, block->n_after);
+    atomic_put(at, NOT_RUNNING, RELAXED);
+    if (i == last) fire(w, block->first_after, block->n_after);
 }
 
 /* A node has ended after its block went on, or, if it was parked, with its block waiting. */
@@ -103,22 +133,26 @@ static void node_ended(worker *w, uint32_t node) {
         node_finish(s, node);
     else
         transfer_finish(s, node);
-    if (step_failed(s)) return;
+    bool failed = step_failed(s);
     if (n->flags & PLAN_ENDS_LATER) {
-        fire(w, n->first_after, n->n_after);
+        if (!failed) fire(w, n->first_after, n->n_after);
         return;
     }
-    step_drop(s, n);
     uint32_t b = s->recvs[node]->block;
-    s->blocks[b].from = node + 1;
+    atomic_put(&s->blocks[b].at, failed ? NOT_RUNNING : node + 1, RELAXED);
+    if (failed) return;
+    step_drop(s, n);
+    w->ran++;
     run_block(w, b);
 }
 
 static void take_up(worker *w, event *e) {
     if (e->kind == EVENT_NODE)
         node_ended(w, e->index);
-    else if (e->kind == EVENT_BLOCK && !step_failed(w->step))
+    else if (e->kind == EVENT_BLOCK)
         run_block(w, e->index);
+    else if (e->kind == EVENT_TURN && !step_failed(w->step))
+        run_begin(w);
 }
 
 /* From the inbox: all of it, unless others could help with the rest. */
@@ -147,12 +181,13 @@ static void work(worker *w) {
 static df_code queue_passed(launch *l, df_error *err) {
     (void)err;
     join_op *j = (join_op *)l;
+    atomic_put(&j->is_asked, 0, RELAXED);
     pool_post(j->step->pool, j->step, &j->ended);
     return DF_OK;
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request never took work either. */
+ * that cannot take the request never took work either, or has stopped after all of it. */
 static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
@@ -162,22 +197,16 @@ static void join_queues(worker *w) {
         join_op *j = &s->joins[d];
         j->launch = (launch){.run = queue_passed};
         live_hold(&s->live); /* before it is handed over: it may come back at once */
-        if (device->ops->launch(device->queue, NULL, &j->launch, NULL) != DF_OK) w->balance--;
+        atomic_put(&j->is_asked, 1, RELAXED);
+        if (device->ops->launch(device->queue, NULL, &j->launch, NULL) == DF_OK) continue;
+        atomic_put(&j->is_asked, 0, RELAXED);
+        w->balance--;
     }
 }
 
 static void name_starved(step *s, df_error *why) {
-    char list[360] = "";
-    size_t at = 0;
-    for (uint32_t c = 0; c < s->p->n_channels; c++) {
-        if (!rendezvous_waits(s->rendezvous, c)) continue;
-        char key[280];
-        (void)df_key_text(s->p->channels[c].key, key, sizeof key);
-        int n = snprintf(list + at, sizeof list - at, "%s%s (from node %s)", at ? ", " : "", key,
-                         s->p->channels[c].producer);
-        if (n < 0 || (size_t)n >= sizeof list - at) break;
-        at += (size_t)n;
-    }
+    char list[360];
+    (void)account_list(s, true, ", ", list, sizeof list);
     (void)error_set(why, DF_FAILED_PRECONDITION,
                     "the step is starved: nothing can move, and these keys are waited for: %s",
                     list);
@@ -188,10 +217,7 @@ static void name_starved(step *s, df_error *why) {
 static bool verdict(worker *w) {
     step *s = w->step;
     bool failed = step_failed(s);
-    if (s->joined || (!s->p->queues && (s->end || failed))) {
-        live_end(&s->live);
-        return true;
-    }
+    if (s->joined || (!s->p->queues && (s->end || failed))) return live_end(&s->live);
     if (!s->end && !failed) {
         df_error why;
         name_starved(s, &why);
@@ -201,21 +227,29 @@ static bool verdict(worker *w) {
     return false;
 }
 
-bool run_step(worker *w) {
+/* True: the verdict fell to this thread, and the step is over. */
+static bool leave(worker *w) {
     step *s = w->step;
-    for (;;) {
-        work(w);
+    for (;; work(w)) {
         int64_t balance = w->balance;
         w->balance = 0;
-        if (!live_leave(&s->live, balance)) return false;
+        if (s->rq.stats) (void)atomic_add(&s->ran, w->ran, RELAXED);
+        if (s->rq.done) atomic_put(&s->idle_since, clock_now(), RELAXED);
+        w->ran = 0;
+        uint64_t waits = s->is_closed && !step_failed(s) ? LIVE_ALL_AWAY : 0;
+        if (!live_leave(&s->live, balance, waits)) return false;
         if (verdict(w)) return true;
     }
 }
 
+bool run_step(worker *w) {
+    work(w);
+    return leave(w);
+}
+
 void run_help(step *s, event *e) {
-    pool *p = s->pool; /* outlives the step */
     live_engage(&s->live);
     worker w = {.step = s};
-    run_push(&w, e);
-    if (run_step(&w)) pool_over(p, s);
+    if (e) run_push(&w, e);
+    if (run_step(&w) && !pool_over(s->pool, s)) run_end(s);
 }

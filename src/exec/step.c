@@ -27,9 +27,9 @@ void step_fail(step *s, const df_error *why) {
     s->has_error = true;
     /* Under the lock: who fails the step second and goes on must find it failed. */
     atomic_put(&s->tag.failed, 1, RELEASE);
+    df_rendezvous *meets = s->meets;
     pool_unlock(s->pool);
-    if (!first) return;
-    df_rendezvous_abort(s->rendezvous, why);
+    if (first) df_rendezvous_abort(meets, why);
 }
 
 void step_fail_node(step *s, const plan_node *n, const df_error *why) {
@@ -93,7 +93,7 @@ static bool make_queue_ops(step *s) {
 
 static bool make_events(step *s) {
     for (uint32_t b = 0; b < s->p->n_blocks; b++)
-        s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b};
+        s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b, .at = NOT_RUNNING};
     for (uint32_t d = 0; d < s->p->n_devices; d++) {
         s->joins[d].step = s;
         s->joins[d].ended = (event){.kind = EVENT_JOINED};
@@ -132,8 +132,12 @@ static bool make_arrays(step *s) {
     s->before = arena_array(a, p->n_variables, sizeof *s->before);
     s->written = arena_array(a, p->n_variables, sizeof *s->written);
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
-    return s->slots && s->readers && s->pending && s->blocks && s->inputs && s->recvs &&
-           s->queued && s->kernels && s->joins && s->before && s->written && s->traffic;
+    s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
+    s->results = arena_array(a, p->n_fetches, sizeof *s->results);
+    s->into = arena_array(a, p->n_fetches, sizeof *s->into);
+    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
+           s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
+           s->written && s->traffic;
 }
 
 step *step_new(executor *x, df_error *err) {
@@ -145,7 +149,8 @@ step *step_new(executor *x, df_error *err) {
     s->x = x;
     s->p = x->o.plan;
     s->pool = x->o.pool;
-    s->shared = pool_workers(s->pool) > 0 && s->p->n_blocks > 1;
+    s->turn = (event){.kind = EVENT_TURN};
+    s->handed = (event){.kind = EVENT_HANDED};
     s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);
@@ -201,6 +206,7 @@ static void settle_queue_ops(step *s) {
     for (uint32_t i = 0; i < s->n_queue_ops; i++) {
         queue_op *q = &s->queue_ops[i];
         while (q->n_kept) df_tensor_unref(q->kept[--q->n_kept]);
+        atomic_put(&q->is_queued, 0, RELAXED);
     }
 }
 
@@ -223,7 +229,16 @@ void step_settle(step *s) {
     settle_variables(s);
     settle_queue_ops(s);
     if (s->has_error) sweep(s);
-    (void)rendezvous_reset(s->rendezvous);
+    if (s->meets == s->rendezvous)
+        (void)rendezvous_reset(s->rendezvous);
+    else
+        df_rendezvous_unref(s->meets);
+}
+
+void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
+    s->is_ending = s->abandoned = s->left = s->keeps = false;
+    for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
+    atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->tag.failed, 0, RELAXED);
 }

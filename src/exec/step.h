@@ -7,8 +7,8 @@
  * plan->slots, and so on.
  *
  * Legend: (c) constant after the frame was made, (s) set at the step's start by the
- * thread that runs it, (a) atomic, (l) under pool->lock, (n) written by the one
- * thread that runs the node or block, read by those that run after it.
+ * thread that runs it, (a) atomic, (l) under pool->lock, (x) under executor->lock, (n) written by
+ * the one thread that runs the node or block, read by those that run after it.
  */
 #ifndef EXEC_STEP_H
 #define EXEC_STEP_H
@@ -20,14 +20,18 @@ typedef struct step step;
 
 /* Something that happened and that a thread must take up: a block can start or go
  * on, or a node that ends later has ended. Part of what it is about; in one list at a time. */
-enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED };
+enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED, EVENT_TURN, EVENT_HANDED };
 
 typedef struct event {
     struct event *next;
     uint32_t kind;  /* (c) EVENT_... */
     uint32_t index; /* (c) which block or node */
-    uint32_t from;  /* (n) block: the node at which it goes on */
+    /* (a) relaxed. Block: the node that it is at, or goes on at; NOT_RUNNING. Written by who runs
+     * it, read by those who ask what a run waits for. */
+    _Atomic uint32_t at;
 } event;
+
+#define NOT_RUNNING UINT32_MAX
 
 typedef struct event_list {
     event *first, *last;
@@ -75,6 +79,7 @@ typedef struct queue_op {
     df_tensor **pointers; /* (c) to the headers */
     df_tensor **kept;     /* (n) host tensors in use until the queue has passed: n_kept */
     uint32_t n_kept;
+    _Atomic uint32_t is_queued; /* (a) relaxed: put on the queue, and has not run */
 } queue_op;
 
 /* The end of a queue's work for this step. */
@@ -82,6 +87,7 @@ typedef struct join_op {
     launch launch; /* first member */
     event ended;
     step *step;
+    _Atomic uint32_t is_asked; /* (a) relaxed: it has not answered */
 } join_op;
 
 typedef struct channel_traffic { /* (a) relaxed: one writer, and readers who want a rough idea */
@@ -94,49 +100,71 @@ struct step {
     pool *pool;    /* (c) */
     arena mem;     /* (c) everything below that is a pointer */
 
-    live live;                       /* (a) */
-    work_tag tag;                    /* (a) first in line for failures of enqueued work */
-    bool shared;                     /* (c) the pool's threads may help, */
-    void (*help)(step *s, event *e); /* (c) by this, with an event of the inbox */
-    bool end;                        /* (n) END's events have all come; read by the verdict */
-    bool joined;                     /* the verdict's: queues were asked to report their end */
+    live live;    /* (a) */
+    work_tag tag; /* (a) first in line for failures of enqueued work */
+    bool shared;  /* (s) several threads may be in it */
+    bool end;     /* (n) END's events have all come; read by the verdict */
+    bool joined;  /* the verdict's: queues were asked to report their end */
 
-    df_error error;            /* (l) */
-    bool has_error;            /* (l) */
-    bool over;                 /* (l) */
-    bool waiting;              /* (l) the caller sleeps on `wake` */
-    condition wake;            /* (c) */
-    event_list inbox;          /* (l) */
-    bool listed;               /* (l) in the pool's list of steps with work */
-    step *next_listed;         /* (l) */
-    _Atomic uint32_t has_mail; /* (a) relaxed: a hint; the lock decides */
+    run_request rq;        /* (s) */
+    uint64_t number;       /* (x) of the run, in its program */
+    ticket ticket;         /* its turn at the variables, */
+    event turn;            /* and what tells of it */
+    event handed;          /* who began it has left: others have the step now */
+    uint64_t began;        /* (s) with stats: ns, when it was begun, */
+    _Atomic uint64_t came; /* (a) relaxed: and its turn came; 0: not yet */
+    _Atomic uint64_t ran;  /* (a) relaxed: nodes */
 
-    df_rendezvous *rendezvous;    /* (c) */
-    df_tensor *const *feeds;      /* (s) */
-    df_tensor **results;          /* (n) by fetch */
-    df_tensor **slots;            /* (n) */
-    _Atomic uint32_t *readers;    /* (a) by slot: blocks still to read it */
-    _Atomic uint32_t *pending;    /* (a) by block */
-    event *blocks;                /* (n) */
-    df_tensor **inputs;           /* (n) by the plan's inputs: what a kernel sees */
-    edge_type *types;             /* (n) by the plan's inputs; NULL: no shape is unknown */
-    const edge_type **type_at;    /* (c) to each of these */
-    recv_op **recvs;              /* (c) by node; NULL for others */
-    queue_op **queued;            /* (c) by node; NULL for others */
-    queue_op *queue_ops;          /* (c) the same, n_queue_ops of them */
-    uint32_t n_queue_ops;         /* (c) */
-    kernel_op **kernels;          /* (n) by node: of one that ends later, in progress */
-    join_op *joins;               /* (c) by device */
-    df_tensor **before;           /* (n) by variable: its value before this step wrote it */
-    bool *written;                /* (n) by variable */
-    channel_traffic *traffic;     /* (a) by channel */
-    step *next_spare, *next_made; /* the executor's */
+    df_error error;              /* (l) */
+    bool has_error;              /* (l) */
+    bool over;                   /* (l) */
+    bool is_ending;              /* (l) somebody has its early end in hands */
+    bool abandoned;              /* (l) its outcome is told: what is left runs no kernel */
+    bool is_beside;              /* (l) nobody waits for it, and the pool counts it */
+    bool left;                   /* (l) its caller is gone */
+    bool keeps;                  /* it has references of its feeds, and of its program's memory */
+    bool waiting;                /* (l) the caller sleeps on `wake` */
+    _Atomic uint64_t idle_since; /* (a) relaxed: ns when nothing was there to do; 0: unknown */
+    condition wake;              /* (c) */
+    event_list inbox;            /* (l) */
+    bool listed;                 /* (l) in the pool's list of steps with work */
+    step *next_listed;           /* (l) */
+    step *sooner, *later;        /* (l) in the pool's list of deadlines, */
+    bool is_timed;               /* (l) where it is */
+    step *next_ending;           /* of who set is_ending */
+    _Atomic uint32_t has_mail;   /* (a) relaxed: a hint; the lock decides */
+
+    df_rendezvous *rendezvous;     /* (c) the library's own */
+    df_rendezvous *meets;          /* (l) where this step's halves meet; NULL: not made yet */
+    bool is_foreign;               /* (s) that is not the library's own: others may end a recv */
+    bool is_closed;                /* (s) values come to it only from this step's Sends */
+    df_tensor **feeds;             /* (s) */
+    df_tensor **results;           /* (n) by fetch */
+    df_span *into;                 /* (s) by fetch: rq.into is here, not the caller's */
+    df_tensor **slots;             /* (n) */
+    _Atomic uint32_t *readers;     /* (a) by slot: blocks still to read it */
+    _Atomic uint32_t *pending;     /* (a) by block */
+    event *blocks;                 /* (n) */
+    df_tensor **inputs;            /* (n) by the plan's inputs: what a kernel sees */
+    edge_type *types;              /* (n) by the plan's inputs; NULL: no shape is unknown */
+    const edge_type **type_at;     /* (c) to each of these */
+    recv_op **recvs;               /* (c) by node; NULL for others */
+    queue_op **queued;             /* (c) by node; NULL for others */
+    queue_op *queue_ops;           /* (c) the same, n_queue_ops of them */
+    uint32_t n_queue_ops;          /* (c) */
+    _Atomic(kernel_op *) *kernels; /* (a) relaxed, by node: of one that ends later, in progress */
+    join_op *joins;                /* (c) by device */
+    df_tensor **before;            /* (n) by variable: its value before this step wrote it */
+    bool *written;                 /* (n) by variable */
+    channel_traffic *traffic;      /* (a) by channel */
+    step *next_spare, *next_made;  /* the executor's */
 };
 
 /* A thread inside a step. */
 typedef struct worker {
     step *step;
     int64_t balance; /* live.h, rule 2 */
+    uint64_t ran;    /* nodes, not yet counted in the step */
     event *local;    /* what this thread goes on with, newest first */
     uint32_t n_local;
 } worker;
@@ -144,36 +172,67 @@ typedef struct worker {
 struct executor {
     executor_options o;    /* (c) */
     df_tensor **constants; /* (c) by the plan's numbers: where its node's output lies */
+    const df_key **keys;   /* (c) of the channels, for the group's factory; NULL: it has none */
     void **states;         /* (c) by node: what its kernel's `open` made; NULL: none has one */
     uint32_t n_open;       /* (c) nodes that were opened: those before it */
     df_tensor *token;      /* (c) what a control-only channel carries */
     mutex lock;
-    step *spares; /* (l) frames not in use */
-    step *made;   /* (l) all frames */
+    step *spares;          /* (l) frames not in use */
+    step *made;            /* (l) all frames */
+    uint64_t n_runs;       /* (l) ever */
+    uint64_t n_running;    /* (l) whose frames were not given back */
+    executor *next, *last; /* under the pool's lock of executors: all of them */
 };
 
 /* ---- pool.c ---- */
-/* Hands an event to whoever takes it: a worker, or the caller asleep. The event is worth one
- * token, which somebody has counted. */
+/* Hands an event to whoever takes it: a worker, or the caller asleep; of a step whose outcome is
+ * told, to the calling thread. The event is worth one token, which somebody has counted. */
 void pool_post(pool *p, step *s, event *e);
 /* Takes one event (or all) of the step's inbox; NULL: none. */
 event *pool_take(pool *p, step *s, bool all);
-/* Marks the step as over, and wakes its caller. */
-void pool_over(pool *p, step *s);
-/* The caller: waits until there is an event in the step's inbox, which it takes, or the step
- * is over: NULL. */
-event *pool_wait(pool *p, step *s);
+/* The step is over. True: its caller waits for that, and goes on with it. */
+bool pool_over(pool *p, step *s);
+/* The step's outcome is told from now on. True: it was not before; *why is how it failed. */
+bool pool_abandon(pool *p, step *s, df_error *why);
+/* The caller waits: for an event of the step's inbox, which it takes; until the step is over; until
+ * its outcome was told; until its deadline, with a token that it takes. */
+typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
+wait_end pool_wait(pool *p, step *s, event **e);
+/* Somebody was told the outcome, of a run that nobody waits for. */
+void pool_told(pool *p, step *s);
+/* The caller goes. False: the step is over, and is the caller's. */
+bool pool_leave(pool *p, step *s, df_error *why);
+/* A run begins that nobody waits for. Its deadline is looked after. */
+void pool_begin(pool *p, step *s);
+/* There is a thread that looks after deadlines, or the program does. */
+df_code pool_watch(pool *p, df_error *err);
+/* False: the calling thread is the one that ends the run early, with a token. */
+bool pool_is_ending(pool *p, step *s);
+/* True: the pool stays until pool_exit, the last touch. A thread that ends runs is inside: it may
+ * be the one that gives the memory back for which somebody waits who frees the runtime. */
+bool pool_enter(pool *p);
+void pool_exit(pool *p);
 kernel_op *pool_kernel_op(pool *p); /* NULL: out of memory */
 void pool_kernel_op_free(pool *p, kernel_op *k);
 void pool_lock(pool *p) DF_UNCHECKED;
 void pool_unlock(pool *p) DF_UNCHECKED;
+/* All executors; then an executor's lock may be taken, and then the pool's. */
+executor *pool_executors_lock(pool *p) DF_UNCHECKED;
+void pool_executors_unlock(pool *p) DF_UNCHECKED;
+void pool_add(pool *p, executor *x);
+void pool_remove(pool *p, executor *x);
+
+/* ---- executor.c ---- */
+step *executor_frame(executor *x, df_error *err); /* a new one; NULL: out of memory */
 
 /* ---- step.c ---- */
 step *step_new(executor *x, df_error *err);
 void step_free(step *s);
-/* The step is over: variables are settled (kept if it succeeded, else as before), what it
- * holds is given back, and the frame is ready for the next one. */
+/* The step is over: variables are settled (kept if it succeeded, else as before), and what it
+ * holds is given back, but for its results. */
 void step_settle(step *s);
+/* The frame is ready for the next one. */
+void step_renew(step *s);
 /* Gives back the slots that a node read last. */
 void step_drop(step *s, const plan_node *n);
 /* The step fails with *why, unless it has already, with a cause as good. Any thread that
@@ -204,10 +263,29 @@ void transfer_finish(step *s, uint32_t node);
 /* In the step, with the events in w->local: works until there is nothing left to do here,
  * and leaves. True: the verdict fell to this thread, and the step is over. */
 bool run_step(worker *w);
-/* A thread of the pool comes into the step with an event, works, and leaves. */
+/* A thread comes into the step with an event (NULL: with a token), works, and leaves. */
 void run_help(step *s, event *e);
 void run_push(worker *w, event *e);
 /* Leaves all but one of w->local where others find it. */
 void run_share(worker *w);
+
+/* It is the step's turn: what can start at once, into w->local. */
+void run_begin(worker *w);
+
+/* ---- begin.c ---- */
+/* The step is over, and nobody waits for it. */
+void run_end(step *s);
+/* Ends the run for whoever waits for it, with *why or with what it failed with before. The caller
+ * has a token of the step, which is taken. */
+void run_end_early(step *s, const df_error *why);
+/* The same because of its deadline. */
+void run_end_late(step *s);
+
+/* ---- account.c ---- */
+void account_begin(step *s); /* of a run with stats */
+void account_end(step *s);   /* of any; the first time counts */
+/* What the step waits for, as snprintf does: keys and, unless keys_only, nodes. Exact only while
+ * nothing moves. */
+size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size);
 
 #endif /* EXEC_STEP_H */

@@ -29,7 +29,7 @@ static node_end run_send(step *s, const plan_node *n) {
     }
     count(&s->traffic[n->index], ch->control ? 0 : t->bytes);
     df_endpoint from = {.device = d, .queue = d->queue, .memory = ch->src_memory};
-    df_code code = rendezvous_send(s->rendezvous, ch->key, &from, tensor_ref(t));
+    df_code code = rendezvous_send(s->meets, ch->key, &from, tensor_ref(t));
     if (code == DF_OK) return NODE_DONE;
     char key[300];
     (void)df_key_text(ch->key, key, sizeof key);
@@ -40,14 +40,35 @@ static node_end run_send(step *s, const plan_node *n) {
 
 /* ---- Recv ---------------------------------------------------------------- */
 
+/* What comes through a rendezvous of the user's may be anything; kernels were compiled for this. */
+static bool is_expected(const step *s, const plan_channel *ch, const df_tensor *t, df_error *err) {
+    if (s->meets == s->rendezvous || ch->control) return true;
+    if (t->dtype == ch->type.dtype && shape_fits(tensor_shape(t), edge_shape(&ch->type)))
+        return true;
+    char key[280], is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
+    (void)df_key_text(ch->key, key, sizeof key);
+    (void)shape_print(tensor_shape(t), is, sizeof is);
+    (void)shape_print(edge_shape(&ch->type), wanted, sizeof wanted);
+    return error_invalid(err, "the rendezvous gave %s%s and must give %s%s for key %s",
+                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type.dtype), wanted, key),
+           false;
+}
+
 static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     recv_op *op = (recv_op *)r;
     step *s = op->step;
+    const plan_node *n = &s->p->nodes[op->node];
     bool held = rendezvous_was_held(r);
+    df_error why;
     op->tensor = tensor;
-    if (err) step_fail_node(s, &s->p->nodes[op->node], err);
+    if (!err && !is_expected(s, &s->p->channels[n->index], tensor, &why)) err = &why;
+    if (err) step_fail_node(s, n, err);
     if (atomic_swap(&op->state, OP_ENDED, ACQ_REL) != OP_OUTSIDE) return;
-    if (!held) live_hold(&s->live); /* else the transfer's token passes to the event */
+    uint64_t token = held ? 0 : LIVE_TOKEN; /* the transfer's passes to the event */
+    if (s->is_foreign)
+        live_come_back(&s->live, token);
+    else if (token)
+        live_hold(&s->live);
     pool_post(s->pool, s, &op->ended);
 }
 
@@ -70,11 +91,14 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
                                 .memory = ch->dst_memory},
                          .done = recv_done};
     op->tensor = NULL;
-    rendezvous_mark_planned(&op->recv);
+    rendezvous_mark_planned(&op->recv, &s->tag);
     atomic_put(&op->state, OP_INSIDE, RELAXED);
-    df_rendezvous_recv(s->rendezvous, &op->recv);
+    if (s->is_foreign) live_give_away(&s->live);
+    df_rendezvous_recv(s->meets, &op->recv);
     if (atomic_swap(&op->state, OP_OUTSIDE, ACQ_REL) != OP_ENDED)
         return n->flags & PLAN_ENDS_LATER ? NODE_LATER : NODE_PARKED;
+    atomic_put(&op->state, OP_ENDED, RELAXED);
+    if (s->is_foreign) live_come_back(&s->live, 0);
     if (rendezvous_was_held(&op->recv)) w->balance--; /* no event takes up the token */
     if (step_failed(s)) {
         transfer_finish(s, node);
@@ -107,15 +131,27 @@ static node_end run_feed(step *s, const plan_node *n) {
     return NODE_DONE;
 }
 
+/* It fits the caller's memory, if there is any: what is wrong must fail the step before its end. */
+static bool fits(const step *s, uint32_t fetch, const df_tensor *t, df_error *err) {
+    const df_span *into = s->rq.into ? &s->rq.into[fetch] : NULL;
+    if (!into || !into->data || (into->size == t->bytes && t->dtype != DF_STRING)) return true;
+    return error_invalid(err,
+                         "the result has %zu bytes of %s, and df_run_options.into has room for %zu "
+                         "bytes: give as many, and no room for strings",
+                         t->bytes, df_dtype_name(t->dtype), into->size),
+           false;
+}
+
 static node_end run_fetch(step *s, const plan_node *n) {
     df_tensor *t = s->slots[s->p->inputs[n->first_input]];
-    if (t) {
+    df_error err;
+    if (!t) {
+        (void)error_set(&err, DF_FAILED_PRECONDITION,
+                        "what is fetched is a variable that has no value yet");
+    } else if (fits(s, (uint32_t)n->index, t, &err)) {
         s->results[n->index] = tensor_ref(t);
         return NODE_DONE;
     }
-    df_error err;
-    (void)error_set(&err, DF_FAILED_PRECONDITION,
-                    "what is fetched is a variable that has no value yet");
     step_fail_node(s, n, &err);
     return NODE_FAILED;
 }

@@ -48,10 +48,6 @@ void graph_unref(df_graph *g) {
     if (release) release(owner);
 }
 
-void df_graph_free(df_graph *graph) {
-    graph_unref(graph);
-}
-
 df_code graph_fail(df_graph *g, df_code code, const char *format, ...) {
     if (g->error.code != DF_OK) return g->error.code;
     va_list args;

@@ -94,7 +94,7 @@ static void line_push(df_recv *r, ending e) {
     recv_words *w = recv_words_of(r);
     keep_error(w->owner, &e);
     (void)df_rendezvous_ref(w->owner);
-    recv_hold(w);
+    recv_hold(r);
     w->next = NULL;
     w->how = e.how;
     w->err = e.err;

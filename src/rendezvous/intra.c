@@ -253,7 +253,7 @@ static void reached(fence_waiter *w, const df_error *why) {
     transfer t = {.r = r,
                   .owner = words->owner,
                   .own = words->own,
-                  .tag = words->own ? &words->own->tag : words->owner->tag,
+                  .tag = words->own ? &words->own->tag : recv_tag(r),
                   .value = words->tensor};
     t.at = t.value->is_host ? NULL : r->to.device;
     df_error copy = {.code = DF_OK};
@@ -274,7 +274,7 @@ static df_code wait_for(transfer *t, df_error *err) {
     df_code code = pending_fence(t, &f, err);
     if (code != DF_OK) return code;
     not_pending(t);
-    recv_hold(words);
+    recv_hold(t->r);
     words->reached = f;
     words->tensor = t->value;
     words->own = t->own;
@@ -287,7 +287,7 @@ static df_code wait_for(transfer *t, df_error *err) {
 /* True: the value may be handed to to.queue now. */
 static bool is_ordered_by_queue(const transfer *t) {
     const df_endpoint *to = to_of(t);
-    return to->queue && !t->own && (to->queue == t->queue || t->owner->tag);
+    return to->queue && !t->own && (to->queue == t->queue || t->tag);
 }
 
 static df_code settle(transfer *t, bool *waits, df_error *err) {
@@ -328,7 +328,7 @@ static void proceed(transfer *t) {
 
 void intra_move(df_recv *r, const df_endpoint *from, df_tensor *tensor) {
     df_rendezvous *owner = df_rendezvous_ref(recv_words_of(r)->owner);
-    transfer t = {.r = r, .owner = owner, .tag = owner->tag, .value = tensor};
+    transfer t = {.r = r, .owner = owner, .tag = recv_tag(r), .value = tensor};
     if (!tensor->is_host) t.at = from->device;
     if (from->queue || t.at) {
         t.device = from->device;

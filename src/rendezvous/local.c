@@ -103,7 +103,3 @@ const df_rendezvous_ops local_ops = {.struct_size = sizeof(df_rendezvous_ops),
 size_t local_reset(local *l) {
     return slots_reset(&l->channels) + table_reset(&l->others);
 }
-
-bool local_waits(local *l, int64_t channel) {
-    return (uint64_t)channel < l->channels.n && slots_wait(&l->channels, (size_t)channel);
-}

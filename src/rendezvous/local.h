@@ -26,6 +26,5 @@ void local_free(local *l); /* aborted or reset: nothing is in it */
 df_code local_send_planned(local *l, const df_key *key, const df_endpoint *from, df_tensor *tensor);
 
 size_t local_reset(local *l);
-bool local_waits(local *l, int64_t channel);
 
 #endif /* RENDEZVOUS_LOCAL_H */

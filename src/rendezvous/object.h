@@ -56,7 +56,7 @@ enum { RECV_OVER = 1, RECV_HELD = 2 };
  * then it is either moved (wait, reached, tensor, own) or in line (next, how, err, tensor). */
 typedef struct __attribute__((may_alias)) recv_words {
     df_rendezvous *owner;      /* 0: where it was submitted */
-    void *planned;             /* 1: not NULL: the plan's own Recv */
+    void *planned;             /* 1: the plan's own Recv: its step's tag, or itself; else NULL */
     _Atomic uintptr_t is_over; /* 2: RECV_OVER, RECV_HELD */
     union {
         fence_waiter wait; /* 3, 4: moved: waits for `reached` */
@@ -81,11 +81,18 @@ static inline recv_words *recv_words_of(df_recv *r) {
     return (recv_words *)(void *)r->reserved;
 }
 
+/* The step's that its transfer belongs to; NULL: none. */
+static inline work_tag *recv_tag(df_recv *r) {
+    recv_words *w = recv_words_of(r);
+    return w->planned && w->planned != r ? w->planned : w->owner->tag;
+}
+
 /* The recv's end comes later, by itself: whoever runs the step must not think that nothing
  * moves until then. A recv that is not the plan's own ends no node: nobody would take up
  * what is held for it. */
-static inline void recv_hold(recv_words *w) {
-    work_tag *tag = w->owner->tag;
+static inline void recv_hold(df_recv *r) {
+    recv_words *w = recv_words_of(r);
+    work_tag *tag = recv_tag(r);
     if (!tag || !tag->hold || !w->planned) return;
     if (atomic_get(&w->is_over, RELAXED) & RECV_HELD) return;
     atomic_put(&w->is_over, RECV_OVER | RECV_HELD, RELAXED);

@@ -41,10 +41,13 @@ df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *
 
 /* Says that r, zeroed and not yet submitted, is the plan's own Recv of its key: it may
  * wait in the slot itself. One such recv per channel and step. Once it has ended it may be
- * submitted again in the next step as it is, if no cancel of it was ever called. */
-static inline void rendezvous_mark_planned(df_recv *r) {
+ * submitted again in the next step as it is, if no cancel of it was ever called.
+ *
+ * tag: the step's, to which its transfer belongs whichever rendezvous it is in; NULL: as that has
+ * it. */
+static inline void rendezvous_mark_planned(df_recv *r, work_tag *tag) {
     enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in object.h */
-    r->reserved[RECV_WORD_PLANNED] = r;
+    r->reserved[RECV_WORD_PLANNED] = tag ? (void *)tag : (void *)r;
 }
 
 /* In done: true if the tag's hold was called for this recv, since its transfer waited for a
@@ -59,7 +62,7 @@ static inline bool rendezvous_was_held(df_recv *r) {
  * only reference, nobody waits in it, and no call is running. Never allocates. */
 size_t rendezvous_reset(df_rendezvous *r);
 
-/* True if a recv waits in this channel. Exact only while nothing moves. */
-bool rendezvous_waits(df_rendezvous *r, int64_t channel);
+/* True: values come to it only by its sends. */
+bool rendezvous_is_closed(const df_rendezvous *r);
 
 #endif /* RENDEZVOUS_RENDEZVOUS_H */

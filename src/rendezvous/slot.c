@@ -335,12 +335,3 @@ size_t slots_reset(slots *s) {
     mutex_unlock(&s->lock);
     return n + value_drop_all(s->alloc, values.first);
 }
-
-bool slots_wait(slots *s, size_t channel) {
-    uintptr_t w = atomic_get(&s->hot[channel].word, ACQUIRE);
-    if (w != SLOT_SPILLED) return is_waiter(w);
-    mutex_lock(&s->lock);
-    bool waits = s->cold[channel].recvs.first != NULL;
-    mutex_unlock(&s->lock);
-    return waits;
-}

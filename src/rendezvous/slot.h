@@ -87,7 +87,4 @@ void slots_abort(slots *s, const df_error *why) DF_EXCLUDES(&s->lock);
 /* As rendezvous_reset, for the channels. */
 size_t slots_reset(slots *s) DF_EXCLUDES(&s->lock);
 
-/* As rendezvous_waits. */
-bool slots_wait(slots *s, size_t channel) DF_EXCLUDES(&s->lock);
-
 #endif /* RENDEZVOUS_SLOT_H */

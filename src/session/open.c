@@ -48,8 +48,11 @@ static df_code find_variables(df_session *s, df_error *err) {
 static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error *err) {
     df_tensor_unref(v->value);
     v->value = NULL;
-    return executor_put(s->rt->alloc, s->rt->host, s->rt->devices[v->device], value, &v->value,
-                        err);
+    df_device *d = s->rt->devices[v->device];
+    df_code code = device_is_host(d) ? DF_OK : runtime_may_wait(s->rt, "makes a session", err);
+    if (code == DF_OK) return executor_put(s->rt->alloc, s->rt->host, d, value, &v->value, err);
+    df_tensor_unref(value);
+    return code;
 }
 
 static df_code named(df_code code, const variable *v, df_error *err) {
@@ -109,6 +112,13 @@ static df_code initialise(df_session *s, df_error *err) {
 
 /* ---- making -------------------------------------------------------------- */
 
+static df_code read_factory(const df_rendezvous_factory *given, df_rendezvous_factory *f,
+                            df_error *err) {
+    df_code code = options_read(f, given, "df_rendezvous_factory", err);
+    if (code != DF_OK || f->create) return code;
+    return error_invalid(err, "df_session_options.rendezvous has no create: set it");
+}
+
 df_code df_session_new(df_graph *graph, const df_session_options *options, df_session **out,
                        df_error *err) {
     if (!graph)
@@ -120,27 +130,31 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     if (!out) return error_no_out(err);
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
+    df_rendezvous_factory factory = {.struct_size = sizeof factory};
     df_code code = options_read(&o, options, "df_session_options", err);
+    if (code == DF_OK && o.rendezvous) code = read_factory(o.rendezvous, &factory, err);
     if (code == DF_OK) code = df_graph_error(graph, err);
-    if (code == DF_OK) code = runtime_start(rt, err);
+    if (code == DF_OK) code = pool_start(rt->pool, err);
     if (code != DF_OK) return code;
     df_session *s = alloc_zeroed(rt->alloc, sizeof *s);
-    if (!s || !tickets_init(&s->tickets)) {
+    if (!s || !run_group_init(&s->group)) {
         alloc_free(rt->alloc, s, sizeof *s);
         return error_memory(err, "a session");
     }
     refcount_init(&s->refs);
+    s->group.factory = factory;
     s->rt = runtime_ref(rt);
     s->graph = graph_ref(graph);
     s->soft_placement = o.soft_placement;
     s->strict_order = o.strict_order;
+    runtime_enter(rt);
     code = find_variables(s, err);
     if (code == DF_OK) code = initialise(s, err);
     if (code == DF_OK) {
         graph_freeze(graph);
         *out = s;
     } else {
-        session_unref(s);
+        df_session_free(s);
     }
     return code;
 }

@@ -5,14 +5,15 @@
 #include "session/look.h"
 #include "session/session.h"
 
+#include "base/clock.h"
 #include "base/options.h"
 #include "compile/explain.h"
 
 #include <string.h>
 
-/* (c), as all that it points to. */
 struct df_program {
-    df_session *session; /* a reference */
+    refcount refs;       /* (a) the user's, and those of runs that nobody waits for */
+    df_session *session; /* (c), as all below: a reference */
     df_outs feeds, fetches;
     df_nodes targets;
     arena asked;   /* what these three point to */
@@ -25,8 +26,14 @@ struct df_program {
 
 /* ---- its life ------------------------------------------------------------ */
 
-void df_program_free(df_program *program) {
-    if (!program) return;
+static void hold(void *owner) {
+    df_program *program = owner;
+    refcount_ref(&program->refs);
+}
+
+static void release(void *owner) {
+    df_program *program = owner;
+    if (!refcount_unref(&program->refs)) return;
     df_session *s = program->session;
     const df_allocator *alloc = s->rt->alloc;
     const plan *p = program->compiled.plan;
@@ -37,6 +44,13 @@ void df_program_free(df_program *program) {
     compile_result_fini(&program->compiled, alloc);
     alloc_free(alloc, program, sizeof *program);
     session_unref(s);
+}
+
+void df_program_free(df_program *program) {
+    if (!program) return;
+    df_runtime *rt = runtime_ref(program->session->rt);
+    release(program);
+    runtime_leave(rt);
 }
 
 static df_code bind_variables(df_program *program, df_error *err) {
@@ -60,12 +74,23 @@ static df_code bind_variables(df_program *program, df_error *err) {
 
 static df_code make_executor(df_program *program, df_error *err) {
     df_runtime *rt = program->session->rt;
+    const plan *p = program->compiled.plan;
+    df_code code = DF_OK;
+    for (uint32_t i = 0; code == DF_OK && i < p->n_constants; i++)
+        if (p->constants[i].memory != DF_MEMORY_HOST)
+            code = runtime_may_wait(rt, "compiles a program with a constant to be copied", err);
+    if (code != DF_OK) return code;
     executor_options o = {.plan = program->compiled.plan,
                           .devices = rt->devices,
                           .variables = program->variables,
+                          .touches = &program->touched,
                           .pool = rt->pool,
                           .host = rt->host,
-                          .alloc = rt->alloc};
+                          .alloc = rt->alloc,
+                          .group = &program->session->group,
+                          .hold = hold,
+                          .release = release,
+                          .owner = program};
     return executor_new(&o, &program->exec, err);
 }
 
@@ -83,7 +108,7 @@ static compile_request request(const df_program *program) {
                              .fixed = s->fixed,
                              .soft_placement = s->soft_placement,
                              .strict_order = s->strict_order,
-                             .parallelism = (uint32_t)rt->workers + 1,
+                             .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
 
@@ -112,8 +137,10 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
     df_runtime *rt = s->rt;
     df_program *p = alloc_zeroed(rt->alloc, sizeof *p);
     if (!p) return error_memory(err, "a program");
+    refcount_init(&p->refs);
     refcount_ref(&s->refs);
     p->session = s;
+    runtime_enter(rt);
     arena_init(&p->asked, rt->alloc);
     code = keep_request(p, feeds, fetches, o.targets, err);
     if (code == DF_OK) {
@@ -153,52 +180,108 @@ static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err)
                          df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
 }
 
-/* A kernel on an accelerator that runs a program holds up its queue: it must not wait for one, nor
- * for a step that does, as those may that have a variable first. */
 static df_code check_thread(const df_program *program, df_error *err) {
-    const df_runtime *rt = program->session->rt;
     const plan *p = program->compiled.plan;
-    for (uint32_t d = 0; (p->queues || p->n_variables) && d < rt->n_devices; d++) {
-        const df_device *device = rt->devices[d];
-        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
-        return error_set(err, DF_FAILED_PRECONDITION,
-                         "the program is run by a kernel on the thread of %s and %s: it would wait "
-                         "for ever; run it from a kernel on a CPU, or from a thread of your own",
-                         device->full_name, p->queues ? "uses an accelerator" : "has variables");
-    }
-    return DF_OK;
+    const char *does =
+        p->queues ? "runs a program that uses an accelerator" : "runs a program that has variables";
+    if (!p->queues && !p->n_variables) return DF_OK;
+    return runtime_may_wait(program->session->rt, does, err);
 }
 
-static df_code check_run(const df_program *program, df_tensors feeds, df_tensor **results,
-                         df_error *err) {
-    if (!program) return error_invalid(err, "the program is NULL");
+static df_code check_run(const df_program *program, df_tensors feeds, bool waits, df_error *err) {
     const plan *p = program->compiled.plan;
-    if (p->n_fetches && !results)
-        return error_invalid(err, "results is NULL; the number of fetches is %u", p->n_fetches);
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
-    df_code code = check_thread(program, err);
+    df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
         code = check_feed(&p->feeds[i], feeds.items ? feeds.items[i] : NULL, err);
     return code;
 }
 
-df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
-                       const df_run_options *options, df_error *err) {
+static bool has_room(const df_program *program, df_tensor **results, const df_span *into) {
+    if (results) return true;
+    for (uint32_t i = 0; i < program->compiled.plan->n_fetches; i++)
+        if (!into || !into[i].data) return false;
+    return true;
+}
+
+/* What there is to be done; stats that say that nothing was, also if it is refused. */
+static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
+                        bool waits, run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
-    if (code == DF_OK) code = check_run(program, feeds, results, err);
+    if (code != DF_OK) return code;
+    *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    if (o.stats && o.stats->struct_size < sizeof *o.stats)
+        return error_invalid(err,
+                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
+                             o.stats->struct_size);
+    if (o.stats) rq->room = account_none(program->exec, o.stats);
+    if (o.timeout) rq->deadline = clock_after(o.timeout);
+    return check_run(program, feeds, waits, err);
+}
+
+df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
+                       const df_run_options *options, df_error *err) {
+    run_request rq;
+    if (!program) return error_invalid(err, "the program is NULL");
+    size_t n = program->compiled.plan->n_fetches;
+    for (size_t i = 0; results && i < n; i++) results[i] = NULL;
+    df_code code = read_run(program, feeds, options, true, &rq, err);
+    if (code != DF_OK) return code;
+    if (!has_room(program, results, rq.into))
+        return error_invalid(err, "results is NULL; the number of fetches is %zu", n);
+    return executor_run(program->exec, &rq, results, err);
+}
+
+void df_program_start(df_program *program, df_tensors feeds, const df_run_options *options,
+                      df_run_done done, void *user) {
+    run_request rq;
+    df_error err;
+    if (!done) return;
+    df_code code = program ? read_run(program, feeds, options, false, &rq, &err)
+                           : error_invalid(&err, "the program is NULL");
     if (code != DF_OK) {
-        for (uint32_t i = 0; program && results && i < program->compiled.plan->n_fetches; i++)
-            results[i] = NULL;
-        return code;
+        done(user, &err, NULL, 0);
+        return;
     }
-    tickets *t = &program->session->tickets;
-    ticket mine;
-    tickets_take(t, &mine, &program->touched);
-    code = executor_run(program->exec, feeds.items, results, err);
-    tickets_give(t, &mine);
-    return code;
+    rq.done = done;
+    rq.user = user;
+    executor_start(program->exec, &rq);
+}
+
+/* ---- cancelling ------------------------------------------------------------ */
+
+typedef struct session_cancel {
+    df_cancel base; /* first */
+    df_runtime *rt; /* (c) a reference */
+} session_cancel;
+
+static void cancel_free(df_cancel *c) {
+    df_runtime *rt = ((session_cancel *)c)->rt;
+    alloc_free(rt->alloc, c, sizeof(session_cancel));
+    runtime_unref(rt);
+}
+
+df_code df_cancel_new(df_runtime *runtime, df_cancel **out, df_error *err) {
+    if (!runtime) return error_invalid(err, "the runtime is NULL");
+    session_cancel *c = alloc_zeroed(runtime->alloc, sizeof *c);
+    if (!c) return error_memory(err, "a cancel handle");
+    refcount_init(&c->base.refs);
+    c->base.free = cancel_free;
+    c->rt = runtime_ref(runtime);
+    *out = &c->base;
+    return DF_OK;
+}
+
+void df_cancel_fire(df_cancel *cancel) {
+    static const df_error why = {.code = DF_CANCELLED, .message = "the run was cancelled"};
+    if (!cancel || atomic_swap(&cancel->is_fired, 1, RELAXED)) return;
+    runs_end(((session_cancel *)cancel)->rt->pool, NULL, cancel, &why);
+}
+
+void df_cancel_free(df_cancel *cancel) {
+    cancel_unref(cancel);
 }
 
 /* ---- looking at it ------------------------------------------------------- */

@@ -25,7 +25,6 @@ static void destroy(df_runtime *rt) {
     for (uint32_t d = 0; d < rt->n_devices; d++) device_close(rt->devices[d]);
     op_registry_free(rt->ops);
     memory_unref(rt->host);
-    mutex_fini(&rt->lock);
     alloc_free(rt->alloc, rt, sizeof *rt);
 }
 
@@ -33,33 +32,43 @@ void runtime_unref(df_runtime *rt) {
     if (rt && refcount_unref(&rt->refs)) destroy(rt);
 }
 
-void df_runtime_free(df_runtime *runtime) {
-    runtime_unref(runtime);
+void runtime_enter(df_runtime *rt) {
+    refcount_ref(&rt->handles);
 }
 
-/* Threads are made outside of the lock, since the user's code makes them; of two sessions that
- * come first at the same time, one has made its threads in vain. */
-df_code runtime_start(df_runtime *rt, df_error *err) {
-    pool *mine = NULL;
-    mutex_lock(&rt->lock);
-    bool started = rt->pool != NULL;
-    mutex_unlock(&rt->lock);
-    if (started) return DF_OK;
-    df_code code = pool_new(rt->alloc, rt->threads, rt->workers, &mine, err);
-    if (code != DF_OK) return code;
-    mutex_lock(&rt->lock);
-    if (!rt->pool) {
-        rt->pool = mine;
-        mine = NULL;
+void runtime_leave(df_runtime *rt) {
+    if (refcount_unref(&rt->handles)) {
+        pool_stop(rt->pool);
+        for (uint32_t d = 0; d < rt->n_devices; d++)
+            if (rt->devices[d]->ops->stop) rt->devices[d]->ops->stop(rt->devices[d]);
     }
-    mutex_unlock(&rt->lock);
-    pool_free(mine);
-    return DF_OK;
+    runtime_unref(rt);
+}
+
+void df_runtime_free(df_runtime *runtime) {
+    if (runtime) runtime_leave(runtime);
+}
+
+size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
+    if (!runtime) return 0;
+    return pool_poll(runtime->pool, timeout, next);
 }
 
 /* ---- devices ------------------------------------------------------------- */
 
-static uint64_t draw_incarnation(void) {
+df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) {
+    for (uint32_t d = 0; d < rt->n_devices; d++) {
+        const df_device *device = rt->devices[d];
+        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "a kernel or callback on the thread of %s %s: it would wait for ever; do "
+                         "it in a kernel on a CPU, or on a thread of your own",
+                         device->full_name, does);
+    }
+    return DF_OK;
+}
+
+uint64_t runtime_draw(void) {
     uint64_t n;
     if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());
     return n ? n : 1;
@@ -115,7 +124,7 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
 }
 
 static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_error *err) {
-    uint64_t incarnation = o->incarnation ? o->incarnation : draw_incarnation();
+    uint64_t incarnation = o->incarnation ? o->incarnation : runtime_draw();
     df_code code = DF_OK;
     for (const char *at = o->devices; code == DF_OK;) {
         size_t length = strcspn(at, ",");
@@ -135,10 +144,24 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     rt->host = memory_new_host(rt->alloc);
     rt->ops = op_registry_new(rt->alloc);
     if (!rt->host || !rt->ops) return error_memory(err, "a runtime");
-    df_code code = op_register_transfer(rt->ops, err);
+    df_code code = pool_new(rt->alloc, rt->threads, rt->workers, o->lent, &rt->pool, err);
+    if (code == DF_OK) code = op_register_transfer(rt->ops, err);
     if (code == DF_OK) code = kernels_register(rt->ops, err);
     if (code == DF_OK) code = open_devices(rt, o, err);
     return code;
+}
+
+static df_code read_lent(const df_runtime_options *o, df_lent_threads *lent, df_error *err) {
+    df_code code = options_read(lent, o->lent, "df_lent_threads", err);
+    if (code != DF_OK) return code;
+    if (o->workers)
+        return error_invalid(err, "workers is %d and threads are lent: set one of the two",
+                             o->workers);
+    if (lent->count < 0 || lent->count > MAX_WORKERS || !lent->wake)
+        return error_invalid(err,
+                             "df_lent_threads.count is %d and can be 0 to %d; wake must be there",
+                             lent->count, MAX_WORKERS);
+    return DF_OK;
 }
 
 df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err) {
@@ -152,12 +175,16 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
         return error_invalid(err, "workers is %d; it can be 0 to %d", o.workers, MAX_WORKERS);
-    df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
-    if (!rt || !mutex_init(&rt->lock)) {
-        alloc_free(o.allocator, rt, sizeof *rt);
-        return error_memory(err, "a runtime");
+    df_lent_threads lent = {.struct_size = sizeof lent};
+    if (o.lent) {
+        code = read_lent(&o, &lent, err);
+        if (code != DF_OK) return code;
+        o.lent = &lent;
     }
+    df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
+    if (!rt) return error_memory(err, "a runtime");
     refcount_init(&rt->refs);
+    refcount_init(&rt->handles);
     rt->alloc = o.allocator;
     rt->threads = o.threads;
     rt->workers = o.workers;
@@ -199,9 +226,19 @@ static void release_runtime(void *owner) {
     runtime_unref(owner);
 }
 
+void df_graph_free(df_graph *graph) {
+    if (!graph) return;
+    df_runtime *rt = graph->owner;
+    if (rt) (void)runtime_ref(rt);
+    graph_unref(graph);
+    if (rt) runtime_leave(rt);
+}
+
 static df_graph *empty_graph(df_runtime *runtime) {
     df_graph *g = graph_new(runtime->ops, runtime->alloc, release_runtime, runtime);
-    if (g) (void)runtime_ref(runtime);
+    if (!g) return NULL;
+    (void)runtime_ref(runtime);
+    runtime_enter(runtime);
     return g;
 }
 

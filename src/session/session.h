@@ -9,7 +9,6 @@
 
 #include "compile/compile.h"
 #include "session/runtime.h"
-#include "session/tickets.h"
 
 struct df_session {
     refcount refs;  /* (a) the user's, and one of each program */
@@ -20,7 +19,7 @@ struct df_session {
     int32_t *variable_of; /* by node id: its index in variables; NONE */
     variable *variables;
     uint32_t n_variables;
-    tickets tickets;
+    run_group group;
 };
 
 void session_unref(df_session *s);

@@ -57,7 +57,7 @@ static inline df_code send_number(meeting *m, int k, int32_t value) {
 
 static inline void prepare(meeting *m, got *g, int k, df_endpoint to) {
     got_init(g, m->keys[k], to);
-    if (m->suite->is_planned && !m->is_asked[k]) rendezvous_mark_planned(&g->recv);
+    if (m->suite->is_planned && !m->is_asked[k]) rendezvous_mark_planned(&g->recv, NULL);
     m->is_asked[k] = true;
 }
 

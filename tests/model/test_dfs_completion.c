@@ -48,6 +48,7 @@ typedef struct scene {
 typedef struct world {
     const scene *scene;
     pool *pool;
+    run_group group;
     executor *x;
     step *s;
     memory *host;
@@ -346,21 +347,17 @@ static void act(void *arg, int i) {
 
 /* ---- before and after ---------------------------------------------------- */
 
-/* As executor.c's begin. */
+/* As begin.c's run. */
 static void begin(step *s) {
-    const plan *p = s->p;
-    for (uint32_t b = 0; b <= p->n_blocks; b++)
-        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
     w.caller = (worker){.step = s};
+    s->meets = s->rendezvous;
+    s->is_closed = true;
     live_start(&s->live);
-    for (uint32_t b = p->n_blocks; b-- > 0;) {
-        if (p->blocks[b].pending) continue;
-        s->blocks[b].from = p->blocks[b].first;
-        run_push(&w.caller, &s->blocks[b]);
-    }
-    run_share(&w.caller);
+    run_begin(&w.caller);
     w.has_caller = true;
 }
+
+static const touches nothing = {.any = false};
 
 static void build(void *arg) {
     world *x = arg;
@@ -370,8 +367,14 @@ static void build(void *arg) {
     channels[0].key = key;
     accelerator.queue = &queue;
     x->host = memory_new_host(&blocks);
-    executor_options o = {.plan = sc->p, .devices = devices, .host = x->host, .alloc = &blocks};
-    if (pool_new(&blocks, NULL, 0, &x->pool, NULL) != DF_OK) dfs_fail("no pool");
+    executor_options o = {.plan = sc->p,
+                          .devices = devices,
+                          .host = x->host,
+                          .alloc = &blocks,
+                          .group = &x->group,
+                          .touches = &nothing};
+    if (pool_new(&blocks, NULL, 0, NULL, &x->pool, NULL) != DF_OK) dfs_fail("no pool");
+    if (!run_group_init(&x->group)) dfs_fail("no group");
     o.pool = x->pool;
     if (executor_new(&o, &x->x, NULL) != DF_OK) dfs_fail("no executor");
     x->s = x->x->spares;
@@ -405,7 +408,9 @@ static void check_step(void *arg) {
     if (atomic_load(&s->live.word) != 0) dfs_fail("the count did not come back to 0");
     if (pool_take(x->pool, s, false)) dfs_fail("an event is left");
     step_settle(s);
+    step_renew(s);
     executor_free(x->x);
+    run_group_fini(&x->group);
     pool_free(x->pool);
     memory_unref(x->host);
     if (x->live) dfs_fail("%zu blocks are left", x->live);

@@ -164,7 +164,7 @@ static void act(void *arg, int i) {
 
 static void op_init(op *o, bool planned) {
     *o = (op){.recv = {.key = key, .to = {.memory = DF_MEMORY_HOST}, .done = on_done}};
-    if (planned) rendezvous_mark_planned(&o->recv);
+    if (planned) rendezvous_mark_planned(&o->recv, NULL);
 }
 
 static bool is_sender(char m) {

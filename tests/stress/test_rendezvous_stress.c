@@ -121,7 +121,7 @@ static op *op_new(int key, bool planned, bool is_kept) {
     op *o = alloc_zeroed(&s.alloc, sizeof *o);
     o->recv = (df_recv){.key = s.keys[key], .to = on_host, .done = on_done};
     o->is_kept = is_kept;
-    if (planned) rendezvous_mark_planned(&o->recv);
+    if (planned) rendezvous_mark_planned(&o->recv, NULL);
     return o;
 }
 

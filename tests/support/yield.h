@@ -24,6 +24,9 @@
 uint64_t yield_install(int argc, char **argv);
 void yield_remove(void);
 
+/* From now on one point in `one_in` gives its core away (8 unless told otherwise); 0: none does. */
+void yield_set_rate(uint32_t one_in);
+
 /* True if `text` is a number, decimal or with 0x. */
 bool yield_parse_seed(const char *text, uint64_t *seed);
 

@@ -287,7 +287,7 @@ static void a_warm_step_allocates_nothing(void **state) {
         if (round == 0) gate_shut(&shut, d);
         for (int i = 0; i < 2; i++) {
             got_init(&g[i], keys[i], i ? on_host : there);
-            rendezvous_mark_planned(&g[i].recv);
+            rendezvous_mark_planned(&g[i].recv, NULL);
             df_rendezvous_recv(r, &g[i].recv);
         }
         (void)rendezvous_send(r, keys[0], &on_host, host_bytes(&x.w, 500, 1));

@@ -15,8 +15,14 @@
 static pool *pool_of(const df_allocator *alloc, const df_threads *threads, int workers) {
     pool *p = NULL;
     df_error err;
-    if (pool_new(alloc, threads, workers, &p, &err) != DF_OK) fail_msg("%s", err.message);
+    if (pool_new(alloc, threads, workers, NULL, &p, &err) != DF_OK || pool_start(p, &err) != DF_OK)
+        fail_msg("%s", err.message);
     return p;
+}
+
+static void pool_end(pool *p) {
+    pool_stop(p);
+    pool_free(p);
 }
 
 /* ---- threads ------------------------------------------------------------- */
@@ -29,9 +35,9 @@ static void it_starts_as_many_threads_as_asked_for_and_joins_them(void **state) 
         fault_allocator_init(&f);
         fault_threads_init(&t);
         pool *p = pool_of(&f.allocator, &t.threads, n);
-        assert_int_equal(pool_workers(p), n);
+        assert_int_equal(pool_helpers(p), n);
         assert_int_equal(fault_live_threads(&t), n);
-        pool_free(p);
+        pool_end(p);
         fault_threads_end(&t);
         fault_allocator_end(&f);
     }
@@ -48,9 +54,13 @@ static void if_one_thread_cannot_start_none_are_left(void **state) {
         fault_allocator_init(&f);
         fault_threads_init(&t);
         fault_fail_start(&t, k, FAULT_ONCE);
-        assert_int_equal(pool_new(&f.allocator, &t.threads, 4, &p, &err), DF_RESOURCE_EXHAUSTED);
-        assert_null(p);
+        assert_int_equal(pool_new(&f.allocator, &t.threads, 4, NULL, &p, &err), DF_OK);
+        assert_int_equal(pool_start(p, &err), DF_RESOURCE_EXHAUSTED);
         assert_int_equal(fault_starts(&t), k);
+        assert_int_equal(fault_live_threads(&t), 0);
+        assert_int_equal(pool_start(p, &err), DF_OK); /* the next time it goes well */
+        assert_int_equal(fault_live_threads(&t), 4);
+        pool_end(p);
         fault_threads_end(&t);
         fault_allocator_end(&f);
     }
@@ -78,21 +88,23 @@ static void events_come_out_in_the_order_posted(void **state) {
     assert_null(all->next->next);
     assert_null(pool_take(p, &s, true));
     condition_fini(&s.wake);
-    pool_free(p);
+    pool_end(p);
 }
 
 static void who_waits_gets_the_event_that_is_there_or_learns_that_it_is_over(void **state) {
     (void)state;
     pool *p = pool_of(NULL, NULL, 0);
     step s = {.pool = p};
-    event e = {.index = 7};
+    event e = {.index = 7}, *got = NULL;
     assert_true(condition_init(&s.wake));
     pool_post(p, &s, &e);
-    assert_ptr_equal(pool_wait(p, &s), &e);
-    pool_over(p, &s);
-    assert_null(pool_wait(p, &s));
+    assert_int_equal(pool_wait(p, &s, &got), WAIT_EVENT);
+    assert_ptr_equal(got, &e);
+    assert_true(pool_over(p, &s));
+    assert_int_equal(pool_wait(p, &s, &got), WAIT_OVER);
+    assert_null(got);
     condition_fini(&s.wake);
-    pool_free(p);
+    pool_end(p);
 }
 
 /* Steps are listed while their inbox is not empty; whichever empties leaves the list
@@ -115,7 +127,7 @@ static void steps_leave_the_list_in_any_order(void **state) {
             assert_ptr_equal(pool_take(p, one, true), &again);
         }
         for (int i = 0; i < 3; i++) condition_fini(&s[i].wake);
-        pool_free(p);
+        pool_end(p);
     }
 }
 
@@ -138,7 +150,7 @@ static void records_are_used_again_and_freed_with_the_pool(void **state) {
     fault_fail_allocation(&f, 1, FAULT_FOR_EVER);
     assert_ptr_equal(pool_kernel_op(p), b);
     assert_null(pool_kernel_op(p));
-    pool_free(p);
+    pool_end(p);
     fault_allocator_end(&f);
 }
 
@@ -169,7 +181,7 @@ static void a_handle_ends_its_kernel_once_and_never_the_next(void **state) {
     assert_int_equal(k->call.node, 1);
     df_kernel_done(second, &late);
     assert_int_equal(k->call.node, 101);
-    pool_free(p);
+    pool_end(p);
 }
 
 int main(void) {

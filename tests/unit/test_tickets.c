@@ -4,7 +4,7 @@
  */
 #include "support/scale.h"
 
-#include "session/tickets.h"
+#include "exec/tickets.h"
 #include "support/ops_for_tests.h"
 #include "support/yield.h"
 
@@ -49,7 +49,8 @@ typedef struct taker {
 static void *take_and_give(void *arg) {
     taker *k = arg;
     ticket mine;
-    tickets_take(k->t, &mine, k->what);
+    mine = (ticket){.what = k->what};
+    tickets_wait(k->t, &mine);
     k->turn = ++*k->turns;
     tickets_give(k->t, &mine);
     return NULL;
@@ -70,8 +71,10 @@ static void readers_start_together(void **state) {
     tickets t;
     ticket a, b;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, &reads_x);
-    tickets_take(&t, &b, &reads_x); /* would wait for ever for itself */
+    a = (ticket){.what = &reads_x};
+    tickets_wait(&t, &a);
+    b = (ticket){.what = &reads_x};
+    tickets_wait(&t, &b); /* would wait for ever for itself */
     tickets_give(&t, &a);
     tickets_give(&t, &b);
     assert_null(t.first);
@@ -84,8 +87,10 @@ static void writers_of_different_variables_start_together(void **state) {
     tickets t;
     ticket a, b;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, &writes_x);
-    tickets_take(&t, &b, &writes_y);
+    a = (ticket){.what = &writes_x};
+    tickets_wait(&t, &a);
+    b = (ticket){.what = &writes_y};
+    tickets_wait(&t, &b);
     tickets_give(&t, &b);
     tickets_give(&t, &a);
     tickets_fini(&t);
@@ -96,8 +101,10 @@ static void who_touches_nothing_never_stands_in_line(void **state) {
     tickets t;
     ticket a, b;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, &writes_x);
-    tickets_take(&t, &b, &nothing);
+    a = (ticket){.what = &writes_x};
+    tickets_wait(&t, &a);
+    b = (ticket){.what = &nothing};
+    tickets_wait(&t, &b);
     assert_int_equal(in_line(&t), 1);
     tickets_give(&t, &b);
     tickets_give(&t, &a);
@@ -110,7 +117,8 @@ static void after_one(const touches *first, const touches *second) {
     taker k;
     _Atomic int turns = 0;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, first);
+    a = (ticket){.what = first};
+    tickets_wait(&t, &a);
     taker_start(&k, &t, second, &turns);
     await_in_line(&t, 2);
     assert_int_equal(k.turn, 0);
@@ -138,7 +146,8 @@ static void a_reader_does_not_overtake_a_writer_that_waits(void **state) {
     taker writer, reader;
     _Atomic int turns = 0;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, &reads_x);
+    a = (ticket){.what = &reads_x};
+    tickets_wait(&t, &a);
     taker_start(&writer, &t, &writes_x, &turns);
     await_in_line(&t, 2);
     taker_start(&reader, &t, &reads_x, &turns);
@@ -159,9 +168,12 @@ static void one_in_the_middle_can_leave_first(void **state) {
     tickets t;
     ticket a, b, c;
     assert_true(tickets_init(&t));
-    tickets_take(&t, &a, &reads_x);
-    tickets_take(&t, &b, &writes_y);
-    tickets_take(&t, &c, &reads_x);
+    a = (ticket){.what = &reads_x};
+    tickets_wait(&t, &a);
+    b = (ticket){.what = &writes_y};
+    tickets_wait(&t, &b);
+    c = (ticket){.what = &reads_x};
+    tickets_wait(&t, &c);
     tickets_give(&t, &b);
     tickets_give(&t, &c);
     assert_ptr_equal(t.first, &a);
@@ -203,7 +215,8 @@ static void take_turns(void *arg, int i) {
     for (size_t k = 0; k < c->rounds; k++) {
         const touches *what = all[(k + (size_t)i) % 4];
         ticket mine;
-        tickets_take(&c->t, &mine, what);
+        mine = (ticket){.what = what};
+        tickets_wait(&c->t, &mine);
         in_turn(c, what);
         tickets_give(&c->t, &mine);
     }

@@ -11,9 +11,14 @@ static void sim_close(df_device *d) {
     sim_queue_free((sim_queue *)d->queue);
 }
 
+static void sim_stop(df_device *d) {
+    sim_queue_stop((sim_queue *)d->queue);
+}
+
 static const device_ops sim_ops = {
     .kind = "SIM",
     .close = sim_close,
+    .stop = sim_stop,
     .copy_in = sim_copy_in,
     .copy_out = sim_copy_out,
     .launch = sim_launch,

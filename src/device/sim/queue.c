@@ -14,6 +14,9 @@
  * 5. A copy's or a wait's record is back among the spare ones before any fence behind it
  *    ends, so a caller who waits for its fences needs no new ones.
  * 6. No lock is held while anything is called that is not ours.
+ * 7. Who closes waits until all is played, and what is enqueued meanwhile is played, too: a step
+ *    that ends then still has work in the list, and asks behind it when that has passed. Work is
+ *    refused when none is left, so whoever is refused has none here.
  */
 #include "device/sim/sim.h"
 
@@ -43,7 +46,8 @@ struct sim_queue {
     sim_op *spare;        /* (l) linked by item.next */
     void *thread;         /* (l) NULL: not yet */
     bool starting;        /* (l) one enqueuer is outside the lock, starting it */
-    bool closing;         /* (l) */
+    bool closing;         /* (l) the thread goes when it has nothing to do */
+    bool gone;            /* (l) it has, or there never was one: nothing is queued, or will be */
 };
 
 static sim_queue *queue_of(df_queue *q) {
@@ -236,6 +240,7 @@ static launch *work_take(sim_queue *q) {
     while (!q->first && !q->closing) condition_wait(&q->wake, &q->lock);
     launch *all = q->first;
     q->first = q->last = NULL;
+    q->gone = !all;
     mutex_unlock(&q->lock);
     return all;
 }
@@ -261,6 +266,7 @@ static df_code start_locked(sim_queue *q, df_error *err) DF_REQUIRES(&q->lock);
  * whether its work will be run. */
 static df_code start_locked(sim_queue *q, df_error *err) {
     while (q->starting) condition_wait(&q->started, &q->lock);
+    if (q->gone) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
     if (q->thread) return DF_OK;
     q->starting = true;
     mutex_unlock(&q->lock);
@@ -395,13 +401,20 @@ df_code sim_queue_new(df_device *d, sim_memory *m, const device_options *options
     return DF_OK;
 }
 
-void sim_queue_free(sim_queue *q) {
+void sim_queue_stop(sim_queue *q) {
     mutex_lock(&q->lock);
+    while (q->starting) condition_wait(&q->started, &q->lock);
     q->closing = true;
     condition_signal(&q->wake);
     void *thread = q->thread;
+    if (!thread) q->gone = true;
     mutex_unlock(&q->lock);
     if (thread) thread_join(q->threads, thread);
+    q->thread = NULL; /* nobody reads it once the thread is gone */
+}
+
+void sim_queue_free(sim_queue *q) {
+    sim_queue_stop(q);
     while (q->spare) {
         sim_op *op = q->spare;
         q->spare = (sim_op *)op->item.next;

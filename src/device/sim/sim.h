@@ -76,6 +76,7 @@ df_code sim_queue_new(df_device *d, sim_memory *m, const device_options *options
                       df_error *err);
 /* Lets what is queued run, then ends the thread. */
 void sim_queue_free(sim_queue *q);
+void sim_queue_stop(sim_queue *q); /* plays what is queued, ends the thread; no more is taken */
 df_queue *sim_queue_base(sim_queue *q);
 
 /* The calls of device_ops. */
