@@ -17,6 +17,7 @@
  */
 #include "conformance/cases.h"
 #include "support/scale.h"
+#include "support/yield.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -382,7 +383,7 @@ static void many_readers_of_many_constants_see_them(void **state) {
         }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sum_of_what_was_received_is_sent_back),
         cmocka_unit_test(a_chain_of_sums_goes_to_and_fro),
@@ -395,5 +396,6 @@ int main(void) {
         cmocka_unit_test(a_random_web_of_orders_is_run_through),
         cmocka_unit_test(many_readers_of_many_constants_see_them),
     };
+    (void)yield_install(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
