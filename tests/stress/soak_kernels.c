@@ -61,12 +61,8 @@ static df_code run_nested(soak_world *w, draws *d, df_error *err) {
     return code;
 }
 
-/* Loses time; cancels, perhaps its own run; starts a run, or runs a program. */
-static df_code meddle(soak_world *w, draws *d, df_error *err) {
-    df_code code = DF_OK;
-    if (draw_once_in(d, 16)) (void)sched_yield();
-    bool fires = once_in(d, w->fires), nests = once_in(d, w->nests);
-    if ((!fires && !nests) || !soak_enter(w)) return DF_OK;
+/* Cancels, perhaps its own run; starts a run, or runs a program. */
+static df_code act(soak_world *w, draws *d, bool fires, bool nests, df_error *err) {
     if (fires && draw_once_in(d, 2))
         soak_fire(w);
     else if (fires)
@@ -74,7 +70,19 @@ static df_code meddle(soak_world *w, draws *d, df_error *err) {
     if (nests && draw_once_in(d, 2))
         soak_issue(w, d, 1);
     else if (nests)
-        code = run_nested(w, d, err);
+        return run_nested(w, d, err);
+    return DF_OK;
+}
+
+/* Its run may have been told already: so it is open by itself, and then the world is not calm. */
+static df_code meddle(soak_world *w, draws *d, df_error *err) {
+    df_code code = DF_OK;
+    if (draw_once_in(d, 16)) (void)sched_yield();
+    bool fires = once_in(d, w->fires), nests = once_in(d, w->nests);
+    if ((!fires && !nests) || !soak_enter(w)) return DF_OK;
+    (void)atomic_fetch_add(&w->n_open, 1);
+    if (!atomic_load(&w->is_calm)) code = act(w, d, fires, nests, err);
+    (void)atomic_fetch_sub(&w->n_open, 1);
     soak_leave(w);
     return code;
 }

@@ -64,17 +64,17 @@ static void draw_world(soak_world *w, draws *d) {
     for (size_t i = 0; i < w->n_sessions; i++) w->sessions[i].meets = draw_meet(w, d);
 }
 
-static void describe(soak_world *w, unsigned yields) {
+static void describe(soak_world *w, unsigned yields, unsigned sleeps) {
     static const char *const threads[] = {"poll", "workers", "lent", "loop"};
     static const char *const ends[] = {"closed", "freed", "calm"};
-    (void)snprintf(w->words, sizeof w->words,
-                   "world %" PRIu64 ": %s, %s %d, %s, meets %d %d, issuers %zu of %zu, troubles "
-                   "%zu, once in: fails %u lates %u stucks %u fires %u nests %u yields %u%s%s",
-                   w->seed, w->devices, threads[w->threads], w->n_threads, ends[w->end],
-                   (int)w->sessions[0].meets, w->n_sessions > 1 ? (int)w->sessions[1].meets : -1,
-                   w->n_issuers, w->n_ops, w->n_troubles, w->fails, w->lates, w->stucks, w->fires,
-                   w->nests, yields, w->has_keeper ? ", keeper" : "",
-                   w->has_faults ? ", faults" : "");
+    (void)snprintf(
+        w->words, sizeof w->words,
+        "world %" PRIu64 ": %s, %s %d, %s, meets %d %d, issuers %zu of %zu, troubles "
+        "%zu, once in: fails %u lates %u stucks %u fires %u nests %u yields %u sleeps %u%s%s",
+        w->seed, w->devices, threads[w->threads], w->n_threads, ends[w->end],
+        (int)w->sessions[0].meets, w->n_sessions > 1 ? (int)w->sessions[1].meets : -1, w->n_issuers,
+        w->n_ops, w->n_troubles, w->fails, w->lates, w->stucks, w->fires, w->nests, yields, sleeps,
+        w->has_keeper ? ", keeper" : "", w->has_faults ? ", faults" : "");
 }
 
 /* ---- those who come in -------------------------------------------------------- */
@@ -356,9 +356,9 @@ soak_world *soak_open(uint64_t seed) {
     w->runs = calloc(SOAK_RUNS, sizeof *w->runs);
     assert_non_null(w->runs);
     draw_world(w, &d);
-    unsigned yields = draw_of(&d, 0, 64, 8, 3);
-    describe(w, yields);
-    yield_set_rate(yields);
+    unsigned yields = draw_of(&d, 0, 64, 8, 3), sleeps = draw_of(&d, 0, 0, 64, 16);
+    describe(w, yields, sleeps);
+    yield_set_rate(yields, sleeps);
     fault_allocator_init(&w->memory);
     fault_threads_init(&w->sources);
     check_init(&w->check);

@@ -20,7 +20,7 @@
 static uint64_t base_seed;
 static _Atomic uint32_t generation; /* of installs: threads start their sequence anew */
 static _Atomic uint32_t threads;
-static _Atomic uint32_t rate = 8;
+static _Atomic uint32_t rate = 8, sleep_rate;
 
 static _Thread_local uint32_t own_generation;
 static _Thread_local uint64_t own_state;
@@ -43,6 +43,9 @@ static void hook(void) {
     if (!one_in || (uint32_t)r % one_in != 0) return;
     uint64_t times = (r >> 32) % 16 == 0 ? 20 : 1;
     for (uint64_t i = 0; i < times; i++) sched_yield();
+    uint32_t sleeps = atomic_load_explicit(&sleep_rate, memory_order_relaxed);
+    struct timespec one = {.tv_nsec = 1000000};
+    if (times > 1 && sleeps && (r >> 40) % sleeps == 0) (void)nanosleep(&one, NULL);
 }
 
 bool yield_parse_seed(const char *text, uint64_t *seed) {
@@ -75,6 +78,7 @@ void yield_remove(void) {
     sched_hook = NULL;
 }
 
-void yield_set_rate(uint32_t one_in) {
+void yield_set_rate(uint32_t one_in, uint32_t sleeps) {
     atomic_store_explicit(&rate, one_in, memory_order_relaxed);
+    atomic_store_explicit(&sleep_rate, sleeps, memory_order_relaxed);
 }
