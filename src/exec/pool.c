@@ -238,11 +238,11 @@ bool pool_is_ending(pool *p, step *s) {
 void pool_begin(pool *p, step *s) {
     bool asks = false;
     mutex_lock(&p->lock);
-    if (!s->abandoned) {
+    if (!s->left) {
         s->is_beside = true;
         p->n_beside++;
-        if (s->rq.deadline) time_locked(p, s);
     }
+    if (s->rq.deadline && !s->abandoned) time_locked(p, s);
     if (p->soonest == s) {
         condition_signal(&p->tick);
         condition_broadcast(&p->work);
@@ -256,6 +256,7 @@ void pool_told(pool *p, step *s) {
     mutex_lock(&p->lock);
     if (s->is_beside && --p->n_beside == 0) condition_broadcast(&p->work);
     s->is_beside = false;
+    s->left = true;
     mutex_unlock(&p->lock);
 }
 
