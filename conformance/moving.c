@@ -16,7 +16,7 @@ static df_endpoint endpoint_of(const scene *s, place p) {
     if (p == HOST) return scene_at_host;
     if (p == CPU) return (df_endpoint){.device = df_runtime_device(s->runtime, 0)};
     df_endpoint e = scene_on_device(s, p == SIM_1);
-    if (p == BESIDE_SIM_0) e.queue = NULL, e.memory = DF_MEMORY_HOST;
+    if (p == BESIDE_SIM_0) e = (df_endpoint){.device = e.device, .memory = DF_MEMORY_HOST};
     return e;
 }
 

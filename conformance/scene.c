@@ -90,15 +90,6 @@ void scene_part(scene *s, const char *words) {
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-void scene_wrong(scene *s, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    (void)pthread_mutex_lock(&s->lock);
-    note_locked(s, format, args);
-    (void)pthread_mutex_unlock(&s->lock);
-    va_end(args);
-}
-
 void scene_expect(scene *s, bool holds, const char *format, ...) {
     if (holds) return;
     va_list args;

@@ -96,8 +96,6 @@ void scene_part(scene *s, const char *words);
 
 /* Ends the test here unless this holds. */
 void scene_expect(scene *s, bool holds, const char *format, ...) DF_PRINTF(3, 4);
-/* Notes what is wrong, unless something was before. From any thread. */
-void scene_wrong(scene *s, const char *format, ...) DF_PRINTF(2, 3);
 
 /* Something moved: whoever waits looks again. */
 void scene_moved(scene *s);

@@ -116,7 +116,7 @@ static int count(const ledger *l, df_code code) {
 }
 
 int main(void) {
-    df_error err = {DF_OK};
+    df_error err = {.code = DF_OK};
     df_runtime *rt = NULL;
     df_graph *g = NULL;
     df_session *s = NULL;
@@ -162,7 +162,7 @@ int main(void) {
 
     /* The questions on the desk belong to runs that are over for us. While they are open the
      * session cannot end, and says why; once they are answered, it can. */
-    df_error why = {DF_OK};
+    df_error why = {.code = DF_OK};
     ok = ok && df_session_close(s, 0, &why) == DF_DEADLINE_EXCEEDED;
     printf("%s\n", why.message);
     for (int i = 0; i < d.n; i++) answer(d.waiting[i]);

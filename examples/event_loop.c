@@ -108,7 +108,7 @@ static int loop(df_program *p, const int pipe[2]) {
 }
 
 int main(void) {
-    df_error err = {DF_OK};
+    df_error err = {.code = DF_OK};
     df_runtime *rt = NULL;
     df_graph *g = NULL;
     df_session *s = NULL;

@@ -220,7 +220,8 @@ static void pause_locked(office *o) {
     struct timespec until;
     (void)timespec_get(&until, TIME_UTC);
     until.tv_nsec += 1000000;
-    if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     (void)pthread_cond_timedwait(&o->changed, &o->lock, &until);
 }
 

@@ -51,7 +51,8 @@ static void post_parcel(post *p, parcel *new) {
     (void)pthread_mutex_lock(&p->lock);
     (void)timespec_get(&new->due, TIME_UTC);
     new->due.tv_nsec += DELAY_NS;
-    if (new->due.tv_nsec >= 1000000000) new->due.tv_nsec -= 1000000000, new->due.tv_sec++;
+    new->due.tv_sec += new->due.tv_nsec / 1000000000;
+    new->due.tv_nsec %= 1000000000;
     while (*at && !is_before(&new->due, &(*at)->due)) at = &(*at)->next;
     new->next = *at;
     *at = new;

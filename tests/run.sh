@@ -14,11 +14,14 @@
 #   format    clang-format, and the few rules it does not know
 #   headers   every header stands alone, as C and as C++
 #   consumer  installs the library and builds other projects with it
-#   size      prints how big it is, at most 200 KiB, and how long it takes to build
+#   size      prints how big it is, at most 224 KiB, and how long it takes to build
 #
-# and this, which takes longer and is run by its name alone:
+# and these, which take longer and are run by their names alone:
 #
 #   fuzz      a million texts into the parser, under the sanitizers of asan
+#   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
+#   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
+#             half of it under the sanitizers of asan, half under that of tsan
 #
 # What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
 # is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
@@ -27,7 +30,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz"
+long_gates="fuzz huge soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -93,16 +96,34 @@ gate_fuzz() {
     build-gates/asan/tests/test_parse_fuzz --count 1000000
 }
 
-gate_tsan() {
+gate_huge() {
+    need $to_build
+    build build
+    build/tests/huge
+}
+
+build_tsan() {
     need $to_build clang libclang-rt-14-dev
     # Addresses at fixed places: some systems draw them from more bits than it can take.
-    local wrapper=""
-    if setarch "$(uname -m)" -R true 2>/dev/null; then wrapper="setarch;$(uname -m);-R"; fi
+    tsan_wrapper=""
+    if setarch "$(uname -m)" -R true 2>/dev/null; then tsan_wrapper="setarch $(uname -m) -R"; fi
     build build-gates/tsan -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=thread \
-        -DDATAFLOW_TEST_WRAPPER="$wrapper"
+        -DDATAFLOW_TEST_WRAPPER="$(echo "$tsan_wrapper" | tr ' ' ';')"
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+}
+
+gate_tsan() {
+    build_tsan
     export DATAFLOW_TEST_SCALE=4
     run_tests build-gates/tsan --timeout 600
+}
+
+gate_soak() {
+    local seconds=$((${SOAK_MINUTES:-60} * 30))
+    build_asan
+    build-gates/asan/tests/test_soak --seconds "$seconds"
+    build_tsan
+    $tsan_wrapper build-gates/tsan/tests/test_soak --seconds "$seconds"
 }
 
 gate_memcheck() {

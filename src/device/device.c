@@ -71,19 +71,19 @@ void device_close(df_device *d) {
 }
 
 const char *df_device_name(const df_device *device) {
-    return device->full_name;
+    return device ? device->full_name : "";
 }
 
 const char *df_device_kind(const df_device *device) {
-    return device->ops->kind;
+    return device ? device->ops->kind : "";
 }
 
 uint64_t df_device_incarnation(const df_device *device) {
-    return device->incarnation;
+    return device ? device->incarnation : 0;
 }
 
 df_queue *df_device_queue(const df_device *device) {
-    return device->queue;
+    return device ? device->queue : NULL;
 }
 
 df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err) {

@@ -168,6 +168,10 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     df_runtime_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_runtime_options", err);
     if (code != DF_OK) return code;
+    if (!out) return error_no_out(err);
+    if ((o.allocator && !(o.allocator->alloc && o.allocator->free)) ||
+        (o.threads && !(o.threads->start && o.threads->join)))
+        return error_invalid(err, "allocator or threads lack a function; set both of each");
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
         return error_invalid(err, "workers is %d; it can be 0 to %d", o.workers, MAX_WORKERS);
@@ -193,11 +197,11 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
 }
 
 size_t df_runtime_devices(const df_runtime *runtime) {
-    return runtime->n_devices;
+    return runtime ? runtime->n_devices : 0;
 }
 
 df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
-    return i < runtime->n_devices ? runtime->devices[i] : NULL;
+    return i < df_runtime_devices(runtime) ? runtime->devices[i] : NULL;
 }
 
 /* ---- ops ----------------------------------------------------------------- */
@@ -248,6 +252,7 @@ df_code df_graph_parse(df_runtime *runtime, const char *words, size_t size, df_g
                        df_error *err) {
     if (!runtime || (!words && size))
         return error_invalid(err, "the %s is NULL", runtime ? "text" : "runtime");
+    if (!out) return error_no_out(err);
     df_graph *g = empty_graph(runtime);
     df_code code = g ? graph_parse(g, words, size, err) : error_memory(err, "a graph");
     if (code != DF_OK) {

@@ -176,12 +176,10 @@ typedef struct office {
 } office;
 
 static bool is_lost(post *p, const df_key *key) {
-    if (!p->loses || strcmp(df_key_edge(key), p->loses) != 0) return false;
     (void)pthread_mutex_lock(&p->lock);
-    p->n_lost++;
-    (void)pthread_cond_broadcast(&p->changed);
+    p->n_sent++;
     (void)pthread_mutex_unlock(&p->lock);
-    return true;
+    return p->loses && strcmp(df_key_edge(key), p->loses) == 0;
 }
 
 static df_recv *take_waiting_locked(office *o, const df_key *key) {
@@ -260,20 +258,23 @@ static void office_cancel(void *self, df_recv *r) {
 
 static void office_abort(void *self, const df_error *why) {
     office *o = self;
+    letter letters[OFFICE_PLACES];
     df_recv *waiting[OFFICE_PLACES];
     (void)pthread_mutex_lock(&o->lock);
     o->why = *why;
+    memcpy(letters, o->letters, sizeof letters);
     memcpy(waiting, o->waiting, sizeof waiting);
+    memset(o->letters, 0, sizeof o->letters);
     memset(o->waiting, 0, sizeof o->waiting);
     (void)pthread_mutex_unlock(&o->lock);
-    for (int i = 0; i < OFFICE_PLACES; i++)
+    for (int i = 0; i < OFFICE_PLACES; i++) {
+        if (letters[i].key) df_tensor_unref(letters[i].tensor);
         if (waiting[i]) df_recv_finish(waiting[i], why, NULL, NULL);
+    }
 }
 
 static void office_destroy(void *self) {
-    office *o = self;
-    for (int i = 0; i < OFFICE_PLACES; i++)
-        if (o->letters[i].key) df_tensor_unref(o->letters[i].tensor);
+    office *o = self; /* an abort has come: it is empty */
     (void)pthread_mutex_destroy(&o->lock);
     free(o);
 }
@@ -339,10 +340,11 @@ df_rendezvous *post_await(post *p, unsigned n) {
     return r;
 }
 
-void post_await_lost(post *p, unsigned n) {
+unsigned post_sent(post *p) {
     (void)pthread_mutex_lock(&p->lock);
-    while (p->n_lost < n) (void)pthread_cond_wait(&p->changed, &p->lock);
+    unsigned n = p->n_sent;
     (void)pthread_mutex_unlock(&p->lock);
+    return n;
 }
 
 void post_session(run_world *w, post *p) {

@@ -98,13 +98,13 @@ typedef struct post {
     pthread_cond_t changed;
     df_rendezvous *made[POST_STEPS]; /* (l) a reference each */
     unsigned n_made;                 /* (l) */
-    unsigned n_lost;                 /* (l) */
+    unsigned n_sent;                 /* (l) letters, those that were lost included */
 } post;
 
 void post_init(post *p);
 void post_fini(post *p);
 df_rendezvous *post_await(post *p, unsigned n); /* until there are n; borrowed, the n-th */
-void post_await_lost(post *p, unsigned n);      /* until so many letters were lost */
+unsigned post_sent(post *p);
 /* A session of w->g that has it, as w->s. */
 void post_session(run_world *w, post *p);
 

@@ -11,6 +11,7 @@
  *   get_cancellation_token       runs have no names among those of a handle
  */
 #include "conformance/cases.h"
+#include "support/yield.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -397,7 +398,7 @@ static void a_kernel_may_fire_the_handle_of_its_own_run(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handle_that_is_not_fired_ends_nothing),
         cmocka_unit_test(a_handle_ends_its_run_before_fire_returns),
@@ -411,5 +412,6 @@ int main(void) {
         cmocka_unit_test(handles_may_go_in_any_order),
         cmocka_unit_test(a_kernel_may_fire_the_handle_of_its_own_run),
     };
+    (void)yield_install(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
  *   TestDirectSessionPRunClose     there are no partial runs
  */
 #include "conformance/cases.h"
+#include "support/yield.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -508,7 +509,7 @@ static void all_may_be_freed_before_the_last_kernel_has_ended(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_gets_nowhere_ends_at_its_deadline),
         cmocka_unit_test(close_waits_for_a_kernel_that_outlives_its_run),
@@ -524,5 +525,6 @@ int main(void) {
         cmocka_unit_test(several_threads_may_close_a_session),
         cmocka_unit_test(all_may_be_freed_before_the_last_kernel_has_ended),
     };
+    (void)yield_install(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
  *   session_metadata                          sessions have no names
  */
 #include "conformance/cases.h"
+#include "support/yield.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -356,7 +357,7 @@ static void a_result_that_does_not_fit_the_callers_memory_fails_the_run(void **s
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_tells_what_it_took),
         cmocka_unit_test(a_run_beside_tells_what_it_took),
@@ -368,5 +369,6 @@ int main(void) {
         cmocka_unit_test(options_that_make_no_sense_are_refused),
         cmocka_unit_test(a_result_that_does_not_fit_the_callers_memory_fails_the_run),
     };
+    (void)yield_install(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

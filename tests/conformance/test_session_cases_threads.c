@@ -7,6 +7,7 @@
  */
 #include "conformance/cases.h"
 #include "support/scale.h"
+#include "support/yield.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -224,7 +225,7 @@ static void graphs_are_built_while_others_run(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_threads_run_one_program),
         cmocka_unit_test(many_threads_run_one_program_helped_by_lent_ones),
@@ -232,5 +233,6 @@ int main(void) {
         cmocka_unit_test(a_hundred_threads_start_a_run_at_the_same_time),
         cmocka_unit_test(graphs_are_built_while_others_run),
     };
+    (void)yield_install(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 static uint64_t base_seed;
 static _Atomic uint32_t generation; /* of installs: threads start their sequence anew */
 static _Atomic uint32_t threads;
+static _Atomic uint32_t rate = 8, sleep_rate;
 
 static _Thread_local uint32_t own_generation;
 static _Thread_local uint64_t own_state;
@@ -37,10 +38,14 @@ uint64_t yield_random(void) {
 /* Mostly nothing, often one yield, now and then so many that a whole operation of
  * another thread fits in between. */
 static void hook(void) {
-    uint64_t r = yield_random();
-    if (r % 8 != 0) return;
-    uint64_t times = (r >> 8) % 16 == 0 ? 20 : 1;
+    uint32_t one_in = atomic_load_explicit(&rate, memory_order_relaxed);
+    uint64_t r = one_in ? yield_random() : 1;
+    if (!one_in || (uint32_t)r % one_in != 0) return;
+    uint64_t times = (r >> 32) % 16 == 0 ? 20 : 1;
     for (uint64_t i = 0; i < times; i++) sched_yield();
+    uint32_t sleeps = atomic_load_explicit(&sleep_rate, memory_order_relaxed);
+    struct timespec one = {.tv_nsec = 1000000};
+    if (times > 1 && sleeps && (r >> 40) % sleeps == 0) (void)nanosleep(&one, NULL);
 }
 
 bool yield_parse_seed(const char *text, uint64_t *seed) {
@@ -71,4 +76,9 @@ uint64_t yield_install(int argc, char **argv) {
 
 void yield_remove(void) {
     sched_hook = NULL;
+}
+
+void yield_set_rate(uint32_t one_in, uint32_t sleeps) {
+    atomic_store_explicit(&rate, one_in, memory_order_relaxed);
+    atomic_store_explicit(&sleep_rate, sleeps, memory_order_relaxed);
 }

@@ -42,8 +42,8 @@ op.h op
 graph.h graph
 ops.h graph
 rendezvous.h rendezvous
+run.h exec
 partition.h session
-run.h session
 session.h session
 runtime.h session
 dataflow.h session

@@ -403,6 +403,54 @@ static void closing_lets_what_is_queued_run(void **state) {
     world_end(&w);
 }
 
+static gate *shut;
+static void (*join_before)(void *user, void *thread);
+
+/* Whoever closes has begun to wait. */
+static void open_and_join(void *user, void *thread) {
+    gate_open(shut);
+    join_before(user, thread);
+}
+
+typedef struct enqueuer {
+    launch base; /* first */
+    df_device *d;
+    adder behind;
+    int turns;
+    df_code code;
+} enqueuer;
+
+static df_code enqueue(launch *l, df_error *err) {
+    enqueuer *e = (enqueuer *)l;
+    e->behind = (adder){.base = {.run = adder_run}, .turns = &e->turns};
+    e->code = e->d->ops->launch(e->d->queue, NULL, &e->behind.base, err);
+    return DF_OK;
+}
+
+/* A step that ends while the device is closed asks so when its work has passed. */
+static void what_is_enqueued_by_work_while_closing_runs_too(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    world_init(&w);
+    enqueuer e = {.base = {.run = enqueue}, .d = w.d[0], .code = DF_UNKNOWN};
+    shut = &g;
+    join_before = w.threads.threads.join;
+    w.threads.threads.join = open_and_join;
+    gate_shut(&g, w.d[0]);
+    assert_int_equal(w.d[0]->ops->launch(w.d[0]->queue, NULL, &e.base, NULL), DF_OK);
+
+    w.d[0]->ops->stop(w.d[0]);
+
+    assert_int_equal(e.code, DF_OK);
+    assert_int_equal(e.turns, 1);
+    fence *f = NULL;
+    assert_int_equal(w.d[0]->ops->fence_record(w.d[0]->queue, NULL, &f, NULL), DF_UNAVAILABLE);
+    w.threads.threads.join = join_before;
+    gate_fini(&g);
+    world_end(&w);
+}
+
 /* ---- several threads ---- */
 
 enum { USERS = 3 };
@@ -552,6 +600,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_thread_that_cannot_start_is_the_enqueuing_calls_error),
         cmocka_unit_test(no_thread_runs_before_there_is_work),
         cmocka_unit_test(closing_lets_what_is_queued_run),
+        cmocka_unit_test(what_is_enqueued_by_work_while_closing_runs_too),
         cmocka_unit_test(several_threads_use_two_devices_at_once),
         cmocka_unit_test(threads_that_enqueue_first_at_once_start_one_engine),
     };
