@@ -78,7 +78,6 @@ static void give_locked(executor *x, step *s) DF_REQUIRES(&x->lock) {
 }
 
 static void tell_group(run_group *g) {
-    if (!atomic_get(&g->is_closed, RELAXED)) return;
     mutex_lock(&g->lock);
     condition_broadcast(&g->idle);
     mutex_unlock(&g->lock);
@@ -167,20 +166,21 @@ static df_code conclude(step *s, df_error *err) {
     return code;
 }
 
-/* After this all may be gone. */
+/* After this all may be gone. If somebody waits for the group's last run, all may be gone when the
+ * lock is let go, but for a reference. */
 static void give(step *s) {
     executor *x = s->x;
-    run_group *g = x->o.group;
     df_cancel *cancel = s->rq.cancel;
-    bool keeps = s->keeps;
     mutex_lock(&x->lock); /* for those who look for runs to end */
+    bool keeps = s->keeps, tells = atomic_get(&x->o.group->is_closed, RELAXED);
+    if (tells && !keeps) x->o.hold(x->o.owner);
     step_renew(s);
     give_locked(x, s);
     x->n_running--;
     mutex_unlock(&x->lock);
-    tell_group(g);
+    if (tells) tell_group(x->o.group);
     cancel_unref(cancel);
-    if (keeps) x->o.release(x->o.owner);
+    if (tells || keeps) x->o.release(x->o.owner);
 }
 
 static void copy_results(step *s) {
