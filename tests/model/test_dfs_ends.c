@@ -13,6 +13,8 @@
  *   G  gives the ticket that is in the way of all runs
  *   X  closes: refuses what comes, cancels what goes on, and waits for the last
  *   N  makes another executor of the group meanwhile
+ *   D  a device: plays what is put on its queue; Q  the same, and a piece of its work fails before;
+ *      R  the same, and refuses what comes when it has played all once
  *   B  aborts from outside the rendezvous that a factory made; P  sends what a run waits for
  *
  * Threads go from one to the other where they block or end, and at so many more places, any, as
@@ -54,6 +56,16 @@ typedef struct scene {
     bool deeper;        /* one preemption more */
 } scene;
 
+/* A piece of the queue's work: a launch, or a fence, which is its own record. */
+typedef struct mark {
+    launch l; /* first */
+    fence f;
+    fence_waiter *waiter;
+    bool has_ended, has_failed;
+    int refs;
+} mark;
+enum { MAX_QUEUED = 4, MAX_MARKS = 3 };
+
 typedef struct one_run {
     int told;
     df_code code;
@@ -81,6 +93,11 @@ typedef struct world {
     ticket way;
     bool gives; /* G has not yet */
     df_rendezvous *made;
+    launch *queued[MAX_QUEUED]; /* to be played in this order */
+    int n_queued;
+    mark marks[MAX_MARKS];
+    int n_marks;
+    bool has_stopped; /* by R */
     void (*bodies[MAX_BODIES])(void *arg);
     void *args[MAX_BODIES];
     int n_bodies;
@@ -185,10 +202,91 @@ static const kernel_def kernel = {.op = &op, .kinds = "CPU", .compute = run_node
 static const kernel_def async_kernel = {
     .op = &op, .kinds = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
 
+/* ---- devices: a CPU, and a queue ----------------------------------------- */
+
+static df_code enqueue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
+    (void)q;
+    DF_SCHED_POINT();
+    if (w.has_stopped) return error_set(err, DF_UNAVAILABLE, "the device has stopped");
+    if (w.n_queued == MAX_QUEUED) dfs_fail("too much is queued");
+    l->tag = tag;
+    w.queued[w.n_queued++] = l;
+    return DF_OK;
+}
+
+static mark *mark_of(fence *f) {
+    return (mark *)(void *)((char *)f - offsetof(mark, f));
+}
+
+static void mark_ref(fence *f) {
+    mark_of(f)->refs++;
+}
+
+static void mark_unref(fence *f) {
+    mark_of(f)->refs--;
+}
+
+static bool mark_ended(fence *f) {
+    return mark_of(f)->has_ended;
+}
+
+static void tell_mark(mark *m, fence_waiter *waiter) {
+    const df_error why = {
+        .code = DF_ABORTED, .flags = DF_ERROR_DERIVED, .message = "a fence of what failed"};
+    DF_SCHED_POINT();
+    waiter->ready(waiter, m->has_failed ? &why : NULL);
+}
+
+static void mark_on_ready(fence *f, fence_waiter *waiter) {
+    mark *m = mark_of(f);
+    DF_SCHED_POINT();
+    if (m->has_ended)
+        tell_mark(m, waiter);
+    else
+        m->waiter = waiter;
+}
+
+static df_code play_mark(launch *l, df_error *err) {
+    mark *m = (mark *)l;
+    fence_waiter *waiter = m->waiter;
+    (void)err;
+    m->has_failed = work_tag_failed(l->tag);
+    m->has_ended = true;
+    m->refs--;
+    if (waiter) tell_mark(m, waiter);
+    return DF_OK;
+}
+
+static df_code record(df_queue *q, work_tag *tag, fence **out, df_error *err) {
+    static const fence_ops ops = {
+        .ref = mark_ref, .unref = mark_unref, .ended = mark_ended, .on_ready = mark_on_ready};
+    if (w.n_marks == MAX_MARKS) dfs_fail("too many fences");
+    mark *m = &w.marks[w.n_marks++];
+    *m = (mark){.l = {.run = play_mark}, .f = {&ops}, .refs = 2};
+    *out = &m->f;
+    df_code code = enqueue(q, tag, &m->l, err);
+    if (code != DF_OK) m->refs = 0;
+    return code;
+}
+
+/* The piece of work that comes next. A record is its owner's again once it has run. */
+static bool play_one(void) {
+    df_error err;
+    if (!w.n_queued) return false;
+    launch *l = w.queued[0];
+    for (int i = 1; i < w.n_queued; i++) w.queued[i - 1] = w.queued[i];
+    w.n_queued--;
+    if (l->run == play_mark || !work_tag_failed(l->tag)) (void)l->run(l, &err);
+    return true;
+}
+
 static const device_ops cpu_ops = {.kind = "CPU"};
-static df_device cpu = {.ops = &cpu_ops};
-static df_device *const devices[] = {&cpu};
-static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"}};
+static const device_ops queue_ops = {.kind = "SIM", .launch = enqueue, .fence_record = record};
+static df_device cpu = {.ops = &cpu_ops}, accelerator = {.ops = &queue_ops};
+static df_queue queue = {.device = &accelerator};
+static df_device *const devices[] = {&cpu, &accelerator};
+static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
+                                           {.full_name = "sim", .kind = "SIM"}};
 
 /* ---- plans --------------------------------------------------------------- */
 
@@ -205,14 +303,14 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"}};
     NODE(NAME, ROLE_ASYNC, .kernel = &async_kernel, .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER,  \
          .index = PLAN_NONE, .first_after = FIRST, .n_after = COUNT)
 #define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof *(ARRAY))
-#define A_PLAN(NAME)                                                                               \
+#define A_PLAN(NAME, ...)                                                                          \
     {                                                                                              \
-        .id = PLAN, .devices = plan_devices, .n_devices = 1, .nodes = NAME##_nodes,                \
+        .id = PLAN, .devices = plan_devices, .n_devices = 2, .nodes = NAME##_nodes,                \
         .n_nodes = COUNT_OF(NAME##_nodes), .blocks = NAME##_blocks,                                \
         .n_blocks = COUNT_OF(NAME##_blocks) - 1, .after = NAME##_after,                            \
         .n_after = COUNT_OF(NAME##_after), .inputs = inputs, .n_inputs = 1, .drops = drops,        \
         .n_drops = 1, .slots = slots, .n_slots = 2, .feeds = feeds, .n_feeds = 1, .n_fetches = 1,  \
-        .channels = channels, .n_channels = NAME##_channels                                        \
+        .channels = channels, .n_channels = NAME##_channels, __VA_ARGS__                           \
     }
 
 static int32_t inputs[] = {0};
@@ -227,14 +325,14 @@ static plan_node line_nodes[] = {FEED, KERNEL("a"), FETCH};
 static plan_block line_blocks[] = {{0, 3, 0, 0, 1}, {.pending = 1}};
 static uint32_t line_after[] = {1};
 enum { line_channels = 0 };
-static const plan line = A_PLAN(line);
+static const plan line = A_PLAN(line, .queues = 0);
 
 /* An async kernel between. */
 static plan_node later_nodes[] = {FEED, ASYNC("a", 0, 1), FETCH};
 static plan_block later_blocks[] = {{0, 2, 0, 1, 0}, {2, 1, 1, 1, 1}, {.pending = 1}};
 static uint32_t later_after[] = {1, 2};
 enum { later_channels = 0 };
-static const plan later = A_PLAN(later);
+static const plan later = A_PLAN(later, .queues = 0);
 
 /* One beside it that two threads may take. */
 static plan_node beside_nodes[] = {FEED, ASYNC("a", 0, 1), KERNEL("b"), FETCH};
@@ -242,7 +340,7 @@ static plan_block beside_blocks[] = {
     {0, 2, 0, 1, 1}, {2, 1, 0, 2, 1}, {3, 1, 3, 3, 1}, {.pending = 1}};
 static uint32_t beside_after[] = {2, 2, 2, 3};
 enum { beside_channels = 0 };
-static const plan beside = A_PLAN(beside);
+static const plan beside = A_PLAN(beside, .queues = 0);
 
 /* A Recv whose Send is in another block, behind an async kernel. */
 static plan_node cut_nodes[] = {
@@ -252,7 +350,7 @@ static plan_block cut_blocks[] = {
     {0, 3, 0, 1, 1}, {3, 1, 0, 2, 0}, {4, 1, 1, 2, 1}, {.pending = 2}};
 static uint32_t cut_after[] = {2, 3, 3};
 enum { cut_channels = 1 };
-static const plan cut = A_PLAN(cut);
+static const plan cut = A_PLAN(cut, .queues = 0);
 
 /* Two async kernels, and behind each one that waits for the other's. */
 static plan_node pair_nodes[] = {
@@ -266,7 +364,7 @@ static plan_block pair_blocks[] = {
     {0, 3, 0, 2, 0}, {3, 1, 1, 2, 1}, {4, 1, 1, 3, 1}, {5, 1, 2, 4, 1}, {.pending = 1}};
 static uint32_t pair_after[] = {1, 2, 3, 3, 4};
 enum { pair_channels = 0 };
-static const plan pair = A_PLAN(pair);
+static const plan pair = A_PLAN(pair, .queues = 0);
 
 /* A Recv, and its value comes from elsewhere. */
 static plan_node alone_nodes[] = {
@@ -274,7 +372,46 @@ static plan_node alone_nodes[] = {
 static plan_block alone_blocks[] = {{0, 3, 0, 0, 1}, {.pending = 1}};
 static uint32_t alone_after[] = {1};
 enum { alone_channels = 1 };
-static const plan alone = A_PLAN(alone);
+static const plan alone = A_PLAN(alone, .queues = 0);
+
+/* A kernel on a queue, of which only the queue's end tells; and one whose end is an event. */
+static plan_node queued_nodes[] = {
+    FEED, NODE("q", ROLE_QUEUE, .kernel = &kernel, .flags = PLAN_KNOWN_SHAPES, .device = 1), FETCH};
+static plan_block queued_blocks[] = {{0, 3, 0, 0, 1}, {.pending = 1}};
+static uint32_t queued_after[] = {1};
+enum { queued_channels = 0 };
+static const plan queued = A_PLAN(queued, .queues = 2);
+
+static plan_node event_nodes[] = {FEED,
+                                  NODE("q", ROLE_QUEUE_LATER, .kernel = &kernel,
+                                       .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .device = 1,
+                                       .first_after = 0, .n_after = 1),
+                                  FETCH};
+static plan_block event_blocks[] = {{0, 2, 0, 1, 0}, {2, 1, 1, 1, 1}, {.pending = 1}};
+static uint32_t event_after[] = {1, 2};
+enum { event_channels = 0 };
+static const plan event_plan = A_PLAN(event, .queues = 2);
+
+/* What is sent behind a queue's work is received when a fence has been reached: its block waits for
+ * it, or it is an event. An async kernel goes on beside it. */
+#define FROM_QUEUE NODE("s", ROLE_SEND, .flags = PLAN_KNOWN_SHAPES, .device = 1)
+static plan_node fence_nodes[] = {
+    FEED, FROM_QUEUE,
+    NODE("r", ROLE_RECV, .flags = PLAN_KNOWN_SHAPES, .n_outputs = 1, .first_slot = 1), FETCH};
+static plan_block fence_blocks[] = {{0, 4, 0, 0, 1}, {.pending = 1}};
+static uint32_t fence_after[] = {1};
+enum { fence_channels = 1 };
+static const plan fence_plan = A_PLAN(fence, .queues = 2);
+
+static plan_node held_nodes[] = {FEED, ASYNC("a", 0, 1), FROM_QUEUE,
+                                 NODE("r", ROLE_RECV, .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER,
+                                      .n_outputs = 1, .first_slot = 1, .first_after = 1,
+                                      .n_after = 1),
+                                 FETCH};
+static plan_block held_blocks[] = {{0, 4, 0, 2, 0}, {4, 1, 2, 2, 1}, {.pending = 1}};
+static uint32_t held_after[] = {1, 1, 2};
+enum { held_channels = 1 };
+static const plan held = A_PLAN(held, .queues = 2);
 
 /* ---- runs ---------------------------------------------------------------- */
 
@@ -390,6 +527,22 @@ static void run_body(int i) {
     if (i < w.n_bodies) w.bodies[i](w.args[i]);
 }
 
+static void play_all(char how) {
+    const df_error why = {.code = DF_DATA_LOSS, .message = "in the queue"};
+    if (how == 'Q') {
+        step *s = w.x->made;
+        if (live_try_hold(&s->live)) { /* its work goes on */
+            (s->tag.fail)(&s->tag, &why);
+            run_help(s, NULL);
+        }
+    }
+    while (!are_over()) {
+        if (play_one()) continue;
+        w.has_stopped = how == 'R';
+        sched_blocked();
+    }
+}
+
 static void send_from_elsewhere(void) {
     const df_endpoint from = {.memory = DF_MEMORY_HOST};
     while (!w.made && !are_over()) sched_blocked();
@@ -445,6 +598,11 @@ static void act(void *arg, int i) {
         break;
     case 'N':
         make_other();
+        break;
+    case 'D':
+    case 'Q':
+    case 'R':
+        play_all(w.scene->mix[i]);
         break;
     case 'P':
         send_from_elsewhere();
@@ -533,6 +691,7 @@ static void build(void *arg) {
     x->scene = sc;
     x->now = START;
     channels[0].key = key;
+    accelerator.queue = &queue;
     x->host = memory_new_host(&blocks);
     refcount_init(&x->cancel.refs);
     x->cancel.free = cancel_freed;
@@ -560,6 +719,8 @@ static void finish(void) {
     for (int i = 0; i < 100 && !are_over(); i++) {
         (void)pool_poll(w.pool, 0, NULL);
         if (w.n_ended < w.n_handles) df_kernel_done(w.handles[w.n_ended++], NULL);
+        while (play_one()) {
+        }
     }
 }
 
@@ -602,6 +763,9 @@ static void check_end(void *arg) {
     if (x->group.tickets.first || x->group.tickets.last) dfs_fail("a ticket is in line");
     if (pool_poll(x->pool, 0, &next)) dfs_fail("the pool counts a run");
     if (next != UINT64_MAX) dfs_fail("the pool knows a deadline");
+    for (int i = 0; i < x->n_marks; i++)
+        if (x->marks[i].refs) dfs_fail("a fence is held");
+    if (x->n_queued) dfs_fail("a queue has work of no run");
     check_frames(x->x);
     if (x->other) check_frames(x->other);
     executor_free(x->other);
@@ -636,7 +800,9 @@ enum {
     CANCELLED = 1u << DF_CANCELLED,
     TOO_LATE = 1u << DF_DEADLINE_EXCEEDED,
     REFUSED = 1u << DF_FAILED_PRECONDITION,
-    ABORTED = 1u << DF_ABORTED
+    ABORTED = 1u << DF_ABORTED,
+    LOST = 1u << DF_DATA_LOSS,
+    STOPPED = 1u << DF_UNAVAILABLE
 };
 
 /* ---- scenes -------------------------------------------------------------- */
@@ -729,6 +895,20 @@ static void no_event_waits_while_a_thread_sleeps(void **state) {
     RUN(10, .p = &pair, .mix = "WWK", .begun = 1);
 }
 
+static void a_device_is_waited_for(void **state) {
+    (void)state;
+    const plan *const all[] = {&queued, &event_plan, &fence_plan, &held};
+    for (int i = 0; i < 4; i++) {
+        RUN(10, .p = all[i], .mix = "SKDC", .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = all[i], .mix = "WKDC", .begun = 1, .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = all[i], .mix = "SKQC", .codes = MAY_SUCCEED | CANCELLED | LOST);
+        RUN(10, .p = all[i], .mix = "SKDT", .has_deadline = true, .codes = MAY_SUCCEED | TOO_LATE);
+        RUN(10, .p = all[i], .mix = "SKRC",
+            .codes = MAY_SUCCEED | CANCELLED | STOPPED | LOST | ABORTED);
+        RUN(10, .p = all[i], .mix = "KDXC", .begun = 1, .codes = CANCELLED);
+    }
+}
+
 static void a_kernel_may_cancel_its_own_run(void **state) {
     (void)state;
     for (int i = 1; i < N_PLANS; i++) {
@@ -776,6 +956,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_close_waits_for_the_last),
         cmocka_unit_test(the_pools_own_threads_do_the_same),
         cmocka_unit_test(no_event_waits_while_a_thread_sleeps),
+        cmocka_unit_test(a_device_is_waited_for),
         cmocka_unit_test(a_kernel_may_cancel_its_own_run),
         cmocka_unit_test(a_rendezvous_of_ones_own_ends_with_its_run),
         cmocka_unit_test(a_closed_rendezvous_of_ones_own),
