@@ -236,8 +236,8 @@ static bool leave(worker *w) {
         if (s->rq.stats) (void)atomic_add(&s->ran, w->ran, RELAXED);
         if (s->rq.done) atomic_put(&s->idle_since, clock_now(), RELAXED);
         w->ran = 0;
-        uint64_t waits = s->is_closed && !step_failed(s) ? LIVE_ALL_AWAY : 0;
-        if (!live_leave(&s->live, balance, waits)) return false;
+        bool ignores = !step_failed(s) && s->is_closed; /* else it may not be known yet */
+        if (!live_leave(&s->live, balance, ignores ? LIVE_ALL_AWAY : 0)) return false;
         if (verdict(w)) return true;
     }
 }

@@ -15,6 +15,7 @@
  *   TestCollectiveGraphKey...                             there are no collectives
  *   FeedAndFetchTensorsInDeviceMemory                     feeds and results lie in host memory
  *   TrackingAlloc: CostModel*, CostGraph                  nothing is estimated
+ *   options of the optimizer, as constant folding         a graph runs as it was built
  *   SessionTest: *Sparse*, *IndexedSlices*, FetchDict,
  *   FetchTuple, *Nest*, *Attrs, *ConversionFunctions      structures of Python
  *   SessionTest: *Interactive*, testAsDefault,
@@ -468,16 +469,22 @@ static void a_runtime_lists_its_devices(void **state) {
     static const char *const names[] = {"/job:localhost/task:0/device:CPU:0",
                                         "/job:localhost/task:0/device:CPU:1",
                                         "/job:localhost/task:0/device:SIM:0"};
-    df_runtime_options o = {.struct_size = sizeof o, .devices = "cpu:2,sim:1", .incarnation = 1337};
+    df_runtime_options o = {.struct_size = sizeof o,
+                            .devices = "cpu:2,sim:1",
+                            .incarnation = 1337,
+                            .device_memory = 1 << 20};
     df_runtime *rt = NULL;
     assert_int_equal(df_runtime_new(&o, &rt, NULL), DF_OK);
     assert_int_equal(df_runtime_devices(rt), 3);
     for (size_t i = 0; i < 3; i++) {
         df_device *d = df_runtime_device(rt, i);
+        df_memory_info info = {.struct_size = sizeof info};
         assert_string_equal(df_device_name(d), names[i]);
         assert_string_equal(df_device_kind(d), i < 2 ? "CPU" : "SIM");
         assert_int_equal(df_device_incarnation(d), 1337 + i);
         assert_int_equal(df_device_queue(d) != NULL, i == 2);
+        assert_int_equal(df_device_memory(d, &info, NULL), DF_OK);
+        assert_true(info.limit == (i < 2 ? UINT64_MAX : 1 << 20));
     }
     assert_null(df_runtime_device(rt, 3));
     df_runtime_free(rt);
@@ -494,6 +501,32 @@ static void shapes_are_known_before_there_is_a_session(void **state) {
     assert_int_equal(s.dims[0], 2);
     assert_int_equal(s.dims[1], 1);
     minus_ax_close(&m);
+}
+
+static uint64_t in_use(df_device *d) {
+    df_memory_info info = {.struct_size = sizeof info};
+    assert_int_equal(df_device_memory(d, &info, NULL), DF_OK);
+    return info.in_use;
+}
+
+/* TrackingAlloc.TrackMemoryAllocation: a result counts as long as somebody has it. */
+static void the_memory_of_a_result_is_in_use_until_it_is_given_back(void **state) {
+    (void)state;
+    enum { N = 10000, BYTES = N * 8 };
+    run_world w;
+    run_open(&w, "cpu:1,sim:1", 0);
+    df_out v = df_fill(w.g, run_const(w.g, 3), DF_SHAPE(N));
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_neg(w.g, v)));
+    df_device *cpu = df_runtime_device(w.rt, 0);
+    df_tensor_unref(case_run(&w, p, DF_NO_TENSORS));
+    uint64_t before = in_use(cpu);
+    df_tensor *t = case_run(&w, p, DF_NO_TENSORS), *other = case_run(&w, p, DF_NO_TENSORS);
+    assert_true(in_use(cpu) >= before + BYTES);
+    df_tensor_unref(t);
+    df_tensor_unref(other);
+    assert_true(in_use(cpu) <= before);
+    df_program_free(p);
+    run_close(&w);
 }
 
 /* SessionTest.testOpenAndCloseSession. */
@@ -527,6 +560,7 @@ int main(void) {
         cmocka_unit_test(variables_of_two_devices_are_used_on_a_third),
         cmocka_unit_test(a_runtime_lists_its_devices),
         cmocka_unit_test(shapes_are_known_before_there_is_a_session),
+        cmocka_unit_test(the_memory_of_a_result_is_in_use_until_it_is_given_back),
         cmocka_unit_test(a_session_is_opened_and_closed_without_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
