@@ -41,7 +41,7 @@ typedef struct training {
     const model *m;
     digits *data;
     random_state random;
-    digest bits;
+    digest bits, weights;
     uint64_t steps;
 } training;
 
@@ -71,18 +71,37 @@ static df_code train_epoch(training *t, double *mean_loss, df_error *err) {
     return DF_OK;
 }
 
-static df_code train(training *t, df_error *err) {
-    double start = report_clock(), loss = 0;
-    for (int epoch = 1; epoch <= t->o->epochs; epoch++) {
+/* What a run before this one saved. The order of the images is found again as it came about. */
+static df_code resume(training *t, int64_t *epochs, df_error *err) {
+    if (t->o->resume && df_session_restore(t->m->session, t->o->resume, err)) return err->code;
+    if (network_count(t->m, 0, epochs, err)) return err->code;
+    for (int64_t i = 0; i < *epochs; i++) digits_shuffle(t->data, &t->random);
+    return DF_OK;
+}
+
+static df_code train_epochs(training *t, df_error *err) {
+    int64_t epochs;
+    double loss = 0;
+    if (resume(t, &epochs, err)) return err->code;
+    while (epochs < t->o->epochs) {
         if (train_epoch(t, &loss, err)) return err->code;
-        report_epoch(epoch, t->o->epochs, loss);
+        if (network_count(t->m, 1, &epochs, err)) return err->code;
+        if (t->o->save && df_session_save(t->m->session, t->o->save, err)) return err->code;
+        report_epoch((int)epochs, t->o->epochs, loss);
     }
+    return DF_OK;
+}
+
+static df_code train(training *t, df_error *err) {
+    double start = report_clock();
+    if (train_epochs(t, err)) return err->code;
     double seconds = report_clock() - start;
-    report_program(t->m->train, t->steps);
+    if (t->steps) report_program(t->m->train, t->steps);
     if (t->o->dot && !report_dot(t->m->train, t->o->dot))
         fprintf(stderr, "%s: cannot draw to %s\n", model_is.program, t->o->dot);
     printf("%.0f steps per second\n", (double)t->steps / seconds);
-    return digest_weights(&t->bits, t->m, err);
+    df_code code = digest_weights(&t->weights, t->m, err);
+    return code == DF_OK ? digest_weights(&t->bits, t->m, err) : code;
 }
 
 static df_code test(const training *t, float *accuracy, df_error *err) {
@@ -118,15 +137,18 @@ static df_code run(const options *o, digits *data, random_state random, float *a
                    df_error *err) {
     model m;
     if (open_model(&m, o, data, random_next(&random), err)) return err->code;
-    training t = {
-        .o = o, .m = &m, .data = data, .random = random, .bits = {UINT64_C(0xcbf29ce484222325)}};
+    const digest none = {UINT64_C(0xcbf29ce484222325)};
+    training t = {.o = o, .m = &m, .data = data, .random = random, .bits = none, .weights = none};
     if (o->show_partitions && !report_partitions(m.train))
         fprintf(stderr, "%s: no memory to show the partitions\n", model_is.program);
     if (o->explain && !report_explanation(m.train))
         fprintf(stderr, "%s: no memory to explain the program\n", model_is.program);
     df_code code = train(&t, err);
     if (code == DF_OK) code = test(&t, accuracy, err);
-    if (code == DF_OK) printf("bits of loss and weights %016" PRIx64 "\n", t.bits.value);
+    if (code == DF_OK)
+        printf("bits of loss and weights %016" PRIx64 "\nbits of the weights alone %016" PRIx64
+               "\n",
+               t.bits.value, t.weights.value);
     network_close(&m);
     return code;
 }

@@ -96,6 +96,13 @@ static void add_accuracy(network *n) {
     network_end(n);
 }
 
+static void add_count(network *n) {
+    begin_at_home(n, "count");
+    n->more = df_placeholder(n->g, "more", DF_INT64, DF_SCALAR);
+    n->epochs = df_assign_add(n->g, df_variable(n->g, "epochs", DF_INT64, DF_SCALAR), n->more);
+    network_end(n);
+}
+
 /* ---- programs ------------------------------------------------------------ */
 
 /* A program for batches of n images: with a size that is known, no step infers shapes. */
@@ -116,6 +123,9 @@ static df_code compile_all(model *m, const network *n, df_error *err) {
     if (code == DF_OK) code = compile(m, n, n->o->batch, n->loss, updates, &m->train, err);
     if (code == DF_OK) code = compile(m, n, n->o->tested, n->accuracy, DF_NO_NODES, &m->test, err);
     if (code == DF_OK) code = df_session_compile(m->session, DF_NO_OUTS, all, NULL, &m->read, err);
+    if (code == DF_OK)
+        code = df_session_compile(m->session, DF_OUTS(n->more), DF_OUTS(n->epochs), NULL, &m->count,
+                                  err);
     return code;
 }
 
@@ -127,6 +137,7 @@ df_code network_open(model *m, df_runtime *runtime, const network_options *o, df
     model_build(&n);
     add_accuracy(&n);
     add_updates(&n);
+    add_count(&n);
     df_code code = compile_all(m, &n, err);
     m->n_parameters = n.n_parameters;
     df_graph_free(n.g); /* session and programs keep what they need of it */
@@ -138,6 +149,7 @@ void network_close(model *m) {
     df_program_free(m->train);
     df_program_free(m->test);
     df_program_free(m->read);
+    df_program_free(m->count);
     df_session_free(m->session);
     memset(m, 0, sizeof *m);
 }
@@ -149,6 +161,18 @@ df_code network_run(df_program *program, df_tensor *const batch[2], float *scala
     df_code code = df_program_run(program, (df_tensors){batch, 2}, &result, NULL, err);
     if (code != DF_OK) return code;
     memcpy(scalar, df_tensor_data(result), sizeof *scalar);
+    df_tensor_unref(result);
+    return DF_OK;
+}
+
+df_code network_count(const model *m, int64_t more, int64_t *epochs, df_error *err) {
+    df_tensor *fed, *result;
+    df_code code = df_tensor_from(NULL, DF_INT64, DF_SCALAR, &more, &fed, err);
+    if (code != DF_OK) return code;
+    code = df_program_run(m->count, DF_TENSORS(fed), &result, NULL, err);
+    df_tensor_unref(fed);
+    if (code != DF_OK) return code;
+    memcpy(epochs, df_tensor_data(result), sizeof *epochs);
     df_tensor_unref(result);
     return DF_OK;
 }

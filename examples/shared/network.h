@@ -43,6 +43,7 @@ typedef struct network {
     df_out logits;         /* [n,10], the model's */
     df_out loss, accuracy; /* scalars, at home */
     df_out gradient;       /* of the loss by the logits, at home */
+    df_out more, epochs;   /* int64 scalars: more is fed; epochs, a variable, grows by it */
     parameter parameters[NETWORK_PARAMETERS];
     int n_parameters;
     df_node *updates[NETWORK_PARAMETERS];
@@ -70,6 +71,7 @@ typedef struct model {
     df_program *train; /* images, labels -> loss; moves the parameters */
     df_program *test;  /* images, labels -> accuracy */
     df_program *read;  /* -> the parameters */
+    df_program *count; /* more -> epochs */
     int n_parameters;
 } model;
 
@@ -79,6 +81,9 @@ void network_close(model *m);
 
 /* batch: images uint8 [n, 64] and labels int64 [n]. The program is m->train or m->test. */
 df_code network_run(df_program *program, df_tensor *const batch[2], float *scalar, df_error *err);
+
+/* So many more epochs are done: how many in all, which is part of what is saved. */
+df_code network_count(const model *m, int64_t more, int64_t *epochs, df_error *err);
 
 /* The caller owns a reference of each of the m->n_parameters. */
 df_code network_read(const model *m, df_tensor *parameters[NETWORK_PARAMETERS], df_error *err);

@@ -25,6 +25,10 @@ static const char help[] =
     "  --hidden N       %s (%d)\n"
     "  --seed N         of the shuffles and the first weights (1)\n"
     "  --data FILE      the images (" EXAMPLES_DATA "/digits.csv)\n"
+    "  --save FILE      save there after each epoch\n"
+    "  --resume FILE    go on from there, up to --epochs; everything but devices and workers as "
+    "it\n"
+    "                   was then\n"
     "  --partitions     show what the training graph became\n"
     "  --explain        show why: the rule behind each node's place and each copy\n"
     "  --dot FILE       draw it there when it has run: dot -Tsvg FILE -o picture.svg\n"
@@ -98,6 +102,17 @@ static void list_devices(options *o) {
 
 /* ---- the command line ---------------------------------------------------- */
 
+static bool read_file(options *o, const char *name, const char *value) {
+    const char **file = NULL;
+    if (!strcmp(name, "--data")) file = &o->data;
+    if (!strcmp(name, "--dot")) file = &o->dot;
+    if (!strcmp(name, "--save")) file = &o->save;
+    if (!strcmp(name, "--resume")) file = &o->resume;
+    if (!file) return false;
+    *file = value;
+    return true;
+}
+
 static bool read_option(options *o, const char *name, const char *value) {
     if (!strcmp(name, "--devices")) return read_devices(o, value);
     if (!strcmp(name, "--workers")) return read_int(value, 0, 256, &o->workers);
@@ -105,10 +120,7 @@ static bool read_option(options *o, const char *name, const char *value) {
     if (!strcmp(name, "--batch")) return read_int(value, 1, 1000, &o->batch);
     if (!strcmp(name, "--hidden")) return read_int(value, 1, 4096, &o->hidden);
     if (!strcmp(name, "--seed")) return read_int(value, 0, INT_MAX, &o->seed);
-    const char **file = !strcmp(name, "--data") ? &o->data : &o->dot;
-    if (file == &o->dot && strcmp(name, "--dot")) return false;
-    *file = value;
-    return true;
+    return read_file(o, name, value);
 }
 
 static options_result wrong(const char *name, const char *value) {

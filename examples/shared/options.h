@@ -26,7 +26,8 @@ typedef struct options {
     int seed;
     bool show_partitions, explain;
     const char *data;
-    const char *dot; /* where to draw what ran; NULL: nowhere */
+    const char *dot;           /* where to draw what ran; NULL: nowhere */
+    const char *save, *resume; /* files; NULL: none */
 } options;
 
 typedef enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_result;

@@ -19,7 +19,8 @@
  * Errors     a df_code, and words in a df_error that may be NULL; it is written only on
  *            failure, so start it with {DF_OK} if you look at it at the end. The library
  *            never prints, aborts or exits, and reads no environment variable. A call
- *            that failed has changed nothing.
+ *            that failed has changed nothing. NULL in the place of an object, a list or an
+ *            out is INVALID_ARGUMENT; of a NULL nothing is known: 0, NULL or "".
  * Blocking   no call waits, but df_program_run, df_session_new (which runs initialisers),
  *            _close, _save and _restore for steps, df_runtime_poll as long as it is told, and the
  *            last _free for threads to end. Times are in ns of the monotonic clock.

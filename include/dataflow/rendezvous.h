@@ -108,8 +108,10 @@ DF_API void df_rendezvous_unref(df_rendezvous *r); /* NULL is fine; see R8 */
 
 /* Flags of df_rendezvous_ops. */
 enum {
-    /* Values come only through send: the library may then tell that a step whose
-     * recvs all wait, and in which nothing moves, is starved. */
+    /* Values come only through send, and a recv that comes after a send has returned finds
+     * what was sent: the library may then tell that a step whose recvs all wait, and in which
+     * nothing moves, is starved. Not for values that may be on their way, or come from
+     * another process. */
     DF_RENDEZVOUS_CLOSED = 1u
 };
 
@@ -119,7 +121,8 @@ enum {
  *   - arguments are valid, and no lock of the library is held during a call;
  *   - abort comes at most once (a send or recv that raced with it may still
  *     arrive after it, and must be answered with its error);
- *   - destroy comes last, once, when no other call is running; abort has come.
+ *   - destroy comes last, once, when no other call is running (a call in which a done drops
+ *     the last reference ends first); abort has come.
  *
  * Everything else may come from many threads at once.
  *
@@ -150,7 +153,8 @@ DF_API df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezv
 
 /* Ends a recv: with an error, or with the tensor that lies at *from, of which one
  * reference is taken. Here the library moves the tensor to r->to and calls done, now or
- * when a copy has ended. Call it exactly once for each recv, with no lock held. */
+ * when a copy has ended. Call it exactly once for each recv, with no lock held. Afterwards r
+ * may be gone; so may the rendezvous and self, but not before the backend's call has ended. */
 DF_API void df_recv_finish(df_recv *r, const df_error *err, const df_endpoint *from,
                            df_tensor *tensor);
 

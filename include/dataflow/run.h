@@ -13,12 +13,15 @@
 #ifndef DATAFLOW_RUN_H
 #define DATAFLOW_RUN_H
 
-#include <dataflow/partition.h>
-#include <dataflow/runtime.h>
+#include <dataflow/device.h>
+#include <dataflow/tensor.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef struct df_runtime df_runtime; /* see runtime.h */
+typedef struct df_program df_program; /* see session.h */
 
 /* ---- cancelling ---------------------------------------------------------- */
 
@@ -115,15 +118,15 @@ DF_API df_code df_program_run(df_program *program, df_tensors feeds, df_tensor *
 typedef void (*df_run_done)(void *user, const df_error *err, df_tensor *const *results, size_t n);
 
 /* Starts a step, and returns. done is called exactly once: inside this call if the step could not
- * be started or needed nobody, else on a thread of the pool, in df_runtime_poll, or by whoever
- * ended the run.
+ * be started, else on a thread of the pool, in df_runtime_poll, or by whoever ended the run.
  *
  * Everything is as for df_program_run, but that the step is run by the pool's threads: its own
  * (df_runtime_options.workers), lent ones, or those that call df_runtime_poll. Steps that share
  * variables run in the order started.
  *
- * Ownership  feeds are referenced, options copied; the memory of options->into and ->stats must
- *            stay until done. The program may be freed at once: its runs go on. */
+ * Ownership  feeds are referenced, options and the list options->into copied; where that points,
+ *            and ->stats, must stay until done. The program may be freed at once: its runs go on.
+ */
 DF_API void df_program_start(df_program *program, df_tensors feeds, const df_run_options *options,
                              df_run_done done, void *user);
 

@@ -13,7 +13,9 @@
 #define DATAFLOW_SESSION_H
 
 #include <dataflow/graph.h>
+#include <dataflow/partition.h>
 #include <dataflow/run.h>
+#include <dataflow/runtime.h>
 
 #ifdef __cplusplus
 extern "C" {

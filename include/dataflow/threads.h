@@ -33,7 +33,8 @@ typedef struct df_threads {
  *
  * wake says that there is something to do which one more thread could take: have one call
  * df_runtime_poll(runtime, 0, NULL), soon. It is called on any thread, with no lock held, at most
- * once until a thread has come; it must return at once, and not call df_runtime_poll itself.
+ * once until a thread has come; it must return at once, and not call df_runtime_poll itself. A
+ * thread that was asked for must not come when the runtime is gone: have none on its way then.
  *
  * Ownership  as df_threads. */
 typedef struct df_lent_threads {

@@ -31,27 +31,32 @@ static void mark_cut(char *message, size_t size, int length) {
     if (length >= (int)size) memcpy(message + size - 4, "...", 4);
 }
 
-static void fill(df_error *err, df_code code, const char *format, va_list args) {
-    if (!err) return;
+df_code error_set_list(df_error *err, df_code code, const char *format, va_list args) {
+    if (!err) return code;
     *err = (df_error){.code = code};
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     mark_cut(err->message, sizeof err->message, n);
+    return code;
 }
 
 df_code error_invalid(df_error *err, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fill(err, DF_INVALID_ARGUMENT, format, args);
+    df_code code = error_set_list(err, DF_INVALID_ARGUMENT, format, args);
     va_end(args);
-    return DF_INVALID_ARGUMENT;
+    return code;
 }
 
 df_code df_error_set(df_error *err, df_code code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fill(err, code, format, args);
+    (void)error_set_list(err, code, format, args);
     va_end(args);
     return code;
+}
+
+df_code error_no_out(df_error *err) {
+    return error_invalid(err, "out is NULL; pass where to put what is made");
 }
 
 df_code error_memory(df_error *err, const char *what) {

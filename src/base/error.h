@@ -4,11 +4,19 @@
 
 #include <dataflow/error.h>
 
+#include <stdarg.h>
+
 /* The library's own name for what users may call as well. */
 #define error_set df_error_set
 
+df_code error_set_list(df_error *err, df_code code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
 /* The same with DF_INVALID_ARGUMENT, which is what most have to say. */
 df_code error_invalid(df_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* INVALID_ARGUMENT: the result has no place to go. */
+df_code error_no_out(df_error *err);
 
 /* RESOURCE_EXHAUSTED: no memory for `what`. */
 df_code error_memory(df_error *err, const char *what);

@@ -36,6 +36,9 @@ typedef struct DF_CAPABILITY mutex {
 
 typedef struct condition {
     pthread_cond_t c;
+#ifdef DF_SCHED_HOOK
+    struct sleeper *sleepers; /* where all threads are one: the first who came is the first */
+#endif
 } condition;
 
 bool mutex_init(mutex *m); /* false: the system has no more */

@@ -19,23 +19,23 @@ void text_add(text *t, const char *format, ...) {
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    size_t left = t->failed ? 0 : t->cap - t->size;
+    int n = vsnprintf(left ? t->data + t->size : NULL, left, format, args);
     va_end(args);
-    if (n > 0 && !t->failed) {
-        size_t need = t->size + (size_t)n + 1;
-        if (alloc_grow(t->alloc, (void **)&t->data, &t->cap, need, 1)) {
+    if (n > 0 && !t->failed && (size_t)n >= left) {
+        t->failed = !alloc_grow(t->alloc, (void **)&t->data, &t->cap, t->size + (size_t)n + 1, 1);
+        if (!t->failed)
             (void)vsnprintf(t->data + t->size, (size_t)n + 1, format, again);
-            t->size += (size_t)n;
-        } else {
-            t->failed = true;
-        }
+        else if (left)
+            t->data[t->size] = '\0'; /* half a piece is none */
     }
+    if (n > 0 && !t->failed) t->size += (size_t)n;
     va_end(again);
 }
 
 size_t text_copy(const text *t, char *buffer, size_t size) {
     size_t whole = t->failed ? 0 : t->size;
-    if (size) {
+    if (size && buffer) {
         size_t n = whole < size ? whole : size - 1;
         if (n) memcpy(buffer, t->data, n);
         buffer[n] = '\0';

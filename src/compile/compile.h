@@ -12,7 +12,8 @@
  *
  * Every pass puts its result beside the graph, in state.h's fields, and reads only what the
  * passes before it left. None changes the user's graph, knows a thread, or touches a
- * device. All are linear in nodes and edges, and none recurses.
+ * device. All are linear in nodes and edges, but order where strict_order makes it look for
+ * paths; none recurses.
  */
 #ifndef COMPILE_COMPILE_H
 #define COMPILE_COMPILE_H

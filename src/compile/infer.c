@@ -24,7 +24,10 @@ static bool infer_feed(compile_state *c, uint32_t i, bool *anew) {
     df_shape promised = c->rq->feed_shapes[it->index];
     edge_type *t = arena_alloc(&c->mem, sizeof *t);
     if (!t) return compile_no_memory(c);
-    if (edge_type_set(t, was->dtype, promised, c->err) != DF_OK) return false;
+    if (edge_type_set(t, was->dtype, promised, c->err) != DF_OK) {
+        error_prefix(c->err, "feed %d, the shape promised for %s: ", it->index, out.node->name);
+        return false;
+    }
     if (!shape_fits(promised, edge_shape(was))) {
         char given[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
         (void)shape_print(promised, given, sizeof given);

@@ -203,11 +203,12 @@ static bool make_slots(lowering *l) {
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
         const kernel_def *k = kernel_of(l, i);
-        for (int o = 0; o < e->node->n_outputs; o++)
-            p->slots[l->first_slot[i] + (uint32_t)o] =
-                (plan_slot){.type = e->node->outputs[o],
-                            .device = e->device,
-                            .memory = output_memory(l, e, k, o)};
+        for (int o = 0; o < e->node->n_outputs; o++) {
+            plan_slot *slot = &p->slots[l->first_slot[i] + (uint32_t)o];
+            slot->type = e->node->outputs[o];
+            slot->device = e->device;
+            slot->memory = output_memory(l, e, k, o);
+        }
     }
     return true;
 }
@@ -275,7 +276,7 @@ static bool make_node(lowering *l, uint32_t i) {
         p->inputs[p->n_inputs++] =
             node_names_variable(n, s)
                 ? PLAN_NONE
-                : (int32_t)l->first_slot[place_of(l, n->inputs[s].node, e->device)] +
+                : (int32_t)l->first_slot[l->before[l->first_before[i] + (uint32_t)s]] +
                       n->inputs[s].index;
     if (c->rq->devices[e->device].has_queue) p->queues |= UINT64_C(1) << e->device;
     return true;
@@ -399,16 +400,17 @@ typedef struct last_reads {
     int32_t *reader;      /* by slot: the input that read it last */
     uint32_t *read_block; /* by slot: in which block, + 1 */
     uint32_t *n_blocks;   /* by slot: blocks that read it */
+    uint32_t *async_node; /* by slot: the async node that read it last, + 1 */
     bool *drops;          /* by input: this read is the last one in its block */
 } last_reads;
 
 /* An async kernel reads on when its block has long gone by: it counts as a block of its own,
  * and drops when it has ended. */
-static void note_async_read(const plan *p, last_reads *r, const plan_node *n, uint32_t k) {
-    int32_t s = p->inputs[n->first_input + k];
-    bool again = false;
-    for (uint32_t j = 0; j < k; j++) again |= p->inputs[n->first_input + j] == s;
-    r->drops[n->first_input + k] = !again;
+static void note_async_read(const plan *p, last_reads *r, uint32_t node, uint32_t input) {
+    int32_t s = p->inputs[input];
+    bool again = r->async_node[s] == node + 1;
+    r->async_node[s] = node + 1;
+    r->drops[input] = !again;
     r->n_blocks[s] += !again;
 }
 
@@ -432,7 +434,9 @@ static bool find_last_reads(lowering *l, last_reads *r) {
     r->n_blocks = arena_array(&c->mem, p->n_slots, sizeof *r->n_blocks);
     r->drops = arena_array(&c->mem, p->n_inputs, sizeof *r->drops);
     r->read_block = arena_array(&c->mem, p->n_slots, sizeof *r->read_block);
-    if (!r->node_block || !r->reader || !r->read_block || !r->n_blocks || !r->drops)
+    r->async_node = arena_array(&c->mem, p->n_slots, sizeof *r->async_node);
+    if (!r->node_block || !r->reader || !r->read_block || !r->async_node || !r->n_blocks ||
+        !r->drops)
         return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) r->node_block[l->node_of[i]] = l->block_of[i];
     for (uint32_t n = 0; n < p->n_nodes; n++)
@@ -440,7 +444,7 @@ static bool find_last_reads(lowering *l, last_reads *r) {
             uint32_t input = p->nodes[n].first_input + k;
             if (p->inputs[input] == PLAN_NONE) continue;
             if (p->nodes[n].role == ROLE_ASYNC || p->nodes[n].role == ROLE_QUEUE_LATER)
-                note_async_read(p, r, &p->nodes[n], k);
+                note_async_read(p, r, n, input);
             else
                 note_read(p, r, n, input);
         }

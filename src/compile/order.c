@@ -28,58 +28,47 @@ typedef struct ordering {
     access_list *of;    /* by the variable's node id */
     int32_t *next_read; /* by item */
     uint32_t *seen;     /* by item: the search that was here last */
-    uint32_t *stack;
-    uint32_t search;
+    uint32_t *stack;    /* seen, but not yet what lies before it */
+    size_t top;
+    uint32_t search; /* one for each access */
+    uint32_t oldest; /* what it looks for: canonical order bounds the search */
 } ordering;
 
-static bool has_edge(const compile_state *c, uint32_t before, const item *after) {
-    for (uint32_t i = 0; i < after->n_inputs; i++)
-        if (c->inputs[after->first_input + i].item == (int32_t)before) return true;
-    for (uint32_t i = 0; i < after->n_controls; i++)
-        if (c->controls[after->first_control + i] == before) return true;
-    return false;
-}
-
-/* Canonical order bounds the search: what lies before `before` cannot lead from it. */
-static void search_push(ordering *o, uint32_t before, uint32_t i, size_t *top) {
-    if (i < before || o->seen[i] == o->search) return;
+static void see(ordering *o, uint32_t i) {
+    if (i < o->oldest || o->seen[i] == o->search) return;
     o->seen[i] = o->search;
-    o->stack[(*top)++] = i;
+    o->stack[o->top++] = i;
 }
 
-static bool has_path(ordering *o, uint32_t before, uint32_t after) {
-    compile_state *c = o->c;
-    size_t top = 0;
-    o->search++;
-    search_push(o, before, after, &top);
-    while (top) {
-        uint32_t i = o->stack[--top];
-        if (i == before) return true;
-        const item *it = &c->items[i];
-        for (uint32_t k = 0; k < it->n_inputs; k++)
-            search_push(o, before, (uint32_t)c->inputs[it->first_input + k].item, &top);
-        for (uint32_t k = 0; k < it->n_controls; k++)
-            search_push(o, before, c->controls[it->first_control + k], &top);
-    }
-    return false;
+static void see_before(ordering *o, const item *it) {
+    const compile_state *c = o->c;
+    for (uint32_t k = 0; k < it->n_inputs; k++)
+        see(o, (uint32_t)c->inputs[it->first_input + k].item);
+    for (uint32_t k = 0; k < it->n_controls; k++) see(o, c->controls[it->first_control + k]);
 }
 
+/* What has an edge to the access was seen; under strict_order, what has a path. */
 static bool put_after(ordering *o, int32_t before, uint32_t after) {
     compile_state *c = o->c;
     const item *b = &c->items[before], *a = &c->items[after];
-    if (has_edge(c, (uint32_t)before, a)) return true;
-    if (c->rq->strict_order && a->kind == ITEM_NODE) {
-        if (has_path(o, (uint32_t)before, after)) return true;
+    bool strict = c->rq->strict_order && a->kind == ITEM_NODE;
+    while (strict && o->top && o->seen[before] != o->search)
+        see_before(o, &c->items[o->stack[--o->top]]);
+    if (o->seen[before] == o->search) return true;
+    if (strict)
         return compile_fail(c, DF_FAILED_PRECONDITION,
                             "variable %s: nodes %s and %s are not ordered, and one of them "
                             "writes; add a control edge, or leave strict_order out",
                             item_variable(a)->name, b->node->name, a->node->name);
-    }
     c->ordered[c->n_ordered++] = (order_edge){(uint32_t)before, after};
     return true;
 }
 
 static bool add_access(ordering *o, uint32_t i, access_list *list, bool write) {
+    o->oldest = list->last_write == PLAN_NONE ? 0 : (uint32_t)list->last_write;
+    o->search++;
+    o->top = 0;
+    see_before(o, &o->c->items[i]);
     if (!write) {
         o->next_read[i] = list->first_read;
         list->first_read = (int32_t)i;

@@ -38,6 +38,7 @@ typedef struct copy {
 
 typedef struct cutting {
     compile_state *c;
+    const op_def *send, *recv;
     int32_t *first_copy; /* by item */
     copy *copies;
     size_t n_copies, cap_copies;
@@ -162,12 +163,23 @@ static df_graph *graph_of(compile_state *c, uint32_t device) {
     return *g;
 }
 
-/* A node of a partition, under its own name, or the next one that is free. */
-static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const char *name,
-                     uint32_t n_inputs, const df_attr *attrs, const edge_type *types,
-                     int32_t item_index) {
+/* name and suffix, in the graph's arena. */
+static const char *suffixed(df_graph *g, const char *name, const char *suffix) {
+    size_t n = strlen(name), s = strlen(suffix);
+    char *whole = s ? arena_alloc(&g->mem, n + s + 1) : NULL;
+    if (!whole) return s ? NULL : name;
+    memcpy(whole, name, n);
+    memcpy(whole + n, suffix, s + 1);
+    return whole;
+}
+
+/* A node of a partition, named after the user's, or by the next name that is free. */
+static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const df_node *after,
+                     const char *suffix, uint32_t n_inputs, const df_attr *attrs,
+                     const edge_type *types, int32_t item_index) {
     df_graph *g = graph_of(c, device);
-    const char *free_name = g ? graph_unique_name(g, name) : NULL;
+    const char *name = g ? suffixed(g, after->name, suffix) : NULL;
+    const char *free_name = name ? graph_unique_name(g, name) : NULL;
     int n_outputs =
         item_index == PLAN_NONE ? op->n_outputs : item_outputs(c, &c->items[item_index]);
     df_node *n =
@@ -197,14 +209,15 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     const item *it = &c->items[source];
     uint32_t src = (uint32_t)it->device;
     plan_channel *ch = &c->channels[c->n_channels];
-    *ch = (plan_channel){.src_device = src,
-                         .dst_device = p->device,
-                         .dst_memory = p->memory,
-                         .control = p->slot == CONTROL_ONLY,
-                         .producer = k->node_of[source]->name};
-    if (ch->control)
-        ch->type = (edge_type){.dtype = DF_BOOL, .rank = 1, .dims = {0}};
-    else {
+    ch->src_device = src;
+    ch->dst_device = p->device;
+    ch->dst_memory = p->memory;
+    ch->control = p->slot == CONTROL_ONLY;
+    ch->producer = k->node_of[source]->name;
+    if (ch->control) { /* bool[0] */
+        ch->type.dtype = DF_BOOL;
+        ch->type.rank = 1;
+    } else {
         ch->type = c->types[source][p->slot];
         ch->src_memory = memory_made(c, it, (uint32_t)p->slot);
     }
@@ -220,63 +233,54 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     return true;
 }
 
-static df_attr shape_attr(df_graph *g, const edge_type *type) {
-    int64_t *dims = arena_array(&g->mem, DF_MAX_RANK, sizeof *dims);
-    if (!dims) return (df_attr){.type = DF_ATTR_NONE};
-    memcpy(dims, type->dims, sizeof type->dims);
-    return (df_attr){.type = DF_ATTR_SHAPE, .shape = {type->rank, dims}};
+static void set_dtype(df_attr *a, df_dtype dtype) {
+    a->type = DF_ATTR_DTYPE;
+    a->i = dtype;
 }
 
-/* The attrs of Recv; Send has the first of them. */
-static df_attr *pair_attrs(compile_state *c, uint32_t device, const df_key *key,
-                           const edge_type *type) {
-    df_graph *g = graph_of(c, device);
+/* The dims lie in the node. */
+static void set_shape(df_attr *a, const df_node *n) {
+    a->type = DF_ATTR_SHAPE;
+    a->shape = edge_shape(&n->outputs[0]);
+}
+
+/* The attrs of Recv, without the shape; Send has the first of them. They lie in the Recv's graph,
+ * which is released when the Send's is. */
+static df_attr *pair_attrs(compile_state *c, const plan_channel *ch) {
+    df_graph *g = graph_of(c, ch->dst_device);
     df_attr *a = g ? arena_array(&g->mem, 3, sizeof *a) : NULL;
-    size_t length = df_key_text(key, NULL, 0);
+    size_t length = df_key_text(ch->key, NULL, 0);
     char *whole = a ? arena_alloc(&g->mem, length + 1) : NULL;
     if (!whole) return NULL;
-    (void)df_key_text(key, whole, length + 1);
-    a[0] = (df_attr){.type = DF_ATTR_STRING, .s = whole};
-    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = type->dtype};
-    a[2] = shape_attr(g, type);
-    return a[2].type != DF_ATTR_NONE ? a : NULL;
-}
-
-static const char *suffixed(compile_state *c, const char *name, const char *suffix) {
-    size_t n = strlen(name), s = strlen(suffix);
-    char *whole = arena_alloc(&c->mem, n + s + 1);
-    if (!whole) return NULL;
-    memcpy(whole, name, n);
-    memcpy(whole + n, suffix, s + 1);
-    return whole;
+    (void)df_key_text(ch->key, whole, length + 1);
+    a[0].type = DF_ATTR_STRING;
+    a[0].s = whole;
+    set_dtype(&a[1], ch->type.dtype);
+    return a;
 }
 
 static bool emit_pair(cutting *k, uint32_t source, copy *p) {
     compile_state *c = k->c;
+    const df_node *of = c->items[source].node;
     char edge[1200];
     if (!edge_name(c, source, p, edge, sizeof edge))
         return compile_fail(c, DF_INVALID_ARGUMENT, "node %s: the name is too long for a key",
-                            c->items[source].node->name);
+                            of->name);
     if (!make_channel(k, source, p, edge)) return false;
     plan_channel *ch = &c->channels[c->n_channels - 1];
-    const op_registry *ops = c->rq->graph->ops;
-    const char *name = c->items[source].node->name;
-    const char *send_name = suffixed(c, name, "@send"), *recv_name = suffixed(c, name, "@recv");
-    df_attr *to = pair_attrs(c, ch->src_device, ch->key, &ch->type);
-    df_attr *from = pair_attrs(c, ch->dst_device, ch->key, &ch->type);
-    if (!send_name || !recv_name || !to || !from) return compile_no_memory(c);
-
+    df_attr *attrs = pair_attrs(c, ch);
+    if (!attrs) return compile_no_memory(c);
     df_node *send =
-        emit(c, ch->src_device, op_find(ops, "Send"), send_name, !ch->control, to, NULL, PLAN_NONE);
+        emit(c, ch->src_device, k->send, of, "@send", !ch->control, attrs, NULL, PLAN_NONE);
     if (!send) return false;
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     if (!ch->control)
         send->inputs[0] = (df_out){k->node_of[source], p->slot};
     else if (!graph_add_control(graph_of(c, ch->src_device), k->node_of[source], send))
         return compile_no_memory(c);
-    p->node =
-        emit(c, ch->dst_device, op_find(ops, "Recv"), recv_name, 0, from, &ch->type, PLAN_NONE);
+    p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, &ch->type, PLAN_NONE);
     if (!p->node) return false;
+    set_shape(&attrs[2], p->node);
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     return true;
 }
@@ -284,9 +288,8 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
 static bool emit_constant(cutting *k, uint32_t source, copy *p) {
     compile_state *c = k->c;
     const df_node *n = c->items[source].node;
-    const char *name = p->memory == DF_MEMORY_HOST ? suffixed(c, n->name, "@host") : n->name;
-    if (!name) return compile_no_memory(c);
-    p->node = emit(c, p->device, n->op, name, 0, n->attrs, n->outputs, (int32_t)source);
+    p->node = emit(c, p->device, n->op, n, p->memory == DF_MEMORY_HOST ? "@host" : "", 0, n->attrs,
+                   n->outputs, (int32_t)source);
     if (p->node) c->emitted[c->n_emitted - 1].memory = p->memory;
     return p->node != NULL;
 }
@@ -312,24 +315,21 @@ static bool link_control(cutting *k, uint32_t before, df_node *after, uint32_t d
     return graph_add_control(c->graphs[device], b, after) || compile_no_memory(c);
 }
 
-/* The attrs of an item's node, in its op's order. NULL: out of memory. */
+/* The attrs of an item's node, in its op's order; a feed's without its shape. NULL: out of
+ * memory. */
 static const df_attr *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
     const item *it = &c->items[i];
     if (it->kind == ITEM_NODE) return it->node->attrs;
     df_attr *a = arena_array(&g->mem, 3, sizeof *a);
     if (!a || it->kind == ITEM_READ) return a;
-    a[0] = (df_attr){.type = DF_ATTR_INT, .i = it->index};
-    if (it->kind == ITEM_FETCH) return a;
-    a[1] = (df_attr){.type = DF_ATTR_DTYPE, .i = c->types[i]->dtype};
-    a[2] = shape_attr(g, c->types[i]);
-    return a[2].type == DF_ATTR_NONE ? NULL : a;
+    a[0].type = DF_ATTR_INT;
+    a[0].i = it->index;
+    if (it->kind == ITEM_FEED) set_dtype(&a[1], c->types[i]->dtype);
+    return a;
 }
 
-static const char *item_name(compile_state *c, const item *it) {
-    static const char suffixes[][8] = {
-        [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
-    return suffixed(c, it->node->name, suffixes[it->kind]);
-}
+static const char suffixes[][8] = {
+    [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
 
 /* The inputs are found first: constants that they need are emitted before the node. */
 static bool emit_item(cutting *k, uint32_t i) {
@@ -339,8 +339,7 @@ static bool emit_item(cutting *k, uint32_t i) {
     df_out *sources = arena_array(&c->mem, it->n_inputs, sizeof *sources);
     df_graph *g = graph_of(c, device);
     const df_attr *attrs = g ? item_attrs(c, i, g) : NULL;
-    const char *name = item_name(c, it);
-    if (!sources || !attrs || !name) return compile_no_memory(c);
+    if (!sources || !attrs) return compile_no_memory(c);
     for (uint32_t n = 0; n < it->n_inputs; n++) {
         item_out from = c->inputs[it->first_input + n];
         if (names(it, n))
@@ -348,9 +347,10 @@ static bool emit_item(cutting *k, uint32_t i) {
         else if (!local_source(k, from, it, memory_wanted(c, it, n), &sources[n]))
             return false;
     }
-    df_node *node =
-        emit(c, device, item_op(c, it), name, it->n_inputs, attrs, c->types[i], (int32_t)i);
+    df_node *node = emit(c, device, item_op(c, it), it->node, suffixes[it->kind], it->n_inputs,
+                         attrs, c->types[i], (int32_t)i);
     if (!node) return false;
+    if (it->kind == ITEM_FEED) set_shape(&node->attrs[2], node);
     k->node_of[i] = node;
     if (it->n_inputs) memcpy(node->inputs, sources, it->n_inputs * sizeof *sources);
     for (uint32_t n = 0; n < it->n_controls; n++)
@@ -375,7 +375,8 @@ static bool emit_all(cutting *k) {
 /* ---- the pass ------------------------------------------------------------ */
 
 static bool cutting_init(cutting *k, compile_state *c) {
-    *k = (cutting){.c = c};
+    const op_registry *ops = c->rq->graph->ops;
+    *k = (cutting){.c = c, .send = op_find(ops, "Send"), .recv = op_find(ops, "Recv")};
     k->first_copy = arena_array(&c->mem, c->n_items, sizeof *k->first_copy);
     k->node_of = arena_array(&c->mem, c->n_items, sizeof *k->node_of);
     c->is_small = arena_array(&c->mem, c->n_items, sizeof *c->is_small);

@@ -97,9 +97,11 @@ static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k,
 
 static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
     if (!needs_kernel(c, &c->items[i])) return all_devices(c);
+    const plan_device *devices = c->rq->devices;
+    const kernel_def *k = NULL;
     uint64_t set = 0;
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        const kernel_def *k = kernel_at(c, i, d);
+        if (d == 0 || devices[d].kind != devices[d - 1].kind) k = kernel_at(c, i, d);
         if (k && strings_fit(c, i, k, d)) set |= UINT64_C(1) << d;
     }
     return set;
@@ -199,6 +201,7 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
     place_list(c, c->where[i], &why);
     text_add(&why, ", and the other only on ");
     place_list(c, c->groups[c->items[other].group].allowed, &why);
+    text_add(&why, "; drop a pin or the colocation");
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
 
@@ -255,6 +258,14 @@ bool place_first(place_problem *p, df_error *err) {
     return true;
 }
 
+/* Sets for groups, and the placer's answers. */
+static bool choose(placing *p) {
+    compile_state *c = p->c;
+    if (!intersect(p) || !hear_absent(p)) return false;
+    place_problem problem = {.c = c, .groups = c->groups, .n_groups = c->n_groups};
+    return place_first(&problem, c->err);
+}
+
 static bool take_answer(placing *p) {
     compile_state *c = p->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
@@ -286,9 +297,7 @@ bool compile_place(compile_state *c) {
     make_groups(&p);
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
-    if (!intersect(&p) || !hear_absent(&p)) return false;
-    place_problem problem = {.c = c, .groups = c->groups, .n_groups = c->n_groups};
-    return place_first(&problem, c->err) && take_answer(&p);
+    return choose(&p) && take_answer(&p);
 }
 
 /* ---- variables, once per session ----------------------------------------- */
@@ -306,11 +315,11 @@ static bool whole_graph(compile_state *c) {
     uint32_t in = 0;
     for (size_t id = 0; id < g->n_nodes; id++) {
         const df_node *n = g->nodes[id];
-        c->items[c->n_items++] = (item){.kind = ITEM_NODE,
-                                        .node = n,
-                                        .first_input = in,
-                                        .n_inputs = (uint32_t)n->n_inputs,
-                                        .device = PLAN_NONE};
+        item *it = &c->items[c->n_items++]; /* an ITEM_NODE, as zeros say */
+        it->node = n;
+        it->first_input = in;
+        it->n_inputs = (uint32_t)n->n_inputs;
+        it->device = PLAN_NONE;
         for (int i = 0; i < n->n_inputs; i++)
             c->inputs[in++] = (item_out){(int32_t)n->inputs[i].node->id, n->inputs[i].index};
         c->types[id] = n->outputs;
@@ -331,9 +340,7 @@ static bool place_variables(compile_state *c) {
         c->where[i] = c->unpinned[i] = all_devices(c);
         if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
     }
-    if (!intersect(&p) || !hear_absent(&p)) return false;
-    place_problem problem = {.c = c, .groups = c->groups, .n_groups = c->n_groups};
-    return place_first(&problem, c->err);
+    return choose(&p);
 }
 
 bool compile_place_whole(compile_state *c) {

@@ -25,7 +25,8 @@ typedef struct pruning {
     int32_t *next_feed; /* by feed: the next of the same node; NONE */
     bool *feed_used;
     bool *keep;      /* by node id */
-    uint32_t *stack; /* node ids still to look at */
+    size_t at;       /* nodes are looked at from the last to the first: this id is the next */
+    uint32_t *stack; /* ids that are needed only when that has gone by */
     size_t top;
     uint32_t *order; /* kept node ids, canonical */
     uint32_t n_kept;
@@ -33,10 +34,15 @@ typedef struct pruning {
 
 /* ---- the request --------------------------------------------------------- */
 
+static bool node_is_good(compile_state *c, const char *what, size_t i, const df_node *n) {
+    if (n && n->graph == c->rq->graph) return true;
+    return compile_fail(c, DF_INVALID_ARGUMENT,
+                        "%s %zu, %s, is no node of this session's graph; give one of it", what, i,
+                        n ? n->name : "NULL");
+}
+
 static bool out_is_good(compile_state *c, const char *what, size_t i, df_out out) {
-    if (!out.node || out.node->graph != c->rq->graph)
-        return compile_fail(c, DF_INVALID_ARGUMENT, "%s %zu is no output of this session's graph",
-                            what, i);
+    if (!node_is_good(c, what, i, out.node)) return false;
     if (out.index >= 0 && out.index < out.node->n_outputs) return true;
     return compile_fail(c, DF_OUT_OF_RANGE, "%s %zu is output %d of node %s, which has %d", what, i,
                         out.index, out.node->name, out.node->n_outputs);
@@ -54,8 +60,9 @@ static bool take_feeds(pruning *p) {
         df_out out = c->rq->feeds.items[i];
         if (!out_is_good(c, "feed", i, out)) return false;
         if (feed_find(p, out.node, out.index) != PLAN_NONE)
-            return compile_fail(c, DF_INVALID_ARGUMENT, "feed %zu: %s:%d is fed twice", i,
-                                out.node->name, out.index);
+            return compile_fail(c, DF_INVALID_ARGUMENT,
+                                "feed %zu: %s:%d is fed twice; leave one out", i, out.node->name,
+                                out.index);
         p->next_feed[i] = p->feed_of[out.node->id];
         p->feed_of[out.node->id] = (int32_t)i;
     }
@@ -71,9 +78,7 @@ static bool check_request(pruning *p) {
     for (size_t i = 0; i < rq->fetches.n; i++)
         if (!out_is_good(c, "fetch", i, rq->fetches.items[i])) return false;
     for (size_t i = 0; i < rq->targets.n; i++)
-        if (!rq->targets.items[i] || rq->targets.items[i]->graph != rq->graph)
-            return compile_fail(c, DF_INVALID_ARGUMENT,
-                                "target %zu is no node of this session's graph", i);
+        if (!node_is_good(c, "target", i, rq->targets.items[i])) return false;
     return take_feeds(p);
 }
 
@@ -86,7 +91,7 @@ static bool need_node(pruning *p, const df_node *n, const char *by) {
                             "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
                             n->name, by);
     p->keep[n->id] = true;
-    p->stack[p->top++] = n->id;
+    if (n->id >= p->at) p->stack[p->top++] = n->id;
     return true;
 }
 
@@ -105,22 +110,27 @@ static bool need_control(pruning *p, const df_node *n, const char *by) {
     return true;
 }
 
+static bool need_inputs(pruning *p, const df_node *n) {
+    bool ok = true;
+    p->n_kept++;
+    for (int i = 0; ok && i < n->n_inputs; i++)
+        ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
+                                       : need_output(p, n->inputs[i], n->name);
+    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, n->controls[i], n->name);
+    return ok;
+}
+
+/* Only control edges point to nodes that were added later. */
 static bool need_all(pruning *p) {
     const compile_request *rq = p->c->rq;
+    p->at = p->graph->n_nodes;
     for (size_t i = 0; i < rq->fetches.n; i++)
         if (!need_output(p, rq->fetches.items[i], "a fetch")) return false;
     for (size_t i = 0; i < rq->targets.n; i++)
         if (!need_control(p, rq->targets.items[i], "a target")) return false;
-    while (p->top) {
-        const df_node *n = p->graph->nodes[p->stack[--p->top]];
-        p->n_kept++;
-        for (int i = 0; i < n->n_inputs; i++) {
-            bool ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
-                                                : need_output(p, n->inputs[i], n->name);
-            if (!ok) return false;
-        }
-        for (int i = 0; i < n->n_controls; i++)
-            if (!need_control(p, n->controls[i], n->name)) return false;
+    while (p->top || p->at) {
+        uint32_t id = p->top ? p->stack[--p->top] : (uint32_t)--p->at;
+        if (p->keep[id] && !need_inputs(p, p->graph->nodes[id])) return false;
     }
     return true;
 }
@@ -245,7 +255,10 @@ static bool sort_nodes(pruning *p) {
 
 static item *new_item(compile_state *c, item_kind kind, const df_node *node, int index) {
     item *it = &c->items[c->n_items++];
-    *it = (item){.kind = kind, .node = node, .index = index, .device = PLAN_NONE};
+    it->kind = kind;
+    it->node = node;
+    it->index = index;
+    it->device = PLAN_NONE;
     return it;
 }
 

@@ -5,12 +5,10 @@
 #include <stdio.h>
 
 bool compile_fail(compile_state *c, df_code code, const char *format, ...) {
-    char message[sizeof c->err->message];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    (void)error_set_list(c->err, code, format, args);
     va_end(args);
-    (void)error_set(c->err, code, "%s", message);
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "device/device.h"
 
 #include "base/alloc.h"
+#include "base/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,17 +71,32 @@ void device_close(df_device *d) {
 }
 
 const char *df_device_name(const df_device *device) {
-    return device->full_name;
+    return device ? device->full_name : "";
 }
 
 const char *df_device_kind(const df_device *device) {
-    return device->ops->kind;
+    return device ? device->ops->kind : "";
 }
 
 uint64_t df_device_incarnation(const df_device *device) {
-    return device->incarnation;
+    return device ? device->incarnation : 0;
 }
 
 df_queue *df_device_queue(const df_device *device) {
-    return device->queue;
+    return device ? device->queue : NULL;
+}
+
+df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err) {
+    df_memory_info info = {.struct_size = sizeof info};
+    if (!device || !out)
+        return error_invalid(err, "the %s is NULL", device ? "df_memory_info" : "device");
+    df_code code = options_read(&info, out, "df_memory_info", err);
+    if (code != DF_OK) return code;
+    memory_counts n = memory_count(device->mem);
+    info = (df_memory_info){.struct_size = out->struct_size,
+                            .limit = n.limit ? n.limit : UINT64_MAX,
+                            .in_use = n.in_use,
+                            .cached = n.cached};
+    memcpy(out, &info, info.struct_size < sizeof info ? info.struct_size : sizeof info);
+    return DF_OK;
 }

@@ -76,8 +76,9 @@ typedef struct device_ops {
 
     /* Releases everything; no work is queued any more. */
     void (*close)(df_device *d);
-    /* Waits until all work has run, what comes meanwhile included, and ends the device's threads;
-     * work is refused from then on. NULL: there are none. */
+    /* Waits until all work has run, and ends the device's threads. Work may be put on its queue
+     * meanwhile; what is refused from then on finds nothing there that has not run. NULL: there are
+     * no threads. */
     void (*stop)(df_device *d);
 
     /* ---- for devices with queues only; else NULL ---- */

@@ -16,56 +16,61 @@
 
 /* ---- what it took ---------------------------------------------------------- */
 
-static void add_pair(df_run_stats *st, size_t n, df_pair_traffic t) {
-    for (size_t i = 0; i < n && i < st->n_pairs; i++) {
-        df_pair_traffic *p = &st->pairs[i];
-        if (p->from != t.from || p->to != t.to) continue;
-        p->transfers += t.transfers;
-        p->bytes += t.bytes;
+size_t account_none(const executor *x, df_run_stats *st) {
+    const plan *p = x->o.plan;
+    uint64_t seen[PLAN_MAX_DEVICES] = {0};
+    size_t room = st->pairs ? st->n_pairs : 0, n = 0;
+    for (uint32_t c = 0; c < p->n_channels; c++) {
+        const plan_channel *ch = &p->channels[c];
+        if (seen[ch->src_device] >> ch->dst_device & 1) continue;
+        seen[ch->src_device] |= UINT64_C(1) << ch->dst_device;
+        if (n < room)
+            st->pairs[n] = (df_pair_traffic){.from = x->o.devices[ch->src_device],
+                                             .to = x->o.devices[ch->dst_device]};
+        n++;
     }
+    *st = (df_run_stats){
+        .struct_size = st->struct_size, .program = p->id, .pairs = st->pairs, .n_pairs = n};
+    return room < n ? room : n;
 }
 
-static void add_traffic(step *s, bool begins) {
+/* sign: 1, or UINT64_MAX for -1. */
+static void add_traffic(step *s, uint64_t sign) {
     df_run_stats *st = s->rq.stats;
-    uint64_t seen[PLAN_MAX_DEVICES] = {0}, sign = begins ? UINT64_MAX : 1;
-    size_t n = 0;
     for (uint32_t c = 0; c < s->p->n_channels; c++) {
         const plan_channel *ch = &s->p->channels[c];
-        df_pair_traffic t = {.from = s->x->o.devices[ch->src_device],
-                             .to = s->x->o.devices[ch->dst_device]};
-        if (!(seen[ch->src_device] >> ch->dst_device & 1)) {
-            seen[ch->src_device] |= UINT64_C(1) << ch->dst_device;
-            if (begins && n < st->n_pairs) st->pairs[n] = t;
-            n++;
+        uint64_t transfers = sign * atomic_get(&s->traffic[c].transfers, RELAXED);
+        uint64_t bytes = sign * atomic_get(&s->traffic[c].bytes, RELAXED);
+        st->transfers += transfers;
+        st->bytes += bytes;
+        for (size_t i = 0; i < s->rq.room; i++) {
+            df_pair_traffic *pair = &st->pairs[i];
+            if (pair->from != s->x->o.devices[ch->src_device] ||
+                pair->to != s->x->o.devices[ch->dst_device])
+                continue;
+            pair->transfers += transfers;
+            pair->bytes += bytes;
         }
-        t.transfers = sign * atomic_get(&s->traffic[c].transfers, RELAXED);
-        t.bytes = sign * atomic_get(&s->traffic[c].bytes, RELAXED);
-        st->transfers += t.transfers;
-        st->bytes += t.bytes;
-        add_pair(st, n, t);
     }
-    if (!begins) st->n_pairs = n;
 }
 
 void account_begin(step *s) {
-    df_run_stats *st = s->rq.stats;
-    st->step = s->number;
+    s->rq.stats->step = s->number;
     s->began = clock_now();
     atomic_put(&s->came, 0, RELAXED);
-    s->is_accounted = false;
-    add_traffic(s, true);
+    add_traffic(s, UINT64_MAX);
 }
 
 void account_end(step *s) {
     df_run_stats *st = s->rq.stats;
-    uint64_t now = clock_now(), came = atomic_get(&s->came, RELAXED);
-    if (s->is_accounted) return;
-    s->is_accounted = true;
+    if (!st || !s->began) return;
+    uint64_t came = atomic_get(&s->came, RELAXED), now = clock_now();
     if (!came) came = now;
     st->nodes = atomic_get(&s->ran, RELAXED);
     st->waited = came - s->began;
     st->time = now - came;
-    add_traffic(s, false);
+    s->began = 0;
+    add_traffic(s, 1);
 }
 
 /* ---- what it waits for ------------------------------------------------------ */
@@ -75,6 +80,7 @@ typedef struct list {
     char *buffer;
     size_t size, n;
     const char *separator;
+    bool once; /* what is there already is left out */
 } list;
 
 static void add(list *l, const char *format, ...) DF_PRINTF(2, 3);
@@ -85,6 +91,7 @@ static void add(list *l, const char *format, ...) {
     va_start(args, format);
     (void)vsnprintf(item, sizeof item, format, args);
     va_end(args);
+    if (l->once && l->size && strstr(l->buffer, item)) return;
     const char *before = l->n ? l->separator : "";
     size_t more = strlen(before) + strlen(item);
     if (l->n + more < l->size)
@@ -159,7 +166,7 @@ static void add_step(list *l, step *s) {
 }
 
 size_t runs_list(pool *p, const run_group *group, bool with_steps, char *buffer, size_t size) {
-    list l = {.buffer = buffer, .size = size, .separator = ", "};
+    list l = {.buffer = buffer, .size = size, .separator = ", ", .once = !with_steps};
     if (size) buffer[0] = '\0';
     for (executor *x = pool_executors_lock(p); x; x = x->next) {
         if (x->o.group != group) continue;

@@ -13,11 +13,11 @@
  *   1. Whoever ends it takes a token, so that it is not over meanwhile (live.h, rule 5). One does:
  *      `is_ending` says that somebody has.
  *   2. The step fails like any other, and from then on starts nothing. If its turn has not come,
- * its ticket is withdrawn.
- *   3. The outcome is told at once: `abandoned`. Events of such a step are taken up by the thread
- *      that brings them, since nobody else may come; they run no kernel.
- *   4. The caller that slept goes (`left`), and leaves the step what it uses: references of the
- *      feeds, and of the program.
+ *      its ticket is withdrawn.
+ *   3. What it uses it has from now on itself (`keeps`): references of the feeds and the program.
+ *   4. The outcome is told at once: `abandoned`. A caller that slept goes (`left`). Events of such
+ *      a step are taken up by the thread that brings them, since nobody else may come; they run no
+ *      kernel.
  *   5. When the last kernel that was executing has ended, the step is over, and the thread that
  *      brought that goes through the end, but for the telling.
  */
@@ -64,12 +64,10 @@ static void tell_turn(ticket *t) {
     pool_post(s->pool, s, &s->turn);
 }
 
-static void drop_feeds(step *s) {
-    for (uint32_t i = 0; i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
-}
-
-/* What a step uses when nobody else is there who has it. */
+/* What a step uses when nobody else may be there who has it: a run beside from its beginning, and
+ * another before its caller is told that it has ended. */
 static void keep(step *s) {
+    s->keeps = true;
     for (uint32_t i = 0; i < s->p->n_feeds; i++) (void)df_tensor_ref(s->feeds[i]);
     s->x->o.hold(s->x->o.owner);
 }
@@ -80,7 +78,6 @@ static void give_locked(executor *x, step *s) DF_REQUIRES(&x->lock) {
 }
 
 static void tell_group(run_group *g) {
-    if (!atomic_get(&g->is_closed, RELAXED)) return;
     mutex_lock(&g->lock);
     condition_broadcast(&g->idle);
     mutex_unlock(&g->lock);
@@ -91,18 +88,25 @@ static void tell_group(run_group *g) {
 static step *take(executor *x, const run_request *rq, df_error *err) {
     mutex_lock(&x->lock);
     step *s = x->spares;
-    if (s) x->spares = s->next_spare;
-    mutex_unlock(&x->lock);
-    if (!s) s = executor_frame(x, err);
-    if (!s) return NULL;
-    if (s->p->n_feeds) memcpy(s->feeds, rq->feeds, s->p->n_feeds * sizeof(df_tensor *));
-    mutex_lock(&x->lock);
+    if (s) {
+        x->spares = s->next_spare;
+    } else {
+        mutex_unlock(&x->lock);
+        s = executor_frame(x, err);
+        if (!s) return NULL;
+        mutex_lock(&x->lock);
+    }
     df_code code = refusal_locked(x, rq, err);
     if (code == DF_OK) {
         s->rq = *rq;
+        if (s->p->n_feeds) memcpy(s->feeds, rq->feeds, s->p->n_feeds * sizeof(df_tensor *));
+        if (rq->into) s->rq.into = memcpy(s->into, rq->into, s->p->n_fetches * sizeof *s->into);
         s->number = ++x->n_runs;
         s->ticket = (ticket){
             .what = x->o.touches, .turn = tell_turn, .program = s->p->id, .number = s->number};
+        s->meets = x->keys ? NULL : s->rendezvous;
+        s->is_closed = true;
+        s->is_foreign = false;
         s->shared = rq->done || (pool_helpers(s->pool) > 0 && s->p->n_blocks > 1);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
         if (rq->done) keep(s);
@@ -133,12 +137,15 @@ static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
     return error_from(err, code, "the session's rendezvous factory");
 }
 
-/* Where the halves of this step meet. A step that was failed before it is there aborts it. */
+/* Where the halves of this step meet, if not at the library's own. A step that was failed before it
+ * is there aborts it. */
 static void meet(step *s) {
-    df_rendezvous *r = s->rendezvous;
+    df_rendezvous *r = NULL;
     df_error err;
-    if (s->x->o.group->factory.create && make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
+    if (s->meets) return;
+    if (make_rendezvous(s, &r, &err) != DF_OK) step_fail(s, &err);
     s->is_closed = !r || rendezvous_is_closed(r);
+    s->is_foreign = true;
     pool_lock(s->pool);
     s->meets = r;
     bool failed = s->has_error;
@@ -155,20 +162,25 @@ static df_code conclude(step *s, df_error *err) {
     if (code != DF_OK && err) *err = s->error;
     step_settle(s);
     tickets_give(&s->x->o.group->tickets, &s->ticket);
+    for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
     return code;
 }
 
+/* After this all may be gone. If somebody waits for the group's last run, all may be gone when the
+ * lock is let go, but for a reference. */
 static void give(step *s) {
     executor *x = s->x;
-    run_group *g = x->o.group;
     df_cancel *cancel = s->rq.cancel;
     mutex_lock(&x->lock); /* for those who look for runs to end */
+    bool keeps = s->keeps, tells = atomic_get(&x->o.group->is_closed, RELAXED);
+    if (tells && !keeps) x->o.hold(x->o.owner);
     step_renew(s);
     give_locked(x, s);
     x->n_running--;
     mutex_unlock(&x->lock);
-    tell_group(g);
+    if (tells) tell_group(x->o.group);
     cancel_unref(cancel);
+    if (tells || keeps) x->o.release(x->o.owner);
 }
 
 static void copy_results(step *s) {
@@ -179,37 +191,42 @@ static void copy_results(step *s) {
 }
 
 void run_end(step *s) {
-    executor *x = s->x;
+    pool *p = s->pool;
+    bool is_inside = pool_enter(p);
     run_request rq = s->rq;
     bool told = s->abandoned;
     df_error err;
     df_code code = conclude(s, &err);
-    drop_feeds(s);
     if (rq.done && !told) {
-        if (rq.stats) account_end(s);
+        account_end(s);
         if (code == DF_OK) copy_results(s);
         DF_SCHED_POINT();
         rq.done(rq.user, code == DF_OK ? NULL : &err, s->results,
                 code == DF_OK ? s->p->n_fetches : 0);
-        for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL;
+        pool_told(s->pool, s);
     }
     give(s);
-    x->o.release(x->o.owner);
+    if (is_inside) pool_exit(p);
 }
 
 /* ---- the end that comes early ---------------------------------------------- */
 
 void run_end_early(step *s, const df_error *why) {
     run_request rq = s->rq;
+    pool *p = s->pool;
+    bool is_inside = pool_enter(p);
     df_error err;
     step_fail(s, why);
-    if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(s->pool, s, &s->turn);
-    if (pool_abandon(s->pool, s, &err) && rq.done) {
-        if (rq.stats) account_end(s);
+    if (!rq.done) keep(s);
+    if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(p, s, &s->turn);
+    if (pool_abandon(p, s, &err) && rq.done) {
+        account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);
+        pool_told(s->pool, s);
     }
     run_help(s, NULL);
+    if (is_inside) pool_exit(p);
 }
 
 void run_end_late(step *s) {
@@ -246,17 +263,6 @@ void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df
 
 /* ---- a run that the caller waits for --------------------------------------- */
 
-/* What the step may still use when the caller has gone. True: he has, with *err. */
-static bool leave(step *s, df_error *err) {
-    executor *x = s->x;
-    keep(s);
-    if (s->rq.stats) account_end(s);
-    if (pool_leave(s->pool, s, err)) return true;
-    drop_feeds(s);
-    x->o.release(x->o.owner);
-    return false;
-}
-
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err) {
     const size_t n = x->o.plan->n_fetches;
     df_error why = {.code = DF_OK};
@@ -274,20 +280,22 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
         wait_end end = pool_wait(s->pool, s, &e);
         over = end == WAIT_OVER;
         if (end == WAIT_LATE) run_end_late(s);
-        if (end == WAIT_TOLD && leave(s, &why)) goto end;
+        if (end == WAIT_TOLD) {
+            account_end(s);
+            if (pool_leave(s->pool, s, &why)) goto end;
+        }
         if (end != WAIT_EVENT) continue;
         live_engage(&s->live);
         run_push(&w, e);
         over = run_step(&w);
     }
     if (conclude(s, &why) == DF_OK) copy_results(s);
-    if (rq->stats) account_end(s);
+    account_end(s);
     for (size_t i = 0; i < n; i++) {
         if (results)
             results[i] = s->results[i];
         else
             df_tensor_unref(s->results[i]);
-        s->results[i] = NULL;
     }
     give(s);
 end:
@@ -305,11 +313,14 @@ void executor_start(executor *x, const run_request *rq) {
         rq->done(rq->user, &why, NULL, 0);
         return;
     }
-    worker w = {.step = s, .balance = 1}; /* of the event that tells its turn */
     meet(s);
     pool_begin(s->pool, s);
-    if (tickets_take(&x->o.group->tickets, &s->ticket)) pool_post(s->pool, s, &s->turn);
-    if (run_leave(&w) && !pool_over(s->pool, s)) run_end(s);
+    live_hold(&s->live); /* of the event that tells its turn */
+    bool turn = tickets_take(&x->o.group->tickets, &s->ticket);
+    atomic_put(&s->idle_since, clock_now(), RELAXED);
+    /* The caller may leave last, and is not to give the verdict: an event takes its place. */
+    (void)live_leave(&s->live, turn ? 0 : 1, 0);
+    pool_post(s->pool, s, turn ? &s->turn : &s->handed);
 }
 
 /* ---- waiting for the last --------------------------------------------------- */

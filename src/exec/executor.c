@@ -9,74 +9,6 @@
 
 #include <string.h>
 
-/* ---- copies outside of steps --------------------------------------------- */
-
-/* A recv that somebody sleeps for. */
-typedef struct moving {
-    df_recv recv; /* first member */
-    mutex lock;
-    condition wake;
-    bool ended; /* (l), as below */
-    df_error err;
-    df_tensor *tensor;
-} moving;
-
-static void moved(df_recv *r, const df_error *err, df_tensor *tensor) {
-    moving *m = (moving *)r;
-    mutex_lock(&m->lock);
-    m->err = err ? *err : (df_error){.code = DF_OK};
-    m->tensor = tensor;
-    m->ended = true;
-    condition_signal(&m->wake);
-    mutex_unlock(&m->lock);
-}
-
-static df_code move_through(df_rendezvous *r, const df_key *key, const df_endpoint *from,
-                            const df_endpoint *to, df_tensor *t, df_tensor **out, df_error *err) {
-    moving m = {.recv = {.key = key, .to = *to, .done = moved}};
-    if (!mutex_init(&m.lock)) return error_memory(err, "a copy");
-    if (!condition_init(&m.wake)) {
-        mutex_fini(&m.lock);
-        return error_memory(err, "a copy");
-    }
-    df_rendezvous_recv(r, &m.recv);
-    df_code code = df_rendezvous_send(r, key, from, t);
-    if (code != DF_OK) df_rendezvous_cancel(r, &m.recv);
-    mutex_lock(&m.lock);
-    while (!m.ended) condition_wait(&m.wake, &m.lock);
-    mutex_unlock(&m.lock);
-    condition_fini(&m.wake);
-    mutex_fini(&m.lock);
-    if (code != DF_OK) return error_set(err, code, "a tensor could not be sent to a device");
-    if (m.err.code != DF_OK) {
-        if (err) *err = m.err;
-        return m.err.code;
-    }
-    *out = m.tensor;
-    return DF_OK;
-}
-
-df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err) {
-    if (device_is_host(d)) {
-        *out = t;
-        return DF_OK;
-    }
-    df_rendezvous *r = NULL;
-    df_key *key = NULL;
-    key_parts parts = {
-        .src = d->full_name, .incarnation = d->incarnation, .dst = d->full_name, .edge = "put"};
-    df_endpoint from = {.device = d, .memory = DF_MEMORY_HOST};
-    df_endpoint to = {.device = d, .memory = DF_MEMORY_DEVICE};
-    df_code code = key_new(alloc, &parts, 0, KEY_NO_CHANNEL, &key, err);
-    if (code == DF_OK) code = rendezvous_new_step(alloc, host, 0, 0, NULL, &r, err);
-    if (code == DF_OK) code = move_through(r, key, &from, &to, t, out, err);
-    df_rendezvous_unref(r);
-    df_key_free(key);
-    df_tensor_unref(t);
-    return code;
-}
-
 /* ---- making -------------------------------------------------------------- */
 
 static df_code place_constant(executor *x, uint32_t i, df_error *err) {
@@ -173,7 +105,6 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
         return error_memory(err, "a program");
     }
     x->o = *options;
-    pool_add(x->o.pool, x);
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
     if (code == DF_OK) code = list_keys(x, err);
@@ -182,11 +113,13 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
         x->spares = executor_frame(x, err);
         code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
     }
-    if (code == DF_OK)
-        *out = x;
-    else
+    if (code != DF_OK) {
         executor_free(x);
-    return code;
+        return code;
+    }
+    pool_add(x->o.pool, x); /* not before: who looks for runs would see half of it */
+    *out = x;
+    return DF_OK;
 }
 
 void executor_free(executor *x) {

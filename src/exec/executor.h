@@ -12,6 +12,7 @@
  *   begin.c     a run from its beginning to its end, and the ends that come early
  *   tickets.c   whose turn it is at the variables
  *   account.c   what a run took, and what it waits for
+ *   move.c      copies outside of steps
  */
 #ifndef EXEC_EXECUTOR_H
 #define EXEC_EXECUTOR_H
@@ -82,7 +83,8 @@ typedef struct run_request {
     uint64_t deadline;       /* of the clock; 0: none */
     df_cancel *cancel;       /* or NULL */
     const df_span *into;     /* or NULL */
-    df_run_stats *stats;     /* or NULL; struct_size is right */
+    df_run_stats *stats;     /* or NULL; as account_none left them, */
+    size_t room;             /* which gave this */
     df_run_done done;        /* executor_start */
     void *user;
 } run_request;
@@ -117,6 +119,10 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
 /* The same on the pool's threads: every outcome goes to rq->done, once. */
 void executor_start(executor *x, const run_request *rq);
 
+/* Fills the stats of a run that has not begun: nothing was done, between these pairs of devices.
+ * Returns for how many of them there is room. */
+size_t account_none(const executor *x, df_run_stats *st);
+
 /* Ends the runs of this group (NULL: of any) that have this handle (NULL: any) with *why, as if
  * they had failed. */
 void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df_error *why);
@@ -129,10 +135,12 @@ size_t runs_list(pool *p, const run_group *group, bool with_steps, char *buffer,
 /* What has gone through a channel so far. */
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes);
 
-/* Takes the reference of t, a host tensor, and gives one of the same value in the device's own
- * memory: t itself, or a copy, for which it waits. For the few copies outside of steps
- * (constants, first values). */
+/* Takes the reference of t and gives one of the same value, in the device's own memory or in the
+ * host's: t itself, or a copy, for which it waits. For the few copies outside of steps (constants,
+ * first values, saves). */
 df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
+                     df_tensor **out, df_error *err);
+df_code executor_get(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
                      df_tensor **out, df_error *err);
 
 #endif /* EXEC_EXECUTOR_H */

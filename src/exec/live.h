@@ -8,7 +8,7 @@
  * tokens   things that will end by themselves in this process: an event in the inbox, an async
  *          kernel, a copy or fence that the host waits for, the turn at the variables, somebody
  *          who ends the run.
- * away     recvs in somebody else's hands: a rendezvous whose values come from elsewhere, too.
+ * away     recvs in somebody else's hands: a rendezvous that is not the library's own.
  *
  * 1. A thread engages with the event that it took from the inbox: one token becomes one
  *    engagement. A run starts with the thread that waits for it engaged, or else with a token.
@@ -26,6 +26,9 @@
  *      A  leaves, sees the step passive
  *      Q  aborts: a recv ends, one token, an event
  *      B  engages with it, leaves, must not see the step passive, too.
+ *    Recvs that wait where nobody but this step sends do not move it, either: then who leaves may
+ *    ignore what is away, to have the verdict "starved". But the step is over only when they, too,
+ *    have come back, since somebody may be about to end one.
  * 5. The word is 0 when the step is over, or not begun; so somebody who comes from outside, to end
  *    the run, takes a token only where it is not, and has then the step until he gives it back.
  *    A verdict of "over" is therefore the exchange of one engagement for 0, or void.
@@ -50,6 +53,7 @@ enum { LIVE_AWAY_SHIFT = 26, LIVE_ENGAGED_SHIFT = 48 };
 #define LIVE_AWAY       (UINT64_C(1) << LIVE_AWAY_SHIFT)
 #define LIVE_ENGAGED    (UINT64_C(1) << LIVE_ENGAGED_SHIFT)
 #define LIVE_TOKENS_MAX (LIVE_AWAY - 1)
+#define LIVE_ALL_AWAY   (LIVE_ENGAGED - LIVE_AWAY)
 
 /* Its low fields are exact only while nobody is engaged: rule 3. */
 static inline bool live_is_passive(uint64_t word) {
@@ -68,13 +72,13 @@ static inline void live_start(live *l) {
 static inline void live_engage(live *l) {
     (void)atomic_add(&l->word, LIVE_ENGAGED - LIVE_TOKEN, RELAXED);
 }
-/* True: the step would be passive. The caller has settled, is still in it, and has the
- * verdict. */
-static inline bool live_leave(live *l, int64_t balance) {
+/* True: the step would be passive, but for what is ignored. The caller has settled, is still in
+ * it, and has the verdict. */
+static inline bool live_leave(live *l, int64_t balance, uint64_t ignored) {
     uint64_t word = atomic_get(&l->word, RELAXED), left, next;
     do {
         left = word + (uint64_t)balance - LIVE_ENGAGED;
-        next = live_is_passive(left) ? left + LIVE_ENGAGED : left;
+        next = live_is_passive(left & ~ignored) ? left + LIVE_ENGAGED : left;
     } while (!atomic_cas(&l->word, &word, next, ACQ_REL, RELAXED));
     return next != left;
 }

@@ -37,7 +37,7 @@ struct pool {
     step *soonest, *latest; /* (l) steps with deadlines */
     size_t n_beside;        /* (l) runs that nobody waits for */
     bool is_asked;          /* (l) a lent thread was, and none has come */
-    int n_waking;           /* (l) threads in `wake` */
+    int n_inside;           /* (l) threads that end runs, poll or wake: pool_stop waits for them */
     bool is_starting;       /* (l) somebody is, outside of the lock */
     bool stop;              /* (l) */
     kernel_op *free_ops, *made_ops; /* (l) */
@@ -51,6 +51,20 @@ void pool_lock(pool *p) {
 }
 
 void pool_unlock(pool *p) {
+    mutex_unlock(&p->lock);
+}
+
+bool pool_enter(pool *p) {
+    mutex_lock(&p->lock);
+    bool stays = !p->stop;
+    p->n_inside += stays;
+    mutex_unlock(&p->lock);
+    return stays;
+}
+
+void pool_exit(pool *p) {
+    mutex_lock(&p->lock);
+    if (--p->n_inside == 0) condition_broadcast(&p->calm);
     mutex_unlock(&p->lock);
 }
 
@@ -73,7 +87,8 @@ void pool_add(pool *p, executor *x) {
 
 void pool_remove(pool *p, executor *x) {
     mutex_lock(&p->executors_lock);
-    *(x->last ? &x->last->next : &p->executors) = x->next;
+    executor **link = x->last ? &x->last->next : &p->executors;
+    if (*link == x) *link = x->next; /* else it was never added */
     if (x->next) x->next->last = x->last;
     mutex_unlock(&p->executors_lock);
 }
@@ -84,17 +99,21 @@ void pool_remove(pool *p, executor *x) {
 static bool ask_locked(pool *p) DF_REQUIRES(&p->lock) {
     if (!p->lent.wake || p->is_asked || p->stop) return false;
     p->is_asked = true;
-    p->n_waking++;
+    p->n_inside++;
     return true;
+}
+
+/* Whoever goes off with an event leaves more for the next. True: as ask_locked. */
+static bool more_locked(pool *p) DF_REQUIRES(&p->lock) {
+    if (!p->first) return false;
+    condition_signal(&p->work);
+    return ask_locked(p);
 }
 
 static void wake(pool *p) DF_EXCLUDES(&p->lock) {
     DF_SCHED_POINT();
     p->lent.wake(p->lent.user);
-    mutex_lock(&p->lock);
-    p->n_waking--;
-    condition_broadcast(&p->calm);
-    mutex_unlock(&p->lock);
+    pool_exit(p);
 }
 
 /* ---- inboxes ------------------------------------------------------------- */
@@ -219,11 +238,11 @@ bool pool_is_ending(pool *p, step *s) {
 void pool_begin(pool *p, step *s) {
     bool asks = false;
     mutex_lock(&p->lock);
-    if (!s->abandoned) {
+    if (!s->left) {
         s->is_beside = true;
         p->n_beside++;
-        if (s->rq.deadline) time_locked(p, s);
     }
+    if (s->rq.deadline && !s->abandoned) time_locked(p, s);
     if (p->soonest == s) {
         condition_signal(&p->tick);
         condition_broadcast(&p->work);
@@ -233,18 +252,19 @@ void pool_begin(pool *p, step *s) {
     if (asks) wake(p);
 }
 
-static void told_locked(pool *p, step *s) DF_REQUIRES(&p->lock) {
-    if (!s->is_beside) return;
+void pool_told(pool *p, step *s) {
+    mutex_lock(&p->lock);
+    if (s->is_beside && --p->n_beside == 0) condition_broadcast(&p->work);
     s->is_beside = false;
-    untime_locked(p, s);
-    if (--p->n_beside == 0) condition_broadcast(&p->work);
+    s->left = true;
+    mutex_unlock(&p->lock);
 }
 
 bool pool_over(pool *p, step *s) {
     mutex_lock(&p->lock);
     bool has_caller = !s->rq.done && !s->left;
     s->over = true;
-    told_locked(p, s);
+    untime_locked(p, s);
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
     return has_caller;
@@ -253,7 +273,7 @@ bool pool_over(pool *p, step *s) {
 bool pool_abandon(pool *p, step *s, df_error *why) {
     mutex_lock(&p->lock);
     bool first = !s->abandoned;
-    told_locked(p, s);
+    untime_locked(p, s);
     s->abandoned = true;
     *why = s->error;
     if (s->waiting) condition_signal(&s->wake);
@@ -303,13 +323,13 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
     bool did = false, asks;
     mutex_lock(&p->lock);
     p->is_asked = false;
+    p->n_inside++;
     for (;;) {
         step *s = late_locked(p, &soonest);
         event *e = NULL;
         if (!s && p->first) e = take_locked(p, (s = p->first), false);
         if (s) {
-            asks = p->first && ask_locked(p);
-            if (p->first) condition_signal(&p->work); /* there is more, as for workers */
+            asks = more_locked(p);
             mutex_unlock(&p->lock);
             if (asks) wake(p);
             if (e)
@@ -326,6 +346,7 @@ size_t pool_poll(pool *p, uint64_t timeout, uint64_t *next) {
     }
     size_t n = p->n_beside;
     mutex_unlock(&p->lock);
+    pool_exit(p);
     uint64_t now = clock_now();
     if (next) *next = soonest == UINT64_MAX ? UINT64_MAX : soonest > now ? soonest - now : 0;
     return n;
@@ -367,7 +388,7 @@ static void worker_main(void *arg) {
             continue;
         }
         event *e = take_locked(p, s, false);
-        if (p->first) condition_signal(&p->work); /* there is more: wake the next */
+        (void)more_locked(p); /* with workers there are no threads to be asked for */
         mutex_unlock(&p->lock);
         run_help(s, e);
         mutex_lock(&p->lock);
@@ -474,10 +495,10 @@ void pool_stop(pool *p) {
     runs_end(p, NULL, NULL, &why);
     mutex_lock(&p->lock);
     begin_starting_locked(p);
-    while (p->n_waking) condition_wait(&p->calm, &p->lock);
     p->stop = true;
     condition_broadcast(&p->work);
     condition_broadcast(&p->tick);
+    while (p->n_inside) condition_wait(&p->calm, &p->lock);
     end_starting_locked(p);
     mutex_unlock(&p->lock);
     join(p, 0, p->n_workers + 1);

@@ -111,17 +111,18 @@ static bool is_late(step *s) {
 static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
     const plan_block *block = &s->p->blocks[b];
-    uint32_t first = atomic_get(&s->blocks[b].at, RELAXED), last = block->first + block->count;
-    for (uint32_t i = first; i < last; i++) {
-        if (step_failed(s) || (s->rq.deadline && is_late(s))) return;
-        atomic_put(&s->blocks[b].at, i, RELAXED);
+    _Atomic uint32_t *at = &s->blocks[b].at;
+    uint32_t i = atomic_get(at, RELAXED), last = block->first + block->count;
+    for (; i < last && !step_failed(s) && !(s->rq.deadline && is_late(s)); i++) {
+        atomic_put(at, i, RELAXED);
         bool moves = s->p->nodes[i].role >= ROLE_SEND;
         node_end end = moves ? transfer_run(w, i) : node_run(w, i);
-        if (end == NODE_FAILED || end == NODE_PARKED) return;
+        if (end == NODE_PARKED) return;
+        if (end == NODE_FAILED) break;
         w->ran++;
     }
-    atomic_put(&s->blocks[b].at, NOT_RUNNING, RELAXED);
-    fire(w, block->first_after, block->n_after);
+    atomic_put(at, NOT_RUNNING, RELAXED);
+    if (i == last) fire(w, block->first_after, block->n_after);
 }
 
 /* A node has ended after its block went on, or, if it was parked, with its block waiting. */
@@ -132,22 +133,23 @@ static void node_ended(worker *w, uint32_t node) {
         node_finish(s, node);
     else
         transfer_finish(s, node);
-    if (step_failed(s)) return;
+    bool failed = step_failed(s);
     if (n->flags & PLAN_ENDS_LATER) {
-        fire(w, n->first_after, n->n_after);
+        if (!failed) fire(w, n->first_after, n->n_after);
         return;
     }
-    step_drop(s, n);
     uint32_t b = s->recvs[node]->block;
+    atomic_put(&s->blocks[b].at, failed ? NOT_RUNNING : node + 1, RELAXED);
+    if (failed) return;
+    step_drop(s, n);
     w->ran++;
-    atomic_put(&s->blocks[b].at, node + 1, RELAXED);
     run_block(w, b);
 }
 
 static void take_up(worker *w, event *e) {
     if (e->kind == EVENT_NODE)
         node_ended(w, e->index);
-    else if (e->kind == EVENT_BLOCK && !step_failed(w->step))
+    else if (e->kind == EVENT_BLOCK)
         run_block(w, e->index);
     else if (e->kind == EVENT_TURN && !step_failed(w->step))
         run_begin(w);
@@ -185,7 +187,7 @@ static df_code queue_passed(launch *l, df_error *err) {
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request never took work either. */
+ * that cannot take the request never took work either, or has stopped after all of it. */
 static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
@@ -225,7 +227,8 @@ static bool verdict(worker *w) {
     return false;
 }
 
-bool run_leave(worker *w) {
+/* True: the verdict fell to this thread, and the step is over. */
+static bool leave(worker *w) {
     step *s = w->step;
     for (;; work(w)) {
         int64_t balance = w->balance;
@@ -233,14 +236,15 @@ bool run_leave(worker *w) {
         if (s->rq.stats) (void)atomic_add(&s->ran, w->ran, RELAXED);
         if (s->rq.done) atomic_put(&s->idle_since, clock_now(), RELAXED);
         w->ran = 0;
-        if (!live_leave(&s->live, balance)) return false;
+        bool ignores = !step_failed(s) && s->is_closed; /* else it may not be known yet */
+        if (!live_leave(&s->live, balance, ignores ? LIVE_ALL_AWAY : 0)) return false;
         if (verdict(w)) return true;
     }
 }
 
 bool run_step(worker *w) {
     work(w);
-    return run_leave(w);
+    return leave(w);
 }
 
 void run_help(step *s, event *e) {

@@ -134,7 +134,8 @@ static bool make_arrays(step *s) {
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
     s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
     s->results = arena_array(a, p->n_fetches, sizeof *s->results);
-    return s->feeds && s->results && s->slots && s->readers && s->pending && s->blocks &&
+    s->into = arena_array(a, p->n_fetches, sizeof *s->into);
+    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
            s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
            s->written && s->traffic;
 }
@@ -149,6 +150,7 @@ step *step_new(executor *x, df_error *err) {
     s->p = x->o.plan;
     s->pool = x->o.pool;
     s->turn = (event){.kind = EVENT_TURN};
+    s->handed = (event){.kind = EVENT_HANDED};
     s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);
@@ -221,8 +223,6 @@ static void sweep(step *s) {
         df_tensor_unref(s->results[i]);
         s->results[i] = NULL;
     }
-    for (uint32_t b = 0; b < s->p->n_blocks; b++)
-        atomic_put(&s->blocks[b].at, NOT_RUNNING, RELAXED);
 }
 
 void step_settle(step *s) {
@@ -237,8 +237,8 @@ void step_settle(step *s) {
 
 void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
-    s->is_ending = s->abandoned = s->left = false;
-    s->meets = NULL;
+    s->is_ending = s->abandoned = s->left = s->keeps = false;
+    for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
     atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->tag.failed, 0, RELAXED);
 }

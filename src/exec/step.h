@@ -20,7 +20,7 @@ typedef struct step step;
 
 /* Something that happened and that a thread must take up: a block can start or go
  * on, or a node that ends later has ended. Part of what it is about; in one list at a time. */
-enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED, EVENT_TURN };
+enum { EVENT_BLOCK, EVENT_NODE, EVENT_JOINED, EVENT_TURN, EVENT_HANDED };
 
 typedef struct event {
     struct event *next;
@@ -110,9 +110,9 @@ struct step {
     uint64_t number;       /* (x) of the run, in its program */
     ticket ticket;         /* its turn at the variables, */
     event turn;            /* and what tells of it */
+    event handed;          /* who began it has left: others have the step now */
     uint64_t began;        /* (s) with stats: ns, when it was begun, */
-    _Atomic uint64_t came; /* (a) relaxed: and its turn came; who ends it early may look */
-    bool is_accounted;     /* what it took is told: by who tells its end, or goes */
+    _Atomic uint64_t came; /* (a) relaxed: and its turn came; 0: not yet */
     _Atomic uint64_t ran;  /* (a) relaxed: nodes */
 
     df_error error;              /* (l) */
@@ -121,7 +121,8 @@ struct step {
     bool is_ending;              /* (l) somebody has its early end in hands */
     bool abandoned;              /* (l) its outcome is told: what is left runs no kernel */
     bool is_beside;              /* (l) nobody waits for it, and the pool counts it */
-    bool left;                   /* (l) its caller is gone, and holds what it uses */
+    bool left;                   /* (l) its caller is gone; of a run beside: was told */
+    bool keeps;                  /* it has references of its feeds, and of its program's memory */
     bool waiting;                /* (l) the caller sleeps on `wake` */
     _Atomic uint64_t idle_since; /* (a) relaxed: ns when nothing was there to do; 0: unknown */
     condition wake;              /* (c) */
@@ -135,9 +136,11 @@ struct step {
 
     df_rendezvous *rendezvous;     /* (c) the library's own */
     df_rendezvous *meets;          /* (l) where this step's halves meet; NULL: not made yet */
+    bool is_foreign;               /* (s) that is not the library's own: others may end a recv */
     bool is_closed;                /* (s) values come to it only from this step's Sends */
     df_tensor **feeds;             /* (s) */
     df_tensor **results;           /* (n) by fetch */
+    df_span *into;                 /* (s) by fetch: rq.into is here, not the caller's */
     df_tensor **slots;             /* (n) */
     _Atomic uint32_t *readers;     /* (a) by slot: blocks still to read it */
     _Atomic uint32_t *pending;     /* (a) by block */
@@ -195,6 +198,8 @@ bool pool_abandon(pool *p, step *s, df_error *why);
  * its outcome was told; until its deadline, with a token that it takes. */
 typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
 wait_end pool_wait(pool *p, step *s, event **e);
+/* Somebody was told the outcome, of a run that nobody waits for. */
+void pool_told(pool *p, step *s);
 /* The caller goes. False: the step is over, and is the caller's. */
 bool pool_leave(pool *p, step *s, df_error *why);
 /* A run begins that nobody waits for. Its deadline is looked after. */
@@ -203,6 +208,10 @@ void pool_begin(pool *p, step *s);
 df_code pool_watch(pool *p, df_error *err);
 /* False: the calling thread is the one that ends the run early, with a token. */
 bool pool_is_ending(pool *p, step *s);
+/* True: the pool stays until pool_exit, the last touch. A thread that ends runs is inside: it may
+ * be the one that gives the memory back for which somebody waits who frees the runtime. */
+bool pool_enter(pool *p);
+void pool_exit(pool *p);
 kernel_op *pool_kernel_op(pool *p); /* NULL: out of memory */
 void pool_kernel_op_free(pool *p, kernel_op *k);
 void pool_lock(pool *p) DF_UNCHECKED;
@@ -254,8 +263,6 @@ void transfer_finish(step *s, uint32_t node);
 /* In the step, with the events in w->local: works until there is nothing left to do here,
  * and leaves. True: the verdict fell to this thread, and the step is over. */
 bool run_step(worker *w);
-/* Only leaves, unless the verdict falls to this thread. */
-bool run_leave(worker *w);
 /* A thread comes into the step with an event (NULL: with a token), works, and leaves. */
 void run_help(step *s, event *e);
 void run_push(worker *w, event *e);
@@ -275,8 +282,8 @@ void run_end_early(step *s, const df_error *why);
 void run_end_late(step *s);
 
 /* ---- account.c ---- */
-void account_begin(step *s);
-void account_end(step *s);
+void account_begin(step *s); /* of a run with stats */
+void account_end(step *s);   /* of any; the first time counts */
 /* What the step waits for, as snprintf does: keys and, unless keys_only, nodes. Exact only while
  * nothing moves. */
 size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size);

@@ -40,15 +40,32 @@ static node_end run_send(step *s, const plan_node *n) {
 
 /* ---- Recv ---------------------------------------------------------------- */
 
+/* What comes through a rendezvous of the user's may be anything; kernels were compiled for this. */
+static bool is_expected(const step *s, const plan_channel *ch, const df_tensor *t, df_error *err) {
+    if (s->meets == s->rendezvous || ch->control) return true;
+    if (t->dtype == ch->type.dtype && shape_fits(tensor_shape(t), edge_shape(&ch->type)))
+        return true;
+    char key[280], is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
+    (void)df_key_text(ch->key, key, sizeof key);
+    (void)shape_print(tensor_shape(t), is, sizeof is);
+    (void)shape_print(edge_shape(&ch->type), wanted, sizeof wanted);
+    return error_invalid(err, "the rendezvous gave %s%s and must give %s%s for key %s",
+                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type.dtype), wanted, key),
+           false;
+}
+
 static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     recv_op *op = (recv_op *)r;
     step *s = op->step;
+    const plan_node *n = &s->p->nodes[op->node];
     bool held = rendezvous_was_held(r);
+    df_error why;
     op->tensor = tensor;
-    if (err) step_fail_node(s, &s->p->nodes[op->node], err);
+    if (!err && !is_expected(s, &s->p->channels[n->index], tensor, &why)) err = &why;
+    if (err) step_fail_node(s, n, err);
     if (atomic_swap(&op->state, OP_ENDED, ACQ_REL) != OP_OUTSIDE) return;
     uint64_t token = held ? 0 : LIVE_TOKEN; /* the transfer's passes to the event */
-    if (!s->is_closed)
+    if (s->is_foreign)
         live_come_back(&s->live, token);
     else if (token)
         live_hold(&s->live);
@@ -76,12 +93,12 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
     op->tensor = NULL;
     rendezvous_mark_planned(&op->recv, &s->tag);
     atomic_put(&op->state, OP_INSIDE, RELAXED);
-    if (!s->is_closed) live_give_away(&s->live);
+    if (s->is_foreign) live_give_away(&s->live);
     df_rendezvous_recv(s->meets, &op->recv);
     if (atomic_swap(&op->state, OP_OUTSIDE, ACQ_REL) != OP_ENDED)
         return n->flags & PLAN_ENDS_LATER ? NODE_LATER : NODE_PARKED;
     atomic_put(&op->state, OP_ENDED, RELAXED);
-    if (!s->is_closed) live_come_back(&s->live, 0);
+    if (s->is_foreign) live_come_back(&s->live, 0);
     if (rendezvous_was_held(&op->recv)) w->balance--; /* no event takes up the token */
     if (step_failed(s)) {
         transfer_finish(s, node);

@@ -166,14 +166,24 @@ typedef struct draft {
     edge_type outputs[DF_MAX_OUTPUTS]; /* the last: they are set, never zeroed */
 } draft;
 
+static df_code check_lists(draft *d, df_outs inputs, const df_attr *attrs, size_t n_attrs) {
+    if (inputs.n > INT32_MAX)
+        return error_invalid(&d->err, "has more inputs than any node; give fewer");
+    if ((inputs.items || !inputs.n) && (attrs || !n_attrs)) return DF_OK;
+    return error_invalid(&d->err, "has %zu inputs and %zu attrs, and NULL for one of the lists",
+                         inputs.n, n_attrs);
+}
+
 static df_code check_inputs(draft *d) {
     const op_def *op = d->op;
     for (int i = 0; i < d->n_inputs; i++) {
         df_out in = d->inputs[i];
-        if (!in.node) return error_invalid(&d->err, "input %d is no output of any node", i);
+        if (!in.node)
+            return error_invalid(&d->err, "input %d is no output of any node; give one", i);
         if (in.node->graph != d->graph)
-            return error_invalid(&d->err, "input %d, %s, is a node of another graph", i,
-                                 in.node->name);
+            return error_invalid(&d->err,
+                                 "input %d, %s, is a node of another graph; add one like it here",
+                                 i, in.node->name);
         if (in.index < 0 || in.index >= in.node->n_outputs)
             return error_set(&d->err, DF_OUT_OF_RANGE, "input %d is output %d of %s, which has %d",
                              i, in.index, in.node->name, in.node->n_outputs);
@@ -194,10 +204,11 @@ static int attr_index(const op_def *op, const char *name) {
 static df_code take_attr(draft *d, const df_attr *a) {
     int i = attr_index(d->op, a->name);
     if (i < 0)
-        return error_set(&d->err, DF_NOT_FOUND, "has no attr \"%.100s\"", a->name ? a->name : "");
+        return error_set(&d->err, DF_NOT_FOUND, "has no attr \"%.100s\"; it is %s",
+                         a->name ? a->name : "", d->op->signature);
     const op_attr_def *def = &d->op->attrs[i];
     if (d->attrs[i].type != DF_ATTR_NONE)
-        return error_invalid(&d->err, "attr %s is given twice", a->name);
+        return error_invalid(&d->err, "attr %s is given twice; leave one out", a->name);
     if (op_check_attr(def, a, &d->err) != DF_OK) return d->err.code;
     if (!attr_copy(&d->graph->mem, a, &d->attrs[i])) return error_memory(&d->err, a->name);
     d->attrs[i].name = def->name;
@@ -323,15 +334,9 @@ df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_
     d.inputs = inputs.items;
     d.n_inputs = (int)inputs.n;
     df_node *n = NULL;
-    if ((inputs.n && !inputs.items) || (n_attrs && !attrs))
-        (void)error_invalid(&d.err,
-                            "has %zu inputs and %zu attrs, and one list "
-                            "is NULL",
-                            inputs.n, n_attrs);
-    else if (inputs.n > INT32_MAX)
-        (void)error_invalid(&d.err, "has too many inputs");
-    else if (take_name(&d) == DF_OK && check_inputs(&d) == DF_OK &&
-             take_attrs(&d, attrs, n_attrs) == DF_OK && take_edges(&d, types, n_types) == DF_OK)
+    if (take_name(&d) == DF_OK && check_lists(&d, inputs, attrs, n_attrs) == DF_OK &&
+        check_inputs(&d) == DF_OK && take_attrs(&d, attrs, n_attrs) == DF_OK &&
+        take_edges(&d, types, n_types) == DF_OK)
         n = add_draft(&d);
     if (n) return n;
     for (int i = 0; i < DF_MAX_ATTRS; i++) attr_drop(&d.attrs[i]);
@@ -370,17 +375,20 @@ void df_control(df_graph *graph, df_node *before, df_node *after) {
         no_memory(graph);
 }
 
-/* Colocated nodes form a tree whose root stands for the group. */
 df_node *graph_group(df_node *n) {
-    while (n->with) {
-        if (n->with->with) n->with = n->with->with;
-        n = n->with;
-    }
+    while (n->with) n = n->with;
     return n;
 }
 
 void df_colocate(df_graph *graph, df_node *node, df_node *with) {
     if (!check_pair(graph, node, with, "colocation")) return;
     df_node *a = graph_group(node), *b = graph_group(with);
-    if (a != b) a->with = b;
+    if (a == b) return;
+    if (a->depth > b->depth) { /* the deeper tree takes the other: no way is long */
+        df_node *deeper = a;
+        a = b;
+        b = deeper;
+    }
+    a->with = b;
+    if (a->depth == b->depth) b->depth++;
 }

@@ -4,7 +4,8 @@
  * mistake. What a node must look like is builder.c's affair.
  *
  * Names lie in a table with open hashing and linear probing, kept at most half full;
- * nothing is ever removed.
+ * nothing is ever removed. A place has the name's hash beside the node: so few names are looked at
+ * that are others, and none when the table grows.
  */
 #include "graph/graph.h"
 
@@ -37,10 +38,9 @@ void graph_unref(df_graph *g) {
     for (size_t i = 0; i < g->n_nodes; i++) {
         df_node *n = g->nodes[i];
         for (int a = 0; n->owns_attrs && a < n->op->n_attrs; a++) attr_drop(&n->attrs[a]);
-        alloc_free(g->alloc, n->controls, n->cap_controls * sizeof(df_node *));
     }
     alloc_free(g->alloc, g->nodes, g->cap_nodes * sizeof(df_node *));
-    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof(df_node *));
+    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof *g->by_name);
     arena_fini(&g->mem);
     void (*release)(void *) = g->release;
     void *owner = g->owner;
@@ -50,12 +50,11 @@ void graph_unref(df_graph *g) {
 
 df_code graph_fail(df_graph *g, df_code code, const char *format, ...) {
     if (g->error.code != DF_OK) return g->error.code;
-    char message[sizeof g->error.message];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    (void)error_set_list(&g->error, code, format, args);
     va_end(args);
-    return error_set(&g->error, code, "%s", message);
+    return code;
 }
 
 df_code df_graph_error(const df_graph *graph, df_error *err) {
@@ -70,31 +69,43 @@ void graph_freeze(df_graph *g) {
 
 /* ---- names --------------------------------------------------------------- */
 
+static df_node *node_at(const df_graph *g, const graph_name *place) {
+    return place->node ? g->nodes[place->node - 1] : NULL;
+}
+
 /* Where the name is, or the free place where it would go. */
-static df_node **name_place(const df_graph *g, const char *name, size_t length) {
+static graph_name *name_place(const df_graph *g, const char *name, size_t length, uint32_t *hash) {
     size_t mask = g->cap_names - 1;
-    for (size_t i = hash_bytes(name, length) & mask;; i = (i + 1) & mask) {
-        df_node *n = g->by_name[i];
-        if (!n || (strncmp(n->name, name, length) == 0 && !n->name[length])) return &g->by_name[i];
+    *hash = (uint32_t)hash_bytes(name, length);
+    for (size_t i = *hash;; i++) {
+        graph_name *place = &g->by_name[i & mask];
+        if (!place->node) return place;
+        if (place->hash != *hash) continue;
+        const char *there = node_at(g, place)->name;
+        if (strncmp(there, name, length) == 0 && !there[length]) return place;
     }
 }
 
 static bool names_grow(df_graph *g) {
     if (g->cap_names >= 2 * (g->n_nodes + 1)) return true;
-    df_graph wider = *g;
-    wider.cap_names = g->cap_names ? 2 * g->cap_names : 64;
-    wider.by_name = alloc_array(g->alloc, wider.cap_names, sizeof(df_node *));
-    if (!wider.by_name) return false;
-    for (size_t i = 0; i < g->n_nodes; i++)
-        *name_place(&wider, g->nodes[i]->name, strlen(g->nodes[i]->name)) = g->nodes[i];
-    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof(df_node *));
-    g->by_name = wider.by_name;
-    g->cap_names = wider.cap_names;
+    size_t room = g->cap_names ? 2 * g->cap_names : 64;
+    graph_name *wider = alloc_array(g->alloc, room, sizeof *wider);
+    if (!wider) return false;
+    for (size_t i = 0; i < g->cap_names; i++) {
+        size_t at = g->by_name[i].hash;
+        if (!g->by_name[i].node) continue;
+        while (wider[at & (room - 1)].node) at++;
+        wider[at & (room - 1)] = g->by_name[i];
+    }
+    alloc_free(g->alloc, g->by_name, g->cap_names * sizeof *g->by_name);
+    g->by_name = wider;
+    g->cap_names = room;
     return true;
 }
 
 df_node *graph_find(const df_graph *g, const char *name, size_t length) {
-    return g->cap_names ? *name_place(g, name, length) : NULL;
+    uint32_t hash;
+    return g->cap_names ? node_at(g, name_place(g, name, length, &hash)) : NULL;
 }
 
 df_node *df_graph_find(const df_graph *graph, const char *name) {
@@ -103,13 +114,13 @@ df_node *df_graph_find(const df_graph *graph, const char *name) {
 
 const char *graph_unique_name(df_graph *g, const char *name) {
     size_t length = strlen(name);
-    if (!df_graph_find(g, name)) return arena_text(&g->mem, name, length);
     enum { DIGITS = 22 };
-    char *numbered = arena_alloc(&g->mem, length + DIGITS);
-    if (!numbered) return NULL;
     /* The last number given for this name is remembered where the name is, so that many
      * nodes of one op are named in linear time. */
-    df_node *first = df_graph_find(g, name);
+    df_node *first = graph_find(g, name, length);
+    if (!first) return name;
+    char *numbered = arena_alloc(&g->mem, length + DIGITS);
+    if (!numbered) return NULL;
     do {
         (void)snprintf(numbered, length + DIGITS, "%s_%u", name, ++first->last_number);
     } while (df_graph_find(g, numbered));
@@ -135,17 +146,18 @@ static bool node_allocate(df_graph *g, df_node **out, const op_def *op, int n_in
 df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
                        const df_attr *attrs, const edge_type *outputs) {
     df_node *n;
-    if (df_graph_find(g, name) || !node_allocate(g, &n, op, n_inputs, n_outputs) ||
-        !names_grow(g) ||
+    uint32_t hash;
+    if (!names_grow(g) ||
         !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(df_node *)))
         return NULL;
-    n->name = arena_text(&g->mem, name, strlen(name));
-    if (!n->name) return NULL;
+    graph_name *place = name_place(g, name, strlen(name), &hash);
+    if (place->node || !node_allocate(g, &n, op, n_inputs, n_outputs)) return NULL;
+    n->name = name;
     n->attrs = (df_attr *)(uintptr_t)attrs;
     if (outputs) memcpy(n->outputs, outputs, (size_t)n_outputs * sizeof *outputs);
     n->id = (uint32_t)g->n_nodes;
-    *name_place(g, n->name, strlen(n->name)) = n;
     g->nodes[g->n_nodes++] = n;
+    *place = (graph_name){hash, (uint32_t)g->n_nodes};
     return n;
 }
 
@@ -153,11 +165,15 @@ df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_in
  * does no harm, and many edges into one node must not take quadratic time. */
 bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
     enum { LOOK_BACK = 64 };
-    for (int i = after->n_controls; i-- > 0 && i >= after->n_controls - LOOK_BACK;)
+    int n = after->n_controls;
+    for (int i = n; i-- > 0 && i >= n - LOOK_BACK;)
         if (after->controls[i] == before) return true;
-    if (!alloc_grow(g->alloc, (void **)&after->controls, &after->cap_controls,
-                    (size_t)after->n_controls + 1, sizeof(df_node *)))
-        return false;
+    if ((n & (n - 1)) == 0) { /* there is room for a power of two */
+        df_node **wider = arena_array(&g->mem, n ? 2 * (size_t)n : 1, sizeof *wider);
+        if (!wider) return false;
+        if (n) memcpy(wider, after->controls, (size_t)n * sizeof *wider);
+        after->controls = wider;
+    }
     after->controls[after->n_controls++] = before;
     return true;
 }

@@ -27,19 +27,24 @@ struct df_node {
     const op_def *op;
     const char *name;
     df_out *inputs;
-    df_node **controls; /* those that must run before, in the order added */
-    size_t cap_controls;
+    df_node **controls;        /* those that must run before, in the order added */
     df_attr *attrs;            /* op->n_attrs of them */
     edge_type *outputs;        /* n_outputs of them */
     const device_name *device; /* what was asked for; NULL: nothing */
     const char *device_text;   /* the same as text; NULL: nothing */
     bool owns_attrs;           /* else they are another node's */
+    uint8_t depth;             /* at most, of the tree of nodes whose root it is */
     uint32_t last_number;      /* given to a node with this name and a number */
     df_node *with;             /* towards the root of its colocation group; NULL: it is the root */
     df_out initial; /* of a variable: where its first value comes from; node NULL: zeros */
 };
 
 typedef struct graph_scope graph_scope; /* builder.c's */
+
+/* A place in the table of names. */
+typedef struct graph_name {
+    uint32_t hash, node; /* id + 1; 0: it is free */
+} graph_name;
 
 struct df_graph {
     refcount refs; /* (a) of the user and of each session */
@@ -48,7 +53,7 @@ struct df_graph {
     arena mem;
     df_node **nodes;
     size_t n_nodes, cap_nodes;
-    df_node **by_name; /* open hashing, cap_names a power of two */
+    graph_name *by_name; /* open hashing, cap_names a power of two */
     size_t cap_names;
     df_error error; /* the first mistake */
     bool frozen;
@@ -74,8 +79,8 @@ df_code graph_fail(df_graph *g, df_code code, const char *format, ...)
 void graph_freeze(df_graph *g);
 
 /* A node as the partitioner makes it: nothing is inferred or checked but the name,
- * which must be new; attrs are borrowed from a node that outlives it (NULL: all absent), types
- * copied. NULL: out of memory, or the name is taken. */
+ * which must be new; name and attrs are borrowed from what outlives the node (no attrs: NULL),
+ * types copied. NULL: out of memory, or the name is taken. */
 df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
                        const df_attr *attrs, const edge_type *outputs);
 /* The op of this name for a new node; NULL is the graph's mistake. */
@@ -85,10 +90,10 @@ const op_def *graph_find_op(df_graph *g, const char *name);
 df_node *graph_add_node(df_graph *g, const op_def *op, df_outs inputs, const df_attr *attrs,
                         size_t n_attrs, const edge_type *types, size_t n_types);
 df_node *graph_find(const df_graph *g, const char *name, size_t length); /* NULL: none */
-/* The node that stands for the colocation group; shortens the way to it. */
+/* The root of the colocation group's tree, which stands for it. */
 df_node *graph_group(df_node *n);
 bool graph_add_control(df_graph *g, df_node *before, df_node *after);
-/* name, or name_1, name_2...: the first that is free; in the arena. */
+/* name itself, or name_1, name_2... in the arena: the first that is free. */
 const char *graph_unique_name(df_graph *g, const char *name);
 
 void graph_print(const df_graph *g, text *t);

@@ -295,10 +295,6 @@ static bool parse_all(parser *p) {
         if (!scan_take(&p->s, "\n") && !parse_line(p)) return false;
     for (size_t i = 0; i < p->n_mentions; i++)
         if (!resolve(p, &p->mentions[i])) return false;
-    for (size_t i = 0; i < p->g->n_nodes; i++) {
-        df_node *n = p->g->nodes[i];
-        if (n->with) n->with = graph_group(n); /* no long ways to walk when it is printed */
-    }
     if (p->device.size) df_graph_on(p->g, NULL);
     return df_graph_error(p->g, p->s.err) == DF_OK;
 }

@@ -40,13 +40,12 @@ static void attrs_print(text *t, const df_node *n) {
 }
 
 /* Named by its root, whatever way leads there: so that a text that was read is printed the same. */
-static void group_print(text *t, const df_node *n) {
-    const df_node *root = n;
-    while (root->with) root = root->with;
+static void group_print(text *t, df_node *n) {
+    df_node *root = graph_group(n);
     if (root != n) text_add(t, " with %s", root->name);
 }
 
-static void node_print(text *t, const df_node *n) {
+static void node_print(text *t, df_node *n) {
     text_add(t, "%s = %s", n->name, n->op->name);
     inputs_print(t, n);
     attrs_print(t, n);

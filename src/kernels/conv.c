@@ -102,15 +102,13 @@ COLD static df_code compute_conv(df_kernel *c, df_error *err) {
     t[side] = c->outputs[0];
     const int64_t *filter = t[FILTER]->dims;
     int64_t size = (int64_t)df_dtype_size(t[side]->dtype);
-    conv v = {.side = side,
-              .dtype = t[side]->dtype,
-              .in = filter[2],
-              .pixel = filter[2] * size,
-              .row = filter[3] * size};
+    conv v = {.side = side, .dtype = t[side]->dtype, .in = filter[2]};
     df_code code = window_slides(c->attrs, t[IMAGE]->dims, filter, &v.h, &v.w, err);
     if (code != DF_OK || t[side]->elements == 0) return code;
     memset(t[side]->data, 0, t[side]->bytes); /* 0 is all bits 0 in both dtypes */
     if (t[IMAGE]->elements == 0 || t[FILTER]->elements == 0) return DF_OK;
+    v.pixel = filter[2] * size; /* no more than there are, so that it fits */
+    v.row = filter[3] * size;
     for (int i = 0; i < 3; i++) v.data[i] = t[i]->data;
     v.m = product_of(&v, size, filter[3]);
     for (int64_t b = 0; b < t[IMAGE]->dims[0]; b++)

@@ -36,14 +36,6 @@ static df_code check_wanted(df_shape wanted, df_error *err) {
     return DF_OK;
 }
 
-/* The product of the known sizes; false: it overflows. */
-static bool multiply_dims(df_shape s, int64_t *product) {
-    *product = 1;
-    for (int d = 0; d < s.rank; d++)
-        if (s.dims[d] != -1 && __builtin_mul_overflow(*product, s.dims[d], product)) return false;
-    return true;
-}
-
 /* wanted with its -1 found, as far as the input is known. */
 static df_code resolve(df_shape from, df_shape wanted, edge_type *out, df_error *err) {
     df_code code = check_wanted(wanted, err);
@@ -55,7 +47,7 @@ static df_code resolve(df_shape from, df_shape wanted, edge_type *out, df_error 
     for (int d = 0; d < wanted.rank; d++)
         if (wanted.dims[d] == -1) open = d;
     const char *why = NULL;
-    if (!multiply_dims(from, &have) || !multiply_dims(wanted, &product))
+    if (!shape_count(from, &have) || !shape_count(wanted, &product))
         why = "that is more elements than there can be";
     else if (open < 0 && have != product)
         why = "the numbers of elements differ";

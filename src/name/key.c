@@ -234,6 +234,7 @@ static df_code parse(const df_allocator *allocator, char *copy, df_key **out, df
 
 df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **out, df_error *err) {
     if (!text) return error_invalid(err, "a key's text is NULL: pass %s", form);
+    if (!out) return error_no_out(err);
     char copy[KEY_TEXT_MAX + 1], quoted[QUOTE_MAX];
     size_t n = bounded(text);
     if (n > KEY_TEXT_MAX)
@@ -248,6 +249,8 @@ df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **o
 /* ---- looking ------------------------------------------------------------- */
 
 size_t df_key_text(const df_key *key, char *buffer, size_t size) {
+    if (!key) return 0;
+    if (!buffer) size = 0;
     const key_parts *p = &key->parts;
     int n = snprintf(buffer, size, "%s;%016" PRIx64 ";%s;%s;%s:%" PRIu64, p->src, p->incarnation,
                      p->dst, p->edge, p->frame, p->iter);
@@ -255,32 +258,32 @@ size_t df_key_text(const df_key *key, char *buffer, size_t size) {
 }
 
 const char *df_key_src_device(const df_key *key) {
-    return key->parts.src;
+    return key ? key->parts.src : "";
 }
 
 uint64_t df_key_src_incarnation(const df_key *key) {
-    return key->parts.incarnation;
+    return key ? key->parts.incarnation : 0;
 }
 
 const char *df_key_dst_device(const df_key *key) {
-    return key->parts.dst;
+    return key ? key->parts.dst : "";
 }
 
 const char *df_key_edge(const df_key *key) {
-    return key->parts.edge;
+    return key ? key->parts.edge : "";
 }
 
 bool df_key_equal(const df_key *a, const df_key *b) {
     return a == b ||
-           (a->hash == b->hash && a->bytes == b->bytes &&
+           (a && b && a->hash == b->hash && a->bytes == b->bytes &&
             a->parts.incarnation == b->parts.incarnation && a->parts.iter == b->parts.iter &&
             memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0);
 }
 
 uint64_t df_key_hash(const df_key *key) {
-    return key->hash;
+    return key ? key->hash : 0;
 }
 
 int64_t df_key_channel(const df_key *key) {
-    return key->channel;
+    return key ? key->channel : KEY_NO_CHANNEL;
 }

@@ -41,14 +41,8 @@ static const op_input *input_of(const op_def *op, int i) {
 }
 
 static df_code wrong_number(const df_infer *c, df_error *err) {
-    const op_def *op = c->op;
-    if (op->max_inputs == op->min_inputs)
-        return error_invalid(err, "takes %d inputs and got %d", op->min_inputs, c->n_inputs);
-    if (op->max_inputs == OP_ANY)
-        return error_invalid(err, "takes at least %d inputs and got %d", op->min_inputs,
-                             c->n_inputs);
-    return error_invalid(err, "takes %d to %d inputs and got %d", op->min_inputs, op->max_inputs,
-                         c->n_inputs);
+    return error_invalid(err, "got %d inputs, and takes those of %s", c->n_inputs,
+                         c->op->signature);
 }
 
 static df_code wrong_dtype(const df_infer *c, int i, df_error *err) {

@@ -133,7 +133,7 @@ static df_code check_output(const df_kernel *k, int i, df_dtype dtype, df_shape 
 
 df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out, df_error *err) {
     df_dtype dtype = i >= 0 && i < k->n_outputs ? k->calls->output_type(k, i)->dtype : 0;
-    df_code code = check_output(k, i, dtype, shape, err);
+    df_code code = out ? check_output(k, i, dtype, shape, err) : error_no_out(err);
     return code == DF_OK ? k->calls->allocate(k, i, shape, out, err) : code;
 }
 

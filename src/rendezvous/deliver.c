@@ -25,9 +25,10 @@ static void misused(df_recv *r, df_code code, const char *what) {
 void df_recv_finish(df_recv *r, const df_error *err, const df_endpoint *from, df_tensor *tensor) {
     static const df_endpoint host = {.memory = DF_MEMORY_HOST};
     recv_words *w = r ? recv_words_of(r) : NULL;
-    /* Relaxed: whoever comes second does nothing. A recv that was never submitted has no
-     * owner, and nobody waits for its end. */
-    if (!w || !w->owner || atomic_swap(&w->is_over, 1, RELAXED) != 0) {
+    uintptr_t open = 0;
+    /* Relaxed: whoever comes second does nothing, and leaves what there is. A recv that was never
+     * submitted has no owner, and nobody waits for its end. */
+    if (!w || !w->owner || !atomic_cas(&w->is_over, &open, RECV_OVER, RELAXED, RELAXED)) {
         df_tensor_unref(tensor);
         return;
     }

@@ -73,6 +73,21 @@ df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezvous_ops
 
 /* ---- send ---- */
 
+/* A done that runs in a call may drop the last reference, and a user's backend look at itself
+ * after that: each of its calls holds one. The built-in backend does not look. */
+static df_rendezvous *held_for_call(df_rendezvous *r) {
+    DF_SCHED_POINT();
+    return r->built_in ? NULL : df_rendezvous_ref(r);
+}
+
+static df_code send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
+                    df_tensor *tensor) {
+    df_rendezvous *held = held_for_call(r);
+    df_code code = r->ops->send(r->self, key, from, tensor);
+    df_rendezvous_unref(held);
+    return code;
+}
+
 static bool is_sendable(const df_key *key, const df_endpoint *from, const df_tensor *tensor) {
     return key && from && tensor && intra_is_place_of(from, tensor);
 }
@@ -90,8 +105,7 @@ df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *
         return code;
     }
     if (r->built_in) return local_send_planned(r->built_in, key, from, tensor);
-    DF_SCHED_POINT();
-    return r->ops->send(r->self, key, from, tensor);
+    return send(r, key, from, tensor);
 }
 
 df_code df_rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
@@ -99,9 +113,7 @@ df_code df_rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoin
     if (!r || !is_sendable(key, from, tensor)) return DF_INVALID_ARGUMENT;
     const df_error *why = rendezvous_why(r);
     if (why) return why->code;
-    (void)tensor_ref(tensor);
-    DF_SCHED_POINT();
-    return r->ops->send(r->self, key, from, tensor);
+    return send(r, key, from, tensor_ref(tensor));
 }
 
 /* ---- recv ---- */
@@ -139,14 +151,16 @@ void df_rendezvous_recv(df_rendezvous *r, df_recv *recv) {
         finish_error(recv, why);
         return;
     }
-    DF_SCHED_POINT();
+    df_rendezvous *held = held_for_call(r);
     r->ops->recv(r->self, recv);
+    df_rendezvous_unref(held);
 }
 
 void df_rendezvous_cancel(df_rendezvous *r, df_recv *recv) {
     if (!r || !recv || !recv->key) return;
-    DF_SCHED_POINT();
+    df_rendezvous *held = held_for_call(r);
     r->ops->cancel(r->self, recv);
+    df_rendezvous_unref(held);
 }
 
 /* ---- for the executor ---- */

@@ -49,12 +49,13 @@ static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error 
     df_tensor_unref(v->value);
     v->value = NULL;
     df_device *d = s->rt->devices[v->device];
-    df_code code =
-        device_is_host(d) ? DF_OK : runtime_check_thread(s->rt, "a session is made", err);
-    if (code == DF_OK)
-        code = executor_put(s->rt->alloc, s->rt->host, d, value, &v->value, err);
-    else
-        df_tensor_unref(value);
+    df_code code = device_is_host(d) ? DF_OK : runtime_may_wait(s->rt, "makes a session", err);
+    if (code == DF_OK) return executor_put(s->rt->alloc, s->rt->host, d, value, &v->value, err);
+    df_tensor_unref(value);
+    return code;
+}
+
+static df_code named(df_code code, const variable *v, df_error *err) {
     if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
     return code;
 }
@@ -78,7 +79,8 @@ static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_
     if (code != DF_OK) error_prefix(err, "initialisers: ");
     size_t i = 0;
     for (; code == DF_OK && i < n; i++)
-        code = set_value(s, &s->variables[which[i]], values[i], err);
+        code = named(set_value(s, &s->variables[which[i]], values[i], err), &s->variables[which[i]],
+                     err);
     for (; i < n; i++) df_tensor_unref(values[i]);
     return code;
 }
@@ -98,7 +100,7 @@ static df_code initialise(df_session *s, df_error *err) {
             outs[n] = node->initial;
             which[n++] = v;
         } else {
-            code = set_zeros(s, &s->variables[v], err);
+            code = named(set_zeros(s, &s->variables[v], err), &s->variables[v], err);
         }
     }
     if (code == DF_OK && n) code = run_initialisers(s, outs, which, n, values, err);
@@ -125,6 +127,7 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
         return error_set(err, DF_FAILED_PRECONDITION,
                          "the graph is a partition, which can be looked at, not run: make the "
                          "session of the graph that it was cut from");
+    if (!out) return error_no_out(err);
     df_runtime *rt = graph->owner;
     df_session_options o = {.struct_size = sizeof o};
     df_rendezvous_factory factory = {.struct_size = sizeof factory};

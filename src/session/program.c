@@ -78,8 +78,7 @@ static df_code make_executor(df_program *program, df_error *err) {
     df_code code = DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_constants; i++)
         if (p->constants[i].memory != DF_MEMORY_HOST)
-            code = runtime_check_thread(rt, "a program is compiled, with a constant to be copied,",
-                                        err);
+            code = runtime_may_wait(rt, "compiles a program with a constant to be copied", err);
     if (code != DF_OK) return code;
     executor_options o = {.plan = program->compiled.plan,
                           .devices = rt->devices,
@@ -115,7 +114,7 @@ static compile_request request(const df_program *program) {
 
 static void *copied(arena *a, const void *items, size_t n, size_t size) {
     void *copy = arena_array(a, n, size);
-    if (copy && n) memcpy(copy, items, n * size);
+    if (copy && items) memcpy(copy, items, n * size); /* else NULLs, which prune refuses */
     return copy;
 }
 
@@ -163,6 +162,7 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
 df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                            const df_compile_options *options, df_program **out, df_error *err) {
     if (!session) return error_invalid(err, "the session is NULL");
+    if (!out) return error_no_out(err);
     return session_compile(session, feeds, fetches, options, out, err);
 }
 
@@ -182,25 +182,19 @@ static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err)
 
 static df_code check_thread(const df_program *program, df_error *err) {
     const plan *p = program->compiled.plan;
+    const char *does =
+        p->queues ? "runs a program that uses an accelerator" : "runs a program that has variables";
     if (!p->queues && !p->n_variables) return DF_OK;
-    return runtime_check_thread(program->session->rt,
-                                p->queues ? "a program that uses an accelerator is run"
-                                          : "a program that has variables is run",
-                                err);
+    return runtime_may_wait(program->session->rt, does, err);
 }
 
-static df_code check_run(const df_program *program, df_tensors feeds, const df_run_options *o,
-                         bool waits, df_error *err) {
+static df_code check_run(const df_program *program, df_tensors feeds, bool waits, df_error *err) {
     const plan *p = program->compiled.plan;
     if (feeds.n != p->n_feeds)
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
-    if (o->stats && o->stats->struct_size < sizeof *o->stats)
-        return error_invalid(err,
-                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
-                             o->stats->struct_size);
     df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
-        code = check_feed(&p->feeds[i], feeds.items[i], err);
+        code = check_feed(&p->feeds[i], feeds.items ? feeds.items[i] : NULL, err);
     return code;
 }
 
@@ -211,22 +205,20 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
     return true;
 }
 
-/* What there is to be done; stats that say that nothing was. */
+/* What there is to be done; stats that say that nothing was, also if it is refused. */
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
                         bool waits, run_request *rq, df_error *err) {
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
-    if (code == DF_OK) code = check_run(program, feeds, &o, waits, err);
     if (code != DF_OK) return code;
-    df_run_stats *st = o.stats;
-    if (st)
-        *st = (df_run_stats){.struct_size = st->struct_size,
-                             .program = program->compiled.plan->id,
-                             .pairs = st->pairs,
-                             .n_pairs = st->n_pairs};
     *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    if (o.stats && o.stats->struct_size < sizeof *o.stats)
+        return error_invalid(err,
+                             "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
+                             o.stats->struct_size);
+    if (o.stats) rq->room = account_none(program->exec, o.stats);
     if (o.timeout) rq->deadline = clock_after(o.timeout);
-    return DF_OK;
+    return check_run(program, feeds, waits, err);
 }
 
 df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
@@ -295,35 +287,40 @@ void df_cancel_free(df_cancel *cancel) {
 /* ---- looking at it ------------------------------------------------------- */
 
 size_t df_program_partitions(const df_program *program) {
-    return program->compiled.n_partitions;
+    return program ? program->compiled.n_partitions : 0;
 }
 
 const df_graph *df_program_partition(const df_program *program, size_t i) {
-    return i < program->compiled.n_partitions ? program->compiled.partitions[i].graph : NULL;
+    return i < df_program_partitions(program) ? program->compiled.partitions[i].graph : NULL;
 }
 
 df_device *df_program_partition_device(const df_program *program, size_t i) {
-    if (i >= program->compiled.n_partitions) return NULL;
+    if (i >= df_program_partitions(program)) return NULL;
     return program->session->rt->devices[program->compiled.partitions[i].device];
 }
 
 size_t df_program_crossings(const df_program *program) {
-    return program->compiled.plan->n_channels;
+    return program ? program->compiled.plan->n_channels : 0;
 }
 
 bool df_program_crossing(const df_program *program, size_t i, df_crossing *out) {
-    const plan *p = program->compiled.plan;
-    if (i >= p->n_channels) return false;
-    const plan_channel *ch = &p->channels[i];
+    if (i >= df_program_crossings(program) || !out) return false;
+    const plan_channel *ch = &program->compiled.plan->channels[i];
     *out = (df_crossing){.key = ch->key, .dtype = ch->type.dtype, .shape = edge_shape(&ch->type)};
     executor_traffic(program->exec, (uint32_t)i, &out->transfers, &out->bytes);
     return true;
 }
 
-size_t df_program_print(const df_program *program, char *into, size_t size) {
+/* A NULL program has nothing to tell. */
+static text text_about(const df_program *program) {
     text t;
-    text_init(&t, program->session->rt->alloc);
-    for (size_t i = 0; i < program->compiled.n_partitions; i++) {
+    text_init(&t, program ? program->session->rt->alloc : NULL);
+    return t;
+}
+
+size_t df_program_print(const df_program *program, char *into, size_t size) {
+    text t = text_about(program);
+    for (size_t i = 0; i < df_program_partitions(program); i++) {
         const compile_part *part = &program->compiled.partitions[i];
         text_add(&t, "%spartition %s:\n", i ? "\n" : "",
                  program->session->rt->plan_devices[part->device].full_name);
@@ -349,15 +346,13 @@ static bool explain(const df_program *program, df_explain_form form, text *t) {
 /* Half an explanation is none. */
 size_t df_program_explain(const df_program *program, df_explain_form form, char *into,
                           size_t size) {
-    text t;
-    text_init(&t, program->session->rt->alloc);
-    if (!explain(program, form, &t)) text_fini(&t);
+    text t = text_about(program);
+    if (!program || !explain(program, form, &t)) text_fini(&t);
     return text_give(&t, into, size);
 }
 
 size_t df_program_dot(const df_program *program, char *into, size_t size) {
-    text t;
-    text_init(&t, program->session->rt->alloc);
+    text t = text_about(program);
     look_draw(&t, program);
     return text_give(&t, into, size);
 }

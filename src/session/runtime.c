@@ -50,24 +50,25 @@ void df_runtime_free(df_runtime *runtime) {
 }
 
 size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
+    if (!runtime) return 0;
     return pool_poll(runtime->pool, timeout, next);
 }
 
 /* ---- devices ------------------------------------------------------------- */
 
-df_code runtime_check_thread(const df_runtime *rt, const char *what, df_error *err) {
+df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) {
     for (uint32_t d = 0; d < rt->n_devices; d++) {
         const df_device *device = rt->devices[d];
         if (!device->queue || !device->ops->is_inside(device->queue)) continue;
         return error_set(err, DF_FAILED_PRECONDITION,
-                         "%s on the thread of %s, in a kernel or a callback: it would wait for "
-                         "ever; do it in a kernel on a CPU, or on a thread of your own",
-                         what, device->full_name);
+                         "a kernel or callback on the thread of %s %s: it would wait for ever; do "
+                         "it in a kernel on a CPU, or on a thread of your own",
+                         device->full_name, does);
     }
     return DF_OK;
 }
 
-static uint64_t draw_incarnation(void) {
+uint64_t runtime_draw(void) {
     uint64_t n;
     if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());
     return n ? n : 1;
@@ -123,7 +124,7 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
 }
 
 static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_error *err) {
-    uint64_t incarnation = o->incarnation ? o->incarnation : draw_incarnation();
+    uint64_t incarnation = o->incarnation ? o->incarnation : runtime_draw();
     df_code code = DF_OK;
     for (const char *at = o->devices; code == DF_OK;) {
         size_t length = strcspn(at, ",");
@@ -167,6 +168,10 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     df_runtime_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_runtime_options", err);
     if (code != DF_OK) return code;
+    if (!out) return error_no_out(err);
+    if ((o.allocator && !(o.allocator->alloc && o.allocator->free)) ||
+        (o.threads && !(o.threads->start && o.threads->join)))
+        return error_invalid(err, "allocator or threads lack a function; set both of each");
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
         return error_invalid(err, "workers is %d; it can be 0 to %d", o.workers, MAX_WORKERS);
@@ -192,11 +197,11 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
 }
 
 size_t df_runtime_devices(const df_runtime *runtime) {
-    return runtime->n_devices;
+    return runtime ? runtime->n_devices : 0;
 }
 
 df_device *df_runtime_device(const df_runtime *runtime, size_t i) {
-    return i < runtime->n_devices ? runtime->devices[i] : NULL;
+    return i < df_runtime_devices(runtime) ? runtime->devices[i] : NULL;
 }
 
 /* ---- ops ----------------------------------------------------------------- */
@@ -247,6 +252,7 @@ df_code df_graph_parse(df_runtime *runtime, const char *words, size_t size, df_g
                        df_error *err) {
     if (!runtime || (!words && size))
         return error_invalid(err, "the %s is NULL", runtime ? "text" : "runtime");
+    if (!out) return error_no_out(err);
     df_graph *g = empty_graph(runtime);
     df_code code = g ? graph_parse(g, words, size, err) : error_memory(err, "a graph");
     if (code != DF_OK) {

@@ -40,9 +40,11 @@ void runtime_unref(df_runtime *rt);
 void runtime_enter(df_runtime *rt);
 void runtime_leave(df_runtime *rt);
 
-/* On an accelerator's own thread, in a kernel or a callback, nobody may wait for an accelerator,
- * nor for a step that does, as those may that have a variable first: FAILED_PRECONDITION, and
- * `what` is done there. */
-df_code runtime_check_thread(const df_runtime *rt, const char *what, df_error *err);
+/* A kernel on an accelerator holds up its queue: it must not wait for one, nor for a step that
+ * does, as those may that have a variable first. FAILED_PRECONDITION if the caller is one and
+ * `does` that. */
+df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err);
+
+uint64_t runtime_draw(void); /* a random number, not 0 */
 
 #endif /* SESSION_RUNTIME_H */

@@ -60,6 +60,7 @@ struct memory {
     memory_source source;      /* (c) */
     bool is_host;              /* (c) */
     size_t refs;               /* (l) handles, and blocks that are out */
+    size_t in_use;             /* (l) bytes of blocks that are out, or being asked for */
     idle *spare;               /* (l) records of the blocks that are out; not in host memory */
     idle *lists[CLASSES];      /* (l) idle blocks */
 };
@@ -132,12 +133,17 @@ static void memory_close(memory *m) DF_EXCLUDES(&m->lock) {
     alloc_free(m->alloc, m, sizeof *m);
 }
 
-void memory_unref(memory *m) {
-    if (!m) return;
+/* A handle goes, or a block of so many bytes that was asked for in vain. */
+static void leave(memory *m, size_t bytes) DF_EXCLUDES(&m->lock) {
     mutex_lock(&m->lock);
+    m->in_use -= bytes;
     bool last = --m->refs == 0;
     mutex_unlock(&m->lock);
     if (last) memory_close(m);
+}
+
+void memory_unref(memory *m) {
+    if (m) leave(m, 0);
 }
 
 bool memory_is_host(const memory *m) {
@@ -202,6 +208,7 @@ void *memory_take(memory *m, size_t bytes, size_t *got) {
     size_t size = class_bytes(c);
     mutex_lock(&m->lock);
     void *block = take_idle_locked(m, c);
+    m->in_use += size;
     m->refs++;
     mutex_unlock(&m->lock);
     if (block && m->is_host) UNPOISON(block, size);
@@ -211,7 +218,7 @@ void *memory_take(memory *m, size_t bytes, size_t *got) {
         block = take_new(m, size);
     }
     if (!block) {
-        memory_unref(m);
+        leave(m, size);
         return NULL;
     }
     if (got) *got = size;
@@ -221,11 +228,13 @@ void *memory_take(memory *m, size_t bytes, size_t *got) {
 void memory_give(memory *m, void *block, size_t got) {
     if (!block) return;
     unsigned c = class_of(got);
-    if (m->is_host) POISON((char *)block + sizeof(idle), class_bytes(c) - sizeof(idle));
+    size_t size = class_bytes(c);
+    if (m->is_host) POISON((char *)block + sizeof(idle), size - sizeof(idle));
     mutex_lock(&m->lock);
     idle *record = record_locked(m, block);
     record->next = m->lists[c];
     m->lists[c] = record;
+    m->in_use -= size;
     bool last = --m->refs == 0;
     mutex_unlock(&m->lock);
     if (last) memory_close(m);
@@ -252,4 +261,13 @@ void memory_trim(memory *m) {
         mutex_unlock(&m->lock);
         free_chain(m, chain, class_bytes(c));
     }
+}
+
+memory_counts memory_count(memory *m) {
+    mutex_lock(&m->lock);
+    memory_counts n = {.limit = m->source.limit, .in_use = m->in_use};
+    for (unsigned c = 0; c < CLASSES; c++)
+        for (const idle *i = m->lists[c]; i; i = i->next) n.cached += class_bytes(c);
+    mutex_unlock(&m->lock);
+    return n;
 }

@@ -28,6 +28,7 @@ typedef struct memory_source {
     void (*free)(void *user, void *block, size_t bytes);
     void (*close)(void *user); /* after the last block; may be NULL */
     void *user;
+    size_t limit; /* bytes that it has in all; 0: not known */
 } memory_source;
 
 /* `alloc` is for the memory's own books. is_host: the host can read the blocks, and
@@ -51,5 +52,14 @@ void memory_give(memory *m, void *block, size_t got); /* never fails; NULL is fi
 size_t memory_block_size(size_t bytes);
 
 void memory_trim(memory *m); /* gives back what the cache holds */
+
+/* Bytes of blocks: those that are out, and those that the cache holds, which are counted one by
+ * one. Any thread. */
+typedef struct memory_counts {
+    size_t limit; /* the source's */
+    size_t in_use, cached;
+} memory_counts;
+
+memory_counts memory_count(memory *m);
 
 #endif /* TENSOR_MEMORY_H */

@@ -36,8 +36,7 @@ static df_code check_shape(df_dtype dtype, df_shape s, df_error *err) {
     return DF_OK;
 }
 
-/* No elements if any dimension is 0, however large the product of the others is. */
-static bool count_elements(df_shape s, int64_t *out) {
+bool shape_count(df_shape s, int64_t *out) {
     int64_t n = 1;
     for (int i = 0; i < s.rank; i++) {
         if (s.dims[i] == 0) {
@@ -46,7 +45,7 @@ static bool count_elements(df_shape s, int64_t *out) {
         }
     }
     for (int i = 0; i < s.rank; i++) {
-        if (__builtin_mul_overflow(n, s.dims[i], &n)) return false;
+        if (s.dims[i] > 0 && __builtin_mul_overflow(n, s.dims[i], &n)) return false;
     }
     *out = n;
     return true;
@@ -58,7 +57,7 @@ df_code tensor_size(df_dtype dtype, df_shape shape, int64_t *elements, size_t *b
     if (code) return code;
     int64_t n;
     size_t size;
-    if (count_elements(shape, &n) &&
+    if (shape_count(shape, &n) &&
         !__builtin_mul_overflow(n, (int64_t)df_dtype_size(dtype), &size)) {
         *elements = n;
         *bytes = size;

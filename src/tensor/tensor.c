@@ -142,6 +142,7 @@ static df_code create(place headers, place elements, df_dtype dtype, df_shape sh
     size_t bytes, total;
     df_code code = tensor_size(dtype, shape, &n, &bytes, err);
     if (!code) code = check_place(dtype, elements, err);
+    if (!code && !out) code = error_no_out(err);
     if (code) return code;
     if (!size_add(bytes, text, &total)) return no_memory(dtype, shape, SIZE_MAX, err);
     df_tensor *t = header_new(headers);
@@ -265,6 +266,7 @@ df_code df_tensor_wrap(const df_allocator *allocator, df_dtype dtype, df_shape s
     size_t bytes;
     df_code code = tensor_size(dtype, shape, &n, &bytes, err);
     if (!code) code = check_wrap(dtype, n, data, err);
+    if (!code && !out) code = error_no_out(err);
     if (code) return code;
     df_tensor *t = header_new(p);
     tensor_buffer *b = t ? buffer_empty(p) : NULL;
@@ -433,26 +435,28 @@ df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dt
 
 /* ---- looking ------------------------------------------------------------- */
 
+/* A step that failed leaves NULLs: they are looked at as if they were no tensor. */
+
 df_dtype df_tensor_dtype(const df_tensor *tensor) {
-    return tensor->dtype;
+    return tensor ? tensor->dtype : DF_DTYPE_NONE;
 }
 
 df_shape df_tensor_shape(const df_tensor *tensor) {
-    return tensor_shape(tensor);
+    return tensor ? tensor_shape(tensor) : DF_SHAPE_UNKNOWN;
 }
 
 int64_t df_tensor_elements(const df_tensor *tensor) {
-    return tensor->elements;
+    return tensor ? tensor->elements : 0;
 }
 
 size_t df_tensor_bytes(const df_tensor *tensor) {
-    return tensor->bytes;
+    return tensor ? tensor->bytes : 0;
 }
 
 bool df_tensor_is_host(const df_tensor *tensor) {
-    return tensor->is_host;
+    return tensor && tensor->is_host;
 }
 
 void *df_tensor_data(const df_tensor *tensor) {
-    return tensor->is_host ? tensor->data : NULL;
+    return df_tensor_is_host(tensor) ? tensor->data : NULL;
 }

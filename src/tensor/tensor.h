@@ -72,6 +72,9 @@ struct df_tensor {
 df_code tensor_size(df_dtype dtype, df_shape shape, int64_t *elements, size_t *bytes,
                     df_error *err);
 bool shape_is_known(df_shape s); /* rank and every dimension */
+/* The product of the dimensions that are known: none if one is 0, however large the others are.
+ * False: it overflows. */
+bool shape_count(df_shape s, int64_t *out);
 bool shape_equal(df_shape a, df_shape b);
 /* Could a tensor of shape `known` be one of `wanted`, which may have unknowns? */
 bool shape_fits(df_shape known, df_shape wanted);

@@ -7,6 +7,8 @@
  * is made once more, and must succeed. In the end nothing is left.
  */
 #include "support/ops_for_tests.h"
+#include "unit/run_world.h"
+#include "unit/save_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -369,6 +371,121 @@ static void own_ops_fail_whole_and_work_again(void **state) {
         assert_true(fault_each_allocation(run_own, &workers) > 100);
 }
 
+/* ---- saving and restoring ------------------------------------------------ */
+
+/* count, on sim:0, and total, on cpu:1, as above; words beside them. */
+static void build_saved(df_graph *g) {
+    df_tensor *said = NULL;
+    const df_string two[] = {{"a text that is longer than what lies in a header", 48}, {NULL, 0}};
+    build_state(g);
+    if (df_tensor_from(NULL, DF_STRING, DF_SHAPE(2), two, &said, NULL) != DF_OK) return;
+    df_graph_on(g, "cpu:0");
+    (void)df_variable_from(g, "words", df_const(g, said));
+    df_graph_on(g, NULL);
+    df_tensor_unref(said);
+}
+
+static void save_and_restore(fault_allocator *f, void *arg) {
+    const char *path = arg;
+    df_runtime *rt = runtime_of(f, 0);
+    df_graph *g = graph_of(f, rt, build_saved);
+    df_session *s = session_of(f, g);
+    df_out x = out_of(g, "x"), all = out_of(g, "all");
+    df_program *grow = program_of(f, s, DF_OUTS(x), DF_OUTS(all));
+    df_program *read = program_of(f, s, DF_NO_OUTS, DF_OUTS(out_of(g, "count")));
+    df_tensor *one = run_scalar(NULL, 1);
+    df_error err = {.code = DF_OK};
+
+    UNTIL_OK(f, err, df_session_save(s, path, &err));
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 22);
+    while (is_to_be_repeated(f, df_session_restore(s, path, &err), &err))
+        assert_int_equal(run_once(f, read, DF_NO_TENSORS), 11);
+    assert_int_equal(run_once(f, read, DF_NO_TENSORS), 10);
+    assert_int_equal(run_once(f, grow, DF_TENSORS(one)), 30 * 22);
+
+    df_tensor_unref(one);
+    df_program_free(grow);
+    df_program_free(read);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void saves_and_restores_fail_whole_and_work_again(void **state) {
+    (void)state;
+    save_folder d;
+    folder_make(&d);
+    assert_true(fault_each_allocation(save_and_restore, d.file) > 100);
+    assert_int_equal(folder_files(&d), 1);
+    folder_remove(&d);
+}
+
+/* ---- runs beside the caller ------------------------------------------------ */
+
+static void told_until_ok(fault_allocator *f, df_runtime *rt, told *t, df_program *p,
+                          df_tensors feeds, const df_run_options *o) {
+    df_error err;
+    do {
+        told_init(t);
+        df_program_start(p, feeds, o, tell, t);
+        told_await(t, rt);
+        assert_int_equal(told_calls(t), 1);
+        err = t->err;
+        err.code = t->code;
+        told_fini(t);
+    } while (is_to_be_repeated(f, t->code, &err));
+}
+
+/* With a handle, a deadline and all that can be asked for. Cancel and close need no memory. */
+static void start_and_end(fault_allocator *f, void *arg) {
+    int workers = *(const int *)arg;
+    df_runtime *rt = runtime_of(f, workers);
+    df_graph *g = graph_of(f, rt, build_state);
+    df_session *s = session_of(f, g);
+    df_out x = out_of(g, "x"), all = out_of(g, "all");
+    df_program *grow = program_of(f, s, DF_OUTS(x), DF_OUTS(all));
+    df_tensor *one = run_scalar(NULL, 1);
+    df_cancel *c = NULL;
+    df_error err;
+    int64_t into = 0;
+    df_span span = {&into, sizeof into};
+    df_pair_traffic pairs[8];
+    df_run_stats st = {.struct_size = sizeof st, .pairs = pairs, .n_pairs = 8};
+    UNTIL_OK(f, err, df_cancel_new(rt, &c, &err));
+    df_run_options o = {
+        .struct_size = sizeof o, .timeout = UINT64_MAX, .cancel = c, .into = &span, .stats = &st};
+    told t[2];
+    for (int i = 1; i <= 2; i++) {
+        st.n_pairs = 8;
+        told_until_ok(f, workers ? NULL : rt, &t[0], grow, DF_TENSORS(one), &o);
+        assert_int_equal(t[0].value, i == 1 ? 30 * 22 : 30 * 46);
+        assert_int_equal(into, t[0].value);
+        assert_true(st.step > 0 && st.transfers > 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        told_init(&t[i]);
+        df_program_start(grow, DF_TENSORS(one), &o, tell, &t[i]);
+    }
+    df_cancel_fire(c);
+    df_program_free(grow);
+    assert_int_equal(df_session_close(s, UINT64_MAX, &err), DF_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(told_calls(&t[i]), 1);
+        told_fini(&t[i]);
+    }
+    df_cancel_free(c);
+    df_tensor_unref(one);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void runs_beside_fail_whole_and_work_again(void **state) {
+    (void)state;
+    for (int workers = 0; workers <= 2; workers += 2)
+        assert_true(fault_each_allocation(start_and_end, &workers) > 100);
+}
+
 /* ---- looking at a program ------------------------------------------------ */
 
 static void look(fault_allocator *f, void *arg) {
@@ -407,6 +524,8 @@ int main(void) {
         cmocka_unit_test(shapes_known_late_fail_whole_and_work_again),
         cmocka_unit_test(async_kernels_fail_whole_and_work_again),
         cmocka_unit_test(own_ops_fail_whole_and_work_again),
+        cmocka_unit_test(saves_and_restores_fail_whole_and_work_again),
+        cmocka_unit_test(runs_beside_fail_whole_and_work_again),
         cmocka_unit_test(looking_at_a_program_without_memory_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

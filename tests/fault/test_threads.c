@@ -6,15 +6,7 @@
  * work. Whoever needed one says RESOURCE_EXHAUSTED and has changed nothing; tried again with
  * threads to be had, it works.
  */
-#include "support/ops_for_tests.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit/run_world.h"
 
 enum { WORKERS = 3, ACCELERATORS = 2 };
 
@@ -111,10 +103,39 @@ static void a_step_that_finds_no_thread_changes_nothing(void **state) {
     }
 }
 
+/* A run beside with a deadline needs a thread that looks after it, the first one. */
+static void a_deadline_that_nobody_can_look_after_refuses_the_run(void **state) {
+    (void)state;
+    scene s;
+    told t;
+    df_run_options o = {.struct_size = sizeof o, .timeout = UINT64_MAX};
+    scene_open(&s, 0, FAULT_ONCE);
+    df_program *p = run_compile(&s.w, DF_NO_OUTS, DF_OUTS(s.y));
+    assert_int_equal(run_int(&s.w, p), -6);
+    size_t before = fault_starts(&s.t);
+    fault_fail_start(&s.t, 1, FAULT_ONCE);
+    told_init(&t);
+    df_program_start(p, DF_NO_TENSORS, &o, tell, &t);
+    assert_told(&t, DF_RESOURCE_EXHAUSTED, "thread");
+    told_fini(&t);
+    for (int i = 0; i < 2; i++) {
+        told_init(&t);
+        df_program_start(p, DF_NO_TENSORS, &o, tell, &t);
+        told_await(&t, NULL);
+        assert_told(&t, DF_OK, NULL);
+        assert_int_equal(t.value, -7 - i);
+        told_fini(&t);
+    }
+    assert_int_equal(fault_starts(&s.t), before + 2); /* the one that failed, and the one */
+    df_program_free(p);
+    scene_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_that_cannot_start_is_an_error_and_no_end),
         cmocka_unit_test(a_step_that_finds_no_thread_changes_nothing),
+        cmocka_unit_test(a_deadline_that_nobody_can_look_after_refuses_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

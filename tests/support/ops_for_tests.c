@@ -88,7 +88,7 @@ static df_code planned_failure(const probe *p, df_error *err) {
     return p->is_silent ? p->code : error_set(err, p->code, "as planned");
 }
 
-static void wait_at_gate(probe *p) {
+void probe_pass(probe *p) {
     (void)pthread_mutex_lock(&p->lock);
     p->inside++;
     (void)pthread_cond_broadcast(&p->changed);
@@ -128,7 +128,7 @@ static df_code compute(df_kernel *c, df_error *err) {
     (void)atomic_fetch_add(&p->runs, 1);
     probe_way way = p->way;
     if (way == PROBE_WAITS) {
-        wait_at_gate(p);
+        probe_pass(p);
         way = p->then;
     }
     if (way == PROBE_STEALS) steal(c, p);
@@ -167,7 +167,7 @@ static void *end_elsewhere(void *arg) {
     df_error err;
     if (h->fails) (void)planned_failure(p, &err);
     if (h->late) {
-        wait_at_gate(p);
+        probe_pass(p);
         (void)copy_input(h->late);
     }
     df_kernel_done(h->handle, h->fails ? &err : NULL);

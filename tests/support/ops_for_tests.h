@@ -69,6 +69,7 @@ void probe_fini(probe *p); /* no step runs */
 
 void probe_open(probe *p); /* the gate: for all that wait, and all that come */
 void probe_close(probe *p);
+void probe_pass(probe *p);                               /* as a kernel that waits */
 void probe_await_inside(probe *p, unsigned n);           /* until the n-th kernel is at the gate */
 df_kernel_handle probe_await_kept(probe *p, unsigned n); /* the n-th handle, or a later one */
 unsigned probe_runs(probe *p);

@@ -26,6 +26,7 @@ project() {
     quietly cmake --build "$work/$name" --parallel "$jobs"
     quietly "$work/$name/consumer_c"
     quietly "$work/$name/consumer_cpp"
+    quietly "$work/$name/consumer_backend"
     echo "consumer: $name works"
 }
 
@@ -78,6 +79,17 @@ grep -q '^node Blend (Blend): attr amount is 2; it can be 0 to 1$' "$work/log" |
     exit 1
 }
 echo "consumer: the op of docs/writing-ops.md works"
+
+# The test of a backend in docs/rendezvous.md.
+awk '/^```c$/ { f = 1; next } /^```$/ { f = 0 } f' "$root/docs/rendezvous.md" >"$work/suite.c"
+quietly gcc "$work/suite.c" $(pkg-config --cflags dataflow) -ldataflow_conformance \
+    $(pkg-config --libs dataflow) -pthread -Wl,-rpath,"$work/prefix/lib" -o "$work/suite"
+quietly "$work/suite"
+[ "$(grep -c '^R[0-9]* .*: kept$' "$work/log")" = 10 ] || {
+    echo "consumer: the test of docs/rendezvous.md does not find every rule kept" >&2
+    exit 1
+}
+echo "consumer: the test of docs/rendezvous.md works"
 
 rm "$work"/prefix/lib/libdataflow.so*
 quietly gcc "$source" $(pkg-config --static --cflags --libs dataflow) -o "$work/static"

@@ -6,7 +6,8 @@
 # lines. --fix formats first.
 set -eu
 cd "$(dirname "$0")/../.."
-files=$(find include src tests examples -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' | LC_ALL=C sort)
+files=$(find include src conformance tests examples -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' |
+    LC_ALL=C sort)
 [ "${1-}" != --fix ] || clang-format -i $files
 failed=0
 for file in $files; do

@@ -19,15 +19,16 @@ alone() { # HEADER-AS-INCLUDED COMPILER...
     fi
 }
 
-for path in include/dataflow/*.h; do
-    header="<${path#include/}>"
-    alone "$header" gcc -std=c11 -x c -Iinclude
-    alone "$header" clang -std=c11 -x c -Iinclude
-    alone "$header" g++ -std=c++11 -x c++ -Iinclude
-    alone "$header" clang++ -std=c++17 -x c++ -Iinclude
+for path in include/dataflow/*.h conformance/dataflow/*.h; do
+    header="<dataflow/${path##*/}>"
+    alone "$header" gcc -std=c11 -x c -Iinclude -Iconformance
+    alone "$header" clang -std=c11 -x c -Iinclude -Iconformance
+    alone "$header" g++ -std=c++11 -x c++ -Iinclude -Iconformance
+    alone "$header" clang++ -std=c++17 -x c++ -Iinclude -Iconformance
 done
 for path in $(find src -name '*.h' | LC_ALL=C sort); do
     alone "\"${path#src/}\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc
 done
+alone '"scene.h"' gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Iconformance
 [ "$failed" = 0 ] || exit 1
 echo "headers: each stands alone ($count compilations)"

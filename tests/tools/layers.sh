@@ -42,6 +42,7 @@ op.h op
 graph.h graph
 ops.h graph
 rendezvous.h rendezvous
+run.h exec
 partition.h session
 session.h session
 runtime.h session

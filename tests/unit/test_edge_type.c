@@ -36,7 +36,7 @@ static void what_is_no_dtype_or_shape_is_refused_and_changes_nothing(void **stat
         {DF_INT8, DF_SHAPE(1, 1, 1, 1, 1, 1, 1, 1, 1), "0 to 8 dimensions"},
         {DF_INT8, {-2, NULL}, "0 to 8 dimensions"},
         {DF_INT8, DF_SHAPE(3, -2), "dimension 1 is -2"},
-        {DF_INT8, {2, NULL}, "dimension 0 is 0"},
+        {DF_INT8, {2, NULL}, "not 2 at NULL"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         edge_type t;

@@ -113,6 +113,57 @@ static void a_size_that_no_machine_has_is_refused(void **state) {
     memory_unref(m);
 }
 
+/* ---- counts -------------------------------------------------------------- */
+
+static void expect_counts(memory *m, size_t in_use, size_t cached) {
+    memory_counts n = memory_count(m);
+    assert_int_equal(n.in_use, in_use);
+    assert_int_equal(n.cached, cached);
+}
+
+static void blocks_are_counted_whole_where_they_are(void **state) {
+    (void)state;
+    device_world d;
+    memory_source source = device_open_source(&d);
+    source.limit = 12345;
+    memory *all[] = {memory_new(NULL, &source, false), memory_new_host(NULL)};
+    assert_int_equal(memory_count(all[0]).limit, 12345);
+    assert_int_equal(memory_count(all[1]).limit, 0);
+    for (int i = 0; i < 2; i++) {
+        memory *m = all[i];
+        expect_counts(m, 0, 0);
+        void *small = memory_take(m, 0, NULL), *large = memory_take(m, 129, NULL);
+        expect_counts(m, 64 + 160, 0);
+        memory_give(m, large, 129);
+        expect_counts(m, 64, 160);
+        void *again = memory_take(m, 150, NULL);
+        expect_counts(m, 64 + 160, 0);
+        memory_give(m, again, 150);
+        memory_give(m, small, 0);
+        expect_counts(m, 0, 64 + 160);
+        memory_trim(m);
+        expect_counts(m, 0, 0);
+        memory_unref(m);
+    }
+    device_end(&d);
+}
+
+static void what_could_not_be_had_is_not_counted(void **state) {
+    (void)state;
+    device_world d;
+    memory_source source = device_open_source(&d);
+    d.limit = 1000;
+    memory *m = memory_new(NULL, &source, false);
+    void *block = memory_take(m, 320, NULL);
+    assert_null(memory_take(m, 1024, NULL));
+    expect_counts(m, 320, 0);
+    assert_null(memory_take(m, SIZE_MAX, NULL));
+    expect_counts(m, 320, 0);
+    memory_give(m, block, 320);
+    memory_unref(m);
+    device_end(&d);
+}
+
 /* ---- host memory --------------------------------------------------------- */
 
 static void a_block_that_was_given_back_is_taken_again(void **state) {
@@ -420,6 +471,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_large_enough_and_wastes_at_most_a_fifth),
         cmocka_unit_test(a_size_that_no_machine_has_is_refused),
+        cmocka_unit_test(blocks_are_counted_whole_where_they_are),
+        cmocka_unit_test(what_could_not_be_had_is_not_counted),
         cmocka_unit_test(a_block_that_was_given_back_is_taken_again),
         cmocka_unit_test(blocks_of_other_sizes_are_left_alone),
         cmocka_unit_test(zero_bytes_give_a_block),

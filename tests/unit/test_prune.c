@@ -206,14 +206,14 @@ static void what_is_no_output_of_the_graph_is_refused(void **state) {
     df_out there = df_placeholder(other, "there", DF_FLOAT32, DF_SCALAR);
     df_out x = world_input(w, "x"), none = {NULL, 0};
     world_refuses(w, PASS_PRUNE, DF_OUTS(x, none), DF_OUTS(x), DF_INVALID_ARGUMENT,
-                  "feed 1 is no output of this session's graph");
+                  "feed 1, NULL, is no node of this session's graph");
     world_refuses(w, PASS_PRUNE, DF_OUTS(x), DF_OUTS(there), DF_INVALID_ARGUMENT,
-                  "fetch 0 is no output of this session's graph");
+                  "fetch 0, there, is no node of this session's graph");
     world_refuses(w, PASS_PRUNE, DF_OUTS(x), DF_OUTS(df_node_output(x.node, 3)), DF_OUT_OF_RANGE,
                   "fetch 0 is output 3 of node x, which has 1");
     w->rq.targets = DF_NODES(x.node, there.node);
     world_refuses(w, PASS_PRUNE, DF_OUTS(x), DF_NO_OUTS, DF_INVALID_ARGUMENT,
-                  "target 1 is no node of this session's graph");
+                  "target 1, there, is no node of this session's graph");
     w->rq.targets = DF_NODES(NULL);
     world_refuses(w, PASS_PRUNE, DF_OUTS(x), DF_NO_OUTS, DF_INVALID_ARGUMENT, "target 0");
     df_graph_free(other);

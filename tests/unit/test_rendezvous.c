@@ -193,6 +193,93 @@ static void a_backend_hears_of_one_abort_and_is_destroyed_last(void **state) {
     fault_allocator_end(&heap);
 }
 
+/* A backend that finishes a recv inside each call, and looks at itself afterwards. */
+typedef struct looking {
+    df_recv *waits;
+    bool by_send, by_recv; /* which call finishes it */
+    int calls;             /* that are running */
+    int destroyed_in_call;
+    int destroys;
+} looking;
+
+static void finish_in_call(looking *l) {
+    df_recv *r = l->waits;
+    l->waits = NULL;
+    l->calls++;
+    if (r) df_recv_finish(r, &stop, NULL, NULL);
+    l->calls--;
+}
+
+static df_code looking_send(void *self, const df_key *key, const df_endpoint *from, df_tensor *t) {
+    looking *l = self;
+    (void)key;
+    (void)from;
+    df_tensor_unref(t);
+    if (l->by_send) finish_in_call(l);
+    return DF_OK;
+}
+
+static void looking_recv(void *self, df_recv *r) {
+    looking *l = self;
+    l->waits = r;
+    if (l->by_recv) finish_in_call(l);
+}
+
+static void looking_cancel(void *self, df_recv *r) {
+    (void)r;
+    finish_in_call(self);
+}
+
+static void looking_abort(void *self, const df_error *why) {
+    (void)why;
+    finish_in_call(self);
+}
+
+static void looking_destroy(void *self) {
+    looking *l = self;
+    l->destroyed_in_call = l->calls;
+    l->destroys++;
+}
+
+static const df_rendezvous_ops looking_ops = {.struct_size = sizeof looking_ops,
+                                              .name = "looking",
+                                              .send = looking_send,
+                                              .recv = looking_recv,
+                                              .cancel = looking_cancel,
+                                              .abort = looking_abort,
+                                              .destroy = looking_destroy};
+
+static void drop_reference(got *g) {
+    df_rendezvous_unref(g->user);
+}
+
+static void a_backend_outlives_its_call_although_done_drops_the_last_reference(void **state) {
+    (void)state;
+    df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    for (int call = 0; call < 4; call++) {
+        looking l = {.by_send = call < 2, .by_recv = call == 2};
+        df_rendezvous *r = NULL;
+        got g;
+        assert_int_equal(df_rendezvous_new(NULL, &looking_ops, &l, &r, NULL), DF_OK);
+        got_init(&g, key, on_host);
+        g.then = drop_reference;
+        g.user = r;
+        df_tensor *t = number(NULL, 1);
+
+        df_rendezvous_recv(r, &g.recv);
+        if (call == 0) (void)df_rendezvous_send(r, key, &on_host, t);
+        if (call == 1) (void)rendezvous_send(r, key, &on_host, df_tensor_ref(t));
+        if (call == 3) df_rendezvous_cancel(r, &g.recv);
+
+        assert_got_error(&g, DF_ABORTED);
+        assert_int_equal(l.destroys, 1);
+        assert_int_equal(l.destroyed_in_call, 0);
+        df_tensor_unref(t);
+        got_fini(&g);
+    }
+    df_key_free(key);
+}
+
 static void only_the_built_in_has_slots_to_reset_and_is_closed(void **state) {
     (void)state;
     held h;
@@ -263,6 +350,37 @@ static void a_second_finish_does_nothing_but_release(void **state) {
     got_fini(&g);
     assert_true(refcount_is_one(&t->refs));
     df_tensor_unref(t);
+    df_rendezvous_unref(r);
+    df_key_free(key);
+}
+
+static void never_done(df_recv *r, const df_error *err, df_tensor *tensor) {
+    (void)r;
+    (void)err;
+    (void)tensor;
+    fail();
+}
+
+static void count_hold(work_tag *tag) {
+    tag->failed++; /* the test's own use of it */
+}
+
+/* Its transfer is under way, and its step was told so: that is counted once, not twice. */
+static void a_second_finish_leaves_what_a_step_was_told(void **state) {
+    (void)state;
+    held h = {0};
+    work_tag tag = {.hold = count_hold};
+    df_rendezvous *r = NULL;
+    df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    df_recv recv = {.key = key, .to = on_host, .done = never_done};
+    assert_int_equal(df_rendezvous_new(NULL, &held_ops, &h, &r, NULL), DF_OK);
+    rendezvous_mark_planned(&recv, &tag);
+    df_rendezvous_recv(r, &recv);
+    recv_hold(&recv);
+    assert_int_equal(tag.failed, 1);
+    df_recv_finish(&recv, &stop, NULL, NULL); /* as if another had come before */
+    assert_true(rendezvous_was_held(&recv));
+    h.asked = NULL;
     df_rendezvous_unref(r);
     df_key_free(key);
 }
@@ -461,9 +579,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_send_that_makes_no_sense_is_refused_and_takes_nothing),
         cmocka_unit_test(a_recv_that_makes_no_sense_ends_with_what_is_wrong),
         cmocka_unit_test(a_backend_hears_of_one_abort_and_is_destroyed_last),
+        cmocka_unit_test(a_backend_outlives_its_call_although_done_drops_the_last_reference),
         cmocka_unit_test(only_the_built_in_has_slots_to_reset_and_is_closed),
         cmocka_unit_test(a_step_can_be_used_again_after_an_abort),
         cmocka_unit_test(a_second_finish_does_nothing_but_release),
+        cmocka_unit_test(a_second_finish_leaves_what_a_step_was_told),
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),
         cmocka_unit_test(a_finish_without_an_outcome_is_the_backends_mistake),
         cmocka_unit_test(an_error_in_line_lasts_until_its_turn),

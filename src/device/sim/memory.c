@@ -249,7 +249,7 @@ df_code sim_memory_new(const df_allocator *alloc, const char *name, size_t limit
         alloc_free(alloc, m, sizeof *m);
         return rc;
     }
-    const memory_source source = {source_alloc, source_free, source_close, m};
+    const memory_source source = {source_alloc, source_free, source_close, m, limit};
     *mem = memory_new(alloc, &source, false);
     if (!*mem) {
         source_close(m);

@@ -46,8 +46,8 @@ struct sim_queue {
     sim_op *spare;        /* (l) linked by item.next */
     void *thread;         /* (l) NULL: not yet */
     bool starting;        /* (l) one enqueuer is outside the lock, starting it */
-    bool closing;         /* (l) */
-    bool ended;           /* (l) closing, and the thread takes nothing more */
+    bool closing;         /* (l) the thread goes when it has nothing to do */
+    bool gone;            /* (l) it has, or there never was one: nothing is queued, or will be */
 };
 
 static sim_queue *queue_of(df_queue *q) {
@@ -240,7 +240,7 @@ static launch *work_take(sim_queue *q) {
     while (!q->first && !q->closing) condition_wait(&q->wake, &q->lock);
     launch *all = q->first;
     q->first = q->last = NULL;
-    q->ended = !all;
+    q->gone = !all;
     mutex_unlock(&q->lock);
     return all;
 }
@@ -261,16 +261,12 @@ static void engine_main(void *arg) {
 
 static df_code start_locked(sim_queue *q, df_error *err) DF_REQUIRES(&q->lock);
 
-static df_code refused(const sim_queue *q, df_error *err) {
-    return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
-}
-
 /* Starts the thread if there is none. The lock is let go meanwhile, since the threads
  * are the user's; who comes in between waits for the outcome, because it too must know
  * whether its work will be run. */
 static df_code start_locked(sim_queue *q, df_error *err) {
     while (q->starting) condition_wait(&q->started, &q->lock);
-    if (q->ended || (q->closing && !q->thread)) return refused(q, err);
+    if (q->gone) return error_set(err, DF_UNAVAILABLE, "device %s is closed", name_of(q));
     if (q->thread) return DF_OK;
     q->starting = true;
     mutex_unlock(&q->lock);
@@ -284,7 +280,7 @@ static df_code start_locked(sim_queue *q, df_error *err) {
     q->thread = thread;
     q->starting = false;
     condition_broadcast(&q->started);
-    return q->ended ? refused(q, err) : rc;
+    return rc;
 }
 
 static df_code push(sim_queue *q, work_tag *tag, launch *l, df_error *err) {
@@ -407,16 +403,14 @@ df_code sim_queue_new(df_device *d, sim_memory *m, const device_options *options
 
 void sim_queue_stop(sim_queue *q) {
     mutex_lock(&q->lock);
+    while (q->starting) condition_wait(&q->started, &q->lock);
     q->closing = true;
     condition_signal(&q->wake);
-    while (q->starting) condition_wait(&q->started, &q->lock);
     void *thread = q->thread;
+    if (!thread) q->gone = true;
     mutex_unlock(&q->lock);
-    if (!thread) return;
-    thread_join(q->threads, thread);
-    mutex_lock(&q->lock);
-    q->thread = NULL;
-    mutex_unlock(&q->lock);
+    if (thread) thread_join(q->threads, thread);
+    q->thread = NULL; /* nobody reads it once the thread is gone */
 }
 
 void sim_queue_free(sim_queue *q) {

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public conformance suite: backends that are right pass it, and each wrong one fails the rule
+ * that it breaks. All of them run at the same time, since most of what a wrong one costs is
+ * waiting.
+ */
+#include <dataflow/conformance.h>
+
+#include "support/list_rendezvous.h"
+#include "support/scale.h"
+#include "support/yield.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static const uint64_t second = 1000000000u; /* ns */
+
+/* Long enough for what is right and has the machine for itself only now and then. */
+static uint64_t patience(void) {
+    bool is_emulated = test_scaled(100) < 20;
+    return (is_emulated ? 40 : 4) * second;
+}
+
+/* ---- one run of the suite ------------------------------------------------- */
+
+/* What the suite said of a backend. */
+typedef struct verdict {
+    df_rendezvous *(*make)(void *user);
+    list_flaw flaw; /* for make */
+    uint32_t flags;
+    uint64_t limit;
+    int reports, out_of_order;
+    unsigned broken; /* bit n: rule n */
+    int returned;
+    char wrong[DF_CONFORMANCE_RULES + 1][256];
+    pthread_t thread;
+} verdict;
+
+static void on_report(void *user, int rule, const char *asks, const char *wrong) {
+    verdict *v = user;
+    v->out_of_order += rule != ++v->reports || !asks || !asks[0];
+    if (!wrong) return;
+    v->broken |= 1u << rule;
+    (void)snprintf(v->wrong[rule], sizeof v->wrong[rule], "%s", wrong);
+}
+
+static void run(verdict *v) {
+    const df_conformance suite = {.struct_size = sizeof suite,
+                                  .user = v,
+                                  .make = v->make,
+                                  .flags = v->flags,
+                                  .limit = v->limit,
+                                  .report = on_report};
+    v->returned = df_conformance_run(&suite);
+}
+
+static int bits(unsigned n) {
+    int count = 0;
+    for (; n; n &= n - 1) count++;
+    return count;
+}
+
+static void print_broken(const verdict *v) {
+    for (int rule = 1; rule <= DF_CONFORMANCE_RULES; rule++)
+        if (v->wrong[rule][0]) print_message("    R%d: %s\n", rule, v->wrong[rule]);
+}
+
+static void assert_all_kept(const verdict *v) {
+    print_broken(v);
+    assert_int_equal(v->broken, 0);
+    assert_int_equal(v->returned, 0);
+    assert_int_equal(v->reports, DF_CONFORMANCE_RULES);
+    assert_int_equal(v->out_of_order, 0);
+}
+
+/* ---- backends that are right ---------------------------------------------- */
+
+static df_rendezvous *make_local(void *user) {
+    df_rendezvous *r = NULL;
+    (void)user;
+    (void)df_rendezvous_new_local(NULL, &r, NULL);
+    return r;
+}
+
+static df_rendezvous *make_list(void *user) {
+    return list_rendezvous_new(((verdict *)user)->flaw);
+}
+
+/* Hands everything to another rendezvous, which is its `self`. */
+static df_code relay_send(void *self, const df_key *key, const df_endpoint *from, df_tensor *t) {
+    df_code code = df_rendezvous_send(self, key, from, t);
+    df_tensor_unref(t);
+    return code;
+}
+
+static void relay_recv(void *self, df_recv *r) {
+    df_rendezvous_recv(self, r);
+}
+
+static void relay_cancel(void *self, df_recv *r) {
+    df_rendezvous_cancel(self, r);
+}
+
+static void relay_abort(void *self, const df_error *why) {
+    df_rendezvous_abort(self, why);
+}
+
+static void relay_destroy(void *self) {
+    df_rendezvous_unref(self);
+}
+
+static const df_rendezvous_ops relay_ops = {.struct_size = sizeof relay_ops,
+                                            .name = "relay",
+                                            .send = relay_send,
+                                            .recv = relay_recv,
+                                            .cancel = relay_cancel,
+                                            .abort = relay_abort,
+                                            .destroy = relay_destroy};
+
+static df_rendezvous *make_relay(void *user) {
+    df_rendezvous *r = NULL;
+    (void)df_rendezvous_new(NULL, &relay_ops, make_local(user), &r, NULL);
+    return r;
+}
+
+static void backends_that_are_right_keep_every_rule(void **state) {
+    df_rendezvous *(*const makes[])(void *user) = {make_local, make_relay, make_list};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        verdict v = {.make = makes[i]};
+        run(&v);
+        assert_all_kept(&v);
+    }
+}
+
+/* What it cannot do is not held against a backend that says so. */
+static void a_flag_excuses_what_it_names(void **state) {
+    verdict host_only = {.make = make_list, .flaw = LIST_TAKES_HOST_TENSORS_ONLY};
+    verdict delayed = {.make = make_list, .flaw = LIST_CANCEL_BEATS_A_TENSOR};
+    (void)state;
+    run(&host_only);
+    assert_true(host_only.broken & 1u << 9);
+    assert_int_equal(host_only.returned, bits(host_only.broken));
+    run(&delayed);
+    assert_int_equal(delayed.broken, 1u << 7);
+
+    verdict excused[] = {
+        {.make = make_list,
+         .flaw = LIST_TAKES_HOST_TENSORS_ONLY,
+         .flags = DF_CONFORMANCE_HOST_ONLY},
+        {.make = make_list, .flaw = LIST_CANCEL_BEATS_A_TENSOR, .flags = DF_CONFORMANCE_DELAYED}};
+    for (int i = 0; i < 2; i++) {
+        run(&excused[i]);
+        assert_all_kept(&excused[i]);
+    }
+}
+
+/* ---- wrong ones ------------------------------------------------------------ */
+
+/* The rule that each breaks; 0: see below. */
+static const int breaks[LIST_FLAWS] = {
+    [LIST_SEND_WAITS_FOR_ROOM] = 1,
+    [LIST_LOOKS_BEFORE_IT_WAITS] = 2,
+    [LIST_CALLS_DONE_ITSELF] = 2,
+    [LIST_LOSES_THE_201ST_WAITER] = 2,
+    [LIST_FINISHES_UNDER_ITS_LOCK] = 3,
+    [LIST_GIVES_THE_NEWEST_FIRST] = 4,
+    [LIST_SERVES_THE_LAST_TO_ASK] = 4,
+    [LIST_HAS_ITS_OWN_WORDS] = 5,
+    [LIST_KEEPS_WHAT_IS_THERE] = 5,
+    [LIST_TAKES_LATE_SENDS] = 5,
+    [LIST_COMPARES_EDGES] = 6,
+    [LIST_COMPARES_NO_INCARNATION] = 6,
+    [LIST_COMPARES_NO_FRAME] = 6,
+    [LIST_CANCELS_ALL_OF_A_KEY] = 7,
+    [LIST_FORGETS_AN_EARLY_CANCEL] = 7,
+    [LIST_CANCEL_BEATS_A_TENSOR] = 7,
+    [LIST_CANCEL_EATS_A_TENSOR] = 7,
+    [LIST_LEAVES_WAITERS_AT_THE_END] = 8,
+    [LIST_KEEPS_TENSORS_AT_THE_END] = 8,
+    [LIST_FORGETS_THE_DEVICE] = 9,
+    [LIST_KEEPS_A_BORROWED_ENDPOINT] = 9,
+    [LIST_DELIVERS_TO_THE_HOST] = 10,
+    [LIST_DELIVERS_TO_A_DEVICE] = 10,
+    [LIST_LOSES_THE_SHAPE] = 10,
+};
+
+static void *run_on_thread(void *arg) {
+    run(arg);
+    return NULL;
+}
+
+static unsigned allowed(list_flaw flaw) {
+    /* A tensor and its recv that miss each other meet others: R4 is then broken too. */
+    return 1u << breaks[flaw] | (flaw == LIST_LOOKS_BEFORE_IT_WAITS ? 1u << 4 : 0);
+}
+
+static void a_wrong_backend_breaks_the_rule_that_it_breaks(void **state) {
+    static verdict v[LIST_FLAWS];
+    int wrong = 0;
+    (void)state;
+    for (list_flaw f = 1; f < LIST_FLAWS; f++) {
+        v[f] = (verdict){.make = make_list, .flaw = f, .limit = patience()};
+        if (f == LIST_CANCEL_EATS_A_TENSOR) v[f].flags = DF_CONFORMANCE_DELAYED;
+        assert_int_equal(pthread_create(&v[f].thread, NULL, run_on_thread, &v[f]), 0);
+    }
+    for (list_flaw f = 1; f < LIST_FLAWS; f++) {
+        assert_int_equal(pthread_join(v[f].thread, NULL), 0);
+        bool is_found = (v[f].broken & 1u << breaks[f]) != 0 && !(v[f].broken & ~allowed(f));
+        print_message("  %s%s\n", list_flaw_names[f], is_found ? "" : ": WRONG");
+        print_broken(&v[f]);
+        wrong += !is_found || v[f].returned != bits(v[f].broken) || v[f].out_of_order;
+    }
+    list_rendezvous_let_go();
+    assert_int_equal(wrong, 0);
+}
+
+static void a_backend_that_keeps_every_send_cannot_hold_the_suite(void **state) {
+    verdict v = {.make = make_list, .flaw = LIST_SEND_NEVER_RETURNS, .limit = second / 10};
+    struct timespec begin, end;
+    (void)state;
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+
+    run(&v);
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_int_equal(v.returned, DF_CONFORMANCE_RULES);
+    assert_int_equal(v.reports, DF_CONFORMANCE_RULES);
+    assert_non_null(strstr(v.wrong[1], "has not returned"));
+    assert_non_null(strstr(v.wrong[4], "has not returned"));
+    assert_true(end.tv_sec - begin.tv_sec < 60);
+    list_rendezvous_let_go();
+}
+
+/* ---- misuse ---------------------------------------------------------------- */
+
+static df_rendezvous *make_none(void *user) {
+    (void)user;
+    return NULL;
+}
+
+static void a_suite_that_cannot_run_breaks_every_rule(void **state) {
+    verdict no_make = {.make = NULL}, none = {.make = make_none};
+    df_conformance no_size = {.make = make_local};
+    (void)state;
+    run(&no_make);
+    run(&none);
+
+    assert_int_equal(df_conformance_run(NULL), DF_CONFORMANCE_RULES);
+    assert_int_equal(df_conformance_run(&no_size), DF_CONFORMANCE_RULES);
+    for (int rule = 1; rule <= DF_CONFORMANCE_RULES; rule++) {
+        assert_non_null(strstr(no_make.wrong[rule], "make is NULL"));
+        assert_non_null(strstr(none.wrong[rule], "gave no rendezvous"));
+    }
+    assert_int_equal(no_make.returned, DF_CONFORMANCE_RULES);
+    assert_int_equal(none.returned, DF_CONFORMANCE_RULES);
+}
+
+static void nobody_need_listen(void **state) {
+    const df_conformance suite = {.struct_size = sizeof suite, .make = make_local};
+    (void)state;
+    assert_int_equal(df_conformance_run(&suite), 0);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(backends_that_are_right_keep_every_rule),
+        cmocka_unit_test(a_flag_excuses_what_it_names),
+        cmocka_unit_test(a_wrong_backend_breaks_the_rule_that_it_breaks),
+        cmocka_unit_test(a_backend_that_keeps_every_send_cannot_hold_the_suite),
+        cmocka_unit_test(a_suite_that_cannot_run_breaks_every_rule),
+        cmocka_unit_test(nobody_need_listen),
+    };
+    (void)yield_install(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs that end before they are over: at a deadline, by a handle, with their session. Whatever is
+ * executing then goes on to its end, holds what it uses, and changes nothing.
+ */
+#include "unit/run_world.h"
+
+static const int workers[] = {0, 2};
+enum { N_WORKERS = 2 };
+
+/* The kernel ends at last, and everything is as if the run had never been. */
+static void let_end(slow_world *o, df_kernel_handle h) {
+    df_kernel_done(h, NULL);
+    assert_int_equal(run_int(&o->w, o->count), 0);
+    o->probe.way = PROBE_COPIES;
+    assert_int_equal(slow_run(o, NULL), DF_OK);
+    assert_int_equal(run_int(&o->w, o->count), 1);
+}
+
+/* ---- deadlines ------------------------------------------------------------ */
+
+static void a_deadline_ends_a_run_whose_kernel_does_not_end(void **state) {
+    (void)state;
+    const char *const places[] = {"cpu:0", "cpu:1", "sim:0"};
+    for (int i = 0; i < 6; i++) {
+        slow_world o;
+        slow_open(&o, workers[i / 3], "TestAsync", places[i % 3]);
+        o.probe.way = PROBE_KEEPS;
+        slow_run_out(&o);
+        let_end(&o, probe_await_kept(&o.probe, 1));
+        slow_close(&o);
+    }
+}
+
+static void a_deadline_ends_a_run_beside(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told t;
+        slow_open(&o, workers[i], "TestAsync", "cpu:1");
+        o.probe.way = PROBE_KEEPS;
+        for (uint64_t timeout = SOON; probe_runs(&o.probe) == 0; timeout *= 2) {
+            told_init(&t);
+            slow_start(&o, RUN_OPTIONS(.timeout = timeout), &t);
+            slow_await(&o, &t);
+            assert_told(&t, DF_DEADLINE_EXCEEDED, "deadline has passed");
+            told_fini(&t);
+            assert_int_equal(df_runtime_poll(o.w.rt, 0, NULL), 0); /* for the caller it is gone */
+        }
+        let_end(&o, probe_await_kept(&o.probe, 1));
+        assert_int_equal(t.calls, 1);
+        slow_close(&o);
+    }
+}
+
+static void a_deadline_that_has_passed_already_ends_a_run_before_its_first_node(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told t;
+        slow_open(&o, workers[i], "TestCopy", "cpu:1");
+        assert_int_equal(slow_run(&o, RUN_OPTIONS(.timeout = 1)), DF_DEADLINE_EXCEEDED);
+        told_init(&t);
+        slow_start(&o, RUN_OPTIONS(.timeout = 1), &t);
+        slow_await(&o, &t);
+        assert_told(&t, DF_DEADLINE_EXCEEDED, NULL);
+        told_fini(&t);
+        assert_int_equal(probe_runs(&o.probe), 0);
+        assert_int_equal(run_int(&o.w, o.count), 0);
+        slow_close(&o);
+    }
+}
+
+static void a_deadline_far_away_does_no_harm(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told t;
+        slow_open(&o, workers[i], "TestAsync", "sim:0");
+        assert_int_equal(slow_run(&o, RUN_OPTIONS(.timeout = UINT64_MAX)), DF_OK);
+        told_init(&t);
+        slow_start(&o, RUN_OPTIONS(.timeout = UINT64_MAX), &t);
+        slow_await(&o, &t);
+        assert_told(&t, DF_OK, NULL);
+        told_fini(&t);
+        slow_close(&o);
+    }
+}
+
+static void the_loop_learns_when_the_next_deadline_is(void **state) {
+    (void)state;
+    slow_world o;
+    told t[2];
+    uint64_t next = 0, hour = UINT64_C(3600000000000);
+    slow_open(&o, 0, "TestAsync", "cpu:0");
+    o.probe.way = PROBE_KEEPS;
+    for (int i = 0; i < 2; i++) {
+        told_init(&t[i]);
+        slow_start(&o, RUN_OPTIONS(.timeout = hour * (uint64_t)(2 - i)), &t[i]);
+    }
+    assert_int_equal(df_runtime_poll(o.w.rt, 0, &next), 2);
+    assert_true(next <= hour && next > hour / 2);
+    df_session_cancel(o.w.s);
+    assert_int_equal(df_runtime_poll(o.w.rt, 0, &next), 0);
+    assert_true(next == UINT64_MAX);
+    for (int i = 0; i < 2; i++) {
+        assert_told(&t[i], DF_CANCELLED, NULL);
+        told_fini(&t[i]);
+    }
+    df_kernel_done(probe_await_kept(&o.probe, 1), NULL);
+    assert_int_equal(probe_runs(&o.probe), 1); /* the second was never begun */
+    slow_close(&o);
+}
+
+static void a_deadline_ends_a_run_that_waits_for_its_turn(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told first, second;
+        slow_open(&o, workers[i], "TestAsync", "cpu:1");
+        o.probe.way = PROBE_KEEPS;
+        told_init(&first);
+        told_init(&second);
+        slow_start(&o, NULL, &first);
+        df_kernel_handle h = slow_await_kept(&o, 1);
+        slow_start(&o, RUN_OPTIONS(.timeout = SOON), &second);
+        assert_int_equal(slow_run(&o, RUN_OPTIONS(.timeout = SOON)), DF_DEADLINE_EXCEEDED);
+        slow_await(&o, &second);
+        assert_told(&second, DF_DEADLINE_EXCEEDED, NULL);
+        assert_int_equal(told_calls(&first), 0);
+
+        df_kernel_done(h, NULL);
+
+        slow_await(&o, &first);
+        assert_told(&first, DF_OK, NULL);
+        assert_int_equal(probe_runs(&o.probe), 1);
+        assert_int_equal(run_int(&o.w, o.count), 1);
+        told_fini(&first);
+        told_fini(&second);
+        slow_close(&o);
+    }
+}
+
+static void what_was_fed_stays_until_the_kernel_has_ended(void **state) {
+    (void)state;
+    slow_world o;
+    slow_open(&o, 0, "TestAsync", "cpu:0");
+    o.probe.way = PROBE_READS_LATE;
+    slow_run_out(&o);
+    df_tensor_unref(o.fed);
+    o.fed = NULL;
+    df_program_free(o.slow);
+    o.slow = NULL;
+    probe_open(&o.probe); /* reads what was fed, on its own thread, and ends */
+    assert_int_equal(df_session_close(o.w.s, UINT64_MAX, &o.w.err), DF_OK);
+    slow_close(&o);
+}
+
+/* ---- handles ---------------------------------------------------------------- */
+
+static df_cancel *handle_of(slow_world *o) {
+    df_cancel *c = NULL;
+    assert_int_equal(df_cancel_new(o->w.rt, &c, NULL), DF_OK);
+    return c;
+}
+
+static void a_handle_ends_all_runs_that_have_it_and_no_others(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told t[4];
+        slow_open(&o, workers[i], "TestAsync", "cpu:1");
+        o.probe.way = PROBE_KEEPS;
+        df_cancel *c = handle_of(&o);
+        for (int k = 0; k < 4; k++) {
+            told_init(&t[k]);
+            slow_start(&o, k == 3 ? NULL : RUN_OPTIONS(.cancel = c), &t[k]);
+        }
+        df_kernel_handle h = slow_await_kept(&o, 1);
+
+        df_cancel_fire(c);
+
+        for (int k = 0; k < 3; k++) assert_told(&t[k], DF_CANCELLED, "the run was cancelled");
+        df_cancel_fire(c);
+        df_cancel_free(c);
+        assert_int_equal(told_calls(&t[3]), 0);
+        o.probe.way = PROBE_COPIES;
+        df_kernel_done(h, NULL);
+        slow_await(&o, &t[3]);
+        assert_told(&t[3], DF_OK, NULL);
+        for (int k = 0; k < 4; k++) told_fini(&t[k]);
+        assert_int_equal(run_int(&o.w, o.count), 1);
+        slow_close(&o);
+    }
+}
+
+static void a_handle_that_was_fired_ends_what_is_started_with_it(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    slow_open(&o, 1, "TestCopy", "cpu:1");
+    df_cancel *c = handle_of(&o);
+    df_cancel_fire(c);
+    assert_int_equal(slow_run(&o, RUN_OPTIONS(.cancel = c)), DF_CANCELLED);
+    told_init(&t);
+    slow_start(&o, RUN_OPTIONS(.cancel = c), &t);
+    assert_told(&t, DF_CANCELLED, "before it began");
+    told_fini(&t);
+    df_cancel_free(c);
+    df_cancel_free(NULL);
+    df_cancel_fire(NULL);
+    assert_int_equal(slow_run(&o, NULL), DF_OK);
+    assert_int_equal(run_int(&o.w, o.count), 1);
+    slow_close(&o);
+}
+
+static void a_handle_may_be_freed_before_its_runs_are_over(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    slow_open(&o, 2, "TestAsync", "cpu:1");
+    o.probe.way = PROBE_KEEPS;
+    df_cancel *c = handle_of(&o);
+    told_init(&t);
+    slow_start(&o, RUN_OPTIONS(.cancel = c), &t);
+    df_kernel_handle h = slow_await_kept(&o, 1);
+    df_cancel_free(c);
+    assert_int_equal(told_calls(&t), 0);
+    df_kernel_done(h, NULL);
+    slow_await(&o, &t);
+    assert_told(&t, DF_OK, NULL);
+    told_fini(&t);
+    slow_close(&o);
+}
+
+/* The run that sleeps in df_program_run returns at once. */
+typedef struct sleeper {
+    slow_world *o;
+    df_cancel *cancel;
+    df_code code;
+    pthread_t thread;
+} sleeper;
+
+static void *sleep_in_run(void *arg) {
+    sleeper *s = arg;
+    df_tensor *result = NULL;
+    s->code = df_program_run(s->o->slow, DF_TENSORS(s->o->fed), &result,
+                             RUN_OPTIONS(.cancel = s->cancel), NULL);
+    assert_null(result);
+    return NULL;
+}
+
+static void a_caller_that_sleeps_is_let_go(void **state) {
+    (void)state;
+    for (int i = 0; i < 2 * N_WORKERS; i++) {
+        slow_world o;
+        slow_open(&o, workers[i / 2], "TestAsync", i % 2 ? "sim:0" : "cpu:1");
+        o.probe.way = PROBE_KEEPS;
+        sleeper s = {.o = &o, .cancel = handle_of(&o)};
+        assert_int_equal(pthread_create(&s.thread, NULL, sleep_in_run, &s), 0);
+        df_kernel_handle h = probe_await_kept(&o.probe, 1);
+        df_cancel_fire(s.cancel);
+        (void)pthread_join(s.thread, NULL);
+        assert_int_equal(s.code, DF_CANCELLED);
+        let_end(&o, h);
+        df_cancel_free(s.cancel);
+        slow_close(&o);
+    }
+}
+
+static df_code fire(df_kernel *k, df_error *err) {
+    (void)err;
+    df_cancel_fire(df_kernel_user(k));
+    df_tensor *out = NULL;
+    return df_kernel_allocate(k, 0, DF_SCALAR, &out, err);
+}
+
+static void a_kernel_may_cancel_its_own_run(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        run_world w;
+        told t;
+        df_cancel *c[2];
+        df_tensor *result = NULL;
+        w = (run_world){.rt = NULL};
+        fault_allocator_init(&w.f);
+        df_runtime_options o = {
+            .struct_size = sizeof o, .workers = workers[i], .allocator = &w.f.allocator};
+        assert_int_equal(df_runtime_new(&o, &w.rt, NULL), DF_OK);
+        for (int k = 0; k < 2; k++) assert_int_equal(df_cancel_new(w.rt, &c[k], NULL), DF_OK);
+        for (int k = 0; k < 2; k++) {
+            df_op_def op = {.struct_size = sizeof op,
+                            .signature = k ? "FireB() : int64" : "FireA() : int64"};
+            df_kernel_def kernel = {.struct_size = sizeof kernel,
+                                    .op = k ? "FireB" : "FireA",
+                                    .devices = "CPU",
+                                    .compute = fire,
+                                    .user = c[k]};
+            assert_int_equal(df_op_register(w.rt, &op, NULL), DF_OK);
+            assert_int_equal(df_kernel_register(w.rt, &kernel, NULL), DF_OK);
+        }
+        w.g = df_graph_new(w.rt);
+        df_program *p[2];
+        for (int k = 0; k < 2; k++) {
+            df_out y = df_node_output(df_node_add(w.g, k ? "FireB" : "FireA", NULL, 0, NULL, 0), 0);
+            df_out z = df_identity(w.g, y);
+            if (k == 0) continue;
+            df_node *a = df_graph_find(w.g, "Identity");
+            p[0] = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_node_output(a, 0)));
+            p[1] = run_compile(&w, DF_NO_OUTS, DF_OUTS(z));
+        }
+        assert_int_equal(
+            df_program_run(p[0], DF_NO_TENSORS, &result, RUN_OPTIONS(.cancel = c[0]), &w.err),
+            DF_CANCELLED);
+        assert_null(result);
+        told_init(&t);
+        df_program_start(p[1], DF_NO_TENSORS, RUN_OPTIONS(.cancel = c[1]), tell, &t);
+        told_await(&t, workers[i] ? NULL : w.rt);
+        assert_told(&t, DF_CANCELLED, NULL);
+        told_fini(&t);
+        for (int k = 0; k < 2; k++) {
+            df_program_free(p[k]);
+            df_cancel_free(c[k]);
+        }
+        run_close(&w);
+    }
+}
+
+/* ---- sessions ---------------------------------------------------------------- */
+
+static void a_sessions_cancel_ends_what_runs_and_nothing_later(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    slow_open(&o, 2, "TestAsync", "sim:0");
+    o.probe.way = PROBE_KEEPS;
+    told_init(&t);
+    slow_start(&o, NULL, &t);
+    df_kernel_handle h = slow_await_kept(&o, 1);
+    df_session_cancel(o.w.s);
+    assert_told(&t, DF_CANCELLED, "the session's runs were cancelled");
+    told_fini(&t);
+    let_end(&o, h);
+    slow_close(&o);
+}
+
+static void a_closed_session_refuses_runs(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    slow_open(&o, 1, "TestCopy", "cpu:1");
+    assert_int_equal(df_session_close(o.w.s, 0, NULL), DF_OK);
+    assert_int_equal(df_session_close(o.w.s, 0, NULL), DF_OK);
+    assert_int_equal(slow_run(&o, NULL), DF_FAILED_PRECONDITION);
+    assert_string_equal(o.w.err.message, "the session is closed");
+    told_init(&t);
+    slow_start(&o, NULL, &t);
+    assert_told(&t, DF_FAILED_PRECONDITION, "the session is closed");
+    told_fini(&t);
+    slow_close(&o);
+}
+
+static void a_close_names_what_has_not_ended_and_may_be_repeated(void **state) {
+    (void)state;
+    const char *const places[] = {"cpu:0", "sim:0"};
+    for (int i = 0; i < 4; i++) {
+        slow_world o;
+        told t;
+        slow_open(&o, workers[i / 2], "TestAsync", places[i % 2]);
+        o.probe.way = PROBE_KEEPS;
+        told_init(&t);
+        slow_start(&o, NULL, &t);
+        df_kernel_handle h = slow_await_kept(&o, 1);
+
+        assert_int_equal(df_session_close(o.w.s, SOON, &o.w.err), DF_DEADLINE_EXCEEDED);
+
+        assert_told(&t, DF_CANCELLED, "the session was closed");
+        assert_non_null(strstr(o.w.err.message, "node slow (TestAsync) on "));
+        df_kernel_done(h, NULL);
+        assert_int_equal(df_session_close(o.w.s, UINT64_MAX, &o.w.err), DF_OK);
+        told_fini(&t);
+        slow_close(&o);
+    }
+}
+
+static void a_kernel_that_stands_still_is_named(void **state) {
+    (void)state;
+    const char *const places[] = {"cpu:1", "sim:0"};
+    for (int i = 0; i < 2; i++) {
+        slow_world o;
+        told t;
+        slow_open(&o, 2, "TestCopy", places[i]);
+        o.probe.way = PROBE_WAITS;
+        told_init(&t);
+        slow_start(&o, NULL, &t);
+        probe_await_inside(&o.probe, 1);
+        assert_int_equal(df_session_close(o.w.s, SOON, &o.w.err), DF_DEADLINE_EXCEEDED);
+        assert_told(&t, DF_CANCELLED, NULL);
+        assert_non_null(strstr(o.w.err.message, "node slow (TestCopy) on "));
+        probe_open(&o.probe);
+        assert_int_equal(df_session_close(o.w.s, UINT64_MAX, &o.w.err), DF_OK);
+        told_fini(&t);
+        slow_close(&o);
+    }
+}
+
+static void everything_may_be_freed_while_a_kernel_is_out(void **state) {
+    (void)state;
+    const char *const places[] = {"cpu:0", "cpu:1", "sim:0"};
+    for (int i = 0; i < 6; i++) {
+        slow_world o;
+        slow_open(&o, workers[i / 3], "TestAsync", places[i % 3]);
+        o.probe.way = PROBE_KEEPS;
+        slow_run_out(&o);
+        df_kernel_handle h = probe_await_kept(&o.probe, 1);
+        assert_int_equal(df_session_close(o.w.s, 0, NULL), DF_DEADLINE_EXCEEDED);
+        df_program_free(o.slow);
+        df_program_free(o.count);
+        df_session_free(o.w.s);
+        df_graph_free(o.w.g);
+        df_runtime_free(o.w.rt);
+        df_tensor_unref(o.fed);
+        assert_true(fault_live_blocks(&o.w.f) > 0);
+        df_kernel_done(h, NULL); /* takes everything with it */
+        fault_allocator_end(&o.w.f);
+        probe_fini(&o.probe);
+    }
+}
+
+/* ---- what waits for what ------------------------------------------------------ */
+
+static void stalled_tells_what_waits_for_whom(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told t[2];
+        char words[2000], cut[40];
+        slow_open(&o, workers[i], "TestAsync", "cpu:1");
+        assert_int_equal(df_session_stalled(o.w.s, words, sizeof words), 0);
+        assert_string_equal(words, "");
+        o.probe.way = PROBE_KEEPS;
+        for (int k = 0; k < 2; k++) {
+            told_init(&t[k]);
+            slow_start(&o, NULL, &t[k]);
+        }
+        df_kernel_handle h = slow_await_kept(&o, 1);
+        do (void)df_session_stalled(o.w.s, words, sizeof words); /* until the worker has left */
+        while (!strstr(words, "its turn at the variables, which step 1 of program"));
+        assert_non_null(strstr(words, "step 1 of program"));
+        assert_non_null(strstr(words, "step 2 of program"));
+        assert_non_null(
+            strstr(words, "\n  node slow (TestAsync) on /job:localhost/task:0/device:CPU:1"));
+        assert_int_equal(df_session_stalled(o.w.s, NULL, 0), strlen(words));
+        assert_int_equal(df_session_stalled(o.w.s, cut, sizeof cut), strlen(words));
+        assert_true(strlen(cut) < sizeof cut);
+        o.probe.way = PROBE_COPIES;
+        df_kernel_done(h, NULL);
+        for (int k = 0; k < 2; k++) {
+            slow_await(&o, &t[k]);
+            assert_told(&t[k], DF_OK, NULL);
+            told_fini(&t[k]);
+        }
+        slow_close(&o);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deadline_ends_a_run_whose_kernel_does_not_end),
+        cmocka_unit_test(a_deadline_ends_a_run_beside),
+        cmocka_unit_test(a_deadline_that_has_passed_already_ends_a_run_before_its_first_node),
+        cmocka_unit_test(a_deadline_far_away_does_no_harm),
+        cmocka_unit_test(the_loop_learns_when_the_next_deadline_is),
+        cmocka_unit_test(a_deadline_ends_a_run_that_waits_for_its_turn),
+        cmocka_unit_test(what_was_fed_stays_until_the_kernel_has_ended),
+        cmocka_unit_test(a_handle_ends_all_runs_that_have_it_and_no_others),
+        cmocka_unit_test(a_handle_that_was_fired_ends_what_is_started_with_it),
+        cmocka_unit_test(a_handle_may_be_freed_before_its_runs_are_over),
+        cmocka_unit_test(a_caller_that_sleeps_is_let_go),
+        cmocka_unit_test(a_kernel_may_cancel_its_own_run),
+        cmocka_unit_test(a_sessions_cancel_ends_what_runs_and_nothing_later),
+        cmocka_unit_test(a_closed_session_refuses_runs),
+        cmocka_unit_test(a_close_names_what_has_not_ended_and_may_be_repeated),
+        cmocka_unit_test(a_kernel_that_stands_still_is_named),
+        cmocka_unit_test(everything_may_be_freed_while_a_kernel_is_out),
+        cmocka_unit_test(stalled_tells_what_waits_for_whom),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
