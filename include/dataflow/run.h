@@ -104,7 +104,8 @@ typedef struct df_run_options {
  * Threads    any, several at once, each a step of its own. From inside a kernel, only a
  *            program that shares no variable with the kernel's own step.
  * Blocking   until the step is over, and before it starts while earlier steps use the
- *            same variables; not beyond the deadline.
+ *            same variables; not beyond the deadline. Without workers, an earlier step that
+ *            df_program_start began gets on only if another thread calls df_runtime_poll.
  * Errors     INVALID_ARGUMENT for feeds that do not fit; whatever a kernel reports,
  *            with its node; DEADLINE_EXCEEDED; CANCELLED; FAILED_PRECONDITION if the step is
  *            starved, with the keys that were waited for, or the session was closed. */

@@ -108,6 +108,8 @@ DF_API size_t df_session_stalled(df_session *session, char *buffer, size_t size)
  * file is written beside `path` and takes its name when it is complete and on the disk: whatever
  * interrupts this, `path` names the old file or the new one. Its format is in docs/running.md.
  *
+ * Threads    any, but no kernel of a step that has variables of this session: it would wait for its
+ *            own step.
  * Blocking   while steps that write variables go on, and for the disk.
  * Errors     UNAVAILABLE with the system's words for a file that cannot be written;
  *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed. */
@@ -117,7 +119,7 @@ DF_API df_code df_session_save(df_session *session, const char *path, df_error *
  * the variables of this graph, by name, dtype and a shape that fits, and no others. On failure no
  * variable has changed.
  *
- * Blocking   as df_session_save.
+ * Threads, Blocking   as df_session_save, but for steps that read variables, too.
  * Errors     NOT_FOUND if there is no such file; DATA_LOSS for a file that is torn or was changed,
  *            INVALID_ARGUMENT for one that is none of these or of a later version;
  *            FAILED_PRECONDITION for variables that differ, by name, or a closed session;

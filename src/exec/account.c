@@ -119,7 +119,11 @@ static bool recv_waits(const recv_op *r) {
 static void add_waits(list *l, step *s, bool keys_only) {
     const plan *p = s->p;
     uint64_t program, number;
-    if (!keys_only && tickets_waits(&s->x->o.group->tickets, &s->ticket, &program, &number))
+    bool waits =
+        !keys_only && tickets_waits(&s->x->o.group->tickets, &s->ticket, &program, &number);
+    if (waits && !program)
+        add(l, "its turn at the variables, which a save or a restore has");
+    else if (waits)
         add(l, "its turn at the variables, which step %" PRIu64 " of program %" PRIu64 " has",
             number, program);
     for (uint32_t i = 0; i < p->n_nodes; i++) {

@@ -462,6 +462,8 @@ static void start_and_end(fault_allocator *f, void *arg) {
         assert_int_equal(into, t[0].value);
         assert_true(st.step > 0 && st.transfers > 0);
     }
+    o.into = NULL; /* two runs at once share neither */
+    o.stats = NULL;
     for (int i = 0; i < 2; i++) {
         told_init(&t[i]);
         df_program_start(grow, DF_TENSORS(one), &o, tell, &t[i]);
