@@ -265,6 +265,7 @@ static void cancel_free(df_cancel *c) {
 
 df_code df_cancel_new(df_runtime *runtime, df_cancel **out, df_error *err) {
     if (!runtime) return error_invalid(err, "the runtime is NULL");
+    if (!out) return error_no_out(err);
     session_cancel *c = alloc_zeroed(runtime->alloc, sizeof *c);
     if (!c) return error_memory(err, "a cancel handle");
     refcount_init(&c->base.refs);

@@ -50,5 +50,5 @@ df_code df_session_close(df_session *session, uint64_t timeout, df_error *err) {
 
 size_t df_session_stalled(df_session *session, char *buffer, size_t size) {
     if (!session) return 0;
-    return runs_list(session->rt->pool, &session->group, true, buffer, size);
+    return runs_list(session->rt->pool, &session->group, true, buffer, buffer ? size : 0);
 }

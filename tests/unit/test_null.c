@@ -53,6 +53,9 @@ static void nothing_is_known_of_a_null(void **state) {
     df_crossing crossing;
     assert_false(df_program_crossing(NULL, 0, &crossing));
     assert_null(df_rendezvous_ref(NULL));
+    uint64_t next = 7;
+    assert_int_equal(df_runtime_poll(NULL, 0, NULL), 0);
+    assert_int_equal(df_runtime_poll(NULL, 0, &next), 0);
 }
 
 static void nothing_is_written_of_a_null(void **state) {
@@ -65,6 +68,7 @@ static void nothing_is_written_of_a_null(void **state) {
     assert_true(df_program_dot(NULL, into, sizeof into) > 0); /* an empty picture */
     assert_int_equal(df_graph_print(NULL, into, sizeof into), 0);
     assert_true(df_graph_dot(NULL, into, sizeof into) > 0);
+    assert_int_equal(df_session_stalled(NULL, into, sizeof into), 0);
 }
 
 static void what_ends_or_tells_accepts_null(void **state) {
@@ -74,6 +78,9 @@ static void what_ends_or_tells_accepts_null(void **state) {
     df_graph_free(NULL);
     df_program_free(NULL);
     df_session_free(NULL);
+    df_session_cancel(NULL);
+    df_cancel_fire(NULL);
+    df_cancel_free(NULL);
     df_runtime_free(NULL);
     df_rendezvous_unref(NULL);
     df_rendezvous_recv(NULL, NULL);
@@ -100,6 +107,14 @@ static void a_null_object_is_refused_in_words(void **state) {
     REFUSED(df_session_new(NULL, NULL, &s, e), "the graph is NULL: df_graph_new had no runtime");
     REFUSED(df_session_compile(NULL, DF_NO_OUTS, DF_NO_OUTS, NULL, &p, e), "the session is NULL");
     REFUSED(df_program_run(NULL, DF_NO_TENSORS, NULL, NULL, e), "the program is NULL");
+    df_cancel *cancel = NULL;
+    REFUSED(df_cancel_new(NULL, &cancel, e), "the runtime is NULL");
+    assert_null(cancel);
+    REFUSED(df_session_close(NULL, 0, e), "the session is NULL");
+    REFUSED(df_session_save(NULL, "file", e), "the session is NULL");
+    REFUSED(df_session_restore(NULL, "file", e), "the session is NULL");
+    df_memory_info info = {.struct_size = sizeof info};
+    REFUSED(df_device_memory(NULL, &info, e), "the device is NULL");
     REFUSED(df_op_register(NULL, NULL, e), "the runtime is NULL");
     REFUSED(df_op_register(w.rt, NULL, e), "df_op_def is NULL");
     REFUSED(df_kernel_register(NULL, NULL, e), "the runtime is NULL");
@@ -136,6 +151,10 @@ static void a_result_without_a_place_is_refused_in_words(void **state) {
     REFUSED(df_tensor_wrap(a, DF_INT8, DF_SHAPE(1), &byte, NULL, NULL, NULL, e), "out is NULL");
     REFUSED(df_key_parse(a, key_text, NULL, e), "out is NULL");
     REFUSED(df_rendezvous_new_local(a, NULL, e), "out is NULL");
+    REFUSED(df_cancel_new(w.rt, NULL, e), "out is NULL");
+    REFUSED(df_device_memory(df_runtime_device(w.rt, 0), NULL, e), "df_memory_info is NULL");
+    REFUSED(df_session_save(w.s, NULL, e), "the path is NULL");
+    REFUSED(df_session_restore(w.s, NULL, e), "the path is NULL");
     assert_false(df_program_crossing(w.p, 0, NULL));
     df_tensor_unref(x);
     assert_int_equal(fault_live_blocks(&w.memory), blocks);
@@ -160,6 +179,7 @@ static void a_text_without_a_place_has_a_length(void **state) {
         assert_true(df_program_print(w.p, NULL, size) > size);
         assert_true(df_program_explain(w.p, DF_EXPLAIN_TEXT, NULL, size) > size);
         assert_true(df_program_dot(w.p, NULL, size) > size);
+        assert_int_equal(df_session_stalled(w.s, NULL, size), 0); /* nothing runs */
     }
     assert_false(df_key_equal(key, NULL));
     assert_false(df_key_equal(NULL, key));
@@ -193,17 +213,67 @@ static void options_that_do_not_say_their_size_are_refused_by_name(void **state)
     close_world(&w);
 }
 
-/* A struct of functions that has none. */
-static void an_allocator_or_threads_without_functions_are_refused(void **state) {
+static void what_has_no_functions_where_it_must_is_refused(void **state) {
     (void)state;
     df_runtime *rt = NULL;
     df_allocator no_memory = {.struct_size = sizeof no_memory};
+    df_lent_threads no_loan = {.struct_size = sizeof no_loan};
+    df_rendezvous_factory no_factory = {.struct_size = sizeof no_factory};
     df_threads no_threads = {.struct_size = sizeof no_threads};
     df_runtime_options o = {.struct_size = sizeof o, .allocator = &no_memory};
     REFUSED(df_runtime_new(&o, &rt, e), "allocator|lack a function");
     o = (df_runtime_options){.struct_size = sizeof o, .threads = &no_threads, .workers = 1};
     REFUSED(df_runtime_new(&o, &rt, e), "threads|lack a function");
+    o = (df_runtime_options){.struct_size = sizeof o, .lent = &no_loan};
+    REFUSED(df_runtime_new(&o, &rt, e), "df_lent_threads|wake");
     assert_null(rt);
+    world w;
+    df_session *s = NULL;
+    bad_open(&w);
+    w.g = df_graph_new(w.rt);
+    const df_session_options so = {.struct_size = sizeof so, .rendezvous = &no_factory};
+    REFUSED(df_session_new(w.g, &so, &s, e), "df_session_options.rendezvous has no create");
+    assert_null(s);
+    close_world(&w);
+}
+
+/* What a run beside the caller was told. */
+typedef struct told {
+    df_error err;
+    size_t times;
+} told;
+
+static void tell(void *user, const df_error *err, df_tensor *const *results, size_t n) {
+    told *t = user;
+    (void)results;
+    assert_int_equal(n, 0);
+    t->times++;
+    t->err = err ? *err : (df_error){.code = DF_OK};
+}
+
+static void a_start_of_nothing_is_told_in_words(void **state) {
+    (void)state;
+    world w;
+    bad_open(&w);
+    w.g = df_graph_new(w.rt);
+    good_part part = bad_good_part(w.g);
+    w.p = compiled(&w, DF_OUTS(part.x), DF_OUTS(part.y));
+    const struct {
+        df_program *p;
+        df_tensors feeds;
+        const char *parts;
+    } cases[] = {{NULL, DF_NO_TENSORS, "the program is NULL"},
+                 {w.p, DF_NO_TENSORS, "feeds is 0 and must be 1"},
+                 {w.p, {NULL, 1}, "x:0 is NULL"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        told t = {.times = 0};
+        df_program_start(cases[i].p, cases[i].feeds, NULL, tell, &t);
+        assert_int_equal(t.times, 1);
+        bad_says("start", &t.err, DF_INVALID_ARGUMENT, cases[i].parts);
+        df_program_start(cases[i].p, cases[i].feeds, NULL, NULL, NULL); /* nobody asks */
+        bad_still_works(&w, w.s, part);
+    }
+    close_world(&w);
 }
 
 static void a_send_of_nothing_leaves_nothing(void **state) {
@@ -234,7 +304,8 @@ int main(void) {
         cmocka_unit_test(a_result_without_a_place_is_refused_in_words),
         cmocka_unit_test(a_text_without_a_place_has_a_length),
         cmocka_unit_test(options_that_do_not_say_their_size_are_refused_by_name),
-        cmocka_unit_test(an_allocator_or_threads_without_functions_are_refused),
+        cmocka_unit_test(what_has_no_functions_where_it_must_is_refused),
+        cmocka_unit_test(a_start_of_nothing_is_told_in_words),
         cmocka_unit_test(a_send_of_nothing_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
