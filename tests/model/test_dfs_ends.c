@@ -55,7 +55,8 @@ typedef struct scene {
     bool is_in_the_way; /* G's ticket */
     bool in_kernel;     /* C and F do it inside the async kernel's start, and not elsewhere */
     uint32_t made;      /* 1: a factory makes a local rendezvous; 2: one that is not CLOSED */
-    bool in_create;     /* the same inside the factory's create */
+    bool in_create;     /* the same inside the factory's create, */
+    bool in_done;       /* or inside done */
     bool chains;        /* the first done starts one run more */
     int lent;           /* threads, and one more is 1 */
     bool deeper;        /* one preemption more */
@@ -439,6 +440,7 @@ static void start_one(one_run *r);
 
 static void tell_run(void *user, const df_error *err, df_tensor *const *results, size_t n) {
     note_end(user, err ? err->code : DF_OK, results, n);
+    if (w.scene->in_done) end_all(NULL);
     if (w.scene->chains && w.n_begun < w.n_runs) start_one(&w.runs[w.n_begun++]);
 }
 
@@ -1013,6 +1015,20 @@ static void a_factory_may_cancel_the_run_that_it_is_asked_by(void **state) {
     }
 }
 
+static void done_may_cancel_what_goes_on(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        RUN(10, .p = plans[i], .mix = "WK", .begun = 2, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "WC", .begun = 2, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "AWK", .begun = 1, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "WK", .begun = 1, .in_done = true, .chains = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+    }
+}
+
 static void a_lent_thread_is_asked_for_all_that_there_is(void **state) {
     (void)state;
     for (int i = 0; i < N_PLANS; i++) {
@@ -1087,6 +1103,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_lent_thread_is_asked_for_all_that_there_is),
         cmocka_unit_test(the_thread_for_deadlines_ends_what_is_late),
         cmocka_unit_test(done_may_start_the_next_run),
+        cmocka_unit_test(done_may_cancel_what_goes_on),
     };
     const key_parts parts = {.src = "/job:localhost/task:0/device:CPU:0",
                              .incarnation = 1,
