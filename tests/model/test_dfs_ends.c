@@ -7,7 +7,9 @@
  *   A  starts one and goes
  *   W  a thread that polls until nothing goes on
  *   V  a worker of the pool's own; E  stops the pool when all outcomes are told
- *   L  the thread that looks after deadlines; T  lets the time pass them, and polls once
+ *   L  the thread that looks after deadlines; T  lets the time pass them, and polls once; t  does
+ *      not poll
+ *   Z  a thread that is lent, and polls when it is asked to
  *   K  ends the async kernels of all runs, as they are started
  *   C  cancels all runs; F  those that have a handle, by the handle
  *   G  gives the ticket that is in the way of all runs
@@ -53,6 +55,10 @@ typedef struct scene {
     bool is_in_the_way; /* G's ticket */
     bool in_kernel;     /* C and F do it inside the async kernel's start, and not elsewhere */
     uint32_t made;      /* 1: a factory makes a local rendezvous; 2: one that is not CLOSED */
+    bool in_create;     /* the same inside the factory's create, */
+    bool in_done;       /* or inside done */
+    bool chains;        /* the first done starts one run more */
+    int lent;           /* threads, and one more is 1 */
     bool deeper;        /* one preemption more */
 } scene;
 
@@ -97,7 +103,8 @@ typedef struct world {
     int n_queued;
     mark marks[MAX_MARKS];
     int n_marks;
-    bool has_stopped; /* by R */
+    bool has_stopped;    /* by R */
+    int n_asked, n_came; /* of lent threads */
     void (*bodies[MAX_BODIES])(void *arg);
     void *args[MAX_BODIES];
     int n_bodies;
@@ -121,7 +128,7 @@ uint64_t clock_after(uint64_t ns) {
 /* As little as does, since it is part of each state. A local rendezvous takes much. */
 static size_t room(void) {
     const scene *sc = w.scene;
-    int frames = sc->begun + 2 * (strchr(sc->mix, 'N') != NULL);
+    int frames = sc->begun + sc->chains + 2 * (strchr(sc->mix, 'N') != NULL);
     for (const char *m = sc->mix; *m; m++) frames += *m == 'S' || *m == 'A';
     return sc->made ? ARENA : (frames > 1 ? 18 : 11) * 1024;
 }
@@ -429,8 +436,12 @@ static void note_end(one_run *r, df_code code, df_tensor *const *results, size_t
     for (size_t i = 0; i < n; i++) df_tensor_unref(results[i]);
 }
 
+static void start_one(one_run *r);
+
 static void tell_run(void *user, const df_error *err, df_tensor *const *results, size_t n) {
     note_end(user, err ? err->code : DF_OK, results, n);
+    if (w.scene->in_done) end_all(NULL);
+    if (w.scene->chains && w.n_begun < w.n_runs) start_one(&w.runs[w.n_begun++]);
 }
 
 static run_request request(one_run *r) {
@@ -498,6 +509,22 @@ static void poll_all(void) {
         for (int i = 0; i < MAX_RUNS; i++)
             if (were[i] && !w.runs[i].told) dfs_fail("nothing goes on, and a run is not told");
         if (seen == w.n_events) sched_blocked();
+    }
+}
+
+static void ask(void *user) {
+    (void)user;
+    w.n_asked++;
+}
+
+static void come_when_asked(void) {
+    while (!are_told()) {
+        if (w.n_came == w.n_asked) {
+            sched_blocked();
+            continue;
+        }
+        w.n_came++;
+        (void)pool_poll(w.pool, 0, NULL);
     }
 }
 
@@ -585,7 +612,13 @@ static void act(void *arg, int i) {
         run_body(0);
         break;
     case 'L':
-        run_body(w.scene->helpers);
+        run_body(w.n_bodies - 1);
+        break;
+    case 't':
+        w.now = LATE;
+        break;
+    case 'Z':
+        come_when_asked();
         break;
     case 'E':
         while (!are_told()) sched_blocked();
@@ -674,6 +707,7 @@ static df_code make_meeting(void *user, const df_step_info *info, df_rendezvous 
     (void)user;
     (void)info;
     df_rendezvous *made = NULL;
+    if (w.scene->in_create) end_all(NULL);
     df_code code = df_rendezvous_new_local(&blocks, &made, err);
     if (code == DF_OK && w.scene->made == 2)
         code = df_rendezvous_new(&blocks, &open_ops, made, &made, err);
@@ -712,14 +746,15 @@ static void build(void *arg) {
     x->host = memory_new_host(&blocks);
     refcount_init(&x->cancel.refs);
     x->cancel.free = cancel_freed;
-    if (pool_new(&blocks, &threads, sc->helpers, NULL, &x->pool, NULL) != DF_OK)
+    const df_lent_threads lent = {.struct_size = sizeof lent, .count = sc->lent - 1, .wake = ask};
+    if (pool_new(&blocks, &threads, sc->helpers, sc->lent ? &lent : NULL, &x->pool, NULL) != DF_OK)
         dfs_fail("no pool");
     if (strchr(sc->mix, 'V')) (void)pool_start(x->pool, NULL);
     if (!run_group_init(&x->group)) dfs_fail("no group");
     if (sc->made) x->group.factory.create = make_meeting;
     executor_options o = options_of();
     if (executor_new(&o, &x->x, NULL) != DF_OK) dfs_fail("no executor");
-    x->n_runs = sc->begun;
+    x->n_runs = sc->begun + sc->chains;
     for (const char *m = sc->mix; *m; m++) x->n_runs += *m == 'S' || *m == 'A';
     for (int i = 0; i < x->n_runs; i++)
         if (df_tensor_from(&blocks, DF_INT64, DF_SCALAR, &value, &x->runs[i].fed, NULL) != DF_OK)
@@ -970,6 +1005,67 @@ static void a_rendezvous_of_ones_own_ends_with_its_run(void **state) {
     RUN(10, .p = &cut, .mix = "WKB", .begun = 1, .made = 2, .codes = MAY_SUCCEED | ABORTED);
 }
 
+static void a_factory_may_cancel_the_run_that_it_is_asked_by(void **state) {
+    (void)state;
+    for (uint32_t made = 1; made <= 2; made++) {
+        RUN(1, .p = &cut, .mix = "SK", .made = made, .in_create = true, .codes = CANCELLED);
+        RUN(1, .p = &cut, .mix = "AWK", .made = made, .in_create = true, .codes = CANCELLED);
+        RUN(1, .p = &cut, .mix = "SKG", .made = made, .in_create = true, .is_in_the_way = true,
+            .codes = CANCELLED);
+    }
+}
+
+static void done_may_cancel_what_goes_on(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        RUN(10, .p = plans[i], .mix = "WK", .begun = 2, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "WC", .begun = 2, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "AWK", .begun = 1, .in_done = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "WK", .begun = 1, .in_done = true, .chains = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+    }
+}
+
+static void a_lent_thread_is_asked_for_all_that_there_is(void **state) {
+    (void)state;
+    for (int i = 0; i < N_PLANS; i++) {
+        RUN(10, .p = plans[i], .mix = "ZK", .begun = 1, .lent = 1);
+        RUN(10, .p = plans[i], .mix = "AZK", .lent = 1);
+        RUN(10, .p = plans[i], .mix = "ZZK", .begun = 1, .lent = 3);
+        RUN(10, .p = plans[i], .mix = "SZK", .lent = 2);
+        RUN(10, .p = plans[i], .mix = "ZKC", .begun = 1, .lent = 2,
+            .codes = MAY_SUCCEED | CANCELLED);
+    }
+    RUN(10, .p = &pair, .mix = "ZZK", .begun = 1, .lent = 3);
+    RUN(10, .p = &pair, .mix = "SZK", .lent = 2);
+}
+
+static void the_thread_for_deadlines_ends_what_is_late(void **state) {
+    (void)state;
+    for (int i = 0; i < N_PLANS; i++) {
+        RUN(10, .p = plans[i], .mix = "LtE", .begun = 1, .helpers = 1, .has_deadline = true,
+            .codes = TOO_LATE);
+        RUN(10, .p = plans[i], .mix = "LtEC", .begun = 1, .helpers = 1, .has_deadline = true,
+            .codes = TOO_LATE | CANCELLED);
+        if (at(i, 1))
+            RUN(10, .p = plans[i], .mix = "VLtE", .begun = 1, .helpers = 1, .has_deadline = true,
+                .codes = TOO_LATE | MAY_SUCCEED);
+    }
+}
+
+static void done_may_start_the_next_run(void **state) {
+    (void)state;
+    for (int i = 0; i < N_PLANS; i++) {
+        RUN(10, .p = plans[i], .mix = "WK", .begun = 1, .chains = true);
+        RUN(10, .p = plans[i], .mix = "WKC", .begun = 1, .chains = true,
+            .codes = MAY_SUCCEED | CANCELLED);
+        RUN(10, .p = plans[i], .mix = "WWK", .begun = 1, .chains = true);
+    }
+}
+
 static void a_closed_rendezvous_of_ones_own(void **state) {
     (void)state;
     RUN(10, .p = &alone, .mix = "SP", .made = 1, .codes = MAY_SUCCEED | REFUSED);
@@ -1003,6 +1099,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_kernel_may_cancel_its_own_run),
         cmocka_unit_test(a_rendezvous_of_ones_own_ends_with_its_run),
         cmocka_unit_test(a_closed_rendezvous_of_ones_own),
+        cmocka_unit_test(a_factory_may_cancel_the_run_that_it_is_asked_by),
+        cmocka_unit_test(a_lent_thread_is_asked_for_all_that_there_is),
+        cmocka_unit_test(the_thread_for_deadlines_ends_what_is_late),
+        cmocka_unit_test(done_may_start_the_next_run),
+        cmocka_unit_test(done_may_cancel_what_goes_on),
     };
     const key_parts parts = {.src = "/job:localhost/task:0/device:CPU:0",
                              .incarnation = 1,
