@@ -61,9 +61,9 @@ DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **ou
 DF_API void df_runtime_free(df_runtime *runtime);
 
 /* Runs what is ready of the runs that df_program_start began, and ends those whose deadline has
- * passed, on the calling thread, until nothing is ready. If there was nothing, it waits for
- * something: for `timeout` ns at most, 0: not at all. With 0 workers this is how such runs get
- * anywhere; with workers or lent threads the caller helps.
+ * passed, on the calling thread, until nothing is ready. If there was nothing, but
+ * such runs go on, it waits for something: for `timeout` ns at most, 0: not at all. With 0 workers
+ * this is how such runs get anywhere; with workers or lent threads the caller helps.
  *
  * Returns how many such runs go on. *next, which may be NULL: ns until the next of their deadlines,
  * UINT64_MAX if there is none.
