@@ -24,9 +24,12 @@
 static const uint64_t second = 1000000000u; /* ns */
 
 /* Long enough for what is right and has the machine for itself only now and then. */
+static bool is_emulated(void) {
+    return test_scaled(100) < 20;
+}
+
 static uint64_t patience(void) {
-    bool is_emulated = test_scaled(100) < 20;
-    return (is_emulated ? 40 : 4) * second;
+    return (is_emulated() ? 20 : 4) * second;
 }
 
 /* ---- one run of the suite ------------------------------------------------- */
@@ -205,14 +208,16 @@ static unsigned allowed(list_flaw flaw) {
 
 static void a_wrong_backend_breaks_the_rule_that_it_breaks(void **state) {
     static verdict v[LIST_FLAWS];
+    /* They mostly wait; but an emulator has little memory for the devices of all of them. */
+    list_flaw begun = 1, at_once = is_emulated() ? 8 : LIST_FLAWS;
     int wrong = 0;
     (void)state;
     for (list_flaw f = 1; f < LIST_FLAWS; f++) {
-        v[f] = (verdict){.make = make_list, .flaw = f, .limit = patience()};
-        if (f == LIST_CANCEL_EATS_A_TENSOR) v[f].flags = DF_CONFORMANCE_DELAYED;
-        assert_int_equal(pthread_create(&v[f].thread, NULL, run_on_thread, &v[f]), 0);
-    }
-    for (list_flaw f = 1; f < LIST_FLAWS; f++) {
+        for (; begun < LIST_FLAWS && begun < f + at_once; begun++) {
+            v[begun] = (verdict){.make = make_list, .flaw = begun, .limit = patience()};
+            if (begun == LIST_CANCEL_EATS_A_TENSOR) v[begun].flags = DF_CONFORMANCE_DELAYED;
+            assert_int_equal(pthread_create(&v[begun].thread, NULL, run_on_thread, &v[begun]), 0);
+        }
         assert_int_equal(pthread_join(v[f].thread, NULL), 0);
         bool is_found = (v[f].broken & 1u << breaks[f]) != 0 && !(v[f].broken & ~allowed(f));
         print_message("  %s%s\n", list_flaw_names[f], is_found ? "" : ": WRONG");
