@@ -272,10 +272,13 @@ static df_code list_send(void *self, const df_key *key, const df_endpoint *from,
     if (!i || !copy) goto fail;
     *i = (item){.key = copy, .from = *from, .borrowed = from, .tensor = t};
     if (l->flaw == LIST_TAKES_HOST_TENSORS_ONLY && !df_tensor_is_host(t)) goto fail;
-    if (l->flaw == LIST_TAKES_LATE_SENDS) pause_for(200000);
     (void)pthread_mutex_lock(&l->lock);
+    if (l->n_sent++ % 4 == 0 && l->flaw == LIST_TAKES_LATE_SENDS) {
+        (void)pthread_mutex_unlock(&l->lock);
+        pause_for(200000);
+        (void)pthread_mutex_lock(&l->lock);
+    }
     if (l->flaw == LIST_SEND_WAITS_FOR_ROOM) wait_for_room(l);
-    l->n_sent++;
     bool is_taken = !l->is_closed || l->flaw == LIST_TAKES_LATE_SENDS;
     df_recv *r = is_taken ? take_waiter(l, NULL, key) : NULL;
     if (is_taken && !r) push_item(l, i);

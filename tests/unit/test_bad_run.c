@@ -219,11 +219,15 @@ static void a_size_that_overflows_fails_the_step_by_name(void **state) {
             df_graph_name(w.g, "bad");
             df_out y = size_cases[i].make(w.g, a, b);
             w.p = compiled(&w, DF_OUTS(a, b), DF_OUTS(y));
-            size_t kept = 0; /* what a first step made room for */
-            for (int round = 0; round < 4; round++) {
+            /* The first steps make room, how much depends on the device's thread; what leaks has
+             * no end. */
+            size_t kept = 0;
+            int same = 0;
+            for (int round = 0; same < 3; round++) {
+                assert_true(round < 60);
                 run_size_case(&size_cases[i], w.p, names[d]);
                 bad_still_works(&w, w.s, part);
-                if (round > 1) assert_int_equal(fault_live_blocks(&w.memory), kept);
+                same = fault_live_blocks(&w.memory) == kept ? same + 1 : 0;
                 kept = fault_live_blocks(&w.memory);
             }
             close_world(&w);
