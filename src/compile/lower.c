@@ -426,6 +426,37 @@ static void note_read(const plan *p, last_reads *r, uint32_t node, uint32_t inpu
     r->read_block[s] = block;
 }
 
+/* A value that lies in its header, which is kept for the next step in any case. */
+static bool is_small(const plan *p, const plan_node *n, uint32_t slot) {
+    const edge_type *t = &p->slots[slot].type;
+    size_t bytes;
+    int64_t elements;
+    return n->role == ROLE_KERNEL && (n->flags & PLAN_KNOWN_SHAPES) &&
+           !(n->op->flags & OP_WRITES) && t->dtype != DF_STRING &&
+           tensor_size(t->dtype, edge_shape(t), &elements, &bytes, NULL) == DF_OK &&
+           bytes <= TENSOR_INLINE;
+}
+
+/* Both ends can read what stays with the Send; a token stays in any case. */
+static bool is_lent(const plan *p, const plan_node *send, const plan_channel *ch) {
+    bool stays = ch->control || p->slots[p->inputs[send->first_input]].stays;
+    return stays && !p->devices[ch->src_device].has_queue && !p->devices[ch->dst_device].has_queue;
+}
+
+/* Rule 4 of plan.h. A Send comes before its Recv. */
+static void find_what_stays(lowering *l) {
+    plan *p = l->p;
+    for (uint32_t i = 0; i < l->n; i++) {
+        const plan_node *n = &p->nodes[l->node_of[i]];
+        plan_channel *ch =
+            n->role == ROLE_SEND || n->role == ROLE_RECV ? &l->c->channels[n->index] : NULL;
+        if (n->role == ROLE_SEND) ch->lent = is_lent(p, n, ch);
+        for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++)
+            p->slots[s].stays =
+                n->role == ROLE_FEED || (n->role == ROLE_RECV ? ch->lent : is_small(p, n, s));
+    }
+}
+
 static bool find_last_reads(lowering *l, last_reads *r) {
     compile_state *c = l->c;
     plan *p = l->p;
@@ -442,7 +473,7 @@ static bool find_last_reads(lowering *l, last_reads *r) {
     for (uint32_t n = 0; n < p->n_nodes; n++)
         for (uint32_t k = 0; k < p->nodes[n].n_inputs; k++) {
             uint32_t input = p->nodes[n].first_input + k;
-            if (p->inputs[input] == PLAN_NONE) continue;
+            if (p->inputs[input] == PLAN_NONE || p->slots[p->inputs[input]].stays) continue;
             if (p->nodes[n].role == ROLE_ASYNC || p->nodes[n].role == ROLE_QUEUE_LATER)
                 note_async_read(p, r, n, input);
             else
@@ -465,7 +496,7 @@ static bool make_drops(lowering *l, last_reads *r) {
                 p->drops[p->n_drops++] = (uint32_t)p->inputs[node->first_input + k];
         /* a kernel that ends later drops then; a Recv has readers */
         for (uint32_t o = 0; o < node->n_outputs && node->role != ROLE_RECV; o++)
-            if (r->n_blocks[node->first_slot + o] == 0)
+            if (r->n_blocks[node->first_slot + o] == 0 && !p->slots[node->first_slot + o].stays)
                 p->drops[p->n_drops++] = node->first_slot + o; /* nobody reads it */
         node->n_drops = p->n_drops - node->first_drop;
     }
@@ -497,6 +528,7 @@ static void find_forwards(plan *p, const last_reads *r) {
 
 static bool make_last_uses(lowering *l) {
     last_reads r = {0};
+    find_what_stays(l);
     if (!find_last_reads(l, &r) || !make_drops(l, &r)) return false;
     find_forwards(l->p, &r);
     return true;

@@ -63,11 +63,16 @@ static bool same_type(const edge_type *a, const edge_type *b) {
 /* The slot at a channel's end has its type, its memory and, where it is sent, its producer. */
 static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
     bool sends = n->role == ROLE_SEND;
+    bool reach =
+        !y->p->devices[ch->src_device].has_queue && !y->p->devices[ch->dst_device].has_queue;
+    if (ch->lent && !reach) return broken(y, n, "lends what the other end cannot read");
     if (sends && ch->control) return true;
     uint32_t slot = sends ? (uint32_t)y->p->inputs[n->first_input] : n->first_slot;
     const plan_slot *s = &y->p->slots[slot];
     if (!same_type(&s->type, &ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
         return broken(y, n, "dtype, shape or memory is not its channel's");
+    if (ch->lent ? !s->stays : s->stays && !sends)
+        return broken(y, n, "lends, or borrows, what does not stay");
     if (sends && strcmp(y->producer[slot], ch->producer) != 0)
         return broken(y, n, "sends another output than its channel's");
     return true;
@@ -122,6 +127,7 @@ static bool check_forward(play *y, const plan_node *n) {
 static bool drop_slots(play *y, const plan_node *n) {
     for (uint32_t i = n->first_drop; i < n->first_drop + n->n_drops; i++) {
         uint32_t s = y->p->drops[i];
+        if (y->p->slots[s].stays) return broken(y, n, "drops what stays");
         if (y->readers[s] > 1) {
             y->readers[s]--;
             continue;
@@ -183,7 +189,7 @@ static bool judge(const play *y) {
             return compile_fail(y->c, DF_INTERNAL, "verify: channel of node %s is never received",
                                 y->p->channels[i].producer);
     for (uint32_t s = 0; s < y->p->n_slots; s++)
-        if (y->read[s] && y->slots[s] == SLOT_FULL)
+        if (y->read[s] && y->slots[s] == SLOT_FULL && !y->p->slots[s].stays)
             return compile_fail(y->c, DF_INTERNAL, "verify: an output of node %s is never dropped",
                                 y->producer[s]);
     return y->end || compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");

@@ -27,6 +27,8 @@
 #include "exec/step.h"
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "rendezvous/slot.h"
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -73,8 +75,10 @@ static void start_block(worker *w, uint32_t b) {
 void run_begin(worker *w) {
     step *s = w->step;
     const plan *p = s->p;
-    for (uint32_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
+    for (uint32_t i = 0; i < s->x->n_counted; i++) {
+        uint32_t n = s->x->counted[i];
+        atomic_put(&s->readers[n], p->slots[n].readers, RELAXED);
+    }
     for (uint32_t b = 0; b <= p->n_blocks; b++)
         atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
     if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
@@ -98,7 +102,46 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
     if (s->shared) run_share(w);
 }
 
+/* ---- nodes --------------------------------------------------------------- */
+
+/* What a slot holds from the step before is written again, if nobody else has it. */
+static bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
+    df_tensor **t = s->slots + io->first_output, **end = t + io->n_outputs;
+    while (t < end && *t && tensor_is_made_for(*t, t)) t++;
+    return t == end || node_renew_outputs(s, io->index, err);
+}
+
+/* A kernel that runs here and now, from slots to slots. */
+static bool run_kernel(node_call *c, const kernel_io *io, df_error *err) {
+    step *s = c->step;
+    if (!renew_outputs(s, io, err)) return false;
+    c->ctx.io = io;
+    error_clear(err);
+    DF_SCHED_POINT(); /* kernels are callbacks */
+    df_code code = io->kernel->compute(&c->ctx, err);
+    if (code != DF_OK) return (void)error_from(err, code, "its kernel"), false;
+    if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
+    return true;
+}
+
+/* The tensor of a Send that is lent stays where it is. */
+static void run_send(step *s, const kernel_io *io) {
+    df_tensor *t = io->n_inputs ? s->slots[s->p->inputs[io->first_input]] : s->x->token;
+    channel_count(&s->traffic[io->channel], io->n_inputs ? t->bytes : 0);
+    slots_lend(s->channels, io->channel, t);
+}
+
+/* False: aborted, and the step has been told why. */
+static bool run_recv(step *s, const kernel_io *io) {
+    df_tensor *t = slots_borrow(s->channels, io->channel);
+    s->slots[io->first_output] = t;
+    return t != NULL;
+}
+
 /* ---- blocks -------------------------------------------------------------- */
+
+/* Cheap nodes that are run between two looks at the clock, at most. */
+enum { UNWATCHED = 64 };
 
 /* False: the deadline of the run has not passed. It is looked at here because the thread that looks
  * after deadlines may be this one. */
@@ -108,19 +151,47 @@ static bool is_late(step *s) {
     return true;
 }
 
+/* Where a step spends its time. What is not quick is called from here as well, so that there is one
+ * loop, and one order. */
 static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
     const plan_block *block = &s->p->blocks[b];
     _Atomic uint32_t *at = &s->blocks[b].at;
-    uint32_t i = atomic_get(at, RELAXED), last = block->first + block->count;
-    for (; i < last && !step_failed(s) && !(s->rq.deadline && is_late(s)); i++) {
+    const uint32_t first = atomic_get(at, RELAXED), last = block->first + block->count;
+    const bool is_timed = s->rq.deadline != 0;
+    node_call call = node_call_here(s);
+    df_error err;
+    uint32_t i = first;
+    for (; i < last && !step_failed(s); i++) {
+        const kernel_io *io = &s->x->io[i];
+        node_end end = NODE_DONE;
+        bool looks = is_timed && ((i - first) % UNWATCHED == 0 || !(io[-1].flags & QUICK_CHEAP));
+        if (looks && is_late(s)) break;
         atomic_put(at, i, RELAXED);
-        bool moves = s->p->nodes[i].role >= ROLE_SEND;
-        node_end end = moves ? transfer_run(w, i) : node_run(w, i);
+        switch (io->kind) {
+        case QUICK_KERNEL:
+            if (run_kernel(&call, io, &err)) continue;
+            step_fail_node(s, &s->p->nodes[i], &err);
+            end = NODE_FAILED;
+            break;
+        case QUICK_NOTHING:
+            break;
+        case QUICK_SEND:
+            run_send(s, io);
+            break;
+        case QUICK_RECV:
+            if (!run_recv(s, io)) end = NODE_FAILED;
+            break;
+        default:
+            end = s->p->nodes[i].role >= ROLE_SEND ? transfer_run(w, i) : node_run(w, i);
+        }
+        if (end == NODE_DONE || end == NODE_LATER) continue;
+        w->ran += i - first;
         if (end == NODE_PARKED) return;
-        if (end == NODE_FAILED) break;
-        w->ran++;
+        atomic_put(at, NOT_RUNNING, RELAXED);
+        return;
     }
+    w->ran += i - first;
     atomic_put(at, NOT_RUNNING, RELAXED);
     if (i == last) fire(w, block->first_after, block->n_after);
 }

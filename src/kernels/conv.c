@@ -98,12 +98,12 @@ static matmul product_of(const conv *v, int64_t size, int64_t out) {
 COLD static df_code compute_conv(df_kernel *c, df_error *err) {
     conv_side side = (conv_side)kernel_which(c);
     bool back = side != RESULT;
-    df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
-    t[side] = c->outputs[0];
+    df_tensor *t[] = {kernel_input(c, back), kernel_input(c, back + 1), kernel_input(c, 0)};
+    t[side] = kernel_output(c, 0);
     const int64_t *filter = t[FILTER]->dims;
     int64_t size = (int64_t)df_dtype_size(t[side]->dtype);
     conv v = {.side = side, .dtype = t[side]->dtype, .in = filter[2]};
-    df_code code = window_slides(c->attrs, t[IMAGE]->dims, filter, &v.h, &v.w, err);
+    df_code code = window_slides(kernel_attrs(c), t[IMAGE]->dims, filter, &v.h, &v.w, err);
     if (code != DF_OK || t[side]->elements == 0) return code;
     memset(t[side]->data, 0, t[side]->bytes); /* 0 is all bits 0 in both dtypes */
     if (t[IMAGE]->elements == 0 || t[FILTER]->elements == 0) return DF_OK;

@@ -34,7 +34,7 @@ void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_er
             df_code (*compute)(df_kernel *c, df_error *err), uint32_t how);
 
 static inline int kernel_which(const df_kernel *c) {
-    return (int)(intptr_t)c->def->user;
+    return (int)(intptr_t)c->io->kernel->user;
 }
 
 static inline int infer_which(const df_infer *c) {

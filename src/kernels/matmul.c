@@ -119,14 +119,14 @@ static int64_t matrix_at(const df_tensor *t, const df_tensor *out, int64_t at) {
 
 COLD static df_code compute_matmul(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *out = c->outputs[0];
+    df_tensor *out = kernel_output(c, 0);
     int64_t size = (int64_t)df_dtype_size(out->dtype);
     int64_t bytes[2], n[2][2], stride[2][2]; /* of a matrix; of its rows and columns */
     if (out->elements == 0) return DF_OK;
     for (int s = 0; s < 2; s++) {
-        const df_tensor *t = c->inputs[s];
+        const df_tensor *t = kernel_input(c, s);
         const int64_t *last = t->dims + t->rank - 2;
-        bool turn = c->attrs[s].i;
+        bool turn = kernel_attrs(c)[s].i;
         n[s][turn] = last[0];
         n[s][!turn] = last[1];
         stride[s][turn] = last[1] * size;
@@ -141,13 +141,14 @@ COLD static df_code compute_matmul(df_kernel *c, df_error *err) {
                 .b_row = stride[1][0],
                 .b_col = stride[1][1],
                 .c_row = n[1][1] * size};
-    if (c->inputs[1]->bytes == (size_t)bytes[1] && !c->attrs[TRANSPOSE_A].i)
+    if (kernel_input(c, 1)->bytes == (size_t)bytes[1] && !kernel_attrs(c)[TRANSPOSE_A].i)
         m.m = out->elements / m.n; /* all meet the same b: one product */
     char *to = memset(out->data, 0, out->bytes), *end = to + out->bytes; /* 0 is all bits 0 */
     for (int64_t i = 0; to < end; i++, to += m.m * m.c_row) {
         const char *from[2];
         for (int s = 0; s < 2; s++)
-            from[s] = (char *)c->inputs[s]->data + matrix_at(c->inputs[s], out, i) * bytes[s];
+            from[s] =
+                (char *)kernel_input(c, s)->data + matrix_at(kernel_input(c, s), out, i) * bytes[s];
         m.a = from[0];
         m.b = from[1];
         m.c = to;

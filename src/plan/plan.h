@@ -16,6 +16,11 @@
  *    place in the block came, after the producer ran.
  * 3. A slot is dropped after its last reader: by that node alone if all readers are in
  *    the producer's block, else by whichever block reads it last.
+ * 4. A slot that stays is not dropped, which saves counting who has read it: nothing would be
+ *    gained by that.
+ *      a kernel's   its value is small, and lies in the header, which is kept for the next step
+ *      a feed's     it is the caller's, who keeps it until the step is over
+ *      a Recv's     its channel's Send reads a kernel's that stays: the Recv's is that one again
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
@@ -62,10 +67,15 @@ enum {
 };
 
 typedef struct plan_node {
-    const char *name;
-    const op_def *op;
-    const kernel_def *kernel; /* NULL where the role needs none */
-    const df_attr *attrs;
+    union { /* the same twice: for kernels, which see this much */
+        kernel_node what;
+        struct {
+            const char *name;
+            const op_def *op;
+            const kernel_def *kernel; /* NULL where the role needs none */
+            const df_attr *attrs;
+        };
+    };
     plan_role role;
     uint32_t flags;
     uint32_t device;      /* in plan->devices */
@@ -93,6 +103,7 @@ typedef struct plan_slot {
     uint32_t device;  /* where it is produced */
     uint32_t memory;  /* DF_MEMORY_... */
     uint32_t readers; /* blocks that read it, if more than one or not the producer's; else 0 */
+    bool stays;       /* rule 4; readers is 0 */
 } plan_slot;
 
 typedef struct plan_channel {
@@ -100,6 +111,7 @@ typedef struct plan_channel {
     uint32_t src_device, dst_device;
     uint32_t src_memory, dst_memory; /* DF_MEMORY_... */
     bool control;                    /* carries no value */
+    bool lent;                       /* what is sent stays, and so does the Recv's slot */
     edge_type type;
     const char *producer; /* the partition's node whose output travels, or which it follows */
 } plan_channel;

@@ -41,7 +41,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_ACTORS = 5, MAX_RUNS = 3, MAX_BODIES = 3, ARENA = 34 * 1024, PLAN = 7, VALUE = 42 };
+enum { MAX_ACTORS = 5, MAX_RUNS = 3, MAX_BODIES = 3, ARENA = 36 * 1024, PLAN = 7, VALUE = 42 };
 enum { START = 1000, DEADLINE = 2000, LATE = 3000 }; /* of the clock */
 
 typedef struct scene {
@@ -130,7 +130,7 @@ static size_t room(void) {
     const scene *sc = w.scene;
     int frames = sc->begun + sc->chains + 2 * (strchr(sc->mix, 'N') != NULL);
     for (const char *m = sc->mix; *m; m++) frames += *m == 'S' || *m == 'A';
-    return sc->made ? ARENA : (frames > 1 ? 18 : 11) * 1024;
+    return sc->made ? ARENA : (frames > 1 ? 20 : 13) * 1024;
 }
 
 static void *arena_take(void *user, size_t bytes, size_t alignment) {

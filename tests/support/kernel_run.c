@@ -76,7 +76,11 @@ static void set_output(df_kernel *c, int i, df_tensor *t) {
     lab->outputs[i] = lab_keep(lab, t);
 }
 
-static const struct kernel_calls calls = {.set_output = set_output};
+static const kernel_node *node_of(const df_kernel *c) {
+    return ((kernel_lab *)c->exec)->node;
+}
+
+static const struct kernel_calls calls = {.node = node_of, .set_output = set_output};
 
 /* As an executor does, it takes an input's buffer only if the kernel allows it and
  * dtype and size are equal. */
@@ -112,13 +116,12 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
     for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
-    df_kernel c = {.node = "node",
-                   .def = k,
-                   .attrs = attrs,
-                   .n_inputs = (int)inputs.n,
-                   .n_outputs = n_outputs,
-                   .inputs = inputs.items,
-                   .outputs = k->flags & KERNEL_INLINE ? NULL : lab->outputs,
+    kernel_node node = {.name = "node", .op = op, .kernel = k, .attrs = attrs};
+    kernel_io io = {.kernel = k, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
+    lab->node = &node;
+    df_kernel c = {.io = &io,
+                   .slots = inputs.items,
+                   .made = lab->outputs,
                    .headers = lab->mem,
                    .exec = lab,
                    .calls = &calls};

@@ -25,9 +25,10 @@ typedef struct kernel_lab {
     fault_allocator memory_source;
     op_registry *ops;
     memory *mem;
-    const char *kind; /* of device whose kernels are run: "CPU" */
-    int overwrite;    /* output 0 is computed into this input's elements; -1: into its own */
-    df_error err;     /* of the last call */
+    const char *kind;        /* of device whose kernels are run: "CPU" */
+    int overwrite;           /* output 0 is computed into this input's elements; -1: into its own */
+    df_error err;            /* of the last call */
+    const kernel_node *node; /* of the one that runs */
     df_tensor *kept[LAB_TENSORS];
     int n_kept;
     df_tensor *outputs[DF_MAX_OUTPUTS]; /* of the last run */

@@ -154,6 +154,10 @@ df_out world_input(compile_world *w, const char *name) {
     return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(4));
 }
 
+df_out world_large_input(compile_world *w, const char *name) {
+    return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(32));
+}
+
 df_node *world_node(compile_world *w, const char *name) {
     df_graph_name(w->g, name);
     return df_no_op(w->g);

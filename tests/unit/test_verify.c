@@ -78,7 +78,8 @@ static df_out neg(compile_world *w, const char *name, const char *device, df_out
 /* x goes to sim:0 and comes back as y; z needs both x and y, and runs behind the event
  * that y's Recv ends with. Blocks: what needs no event; z and what needs it; r. */
 static void make_plan(compile_world *w) {
-    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x), y = neg(w, "y", "sim:0", a);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", NULL, x), y = neg(w, "y", "sim:0", a);
+    df_out few = world_input(w, "few"), shape = neg(w, "shape", NULL, few);
     df_graph_name(w->g, "z");
     df_out z = df_add(w->g, a, y);
     df_graph_name(w->g, "s");
@@ -88,13 +89,13 @@ static void make_plan(compile_world *w) {
     df_out r = df_add(w->g, later, z);
     df_graph_on(w->g, "sim:0");
     df_graph_name(w->g, "n");
-    df_out n = df_cast(w->g, a, DF_INT64);
+    df_out n = df_cast(w->g, shape, DF_INT64);
     df_graph_name(w->g, "shaped");
     df_out shaped = df_reshape_to(w->g, y, n);
     df_graph_on(w->g, "cpu:1");
     df_graph_name(w->g, "far");
     df_out far = df_neg(w->g, z);
-    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(s, r, shaped, far));
+    world_passes(w, PASS_LOWER, DF_OUTS(x, few), DF_OUTS(s, r, shaped, far));
     accepted(w);
 }
 
@@ -227,16 +228,48 @@ static void a_slot_that_was_dropped_is_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
     plan *p = w->c.plan;
-    uint32_t slot = node(w, "x@feed")->first_slot;
-    plan_node *feed = node(w, "x@feed"), was = *feed;
+    uint32_t slot = node(w, "y@recv")->first_slot;
+    plan_node *recv = node(w, "y@recv"), was = *recv;
     for (uint32_t i = 0; i < p->n_drops; i++) {
         if (p->drops[i] != slot) continue;
-        feed->first_drop = i; /* by its own producer: far too early */
-        feed->n_drops = 1;
+        recv->first_drop = i; /* by its own producer: far too early */
+        recv->n_drops = 1;
         refused(w, "reads what was dropped");
     }
-    assert_true(feed->n_drops == 1);
-    *feed = was;
+    assert_true(recv->n_drops == 1);
+    *recv = was;
+    accepted(w);
+}
+
+static void a_slot_that_stays_is_not_dropped(void **state) {
+    compile_world *w = world_of(state);
+    make_plan(w);
+    plan *p = w->c.plan;
+    uint32_t i = node(w, "r@fetch")->first_drop;
+    REFUSED_WITH(w, p->drops[i], node(w, "x@feed")->first_slot, "drops what stays");
+    REFUSED_WITH(w, p->slots[p->drops[i]].stays, true, "drops what stays");
+    accepted(w);
+}
+
+static void what_is_lent_stays_in_reach(void **state) {
+    compile_world *w = world_of(state);
+    make_plan(w);
+    REFUSED_WITH(w, channel_of(w, "z@send")->lent, true, "lends, or borrows, what does not stay");
+    REFUSED_WITH(w, channel_of(w, "a@send")->lent, true, "lends what the other end cannot read");
+    accepted(w);
+}
+
+static void what_is_lent_is_borrowed(void **state) {
+    compile_world *w = world_of(state);
+    df_out few = world_input(w, "few"), here = neg(w, "here", "cpu:0", few);
+    df_out there = neg(w, "there", "cpu:1", here);
+    world_passes(w, PASS_LOWER, DF_OUTS(few), DF_OUTS(there));
+    plan *p = w->c.plan;
+    accepted(w);
+    assert_true(channel_of(w, "here@send")->lent);
+    REFUSED_WITH(w, p->slots[node(w, "here")->first_slot].stays, false, "does not stay");
+    REFUSED_WITH(w, p->slots[node(w, "here@recv")->first_slot].stays, false, "does not stay");
+    REFUSED_WITH(w, channel_of(w, "here@send")->lent, false, "does not stay");
     accepted(w);
 }
 
@@ -482,6 +515,9 @@ int main(void) {
         TEST(a_slot_that_is_written_later_is_refused),
         TEST(a_slot_of_another_device_is_refused),
         TEST(a_slot_that_was_dropped_is_refused),
+        TEST(a_slot_that_stays_is_not_dropped),
+        TEST(what_is_lent_stays_in_reach),
+        TEST(what_is_lent_is_borrowed),
         TEST(a_slot_is_not_dropped_twice),
         TEST(too_few_readers_drop_too_early),
         TEST(the_wrong_memory_is_refused),
