@@ -105,14 +105,15 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
 /* ---- nodes --------------------------------------------------------------- */
 
 /* What a slot holds from the step before is written again, if nobody else has it. */
-static bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
-    df_tensor **t = s->slots + io->first_output, **end = t + io->n_outputs;
-    while (t < end && *t && tensor_is_made_for(*t, t)) t++;
-    return t == end || node_renew_outputs(s, io->index, err);
+static inline bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
+    df_tensor **t = s->slots + io->first_output;
+    for (uint32_t n = io->n_outputs; n > 0; n--, t++)
+        if (!*t || !tensor_is_made_for(*t, t)) return node_renew_outputs(s, io->index, err);
+    return true;
 }
 
 /* A kernel that runs here and now, from slots to slots. */
-static bool run_kernel(node_call *c, const kernel_io *io, df_error *err) {
+static inline bool run_kernel(node_call *c, const kernel_io *io, df_error *err) {
     step *s = c->step;
     if (!renew_outputs(s, io, err)) return false;
     c->ctx.io = io;
@@ -125,23 +126,49 @@ static bool run_kernel(node_call *c, const kernel_io *io, df_error *err) {
 }
 
 /* The tensor of a Send that is lent stays where it is. */
-static void run_send(step *s, const kernel_io *io) {
+static inline void run_send(step *s, const kernel_io *io) {
     df_tensor *t = io->n_inputs ? s->slots[s->p->inputs[io->first_input]] : s->x->token;
     channel_count(&s->traffic[io->channel], io->n_inputs ? t->bytes : 0);
     slots_lend(s->channels, io->channel, t);
 }
 
 /* False: aborted, and the step has been told why. */
-static bool run_recv(step *s, const kernel_io *io) {
+static inline bool run_recv(step *s, const kernel_io *io) {
     df_tensor *t = slots_borrow(s->channels, io->channel);
     s->slots[io->first_output] = t;
     return t != NULL;
 }
 
+/* Where a step spends its time: from *io on what is quick, up to `end`, to a node that is not, or
+ * to one that fails; that is returned. */
+static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kernel_io *end,
+                                  _Atomic uint32_t *at, df_error *err) {
+    step *s = c->step;
+    for (; io < end && !step_failed(s); io++) {
+        atomic_put(at, io->index, RELAXED);
+        if (io->kind == QUICK_KERNEL) {
+            if (run_kernel(c, io, err)) continue;
+            step_fail_node(s, &s->p->nodes[io->index], err);
+            break;
+        }
+        if (io->kind == QUICK_SEND)
+            run_send(s, io);
+        else if (io->kind == QUICK_NOT || (io->kind == QUICK_RECV && !run_recv(s, io)))
+            break;
+    }
+    return io;
+}
+
 /* ---- blocks -------------------------------------------------------------- */
 
-/* Cheap nodes that are run between two looks at the clock, at most. */
-enum { UNWATCHED = 64 };
+/* Up to which node the clock need not be looked at, from io on: all are cheap, but perhaps the
+ * last, and not many. */
+static const kernel_io *unwatched(const kernel_io *io, const kernel_io *last) {
+    enum { MOST = 64 };
+    const kernel_io *end = last - io > MOST ? io + MOST : last;
+    while (io < end && (io->flags & QUICK_CHEAP)) io++;
+    return io < end ? io + 1 : end;
+}
 
 /* False: the deadline of the run has not passed. It is looked at here because the thread that looks
  * after deadlines may be this one. */
@@ -151,49 +178,27 @@ static bool is_late(step *s) {
     return true;
 }
 
-/* Where a step spends its time. What is not quick is called from here as well, so that there is one
- * loop, and one order. */
 static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
     const plan_block *block = &s->p->blocks[b];
     _Atomic uint32_t *at = &s->blocks[b].at;
-    const uint32_t first = atomic_get(at, RELAXED), last = block->first + block->count;
-    const bool is_timed = s->rq.deadline != 0;
+    const kernel_io *first = s->x->io + atomic_get(at, RELAXED), *io = first,
+                    *last = s->x->io + block->first + block->count;
     node_call call = node_call_here(s);
+    node_end end = NODE_DONE;
     df_error err;
-    uint32_t i = first;
-    for (; i < last && !step_failed(s); i++) {
-        const kernel_io *io = &s->x->io[i];
-        node_end end = NODE_DONE;
-        bool looks = is_timed && ((i - first) % UNWATCHED == 0 || !(io[-1].flags & QUICK_CHEAP));
-        if (looks && is_late(s)) break;
-        atomic_put(at, i, RELAXED);
-        switch (io->kind) {
-        case QUICK_KERNEL:
-            if (run_kernel(&call, io, &err)) continue;
-            step_fail_node(s, &s->p->nodes[i], &err);
-            end = NODE_FAILED;
-            break;
-        case QUICK_NOTHING:
-            break;
-        case QUICK_SEND:
-            run_send(s, io);
-            break;
-        case QUICK_RECV:
-            if (!run_recv(s, io)) end = NODE_FAILED;
-            break;
-        default:
-            end = s->p->nodes[i].role >= ROLE_SEND ? transfer_run(w, i) : node_run(w, i);
-        }
-        if (end == NODE_DONE || end == NODE_LATER) continue;
-        w->ran += i - first;
-        if (end == NODE_PARKED) return;
-        atomic_put(at, NOT_RUNNING, RELAXED);
-        return;
+    while (io < last && end != NODE_PARKED && !step_failed(s) && !(s->rq.deadline && is_late(s))) {
+        const kernel_io *to = s->rq.deadline ? unwatched(io, last) : last;
+        io = run_quick(&call, io, to, at, &err);
+        if (io == to || step_failed(s)) continue;
+        bool moves = s->p->nodes[io->index].role >= ROLE_SEND;
+        end = moves ? transfer_run(w, io->index) : node_run(w, io->index);
+        io += end == NODE_DONE || end == NODE_LATER;
     }
-    w->ran += i - first;
+    w->ran += (uint64_t)(io - first);
+    if (end == NODE_PARKED) return;
     atomic_put(at, NOT_RUNNING, RELAXED);
-    if (i == last) fire(w, block->first_after, block->n_after);
+    if (io == last) fire(w, block->first_after, block->n_after);
 }
 
 /* A node has ended after its block went on, or, if it was parked, with its block waiting. */

@@ -2,8 +2,26 @@
  *
  * What infer functions and kernels see of their node: the calls of <dataflow/op.h>.
  */
+#include <dataflow/inline.h>
+
 #include "base/error.h"
 #include "op/op.h"
+
+#include <stddef.h>
+
+/* inline.h knows where it is. */
+#define SAME(TYPE, FIELD, LAYOUT, SAME_FIELD)                                                      \
+    _Static_assert(offsetof(TYPE, FIELD) == offsetof(LAYOUT, SAME_FIELD), #FIELD)
+SAME(kernel_io, n_inputs, df_node_layout, n_inputs);
+SAME(kernel_io, first_input, df_node_layout, first_input);
+SAME(kernel_io, first_output, df_node_layout, first_output);
+SAME(kernel_io, index, df_node_layout, index);
+SAME(kernel_io, n_outputs, df_node_layout, n_outputs);
+SAME(df_kernel, io, df_kernel_layout, node);
+SAME(df_kernel, slots, df_kernel_layout, slots);
+SAME(df_kernel, places, df_kernel_layout, places);
+SAME(df_kernel, made, df_kernel_layout, made);
+SAME(df_kernel, states, df_kernel_layout, states);
 
 /* ---- infer functions ----------------------------------------------------- */
 
