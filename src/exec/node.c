@@ -208,23 +208,13 @@ static async_op *async_of(const df_kernel *c) {
     return op ? &op->async : NULL;
 }
 
-static const struct kernel_calls calls = {.node = what,
-                                          .output_type = output_type,
-                                          .makes_outputs = makes_outputs,
-                                          .lies_in_host = lies_in_host,
-                                          .set_output = set_output,
-                                          .allocate = allocate_now,
-                                          .async = async_of};
-
-node_call node_call_here(step *s) {
-    return (node_call){.ctx = {.slots = s->slots,
-                               .places = s->p->inputs,
-                               .made = s->slots,
-                               .states = s->x->states,
-                               .headers = s->x->o.host,
-                               .calls = &calls},
-                       .step = s};
-}
+const struct kernel_calls node_calls = {.node = what,
+                                        .output_type = output_type,
+                                        .makes_outputs = makes_outputs,
+                                        .lies_in_host = lies_in_host,
+                                        .set_output = set_output,
+                                        .allocate = allocate_now,
+                                        .async = async_of};
 
 node_call node_call_of(step *s, uint32_t node) {
     node_call call = node_call_here(s);

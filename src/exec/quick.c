@@ -30,6 +30,10 @@ static uint8_t kind_of(const executor *x, const plan_node *n, const bool *may_be
         return !x->keys && p->channels[n->index].lent ? QUICK_SEND : QUICK_NOT;
     case ROLE_RECV:
         return !x->keys && p->channels[n->index].lent ? QUICK_RECV : QUICK_NOT;
+    case ROLE_FEED:
+        return p->slots[n->first_slot].stays ? QUICK_FEED : QUICK_NOT;
+    case ROLE_FETCH:
+        return has_all_inputs(p, n, may_be_empty) ? QUICK_FETCH : QUICK_NOT;
     default:
         return QUICK_NOT;
     }

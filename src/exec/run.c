@@ -139,6 +139,21 @@ static inline bool run_recv(step *s, const kernel_io *io) {
     return t != NULL;
 }
 
+/* False: it needs more. */
+static inline bool run_feed(step *s, const kernel_io *io) {
+    df_tensor *t = s->feeds[io->channel];
+    if (t->is_lent) return false;
+    s->slots[io->first_output] = t;
+    return true;
+}
+
+static inline bool run_fetch(step *s, const kernel_io *io) {
+    if (s->rq.into) return false;
+    s->results[io->channel] = tensor_ref(s->slots[s->p->inputs[io->first_input]]);
+    if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
+    return true;
+}
+
 /* Where a step spends its time: from *io on what is quick, up to `end`, to a node that is not, or
  * to one that fails; that is returned. */
 static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kernel_io *end,
@@ -151,10 +166,18 @@ static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kerne
             step_fail_node(s, &s->p->nodes[io->index], err);
             break;
         }
+        bool ran = true;
         if (io->kind == QUICK_SEND)
             run_send(s, io);
-        else if (io->kind == QUICK_NOT || (io->kind == QUICK_RECV && !run_recv(s, io)))
-            break;
+        else if (io->kind == QUICK_RECV)
+            ran = run_recv(s, io);
+        else if (io->kind == QUICK_FEED)
+            ran = run_feed(s, io);
+        else if (io->kind == QUICK_FETCH)
+            ran = run_fetch(s, io);
+        else
+            ran = io->kind == QUICK_NOTHING;
+        if (!ran) break;
     }
     return io;
 }
@@ -234,7 +257,7 @@ static void take_up(worker *w, event *e) {
 /* From the inbox: all of it, unless others could help with the rest. */
 static bool take_mail(worker *w) {
     step *s = w->step;
-    event *e = pool_take(s->pool, s, !s->shared);
+    event *e = atomic_get(&s->has_mail, RELAXED) ? pool_take(s->pool, s, !s->shared) : NULL;
     if (!e) return false;
     while (e) {
         event *next = e->next;

@@ -66,7 +66,9 @@ enum {
     QUICK_KERNEL, /* runs here and now, all shapes are known, and every input is there */
     QUICK_NOTHING,
     QUICK_SEND, /* of a tensor that stays */
-    QUICK_RECV
+    QUICK_RECV,
+    QUICK_FEED, /* into a slot that stays */
+    QUICK_FETCH /* of what is there */
 };
 
 /* kernel_io.flags */
@@ -217,7 +219,7 @@ struct executor {
 /* Hands an event to whoever takes it: a worker, or the caller asleep; of a step whose outcome is
  * told, to the calling thread. The event is worth one token, which somebody has counted. */
 void pool_post(pool *p, step *s, event *e);
-/* Takes one event (or all) of the step's inbox; NULL: none. */
+/* Takes one event (or all) of the step's inbox, which seemed to have some; NULL: none. */
 event *pool_take(pool *p, step *s, bool all);
 /* The step is over. True: its caller waits for that, and goes on with it. */
 bool pool_over(pool *p, step *s);
@@ -290,8 +292,20 @@ typedef enum node_end {
 node_end node_run(worker *w, uint32_t node);
 /* Makes the outputs of a QUICK_KERNEL anew where they cannot be written again as they are. */
 bool node_renew_outputs(step *s, uint32_t node, df_error *err);
-/* For the calls of kernels that run here and now. */
-node_call node_call_here(step *s);
+/* What the executor does for kernels. */
+extern const struct kernel_calls node_calls;
+
+/* For the calls of kernels that run here and now: all but io. */
+static inline node_call node_call_here(step *s) {
+    return (node_call){.ctx = {.slots = s->slots,
+                               .places = s->p->inputs,
+                               .made = s->slots,
+                               .states = s->x->states,
+                               .headers = s->x->o.host,
+                               .calls = &node_calls},
+                       .step = s};
+}
+
 node_end transfer_run(worker *w, uint32_t node);
 /* What is left to do when a node that ends later has ended: an async kernel, a Recv. */
 void node_finish(step *s, uint32_t node);

@@ -208,10 +208,14 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
 /* What there is to be done; stats that say that nothing was, also if it is refused. */
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
                         bool waits, run_request *rq, df_error *err) {
+    *rq = (run_request){.feeds = feeds.items};
+    if (!options) return check_run(program, feeds, waits, err);
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
     if (code != DF_OK) return code;
-    *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    rq->cancel = o.cancel;
+    rq->into = o.into;
+    rq->stats = o.stats;
     if (o.stats && o.stats->struct_size < sizeof *o.stats)
         return error_invalid(err,
                              "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
