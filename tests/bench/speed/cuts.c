@@ -57,7 +57,7 @@ static void add_contestants(const race *r, heat *p, const cut *c) {
         add_contestant(p, c, &ours_racer, REPORT_OURS, workers);
         add_contestant(p, c, &ours_table_racer, REPORT_OURS, workers);
         for (size_t i = 0; i < r->n_peers; i++)
-            for (size_t k = 0; k < r->peers[i]->n_racers; k++)
+            for (size_t k = 0; r->peers[i]->devices && k < r->peers[i]->n_racers; k++)
                 add_contestant(p, c, &r->peers[i]->racers[k], REPORT_PEER, workers);
     }
 }

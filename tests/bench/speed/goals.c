@@ -77,12 +77,24 @@ static double against(const race *r, const char *group, const char *name, bool p
     return w.value;
 }
 
+static void tensorflow_goals(race *r, const char *carries) {
+    for (int i = 0; i < GRAPHS; i++) {
+        char point[64], what[64];
+        (void)snprintf(point, sizeof point, "empty/%s/%s", graph_names[i], carries);
+        (void)snprintf(what, sizeof what, "tensorflow_of_%s", carries);
+        const report_row *own = ours(r, point, 1), *peer;
+        peer = report_find(&r->report, point, "tensorflow", 1);
+        if (own && peer) goal(r, what, graph_names[i], peer->least / own->least, 20, true);
+    }
+}
+
 static void peer_goals(race *r) {
     goal(r, "empty_of_best_peer", "", against(r, "empty", NULL, false), 0.5, false);
     goal(r, "run_of_best_peer", "", against(r, "run", NULL, false), 0.5, false);
     goal(r, "feeds_of_best_peer", "", against(r, "feeds", NULL, false), 0.5, false);
-    goal(r, "tensorflow_per_empty_node", "", against(r, "empty", "tensorflow", true), 20, true);
-    goal(r, "tensorflow_per_crossing", "", against(r, "crossing", "tensorflow", true), 20, true);
+    tensorflow_goals(r, "control");
+    tensorflow_goals(r, "tensors");
+    goal(r, "tensorflow_of_crossing", "", against(r, "crossing", "tensorflow", true), 20, true);
 }
 
 /* ---- two workers --------------------------------------------------------- */

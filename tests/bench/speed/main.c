@@ -9,6 +9,7 @@
  *   --smoke         nearly none, on small graphs: whether all of it works, not how fast
  *   --only PATTERN  the points with this in their name; a * in it stands for anything
  *   --json FILE     --markdown FILE     --svg FILE
+ *   --huge FILE     what huge printed: its goals are taken over
  *   --note TEXT     said in the report: a peer that is missing, and why
  *
  * A line for each racer at each point: the least and the median ns, the ratio of the least to the
@@ -162,6 +163,8 @@ static void read_options(race *r, files *out, int argc, char **argv) {
             out->markdown = operand(argv, argc, &i);
         else if (strcmp(a, "--svg") == 0)
             out->svg = operand(argv, argc, &i);
+        else if (strcmp(a, "--huge") == 0)
+            r->report.huge = operand(argv, argc, &i);
         else if (strcmp(a, "--note") == 0)
             report_note(&r->report, "%s", operand(argv, argc, &i));
         else if (a[0] == '-')
@@ -186,6 +189,7 @@ int main(int argc, char **argv) {
     race_crowd(&r);
     race_quiet(&r);
     race_goals(&r);
+    report_huge_goals(&r.report);
     write_file(&r, out.json, report_json);
     write_file(&r, out.markdown, report_markdown);
     write_file(&r, out.svg, report_svg);

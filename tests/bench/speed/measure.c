@@ -35,7 +35,7 @@ void measure_wait(double ns) {
 
 /* Long enough for threads that spin for work to fall asleep. */
 static void settle(void) {
-    const struct timespec t = {.tv_nsec = 1000000};
+    const struct timespec t = {.tv_nsec = 2000000};
     (void)nanosleep(&t, NULL);
 }
 

@@ -55,6 +55,7 @@ typedef struct bench_peer {
     const char *version;
     const bench_racer *racers;
     size_t n_racers;
+    bool devices; /* they run jobs with several */
 } bench_peer;
 
 /* What a peer's shared object exports. NULL: not to be used here, *why says it. */

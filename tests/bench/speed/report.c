@@ -43,6 +43,16 @@ void report_goal(report *r, const char *name, double value, double bound, bool a
            report_goal_holds(&g) ? "ok" : "missed");
 }
 
+void report_huge_goals(report *r) {
+    char line[512], name[64];
+    double value, bound;
+    FILE *f = r->huge ? fopen(r->huge, "r") : NULL;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "goal %63s %lf %lf", name, &value, &bound) == 3)
+            report_goal(r, name, value, bound, false);
+    if (f) (void)fclose(f);
+}
+
 const report_row *report_find(const report *r, const char *point, const char *racer, int workers) {
     for (size_t i = 0; i < r->n; i++) {
         const report_row *row = &r->rows[i];

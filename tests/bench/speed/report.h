@@ -35,6 +35,7 @@ typedef struct report {
     size_t n_goals, room_goals;
     char (*notes)[256]; /* who took part, and who did not and why */
     size_t n_notes, room_notes;
+    const char *huge; /* NULL, or a file with what huge printed: to be shown as it is */
 } report;
 
 void report_add(report *r, const report_row *row);
@@ -43,6 +44,8 @@ void report_note(report *r, const char *format, ...) __attribute__((format(print
 /* Prints "goal NAME VALUE BOUND ok" or "... missed"; a bound with ">=" is one from below. A value
  * that was not measured (0 or less) is no goal. */
 void report_goal(report *r, const char *name, double value, double bound, bool at_least);
+/* Adds and prints the goals that are in r->huge. */
+void report_huge_goals(report *r);
 void report_print(const report *r, size_t from); /* a line of each row from there on */
 
 /* NULL if it was not measured. */

@@ -145,6 +145,18 @@ static void write_goals(FILE *f, const report *r) {
     }
 }
 
+/* What huge printed, but for its goals. */
+static void write_huge(FILE *f, const report *r) {
+    char line[512];
+    FILE *from = r->huge ? fopen(r->huge, "r") : NULL;
+    if (!from) return;
+    (void)fputs("### Compiling large graphs: ns and bytes a node\n\n```\n", f);
+    while (fgets(line, sizeof line, from))
+        if (strncmp(line, "goal ", 5) != 0) (void)fputs(line, f);
+    (void)fputs("```\n\n", f);
+    (void)fclose(from);
+}
+
 void report_markdown(const report *r, FILE *f) {
     const table tables[] = {
         {r, "empty/", "Empty nodes, control edges: ns a node", is_control},
@@ -175,5 +187,6 @@ void report_markdown(const report *r, FILE *f) {
                 "it).\n\n",
                 f);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) write_table(f, &tables[i]);
+    write_huge(f, r);
     write_goals(f, r);
 }
