@@ -78,6 +78,7 @@ with zipfile.ZipFile(wheel) as z:
         if name.startswith(tuple(prefixes)):
             z.extract(name, into)
 END
+    rm -f "$wheel"
     touch "$cache/$package/done"
 }
 

@@ -11,7 +11,7 @@
 
 #include "bench/common.h"
 #include "bench/speed/floors.h"
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 #include "bench/speed/ours.h"
 
 enum { MOST_AT_ONCE = 16, CROWD_NODES = 100, CROWD_WORK = 100 };
@@ -147,7 +147,7 @@ static const bench_racer floors = {"floor-plain", make_floors, threads_run,
 
 void race_crowd(race *r) {
     static const int at_once[] = {1, 2, 4, 8, 16};
-    bench_graph *g = graph_new("layer", CROWD_NODES);
+    bench_graph *g = shape_new("layer", CROWD_NODES);
     for (size_t i = 0; i < sizeof at_once / sizeof *at_once; i++) {
         heat p = {.per = 1, .floor = &floors};
         (void)snprintf(p.name, sizeof p.name, "crowd/%d", at_once[i]);
@@ -164,5 +164,5 @@ void race_crowd(race *r) {
         heat_add(&p, &started, REPORT_OURS, r->cores);
         race_heat_of_threads(r, &p);
     }
-    graph_free(g);
+    shape_free(g);
 }

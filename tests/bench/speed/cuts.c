@@ -10,7 +10,7 @@
 
 #include "bench/common.h"
 #include "bench/speed/floors.h"
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 #include "bench/speed/ours.h"
 
 typedef struct cut {
@@ -96,7 +96,7 @@ static void race_cut(race *r, const cut *cuts, size_t n) {
 }
 
 void race_cuts(race *r) {
-    bench_graph *chain = graph_new("chain", r->nodes), *layer = graph_new("layer", r->nodes);
+    bench_graph *chain = shape_new("chain", r->nodes), *layer = shape_new("layer", r->nodes);
     int32_t side = layer->by_most[layer->n - 1];
     cut chains[] = {cut_new(chain, 1, 1, "whole"), cut_new(chain, 1, 2, "2/1"),
                     cut_new(chain, 10, 2, "2/10"), cut_new(chain, 1, 4, "4/1"),
@@ -108,6 +108,6 @@ void race_cuts(race *r) {
     race_cut(r, layers, LAYERS);
     for (size_t i = 0; i < CHAINS; i++) free(chains[i].device_of);
     for (size_t i = 0; i < LAYERS; i++) free(layers[i].device_of);
-    graph_free(chain);
-    graph_free(layer);
+    shape_free(chain);
+    shape_free(layer);
 }

@@ -171,8 +171,9 @@ static void *help(void *user) {
     for (;;) {
         while (sem_wait(&p->called) != 0) {
         }
-        if (p->times == 0) return NULL;
-        for (size_t i = 0; i < p->times; i++) {
+        size_t times = p->times;
+        if (times == 0) return NULL;
+        while (times-- > 0) {
             run++;
             await(&p->begun, run);
             work(p->f, p->f->n / 2, p->f->n);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 
 /* The greatest or least of several ratios; none is 0. */
 typedef struct worst {
@@ -48,12 +48,12 @@ static double tensors_bound(const char *graph) {
 }
 
 static void empty_goals(race *r) {
-    for (int i = 0; i < GRAPHS; i++)
-        goal(r, "control_of_floor", graph_names[i], floor_ratio(r, graph_names[i], "control"), 0.75,
+    for (int i = 0; i < SHAPES; i++)
+        goal(r, "control_of_floor", shape_names[i], floor_ratio(r, shape_names[i], "control"), 0.75,
              false);
-    for (int i = 0; i < GRAPHS; i++)
-        goal(r, "tensors_of_floor", graph_names[i], floor_ratio(r, graph_names[i], "tensors"),
-             tensors_bound(graph_names[i]), false);
+    for (int i = 0; i < SHAPES; i++)
+        goal(r, "tensors_of_floor", shape_names[i], floor_ratio(r, shape_names[i], "tensors"),
+             tensors_bound(shape_names[i]), false);
 }
 
 static bool in_group(const report_row *row, const char *group) {
@@ -78,13 +78,13 @@ static double against(const race *r, const char *group, const char *name, bool p
 }
 
 static void tensorflow_goals(race *r, const char *carries) {
-    for (int i = 0; i < GRAPHS; i++) {
+    for (int i = 0; i < SHAPES; i++) {
         char point[64], what[64];
-        (void)snprintf(point, sizeof point, "empty/%s/%s", graph_names[i], carries);
+        (void)snprintf(point, sizeof point, "empty/%s/%s", shape_names[i], carries);
         (void)snprintf(what, sizeof what, "tensorflow_of_%s", carries);
         const report_row *own = ours(r, point, 1), *peer;
         peer = report_find(&r->report, point, "tensorflow", 1);
-        if (own && peer) goal(r, what, graph_names[i], peer->least / own->least, 20, true);
+        if (own && peer) goal(r, what, shape_names[i], peer->least / own->least, 20, true);
     }
 }
 
@@ -137,8 +137,8 @@ static double efficiency(const race *r, const char *graph, int ns) {
 
 static void worker_goals(race *r) {
     static const char *const wide[] = {"layer", "dag", "wave"};
-    for (int i = 0; i < GRAPHS; i++)
-        goal(r, "two_workers_of_one", graph_names[i], never_slower(r, graph_names[i]), 1.05, false);
+    for (int i = 0; i < SHAPES; i++)
+        goal(r, "two_workers_of_one", shape_names[i], never_slower(r, shape_names[i]), 1.05, false);
     if (r->cores < 2) return;
     for (int i = 0; i < 3; i++)
         goal(r, "two_workers_speedup_200ns", wide[i], speedup(r, wide[i], 200), 1.5, true);

@@ -23,11 +23,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "bench/common.h"
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 #include "bench/speed/parts.h"
 
 /* ---- what the groups ask ------------------------------------------------- */
@@ -86,6 +87,29 @@ static void note_machine(race *r) {
     report_note(&r->report, "compiler: %s", __VERSION__);
     report_note(&r->report, "library: %s", df_version());
     report_note(&r->report, "a turn of the loop of work: %.3f ns", r->spin);
+}
+
+/* Seconds that all cores together have been busy since the machine started; 0: it does not say. */
+static double busy_seconds(void) {
+    double user = 0, nice = 0, system = 0;
+    FILE *f = fopen("/proc/stat", "r");
+    if (!f) return 0;
+    if (fscanf(f, "cpu %lf %lf %lf", &user, &nice, &system) != 3) user = nice = system = 0;
+    (void)fclose(f);
+    return (user + nice + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* So that a reader knows what figures for two threads are worth. */
+static void note_others(race *r, double began, double busy) {
+    struct rusage own;
+    double took = (measure_now() - began) / 1e9;
+    (void)getrusage(RUSAGE_SELF, &own);
+    double used = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +
+                  (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) / 1e6;
+    double others = (busy_seconds() - busy - used) / took;
+    if (busy > 0)
+        report_note(&r->report, "other programs used %.2f of the %d cores meanwhile",
+                    others > 0 ? others : 0, r->cores);
 }
 
 /* ---- peers --------------------------------------------------------------- */
@@ -176,10 +200,11 @@ static void read_options(race *r, files *out, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     race r = {.pace = {.rounds = 8, .block = 15e6, .sample = 3e5},
-              .nodes = GRAPH_NODES,
+              .nodes = SHAPE_NODES,
               .cores = (int)sysconf(_SC_NPROCESSORS_ONLN),
               .spin = time_of_spin()};
     files out = {.json = NULL};
+    double began = measure_now(), busy = busy_seconds();
     note_machine(&r);
     read_options(&r, &out, argc, argv);
     race_runs(&r);
@@ -188,6 +213,7 @@ int main(int argc, char **argv) {
     race_pairs(&r);
     race_crowd(&r);
     race_quiet(&r);
+    note_others(&r, began, busy);
     race_goals(&r);
     report_huge_goals(&r.report);
     write_file(&r, out.json, report_json);

@@ -137,7 +137,7 @@ static void run_rounds(lane *lanes, size_t n, const lane *floor, const heat *p, 
         for (size_t i = 0; i < n; i++) {
             lane *l = &lanes[order[i]];
             if (l->took > 20 * pace->block && round >= (pace->rounds + 1) / 2) continue;
-            settle();
+            if (pace->rounds > 1) settle();
             block(l, p, pace, &l->own);
             if (floor->self) block(floor, p, pace, &l->floor);
         }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bench/speed/floors.h"
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 #include "bench/speed/ours.h"
 
 enum { LONG_NODE = 50000 }; /* ns; graphs of such nodes have a tenth of them */
@@ -76,7 +76,7 @@ static void race_gap(race *r, const bench_graph *g, double ns, double gap) {
 }
 
 static void race_graph(race *r, const char *name) {
-    bench_graph *g = graph_new(name, r->nodes), *few = graph_new(name, r->nodes / 10);
+    bench_graph *g = shape_new(name, r->nodes), *few = shape_new(name, r->nodes / 10);
     race_empty(r, g, false);
     race_empty(r, g, true);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -84,18 +84,18 @@ static void race_graph(race *r, const char *name) {
     for (size_t i = 0; i < sizeof gap_sizes / sizeof *gap_sizes; i++)
         for (size_t k = 0; k < sizeof gaps / sizeof *gaps; k++)
             race_gap(r, g, gap_sizes[i], gaps[k]);
-    graph_free(g);
-    graph_free(few);
+    shape_free(g);
+    shape_free(few);
 }
 
 void race_nodes(race *r) {
-    for (int i = 0; i < GRAPHS; i++) race_graph(r, graph_names[i]);
+    for (int i = 0; i < SHAPES; i++) race_graph(r, shape_names[i]);
 }
 
 /* ---- whole runs ---------------------------------------------------------- */
 
 static void race_run(race *r, const char *name, int32_t n, const char *point_name) {
-    bench_graph *g = graph_new(name, n);
+    bench_graph *g = shape_new(name, n);
     heat p = heat_of(r, g, true, 0);
     (void)snprintf(p.name, sizeof p.name, "%s", point_name);
     p.per = 1;
@@ -105,7 +105,7 @@ static void race_run(race *r, const char *name, int32_t n, const char *point_nam
     race_add_peers(r, &p, 1);
     race_add_peers(r, &p, 2);
     race_heat(r, &p);
-    graph_free(g);
+    shape_free(g);
 }
 
 void race_runs(race *r) {

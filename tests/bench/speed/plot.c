@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 
 enum { LABELS = 140, PANEL = 190, APART = 14, ROW = 18, HEAD = 64, TITLE = 40, RACERS = 48 };
 
@@ -30,6 +30,19 @@ static bool has_racer(const plot *p, const char *name) {
     return false;
 }
 
+/* Floors, ours, peers; and those by name. */
+static bool is_before(const report_row *a, const report_row *b) {
+    static const int order[] = {[REPORT_OURS] = 1, [REPORT_FLOOR] = 0, [REPORT_PEER] = 2};
+    if (a->kind != b->kind) return order[a->kind] < order[b->kind];
+    return a->kind == REPORT_PEER && strcmp(a->racer, b->racer) < 0;
+}
+
+static void add_racer(plot *p, const report_row *row) {
+    int at = p->n++;
+    for (; at > 0 && is_before(row, p->racers[at - 1]); at--) p->racers[at] = p->racers[at - 1];
+    p->racers[at] = row;
+}
+
 static void look(plot *p) {
     p->from = 0, p->to = 2;
     for (size_t i = 0; i < p->r->n; i++) {
@@ -38,7 +51,7 @@ static void look(plot *p) {
         double power = log10(row->least);
         if (power < p->from) p->from = floor(power);
         if (power > p->to) p->to = ceil(power);
-        if (p->n < RACERS && !has_racer(p, row->racer)) p->racers[p->n++] = row;
+        if (p->n < RACERS && !has_racer(p, row->racer)) add_racer(p, row);
     }
 }
 
@@ -83,17 +96,17 @@ static void draw_band(const plot *p, const char *title, const char *carries, dou
         fprintf(p->f, "<text x='%d' y='%.0f' text-anchor='end'%s>%s</text>\n", LABELS - 8,
                 top + ROW * i + 13, p->racers[i]->kind == REPORT_OURS ? " font-weight='bold'" : "",
                 p->racers[i]->racer);
-    for (int g = 0; g < GRAPHS; g++) {
+    for (int g = 0; g < SHAPES; g++) {
         fprintf(p->f, "<text x='%d' y='%.0f' font-weight='bold'>%s</text>\n", LABELS + PANEL * g,
-                top - 6, graph_names[g]);
-        draw_panel(p, graph_names[g], carries, LABELS + PANEL * g, top);
+                top - 6, shape_names[g]);
+        draw_panel(p, shape_names[g], carries, LABELS + PANEL * g, top);
     }
 }
 
 void report_svg(const report *r, FILE *f) {
     plot p = {.r = r, .f = f};
     look(&p);
-    int band = TITLE + ROW * p.n + 30, width = LABELS + PANEL * GRAPHS, height = HEAD + 2 * band;
+    int band = TITLE + ROW * p.n + 30, width = LABELS + PANEL * SHAPES, height = HEAD + 2 * band;
     fprintf(f,
             "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
             "font-family='sans-serif' font-size='12'>\n",

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "bench/common.h"
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 #include "bench/speed/ours.h"
 
 /* ---- allocations --------------------------------------------------------- */
@@ -57,8 +57,8 @@ static double most_allocations(const race *r) {
     size_t most = 0;
     uint8_t *device_of = bench_alloc((size_t)r->nodes + 16);
     for (int32_t i = 0; i < r->nodes + 16; i++) device_of[i] = (uint8_t)(i % 4);
-    for (int k = 0; k < GRAPHS * 8; k++) {
-        bench_graph *g = graph_new(graph_names[k / 8], r->nodes / 10);
+    for (int k = 0; k < SHAPES * 8; k++) {
+        bench_graph *g = shape_new(shape_names[k / 8], r->nodes / 10);
         bench_job job = {.graph = g,
                          .tensors = k & 1,
                          .feeds = k & 1,
@@ -67,7 +67,7 @@ static double most_allocations(const race *r) {
                          .device_of = k & 4 ? device_of : NULL};
         size_t made = allocations_in(&job);
         if (made > most) most = made;
-        graph_free(g);
+        shape_free(g);
     }
     free(device_of);
     return (double)most / STEPS;
@@ -84,7 +84,7 @@ static double process_time(void) {
 /* The part of one core that a runtime with workers takes between two steps, in percent. */
 static double idle_percent(race *r) {
     const struct timespec calm = {.tv_nsec = 20000000}, idle = {.tv_nsec = 300000000};
-    bench_graph *g = graph_new("layer", r->nodes / 10);
+    bench_graph *g = shape_new("layer", r->nodes / 10);
     bench_job job = {
         .graph = g, .tensors = true, .spins = race_spins(r, 1000), .workers = 2, .devices = 1};
     ours *o = ours_new(&job, &(ours_options){.allocator = NULL});
@@ -94,7 +94,7 @@ static double idle_percent(race *r) {
     (void)nanosleep(&idle, NULL);
     double used = process_time() - start;
     ours_free(o);
-    graph_free(g);
+    shape_free(g);
     return 100 * used / (double)idle.tv_nsec;
 }
 
@@ -167,11 +167,11 @@ static void start_free(void *self) {
 static void race_start(race *r) {
     static const bench_racer starts = {"dataflow",  start_new, start_run,
                                        start_check, NULL,      start_free};
-    bench_graph *g = graph_new("tiny", 8);
+    bench_graph *g = shape_new("tiny", 8);
     heat p = {.name = "start/tiny", .per = 1, .job = {.graph = g, .workers = 1, .devices = 1}};
     heat_add(&p, &starts, REPORT_OURS, 1);
     race_heat(r, &p);
-    graph_free(g);
+    shape_free(g);
 }
 
 void race_quiet(race *r) {

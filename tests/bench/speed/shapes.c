@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/speed/graphs.h"
+#include "bench/speed/shapes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 enum { DAG_REACH = 512 };
 
-const char *const graph_names[GRAPHS] = {"chain", "fan", "layer", "dag", "wave", "tiny"};
+const char *const shape_names[SHAPES] = {"chain", "fan", "layer", "dag", "wave", "tiny"};
 
 /* A graph while its nodes are added. */
 typedef struct draft {
@@ -136,7 +136,7 @@ static void find_values(bench_graph *g) {
     }
 }
 
-bench_graph *graph_new(const char *name, int32_t nodes) {
+bench_graph *shape_new(const char *name, int32_t nodes) {
     size_t s = 0, room = 2 * (size_t)nodes + 64; /* a square may be larger */
     bench_graph *g = bench_alloc(sizeof *g);
     draft d = {.g = g, .room = 3 * (int32_t)room, .nodes_room = (int32_t)room, .seed = 1};
@@ -150,7 +150,7 @@ bench_graph *graph_new(const char *name, int32_t nodes) {
     return g;
 }
 
-void graph_free(bench_graph *g) {
+void shape_free(bench_graph *g) {
     if (!g) return;
     free(g->first_pred);
     free(g->preds);

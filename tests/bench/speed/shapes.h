@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * graphs.h - the shapes that are run.
+ * shapes.h - the shapes that are run.
  */
-#ifndef BENCH_GRAPHS_H
-#define BENCH_GRAPHS_H
+#ifndef BENCH_SHAPES_H
+#define BENCH_SHAPES_H
 
 #include "bench/speed/racer.h"
 
-enum { GRAPHS = 6, GRAPH_NODES = 10000 };
+enum { SHAPES = 6, SHAPE_NODES = 10000 };
 
 /*   chain   one after another
  *   fan     one, all others, one
@@ -17,10 +17,10 @@ enum { GRAPHS = 6, GRAPH_NODES = 10000 };
  *   tiny    8 nodes, 10 edges
  *   apart   no edges
  */
-extern const char *const graph_names[GRAPHS]; /* all but apart */
+extern const char *const shape_names[SHAPES]; /* all but apart */
 
 /* Of about `nodes` nodes. */
-bench_graph *graph_new(const char *name, int32_t nodes);
-void graph_free(bench_graph *g);
+bench_graph *shape_new(const char *name, int32_t nodes);
+void shape_free(bench_graph *g);
 
-#endif /* BENCH_GRAPHS_H */
+#endif /* BENCH_SHAPES_H */
