@@ -39,23 +39,6 @@ double bench_now(void) {
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-void bench_need(bool holds, const char *what, const char *why) {
-    if (holds) return;
-    fprintf(stderr, "%s: %s\n", what, why);
-    exit(1);
-}
-
-void bench_ok(df_code code, const df_error *err, const char *what) {
-    bench_need(code == DF_OK, what, err->message);
-}
-
-uint64_t bench_draw(uint64_t *seed) {
-    uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 static void *heap_alloc(void *user, size_t bytes, size_t alignment) {
     heap *h = user;
     void *block = NULL;

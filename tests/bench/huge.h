@@ -8,6 +8,8 @@
 
 #include <dataflow/dataflow.h>
 
+#include "bench/common.h"
+
 /* For one thread. */
 typedef struct heap {
     df_allocator allocator;
@@ -25,12 +27,6 @@ void bench_open(bench *b);
 void bench_close(bench *b); /* and checks that nothing is left */
 
 double bench_now(void); /* ns that this thread has run */
-/* Whatever is not as it must be ends the program. */
-void bench_need(bool holds, const char *what, const char *why);
-void bench_ok(df_code code, const df_error *err, const char *what);
-
-uint64_t bench_draw(uint64_t *seed); /* splitmix64 */
-
 /* Chains, fans and the like, each at most / 10 and at most; prints a line of each, and what
  * grows faster than the graph. */
 void bench_shapes(size_t most);

@@ -27,6 +27,12 @@ have() {
         echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=address,undefined &&
             echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=thread
         ;;
+    libtbb-dev)
+        printf '#include <%s>\n' tbb/version.h tbb/flow_graph.h |
+            sed '$a int main() { return 0; }' | g++ -x c++ - -ltbb -o /dev/null >/dev/null 2>&1
+        ;;
+    libomp-dev) echo 'int main(void){return 0;}' | CC=clang try_compile -fopenmp ;;
+    libstarpu-dev) pkg-config --list-all | grep -q '^starpu-[0-9.]* ' ;;
     binutils) command -v nm >/dev/null && command -v objcopy >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
