@@ -388,7 +388,7 @@ static void copy_fact(explaining *x, const plan_channel *ch, const emitted *pair
     fact_both(&x->f, "edge", df_key_edge(ch->key));
     put_place(x, "from", "from_memory", ch->src_device, ch->src_memory);
     put_place(x, "to", "to_memory", ch->dst_device, ch->dst_memory);
-    put_type(x, &ch->type, !ch->control);
+    put_type(x, ch->type, !ch->control);
     fact_field(&x->f, "send", pair[0].node->name);
     fact_field(&x->f, "recv", pair[1].node->name);
     fact_field(&x->f, "rule", say_copy(x, ch));

@@ -182,10 +182,10 @@ static plan_role role_of(const lowering *l, const emitted *e, const kernel_def *
     return later ? ROLE_ASYNC : ROLE_KERNEL;
 }
 
-static uint32_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
+static uint8_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
     if (!l->c->rq->devices[e->device].has_queue) return DF_MEMORY_DEVICE;
     if (e->node->op->flags & OP_RECV) return l->c->channels[e->channel].dst_memory;
-    if (e->node->op->flags & OP_CONST) return e->memory;
+    if (e->node->op->flags & OP_CONST) return (uint8_t)e->memory;
     return kernel_host_output(k, (uint32_t)i) ? DF_MEMORY_HOST : DF_MEMORY_DEVICE;
 }
 
@@ -205,8 +205,8 @@ static bool make_slots(lowering *l) {
         const kernel_def *k = kernel_of(l, i);
         for (int o = 0; o < e->node->n_outputs; o++) {
             plan_slot *slot = &p->slots[l->first_slot[i] + (uint32_t)o];
-            slot->type = e->node->outputs[o];
-            slot->device = e->device;
+            slot->type = &e->node->outputs[o];
+            slot->device = (uint8_t)e->device;
             slot->memory = output_memory(l, e, k, o);
         }
     }
@@ -261,13 +261,13 @@ static bool make_node(lowering *l, uint32_t i) {
                         .op = n->op,
                         .kernel = k,
                         .attrs = n->attrs,
-                        .role = role_of(l, e, k),
+                        .role = (uint8_t)role_of(l, e, k),
                         .flags = l->ends_later[i] ? PLAN_ENDS_LATER : 0,
-                        .device = e->device,
+                        .device = (uint8_t)e->device,
                         .first_input = p->n_inputs,
                         .n_inputs = (uint32_t)n->n_inputs,
                         .first_slot = l->first_slot[i],
-                        .n_outputs = (uint32_t)n->n_outputs,
+                        .n_outputs = (uint8_t)n->n_outputs,
                         .forward = PLAN_NONE,
                         .index = index_of(l, e),
                         .variable = variable_index(l, e)};
@@ -482,7 +482,7 @@ static bool may_forward(const plan *p, const last_reads *r, const plan_node *n, 
     for (uint32_t k = 0; k < n->n_inputs; k++) /* not read through another input as well */
         if (k != i && p->inputs[n->first_input + k] == s) return false;
     const plan_slot *to = &p->slots[n->first_slot], *from = &p->slots[s];
-    return from->type.dtype == to->type.dtype && from->memory == to->memory &&
+    return from->type->dtype == to->type->dtype && from->memory == to->memory &&
            from->device == to->device;
 }
 

@@ -209,18 +209,14 @@ static bool make_channel(cutting *k, uint32_t source, const copy *p, const char 
     const item *it = &c->items[source];
     uint32_t src = (uint32_t)it->device;
     plan_channel *ch = &c->channels[c->n_channels];
-    ch->src_device = src;
-    ch->dst_device = p->device;
-    ch->dst_memory = p->memory;
+    ch->src_device = (uint8_t)src;
+    ch->dst_device = (uint8_t)p->device;
+    ch->dst_memory = (uint8_t)p->memory;
     ch->control = p->slot == CONTROL_ONLY;
     ch->producer = k->node_of[source]->name;
-    if (ch->control) { /* bool[0] */
-        ch->type.dtype = DF_BOOL;
-        ch->type.rank = 1;
-    } else {
-        ch->type = c->types[source][p->slot];
-        ch->src_memory = memory_made(c, it, (uint32_t)p->slot);
-    }
+    static const edge_type nothing = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
+    ch->type = ch->control ? &nothing : &c->types[source][p->slot];
+    if (!ch->control) ch->src_memory = (uint8_t)memory_made(c, it, (uint32_t)p->slot);
     key_parts parts = {.src = c->rq->devices[src].full_name,
                        .incarnation = c->rq->devices[src].incarnation,
                        .dst = c->rq->devices[p->device].full_name,
@@ -255,7 +251,7 @@ static df_attr *pair_attrs(compile_state *c, const plan_channel *ch) {
     (void)df_key_text(ch->key, whole, length + 1);
     a[0].type = DF_ATTR_STRING;
     a[0].s = whole;
-    set_dtype(&a[1], ch->type.dtype);
+    set_dtype(&a[1], ch->type->dtype);
     return a;
 }
 
@@ -278,8 +274,9 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
         send->inputs[0] = (df_out){k->node_of[source], p->slot};
     else if (!graph_add_control(graph_of(c, ch->src_device), k->node_of[source], send))
         return compile_no_memory(c);
-    p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, &ch->type, PLAN_NONE);
+    p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, ch->type, PLAN_NONE);
     if (!p->node) return false;
+    ch->type = p->node->outputs; /* which last as long as the plan */
     set_shape(&attrs[2], p->node);
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     return true;

@@ -66,7 +66,7 @@ static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
     if (sends && ch->control) return true;
     uint32_t slot = sends ? (uint32_t)y->p->inputs[n->first_input] : n->first_slot;
     const plan_slot *s = &y->p->slots[slot];
-    if (!same_type(&s->type, &ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
+    if (!same_type(s->type, ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
         return broken(y, n, "dtype, shape or memory is not its channel's");
     if (sends && strcmp(y->producer[slot], ch->producer) != 0)
         return broken(y, n, "sends another output than its channel's");

@@ -307,7 +307,7 @@ size_t df_program_crossings(const df_program *program) {
 bool df_program_crossing(const df_program *program, size_t i, df_crossing *out) {
     if (i >= df_program_crossings(program) || !out) return false;
     const plan_channel *ch = &program->compiled.plan->channels[i];
-    *out = (df_crossing){.key = ch->key, .dtype = ch->type.dtype, .shape = edge_shape(&ch->type)};
+    *out = (df_crossing){.key = ch->key, .dtype = ch->type->dtype, .shape = edge_shape(ch->type)};
     executor_traffic(program->exec, (uint32_t)i, &out->transfers, &out->bytes);
     return true;
 }

@@ -283,7 +283,7 @@ static void what_is_taken_over_has_no_other_reader(const compile_world *w) {
         int32_t s = p->inputs[node->first_input + (uint32_t)node->forward];
         assert_true(drops(w, node, (uint32_t)s));
         assert_int_equal(p->slots[s].readers, 0);
-        assert_int_equal(p->slots[s].type.dtype, p->slots[node->first_slot].type.dtype);
+        assert_int_equal(p->slots[s].type->dtype, p->slots[node->first_slot].type->dtype);
         assert_int_equal(p->slots[s].device, node->device);
     }
 }

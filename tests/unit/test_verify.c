@@ -31,7 +31,7 @@ static void refused(compile_world *w, const char *parts) {
 #define REFUSED_WITH(w, field, value, parts)                                                       \
     do {                                                                                           \
         __typeof__(field) was_ = (field);                                                          \
-        (field) = (value);                                                                         \
+        (field) = (__typeof__(field))(value);                                                      \
         refused((w), (parts));                                                                     \
         (field) = was_;                                                                            \
     } while (0)
@@ -288,7 +288,9 @@ static void two_ends_that_disagree_are_refused(void **state) {
     static const char *const sends[] = {"x@send", "a@send", "y@send", "n@send", "z@send"};
     for (int i = 1; i < 5; i++) {
         plan_channel *ch = channel_of(w, sends[i]);
-        REFUSED_WITH(w, ch->type.dtype, DF_INT8, "memory is not its channel's");
+        edge_type other = *ch->type;
+        other.dtype = DF_INT8;
+        REFUSED_WITH(w, ch->type, &other, "memory is not its channel's");
         REFUSED_WITH(w, ch->src_device, 3, "its channel belongs to another device");
         REFUSED_WITH(w, ch->dst_device, 3, "its channel belongs to another device");
         REFUSED_WITH(w, ch->src_memory, !ch->src_memory, "memory is not its channel's");
@@ -406,9 +408,11 @@ static void spoil_everything(compile_world *w) {
         REFUSED_WITH(w, p->after[i], (p->after[i] + 1) % (p->n_blocks + 1), "");
     for (uint32_t i = 0; i < p->n_channels; i++) {
         plan_channel *ch = &p->channels[i];
-        REFUSED_WITH(w, ch->type.dtype, DF_INT8, "");
-        REFUSED_WITH(w, ch->src_device, (ch->src_device + 1) % p->n_devices, "");
-        REFUSED_WITH(w, ch->dst_device, (ch->dst_device + 1) % p->n_devices, "");
+        edge_type other = *ch->type;
+        other.dtype = DF_INT8;
+        REFUSED_WITH(w, ch->type, &other, "");
+        REFUSED_WITH(w, ch->src_device, (ch->src_device + 1u) % p->n_devices, "");
+        REFUSED_WITH(w, ch->dst_device, (ch->dst_device + 1u) % p->n_devices, "");
     }
 }
 
@@ -445,8 +449,12 @@ static void two_channels_of_one_type_that_change_places_are_noticed(void **state
 static void two_ends_of_different_shape_are_refused(void **state) {
     compile_world *w = world_of(state);
     make_plan(w);
-    REFUSED_WITH(w, channel_of(w, "y@send")->type.dims[0], 5, "channel");
-    REFUSED_WITH(w, channel_of(w, "y@send")->type.rank, 0, "channel");
+    plan_channel *ch = channel_of(w, "y@send");
+    edge_type longer = *ch->type, scalar = *ch->type;
+    longer.dims[0] = 5;
+    scalar.rank = 0;
+    REFUSED_WITH(w, ch->type, &longer, "channel");
+    REFUSED_WITH(w, ch->type, &scalar, "channel");
 }
 
 static void a_buffer_that_others_read_is_not_taken_over(void **state) {
