@@ -107,7 +107,7 @@ static bool find_deciders(placed *p) {
         d->size++;
         if (it->kind != ITEM_NODE) continue;
         const df_node *n = it->node, *var = c->rq->fixed ? item_variable(it) : NULL;
-        uint64_t pin = n->device ? place_pin(c, n->device) : 0;
+        uint64_t pin = n->on ? place_pin(c, &n->on->device) : 0;
         if ((pin >> c->groups[it->group].device & 1) && is_narrower(pin, &d->pinned)) d->pin = n;
         if (var)
             d->variable = var;
@@ -139,7 +139,7 @@ static bool say_decider(explaining *x, const placed *p, uint32_t i, reason *why)
     }
     text_add(&x->f.words, "shares its device with %s, ", why->by->name);
     if (d->pin) {
-        text_add(&x->f.words, "which must run on %s", d->pin->device_text);
+        text_add(&x->f.words, "which must run on %s", d->pin->on->text);
     } else if (d->variable) {
         text_add(&x->f.words, "a variable");
     } else {
@@ -172,9 +172,9 @@ static void say_place(explaining *x, const placed *p, uint32_t i, reason *why) {
 
 static void say_dropped(explaining *x, const placed *p, uint32_t i, reason *why) {
     const df_node *n = p->c.items[i].node;
-    uint64_t pin = place_pin(&p->c, n->device);
-    why->dropped = n->device_text;
-    text_add(&x->f.words, "soft placement dropped %s, ", n->device_text);
+    uint64_t pin = place_pin(&p->c, &n->on->device);
+    why->dropped = n->on->text;
+    text_add(&x->f.words, "soft placement dropped %s, ", n->on->text);
     if (!pin)
         text_add(&x->f.words, "which is not there; ");
     else if (!(pin & p->c.unpinned[i]))
@@ -203,14 +203,14 @@ static void say_node(explaining *x, uint32_t i, reason *why) {
     bool earlier = var && c->rq->fixed;
     const placed *p = earlier ? &x->whole : &x->here;
     uint32_t at = earlier ? n->id : i;
-    if (n->device && device_name_matches(n->device, &c->rq->devices[it->device].name)) {
+    if (n->on && device_name_matches(&n->on->device, &c->rq->devices[it->device].name)) {
         why->rule = "pin";
-        text_add(&x->f.words, "must run on %s", n->device_text);
+        text_add(&x->f.words, "must run on %s", n->on->text);
         say_narrower(x, p, at, why);
         say_choice(x, p, at);
         return;
     }
-    if (n->device) say_dropped(x, p, at, why);
+    if (n->on) say_dropped(x, p, at, why);
     if (var == n) text_add(&x->f.words, "a variable, placed once for the session: ");
     if (!var || var == n) {
         say_place(x, p, at, why);
@@ -491,7 +491,7 @@ static bool find_uses(explaining *x) {
         const df_node *n = c->emitted[e].node;
         for (int i = n->n_inputs + n->n_controls; i-- > 0;) {
             bool is_order = i >= n->n_inputs;
-            const df_node *b = is_order ? n->controls[i - n->n_inputs] : n->inputs[i].node;
+            const df_node *b = is_order ? node_control(n, i - n->n_inputs) : node_input(n, i).node;
             uint32_t from = emitted_of[c->emitted[e].device][b->id];
             if (!holds(x, &c->emitted[from])) continue;
             x->uses[n_uses] = (use){e, x->first_use[from], is_order};
@@ -510,7 +510,7 @@ static bool find_items(explaining *x) {
     x->first_of = arena_array(&c->mem, g->n_nodes, sizeof(df_node *));
     if (!x->became || !x->runs_on || !x->is_fed || !x->first_of) return compile_no_memory(c);
     for (size_t id = 0; id < g->n_nodes; id++)
-        if (g->nodes[id]->initial.node) x->first_of[g->nodes[id]->initial.node->id] = g->nodes[id];
+        if (g->nodes[id]->has_initial) x->first_of[g->nodes[id]->inputs[0].node] = g->nodes[id];
     for (uint32_t e = c->n_emitted; e-- > 0;) {
         int32_t i = c->emitted[e].item;
         if (i == PLAN_NONE) continue;

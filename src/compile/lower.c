@@ -33,8 +33,8 @@ typedef struct lowering {
     uint32_t *send_of;    /* by channel: place */
 } lowering;
 
-static uint32_t place_of(const lowering *l, const df_node *n, uint32_t device) {
-    return l->place_of[device][n->id];
+static uint32_t place_of(const lowering *l, uint32_t id, uint32_t device) {
+    return l->place_of[device][id];
 }
 
 /* ---- the joined graph ---------------------------------------------------- */
@@ -95,7 +95,7 @@ static bool join_graphs(lowering *l) {
         for (int k = 0; k < n->n_inputs; k++)
             l->before[at++] = place_of(l, n->inputs[k].node, e->device);
         for (int k = 0; k < n->n_controls; k++)
-            l->before[at++] = place_of(l, n->controls[k], e->device);
+            l->before[at++] = place_of(l, node_controls(n)[k], e->device);
         if (n->op->flags & OP_RECV) {
             l->before[at++] = l->send_of[e->channel];
             l->ends_later[i] = recv_ends_later(l, &c->channels[e->channel]);
@@ -120,7 +120,7 @@ static float work_of(const lowering *l, uint32_t i) {
     const kernel_def *kernel = kernel_of(l, i);
     if (kernel && (kernel->flags & KERNEL_CHEAP)) return work;
     for (int k = 0; k < n->n_inputs; k++) {
-        float x = elements(&n->inputs[k].node->outputs[n->inputs[k].index]);
+        float x = elements(&node_input(n, k).node->outputs[n->inputs[k].index]);
         work += x;
         if (x > largest) largest = x;
     }
@@ -244,7 +244,7 @@ static bool known_shapes(const df_node *n) {
     for (int i = 0; i < n->n_outputs; i++)
         if (!shape_is_known(edge_shape(&n->outputs[i]))) return false;
     for (int i = 0; i < n->n_inputs; i++) {
-        df_out in = n->inputs[i];
+        df_out in = node_input(n, i);
         if (!shape_is_known(edge_shape(&in.node->outputs[in.index]))) return false;
     }
     return true;
@@ -537,9 +537,9 @@ static bool make_channels(lowering *l) {
 
 bool compile_lower(compile_state *c) {
     lowering l = {.c = c, .n = c->n_emitted};
-    c->plan = l.p = plan_new(c->rq->alloc);
+    l.p = c->plan;
     l.send_of = arena_array(&c->mem, c->n_channels, sizeof *l.send_of);
-    if (!l.p || !l.send_of) return compile_no_memory(c);
+    if (!l.send_of) return compile_no_memory(c);
     l.p->id = c->rq->plan_id;
     l.p->parallelism = c->rq->parallelism;
     l.p->devices = c->rq->devices;

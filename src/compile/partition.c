@@ -22,6 +22,8 @@
  */
 #include "compile/state.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -149,7 +151,7 @@ static void find_small(cutting *k, const uint32_t *group_size) {
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         if (it->kind != ITEM_NODE || !(it->node->op->flags & OP_CONST)) continue;
-        c->is_small[i] = !it->node->device && group_size[it->group] == 1 && !it->n_controls &&
+        c->is_small[i] = !it->node->on && group_size[it->group] == 1 && !it->n_controls &&
                          df_tensor_bytes(it->node->attrs[0].tensor) <= CONST_COPY_MAX;
     }
 }
@@ -163,14 +165,25 @@ static df_graph *graph_of(compile_state *c, uint32_t device) {
     return *g;
 }
 
-/* name and suffix, in the graph's arena. */
-static const char *suffixed(df_graph *g, const char *name, const char *suffix) {
-    size_t n = strlen(name), s = strlen(suffix);
-    char *whole = s ? arena_alloc(&g->mem, n + s + 1) : NULL;
-    if (!whole) return s ? NULL : name;
-    memcpy(whole, name, n);
-    memcpy(whole + n, suffix, s + 1);
-    return whole;
+/* name and suffix, and a number if that is not the first, in the graph's arena. */
+static const char *suffixed(df_graph *g, const char *name, const char *suffix, name_place *place) {
+    size_t n = strlen(name), s = strlen(suffix), whole = n + s;
+    if (!graph_reserve(g)) return NULL;
+    char *made = s ? arena_alloc(&g->mem, n + s + TEXT_NUMBER + 2) : NULL;
+    if (!made) {
+        *place = graph_name_place(g, name, n);
+        return s ? NULL : name;
+    }
+    memcpy(made, name, n);
+    memcpy(made + n, suffix, s + 1);
+    *place = graph_name_place(g, made, whole);
+    df_node *first = place->node;
+    while (place->node) {
+        made[n + s] = '_';
+        whole = n + s + 1 + text_number(made + n + s + 1, ++first->last_number);
+        *place = graph_name_place(g, made, whole);
+    }
+    return made;
 }
 
 /* A node of a partition, named after the user's, or by the next name that is free. */
@@ -178,12 +191,12 @@ static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const 
                      const char *suffix, uint32_t n_inputs, const df_attr *attrs,
                      const edge_type *types, int32_t item_index) {
     df_graph *g = graph_of(c, device);
-    const char *name = g ? suffixed(g, after->name, suffix) : NULL;
-    const char *free_name = name ? graph_unique_name(g, name) : NULL;
+    name_place place;
+    const char *name = g ? suffixed(g, after->name, suffix, &place) : NULL;
     int n_outputs =
         item_index == PLAN_NONE ? op->n_outputs : item_outputs(c, &c->items[item_index]);
     df_node *n =
-        free_name ? graph_add_raw(g, op, free_name, (int)n_inputs, n_outputs, attrs, types) : NULL;
+        name ? graph_add_raw(g, place, op, name, (int)n_inputs, n_outputs, attrs, types) : NULL;
     if (!n) {
         (void)compile_no_memory(c);
         return NULL;
@@ -271,12 +284,11 @@ static bool emit_pair(cutting *k, uint32_t source, copy *p) {
     if (!send) return false;
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     if (!ch->control)
-        send->inputs[0] = (df_out){k->node_of[source], p->slot};
+        send->inputs[0] = (node_out){k->node_of[source]->id, p->slot};
     else if (!graph_add_control(graph_of(c, ch->src_device), k->node_of[source], send))
         return compile_no_memory(c);
     p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, ch->type, PLAN_NONE);
     if (!p->node) return false;
-    ch->type = p->node->outputs; /* which last as long as the plan */
     set_shape(&attrs[2], p->node);
     c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
     return true;
@@ -292,14 +304,14 @@ static bool emit_constant(cutting *k, uint32_t source, copy *p) {
 }
 
 /* What stands for an edge's source on the consumer's device. */
-static bool local_source(cutting *k, item_out from, const item *to, uint32_t kind, df_out *out) {
+static bool local_source(cutting *k, item_out from, const item *to, uint32_t kind, node_out *out) {
     if (!is_cut(k, from, to, kind)) {
-        *out = (df_out){k->node_of[from.item], from.index};
+        *out = (node_out){k->node_of[from.item]->id, from.index};
         return true;
     }
     copy *p = find_copy(k, from.item, from.index, (uint32_t)to->device, kind);
     if (!p->node && !emit_constant(k, (uint32_t)from.item, p)) return false;
-    *out = (df_out){p->node, 0};
+    *out = (node_out){p->node->id, 0};
     return true;
 }
 
@@ -333,14 +345,14 @@ static bool emit_item(cutting *k, uint32_t i) {
     compile_state *c = k->c;
     const item *it = &c->items[i];
     uint32_t device = (uint32_t)it->device;
-    df_out *sources = arena_array(&c->mem, it->n_inputs, sizeof *sources);
+    node_out *sources = arena_array(&c->mem, it->n_inputs, sizeof *sources);
     df_graph *g = graph_of(c, device);
     const df_attr *attrs = g ? item_attrs(c, i, g) : NULL;
-    if (!sources || !attrs) return compile_no_memory(c);
+    if (!sources || !g || (!attrs && item_op(c, it)->n_attrs)) return compile_no_memory(c);
     for (uint32_t n = 0; n < it->n_inputs; n++) {
         item_out from = c->inputs[it->first_input + n];
         if (names(it, n))
-            sources[n] = (df_out){k->node_of[from.item], from.index};
+            sources[n] = (node_out){k->node_of[from.item]->id, from.index};
         else if (!local_source(k, from, it, memory_wanted(c, it, n), &sources[n]))
             return false;
     }

@@ -33,7 +33,7 @@ const df_node *item_variable(const item *it) {
     if (it->kind == ITEM_READ) return it->node;
     if (it->kind != ITEM_NODE) return NULL;
     if (it->node->op->flags & OP_VARIABLE) return it->node;
-    return node_names_variable(it->node, 0) ? it->node->inputs[0].node : NULL;
+    return node_names_variable(it->node, 0) ? node_input(it->node, 0).node : NULL;
 }
 
 const char *item_text(const item *it, char *into, size_t size) {

@@ -65,7 +65,8 @@ typedef struct compile_state {
     int32_t *item_of;   /* by node id: its ITEM_NODE; NONE */
 
     /* infer: types of an item's outputs; FETCH has none */
-    const edge_type **types; /* by item: an array */
+    const edge_type **types; /* by item: an array, the graph's or the plan's */
+    plan *plan;              /* begun; lower fills it */
 
     /* order */
     order_edge *ordered;
@@ -84,9 +85,6 @@ typedef struct compile_state {
     plan_channel *channels; /* lower moves them into the plan */
     uint32_t n_channels;
     bool *is_small; /* by item: a constant that is copied to where it is used */
-
-    /* lower */
-    plan *plan;
 } compile_state;
 
 /* The passes, in their order. False: c->err says why. */

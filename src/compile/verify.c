@@ -209,8 +209,8 @@ typedef struct access_check {
 
 static void mark_before(access_check *k, uint32_t place) {
     const df_node *n = k->c->emitted[place].node;
-    for (int i = 0; i < n->n_inputs; i++) k->behind[n->inputs[i].node->id] = place + 1;
-    for (int i = 0; i < n->n_controls; i++) k->behind[n->controls[i]->id] = place + 1;
+    for (int i = 0; i < n->n_inputs; i++) k->behind[n->inputs[i].node] = place + 1;
+    for (int i = 0; i < n->n_controls; i++) k->behind[node_controls(n)[i]] = place + 1;
 }
 
 /* A write follows every read since the last write, or, if there was none, that write; a read
