@@ -96,7 +96,7 @@ typedef struct plan_slot {
 } plan_slot;
 
 typedef struct plan_channel {
-    df_key *key; /* the plan's */
+    const df_key *key; /* the plan's, as its text */
     const edge_type *type;
     uint8_t src_device, dst_device;
     uint8_t src_memory, dst_memory; /* DF_MEMORY_... */
@@ -149,6 +149,6 @@ typedef struct plan {
 } plan;
 
 plan *plan_new(const df_allocator *alloc);
-void plan_free(plan *p); /* keys included; NULL is fine */
+void plan_free(plan *p); /* NULL is fine */
 
 #endif /* PLAN_PLAN_H */
