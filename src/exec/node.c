@@ -106,7 +106,7 @@ bool node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape
     const plan_slot *slot = &s->p->slots[n->first_slot + o];
     memory *mem = device_memory(s->x->o.devices[n->device], kind, s->x->o.host);
     df_tensor **t = &s->slots[n->first_slot + o];
-    if (tensor_renew(t, s->x->o.host, mem, slot->type.dtype, shape, err) != DF_OK) return false;
+    if (tensor_renew(t, s->x->o.host, mem, slot->type->dtype, shape, err) != DF_OK) return false;
     if (slot->stays) tensor_mark(*t, t);
     return true;
 }
@@ -118,13 +118,13 @@ bool node_allocate(step *s, const plan_node *n, df_error *err) {
     if (!known && !infer_now(s, n, inferred, err)) return false;
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         const plan_slot *slot = &s->p->slots[n->first_slot + o];
-        df_shape shape = edge_shape(known ? &slot->type : &inferred[o]);
+        df_shape shape = edge_shape(known ? slot->type : &inferred[o]);
         if (!known && !shape_is_known(shape)) {
             df_tensor_unref(s->slots[n->first_slot + o]);
             s->slots[n->first_slot + o] = NULL;
             continue;
         }
-        if (!known && !check_promised(n, o, shape, edge_shape(&slot->type), err)) return false;
+        if (!known && !check_promised(n, o, shape, edge_shape(slot->type), err)) return false;
         if (o == 0 && forward(s, n, shape)) continue;
         if (!node_renew(s, n, o, slot->memory, shape, err)) return false;
     }
@@ -160,7 +160,7 @@ static df_tensor **slot_of(const df_kernel *c, int i) {
 
 static const edge_type *output_type(const df_kernel *c, int i) {
     const node_call *call = (const node_call *)c;
-    return &call->step->p->slots[node_of(call)->first_slot + (uint32_t)i].type;
+    return call->step->p->slots[node_of(call)->first_slot + (uint32_t)i].type;
 }
 
 /* On a queue an output that has no shape before lies in host memory first: device memory that

@@ -19,8 +19,8 @@ static bool has_all_inputs(const plan *p, const plan_node *n, const bool *may_be
 
 static uint8_t kind_of(const executor *x, const plan_node *n, const bool *may_be_empty) {
     const plan *p = x->o.plan;
-    bool is_plain = (n->flags & PLAN_KNOWN_SHAPES) && !(n->op->flags & OP_WRITES) &&
-                    n->forward == PLAN_NONE && n->n_outputs <= UINT16_MAX;
+    bool is_plain =
+        (n->flags & PLAN_KNOWN_SHAPES) && !(n->op->flags & OP_WRITES) && n->forward == PLAN_NONE;
     switch (n->role) {
     case ROLE_NOTHING:
         return QUICK_NOTHING;

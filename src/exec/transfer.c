@@ -38,14 +38,14 @@ static node_end run_send(step *s, const plan_node *n) {
 /* What comes through a rendezvous of the user's may be anything; kernels were compiled for this. */
 static bool is_expected(const step *s, const plan_channel *ch, const df_tensor *t, df_error *err) {
     if (s->meets == s->rendezvous || ch->control) return true;
-    if (t->dtype == ch->type.dtype && shape_fits(tensor_shape(t), edge_shape(&ch->type)))
+    if (t->dtype == ch->type->dtype && shape_fits(tensor_shape(t), edge_shape(ch->type)))
         return true;
     char key[280], is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
     (void)df_key_text(ch->key, key, sizeof key);
     (void)shape_print(tensor_shape(t), is, sizeof is);
-    (void)shape_print(edge_shape(&ch->type), wanted, sizeof wanted);
+    (void)shape_print(edge_shape(ch->type), wanted, sizeof wanted);
     return error_invalid(err, "the rendezvous gave %s%s and must give %s%s for key %s",
-                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type.dtype), wanted, key),
+                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type->dtype), wanted, key),
            false;
 }
 

@@ -111,6 +111,18 @@ static inline df_shape edge_shape(const edge_type *t) {
 /* shape.rank may be -1; a rank above DF_MAX_RANK is refused. */
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err);
 
+/* Types that many have: those seen last are kept once, in an arena. */
+enum { TYPES_RECENT = 16 };
+typedef struct type_pool {
+    arena *mem;
+    struct {
+        const edge_type *types;
+        int n;
+    } recent[TYPES_RECENT]; /* by their hash */
+} type_pool;
+/* What equals these n types, and lasts as long as the arena. NULL: out of memory. */
+const edge_type *types_keep(type_pool *p, const edge_type *types, int n);
+
 /* Its shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
     char s[SHAPE_TEXT_MAX];

@@ -216,7 +216,7 @@ static void shapes_and_words(fault_allocator *f, void *arg) {
 static void shapes_known_late_fail_whole_and_work_again(void **state) {
     (void)state;
     for (int workers = 0; workers <= 1; workers++)
-        assert_true(fault_each_allocation(shapes_and_words, &workers) > 100);
+        assert_true(fault_each_allocation(shapes_and_words, &workers) > 50);
 }
 
 /* ---- kernels that end later ---------------------------------------------- */

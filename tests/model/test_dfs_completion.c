@@ -191,7 +191,7 @@ static const plan apart_plan = {A_PLAN(apart_nodes, apart_blocks, apart_after)};
  * waits for it in the middle. */
 static plan_channel channels[1] = {
     {.src_memory = DF_MEMORY_HOST, .dst_memory = DF_MEMORY_HOST, .control = true, .producer = "s"}};
-static plan_slot slots[1] = {{.type = {.dtype = DF_BOOL, .rank = 1}}};
+static plan_slot slots[1] = {{.type = &(edge_type){.dtype = DF_BOOL, .rank = 1}}};
 
 static plan_node park_nodes[] = {CHANNEL_NODE("r", ROLE_RECV, 0, 1, 0, 0), KERNEL_NODE("b"),
                                  CHANNEL_NODE("s", ROLE_SEND, 0, 0, 0, 0)};

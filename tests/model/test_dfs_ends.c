@@ -325,7 +325,8 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 
 static int32_t inputs[] = {0};
 static uint32_t drops[] = {0};
-static plan_slot slots[] = {{.type = {.dtype = DF_INT64}}, {.type = {.dtype = DF_BOOL, .rank = 1}}};
+static plan_slot slots[] = {{.type = &(edge_type){.dtype = DF_INT64}},
+                            {.type = &(edge_type){.dtype = DF_BOOL, .rank = 1}}};
 static plan_feed feeds[] = {{.name = "x:0", .type = {.dtype = DF_INT64}}};
 static plan_channel channels[] = {
     {.src_memory = DF_MEMORY_HOST, .dst_memory = DF_MEMORY_HOST, .control = true, .producer = "s"}};
