@@ -20,12 +20,17 @@
  *   Conv2D                 ascending (row, column, channel) of the filter
  *   Conv2DBackpropInput    ascending (row, column, output channel) of the filter
  *   Conv2DBackpropFilter   ascending (batch, row, column) of the gradient
+ *
+ * A BLAS takes no matrix whose rows overlap. So for one the filter's columns are taken singly,
+ * unless they are so small that its call would cost more than it saves.
  */
 #include <string.h>
 
 #include "kernels/family.h"
 #include "kernels/matmul.h"
 #include "kernels/window.h"
+
+enum { BLAS_LEAST = 64 }; /* elements of a column of the filter */
 
 /* Which of the three is computed from the other two. */
 typedef enum conv_side { IMAGE, FILTER, RESULT } conv_side;
@@ -59,7 +64,8 @@ static void add_product(const conv *v, int64_t b, int64_t ky, int64_t oy, int64_
 /* Row ky of the filter and the results of image b: as many columns at once as are a matrix. */
 static void add_row(const conv *v, int64_t b, int64_t ky) {
     const slide *h = &v->h, *w = &v->w;
-    int64_t group = v->side != IMAGE && w->apart == 1 ? w->size : 1, n, first, end;
+    bool together = v->side != IMAGE && w->apart == 1 && !v->m.blas;
+    int64_t group = together ? w->size : 1, n, first, end;
     for (int64_t kx = 0; kx < w->size; kx += group) {
         /* Up to here a group that does not begin before the image lies inside. */
         int64_t inside = steps_to(w->in - slide_at(w, 0, kx + group - 1), w->step);
@@ -79,7 +85,7 @@ static void add_row(const conv *v, int64_t b, int64_t ky) {
 }
 
 static matmul product_of(const conv *v, int64_t size, int64_t out) {
-    matmul m = {0, out, out, NULL, NULL, NULL, v->row, size, v->row, size, v->row};
+    matmul m = {0, out, out, NULL, NULL, NULL, v->row, size, v->row, size, v->row, v->m.blas};
     int64_t step = v->w.step * v->pixel;
     if (v->side == RESULT) m.a_row = step;
     if (v->side == FILTER) {
@@ -110,6 +116,7 @@ COLD static df_code compute_conv(df_kernel *c, df_error *err) {
     v.pixel = filter[2] * size; /* no more than there are, so that it fits */
     v.row = filter[3] * size;
     for (int i = 0; i < 3; i++) v.data[i] = t[i]->data;
+    if (filter[2] * filter[3] >= BLAS_LEAST) v.m.blas = kernel_blas(c);
     v.m = product_of(&v, size, filter[3]);
     for (int64_t b = 0; b < t[IMAGE]->dims[0]; b++)
         for (int64_t ky = 0; ky < v.h.size; ky++) add_row(&v, b, ky);

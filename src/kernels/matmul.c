@@ -79,6 +79,7 @@ static void pack(const matmul *m, const char *b, int64_t size, int64_t np, int64
 }
 
 void matmul_add(df_dtype dtype, const matmul *m) {
+    if (m->blas && blas_add(m->blas, dtype, m)) return;
     strip panel[BLOCK];
     tile_loops loops = loops_by_dtype[dtype];
     int64_t size = (int64_t)df_dtype_size(dtype), width = m->n * size, np;
@@ -140,7 +141,8 @@ COLD static df_code compute_matmul(df_kernel *c, df_error *err) {
                 .a_col = stride[0][1],
                 .b_row = stride[1][0],
                 .b_col = stride[1][1],
-                .c_row = n[1][1] * size};
+                .c_row = n[1][1] * size,
+                .blas = kernel_blas(c)};
     if (c->inputs[1]->bytes == (size_t)bytes[1] && !c->attrs[TRANSPOSE_A].i)
         m.m = out->elements / m.n; /* all meet the same b: one product */
     char *to = memset(out->data, 0, out->bytes), *end = to + out->bytes; /* 0 is all bits 0 */

@@ -37,7 +37,7 @@ int lab_open(void **state) {
     lab->ops = op_registry_new(alloc);
     lab->mem = memory_new_host(alloc);
     *state = lab;
-    return lab->ops && lab->mem && kernels_register(lab->ops, NULL) == DF_OK ? 0 : -1;
+    return lab->ops && lab->mem && kernels_register(lab->ops, NULL, NULL) == DF_OK ? 0 : -1;
 }
 
 int lab_close(void **state) {
@@ -112,8 +112,10 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
     for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
+    kernel_def def = *k;
+    def.user = (void *)(uintptr_t)lab->blas;
     df_kernel c = {.node = "node",
-                   .def = k,
+                   .def = &def,
                    .attrs = attrs,
                    .n_inputs = (int)inputs.n,
                    .n_outputs = n_outputs,
