@@ -21,8 +21,7 @@ static df_code find(const char *file, void *library, const char *name, void *to,
     memcpy(to, &at, sizeof at);
     if (at) return DF_OK;
     return error_set(err, DF_NOT_FOUND,
-                     "cblas \"%.100s\" has no %s; it can be any library with the C interface of "
-                     "BLAS, such as \"libopenblas.so.0\"",
+                     "cblas \"%.100s\" has no %s; name one that has, such as \"libopenblas.so.0\"",
                      file, name);
 }
 

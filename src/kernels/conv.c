@@ -35,6 +35,8 @@ enum { BLAS_LEAST = 64 }; /* elements of a column of the filter */
 /* Which of the three is computed from the other two. */
 typedef enum conv_side { IMAGE, FILTER, RESULT } conv_side;
 
+enum { CONV_WIDE = 4 }; /* added to the side where vectors are wide */
+
 typedef struct conv {
     conv_side side;
     df_dtype dtype;
@@ -85,7 +87,8 @@ static void add_row(const conv *v, int64_t b, int64_t ky) {
 }
 
 static matmul product_of(const conv *v, int64_t size, int64_t out) {
-    matmul m = {0, out, out, NULL, NULL, NULL, v->row, size, v->row, size, v->row, v->m.blas};
+    matmul m = {0,    out,    out,  NULL,   NULL,      NULL,     v->row,
+                size, v->row, size, v->row, v->m.wide, v->m.blas};
     int64_t step = v->w.step * v->pixel;
     if (v->side == RESULT) m.a_row = step;
     if (v->side == FILTER) {
@@ -102,7 +105,7 @@ static matmul product_of(const conv *v, int64_t size, int64_t out) {
 }
 
 COLD static df_code compute_conv(df_kernel *c, df_error *err) {
-    conv_side side = (conv_side)kernel_which(c);
+    conv_side side = (conv_side)(kernel_which(c) % CONV_WIDE);
     bool back = side != RESULT;
     df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
     t[side] = c->outputs[0];
@@ -116,6 +119,7 @@ COLD static df_code compute_conv(df_kernel *c, df_error *err) {
     v.pixel = filter[2] * size; /* no more than there are, so that it fits */
     v.row = filter[3] * size;
     for (int i = 0; i < 3; i++) v.data[i] = t[i]->data;
+    v.m.wide = kernel_which(c) >= CONV_WIDE;
     if (filter[2] * filter[3] >= BLAS_LEAST) v.m.blas = kernel_blas(c);
     v.m = product_of(&v, size, filter[3]);
     for (int64_t b = 0; b < t[IMAGE]->dims[0]; b++)
@@ -126,7 +130,7 @@ COLD static df_code compute_conv(df_kernel *c, df_error *err) {
 /* ---- shapes -------------------------------------------------------------- */
 
 COLD static df_code infer_conv(df_infer *c, df_error *err) {
-    conv_side side = (conv_side)infer_which(c);
+    conv_side side = (conv_side)(infer_which(c) % CONV_WIDE);
     int at = side != RESULT;
     int64_t x[4], filter[4], channels;
     slide h, w;
@@ -155,9 +159,10 @@ COLD static df_code infer_conv(df_infer *c, df_error *err) {
     "padding: string = \"valid\" in [\"valid\", \"same\"]} : "
 
 void conv_ops(adder *a) {
+    int wide = a->wide ? CONV_WIDE : 0;
     add_op_with(a, "Conv2D(x: real, filter: x)" CONV_ATTRS "x", infer_conv, compute_conv, 0,
-                RESULT);
+                RESULT + wide);
     add_op_with(
         a, "Conv2DBackpropInput|Conv2DBackpropFilter(dy: real, x: dy, filter: dy)" CONV_ATTRS "dy",
-        infer_conv, compute_conv, 0, IMAGE);
+        infer_conv, compute_conv, 0, IMAGE + wide);
 }

@@ -17,6 +17,7 @@
 typedef struct adder {
     op_registry *r;
     const blas *blas; /* for kernel_blas; or NULL */
+    bool wide;        /* kernels for CPUs with wide vectors, where there are such */
     df_error *err;
     df_code code;
 } adder;

@@ -17,6 +17,7 @@ typedef struct matmul {
     const char *a, *b;
     char *c;
     int64_t a_row, a_col, b_row, b_col, c_row;
+    bool wide;        /* with vectors of 32 bytes, if matmul_can_be_wide; the bits are the same */
     const blas *blas; /* to ask first; or NULL */
 } matmul;
 
@@ -24,5 +25,8 @@ typedef struct matmul {
  * one product after another in ascending order of k: so a long sum may be cut into several
  * calls, and has the same bits. Not so where a BLAS does it, in an order of its own. */
 void matmul_add(df_dtype dtype, const matmul *m);
+
+/* Whether this CPU can; it takes a microsecond to ask it. */
+bool matmul_can_be_wide(void);
 
 #endif /* KERNELS_MATMUL_H */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/family.h"
+#include "kernels/matmul.h"
 
 enum { SIGNATURE_MAX = 512 };
 
@@ -48,7 +49,7 @@ void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_er
 }
 
 df_code kernels_register(op_registry *r, const blas *products, df_error *err) {
-    adder a = {.r = r, .blas = products, .err = err};
+    adder a = {.r = r, .blas = products, .wide = matmul_can_be_wide(), .err = err};
     state_ops(&a);
     elementwise_ops(&a);
     cast_ops(&a);

@@ -210,8 +210,8 @@ static void what_no_int_can_say_is_not_for_it(void **state) {
     const int64_t beyond = (int64_t)INT_MAX + 1, f = sizeof(float);
     blas_lab l = lab_with_blas(state);
     float x[4] = {1, 1, 1, 1}, y[4] = {0};
-    const matmul good = {
-        2, 2, 2, (const char *)x, (const char *)x, (char *)y, 2 * f, f, 2 * f, f, 2 * f, NULL};
+    const matmul good = {2, 2,     2, (const char *)x, (const char *)x, (char *)y, 2 * f,
+                         f, 2 * f, f, 2 * f,           false,           NULL};
     matmul bad[8] = {good, good, good, good, good, good, good, good};
     bad[0].m = bad[1].n = bad[2].k = beyond;
     bad[3].a_row = bad[4].b_row = bad[5].c_row = beyond * f;
