@@ -30,7 +30,7 @@
 #include "kernels/matmul.h"
 #include "kernels/window.h"
 
-enum { BLAS_LEAST = 64 }; /* elements of a column of the filter */
+enum { BLAS_LEAST = 1024 }; /* elements of a column of the filter */
 
 /* Which of the three is computed from the other two. */
 typedef enum conv_side { IMAGE, FILTER, RESULT } conv_side;

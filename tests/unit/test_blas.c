@@ -132,8 +132,8 @@ static int calls(const blas_lab *l, df_dtype d) {
 
 /* 1, 2, ... 7, 1, ...: sums of their products are exact, so their order does not matter. */
 static df_tensor *whole_numbers(kernel_lab *lab, df_dtype d, df_shape shape) {
-    double values[4096];
-    for (int i = 0; i < 4096; i++) values[i] = 1 + i % 7;
+    double values[8192];
+    for (int i = 0; i < 8192; i++) values[i] = 1 + i % 7;
     return lab_tensor(lab, d, shape, values);
 }
 
@@ -227,7 +227,7 @@ static void what_no_int_can_say_is_not_for_it(void **state) {
 }
 
 static void convolve(blas_lab *l, df_dtype d, int64_t channels, const int64_t *steps, int n) {
-    const int64_t filter[] = {3, 2, channels, 8};
+    const int64_t filter[] = {3, 2, channels, 32};
     df_tensor *x = whole_numbers(l->lab, d, DF_SHAPE(2, 6, 7, channels));
     df_tensor *w = whole_numbers(l->lab, d, (df_shape){4, filter});
     df_attr attrs[3] = {df_attr_ints("strides", steps, 2), df_attr_ints("dilations", steps + 2, 2)};
@@ -249,8 +249,8 @@ static void convolutions_are_made_of_its_products_if_they_are_large_enough(void 
     blas_lab l = lab_with_blas(state);
     for (const df_dtype *d = lab_reals; *d; d++)
         for (int i = 0; i < 4; i++) {
-            convolve(&l, *d, 8, steps[i], SOME);
-            convolve(&l, *d, 7, steps[i], NONE);
+            convolve(&l, *d, 32, steps[i], SOME);
+            convolve(&l, *d, 31, steps[i], NONE);
         }
     lab_without(&l);
 }
