@@ -13,7 +13,7 @@
  * Times are of this thread. Who is compared takes turns; the least and the median of the turns are
  * printed. A goal that is missed is printed so, and is no failure; a wrong result is.
  */
-#include "bench/work/work.h"
+#include "bench/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * calls of the same kernels, which has nothing else to do. Both are given the same batches, start
  * from the same weights, and must have the same bits in every loss and in the end in every weight.
  */
-#include "bench/work/work.h"
+#include "bench/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>

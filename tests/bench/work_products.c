@@ -2,7 +2,7 @@
  *
  * Products of matrices and convolutions, float32, beside those of other libraries.
  */
-#include "bench/work/work.h"
+#include "bench/work.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * OpenBLAS and oneDNN, both loaded when they are there. Of oneDNN a product needs no more than
  * that; a convolution needs its headers, of version 2, when this is compiled.
  */
-#include "bench/work/work.h"
+#include "bench/work.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
