@@ -48,9 +48,10 @@ typedef struct df_runtime_options {
     const df_lent_threads *lent;
 
     /* A library with the C interface of BLAS (with int of 32 bits), as dlopen takes it:
-     * "libopenblas.so.0". Its cblas_sgemm and cblas_dgemm then compute MatMul and the convolutions
-     * of float32 and float64: on whatever threads kernels run, and on threads of its own if it
-     * has any; the bits are its own. It is closed with the runtime. NULL: none. */
+     * "libopenblas.so.0". Its cblas_sgemm and cblas_dgemm then compute MatMul, and all but small
+     * convolutions, of float32 and float64: on whatever threads kernels run, several at once, and
+     * on threads of its own if it has any; the bits are its own. It is closed with the runtime.
+     * NULL: none. */
     const char *cblas;
 } df_runtime_options;
 

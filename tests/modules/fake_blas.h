@@ -10,9 +10,9 @@
 #include <stdatomic.h>
 
 typedef struct fake_blas {
-    atomic_int singles, doubles; /* calls */
-    atomic_int wrong;            /* of them, those that CBLAS forbids */
-    int m, n, k, turn_a, turn_b; /* of the last call */
+    atomic_int singles, doubles;        /* calls */
+    atomic_int wrong;                   /* of them, those that CBLAS forbids */
+    atomic_int m, n, k, turn_a, turn_b; /* of the last call */
 } fake_blas;
 
 #endif /* MODULES_FAKE_BLAS_H */
