@@ -37,7 +37,7 @@ int lab_open(void **state) {
     lab->ops = op_registry_new(alloc);
     lab->mem = memory_new_host(alloc);
     *state = lab;
-    return lab->ops && lab->mem && kernels_register(lab->ops, NULL) == DF_OK ? 0 : -1;
+    return lab->ops && lab->mem && kernels_register(lab->ops, NULL, NULL) == DF_OK ? 0 : -1;
 }
 
 int lab_close(void **state) {
@@ -116,8 +116,11 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
     for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
+    kernel_def def = *k;
+    def.user = (void *)(uintptr_t)lab->blas;
     kernel_node node = {.name = "node", .op = op, .kernel = k, .attrs = attrs};
-    kernel_io io = {.kernel = k, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
+    kernel_io io = {
+        .kernel = &def, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
     lab->node = &node;
     df_kernel c = {.io = &io,
                    .slots = inputs.items,

@@ -16,6 +16,7 @@
 
 #include <dataflow/ops.h>
 
+#include "kernels/blas.h"
 #include "op/op.h"
 #include "support/fault.h"
 
@@ -26,6 +27,7 @@ typedef struct kernel_lab {
     op_registry *ops;
     memory *mem;
     const char *kind;        /* of device whose kernels are run: "CPU" */
+    const blas *blas;        /* for products of matrices; NULL: none */
     int overwrite;           /* output 0 is computed into this input's elements; -1: into its own */
     df_error err;            /* of the last call */
     const kernel_node *node; /* of the one that runs */

@@ -26,7 +26,7 @@ static int open_world(void **state) {
     memset(&w, 0, sizeof w);
     fault_allocator_init(&w.memory);
     w.ops = op_registry_new(&w.memory.allocator);
-    if (!w.ops || kernels_register(w.ops, NULL) != DF_OK) return -1;
+    if (!w.ops || kernels_register(w.ops, NULL, NULL) != DF_OK) return -1;
     w.g = graph_new(w.ops, &w.memory.allocator, NULL, NULL);
     *state = &w;
     return w.g ? 0 : -1;
