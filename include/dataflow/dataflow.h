@@ -47,6 +47,7 @@
 #include <dataflow/partition.h>
 #include <dataflow/run.h>
 #include <dataflow/session.h>
+#include <dataflow/inline.h>
 
 #ifdef __cplusplus
 extern "C" {

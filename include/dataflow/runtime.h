@@ -46,6 +46,13 @@ typedef struct df_runtime_options {
 
     /* Threads of the program's own that help, instead of workers (which must be 0). NULL: none. */
     const df_lent_threads *lent;
+
+    /* A library with the C interface of BLAS (with int of 32 bits), as dlopen takes it:
+     * "libopenblas.so.0". Its cblas_sgemm and cblas_dgemm then compute MatMul, and all but small
+     * convolutions, of float32 and float64: on whatever threads kernels run, several at once, and
+     * on threads of its own if it has any; the bits are its own. It is closed with the runtime.
+     * NULL: none. */
+    const char *cblas;
 } df_runtime_options;
 
 /* Opens the devices and registers the standard ops.
@@ -54,7 +61,8 @@ typedef struct df_runtime_options {
  *            need of it, so the order of freeing does not matter; but the last of them is
  *            not to be freed inside a callback of the library.
  * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
- *            for an unknown kind, RESOURCE_EXHAUSTED. */
+ *            for an unknown kind, or a library that cannot be loaded or lacks a function;
+ *            RESOURCE_EXHAUSTED. */
 DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err);
 /* The last of runtime, graphs, sessions and programs to be freed cancels the runs that still go on,
  * and ends the threads; it waits for the kernels that they are in. NULL is fine. */

@@ -63,13 +63,6 @@ df_code error_memory(df_error *err, const char *what) {
     return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for %s", what);
 }
 
-void error_clear(df_error *err) {
-    err->code = DF_OK;
-    err->flags = 0;
-    err->origin = 0;
-    err->message[0] = '\0';
-}
-
 df_code error_from(df_error *err, df_code code, const char *whose) {
     if (code == DF_OK) return code;
     if (!err->message[0])

@@ -29,7 +29,13 @@ void error_prefix(df_error *err, const char *format, ...) __attribute__((format(
 
 /* Around a call of the user's, which returned `code` and perhaps left err as it was: an error that
  * is one, and has words. Returns code. */
-void error_clear(df_error *err);
+static inline void error_clear(df_error *err) {
+    err->code = DF_OK;
+    err->flags = 0;
+    err->origin = 0;
+    err->message[0] = '\0';
+}
+
 df_code error_from(df_error *err, df_code code, const char *whose);
 
 #endif /* BASE_ERROR_H */

@@ -19,12 +19,17 @@ static inline uint64_t hash_pair(uint64_t x, uint64_t y) {
     return hash_u64(x + 0x9e3779b97f4a7c15u * (y + 1));
 }
 
-/* FNV-1a, 64 bits, finished. */
-static inline uint64_t hash_bytes(const void *data, size_t n) {
+/* FNV-1a, 64 bits, not yet finished: bytes in pieces. */
+#define HASH_NOTHING UINT64_C(0xcbf29ce484222325)
+static inline uint64_t hash_more(uint64_t h, const void *data, size_t n) {
     const unsigned char *p = data;
-    uint64_t h = 0xcbf29ce484222325u;
     for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
-    return hash_u64(h);
+    return h;
+}
+
+/* The same in one go, finished. */
+static inline uint64_t hash_bytes(const void *data, size_t n) {
+    return hash_u64(hash_more(HASH_NOTHING, data, n));
 }
 
 #endif /* BASE_HASH_H */

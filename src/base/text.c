@@ -33,6 +33,16 @@ void text_add(text *t, const char *format, ...) {
     va_end(again);
 }
 
+size_t text_number(char *into, uint64_t n) {
+    char digits[TEXT_NUMBER];
+    size_t at = TEXT_NUMBER;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+    } while (n /= 10);
+    memcpy(into, digits + at, TEXT_NUMBER - at);
+    return TEXT_NUMBER - at;
+}
+
 size_t text_copy(const text *t, char *buffer, size_t size) {
     size_t whole = t->failed ? 0 : t->size;
     if (size && buffer) {

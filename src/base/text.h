@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 
+#include <stdint.h>
+
 typedef struct text {
     const df_allocator *alloc;
     char *data; /* zero-terminated once anything was added */
@@ -20,6 +22,10 @@ typedef struct text {
 void text_init(text *t, const df_allocator *alloc);
 void text_fini(text *t);
 void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The number in digits, without a zero behind them: how many there are. */
+enum { TEXT_NUMBER = 20 };
+size_t text_number(char *into, uint64_t n);
 
 /* Copies the text into the caller's buffer, cut to fit and zero-terminated, and
  * returns the length of the whole: the contract of snprintf. */

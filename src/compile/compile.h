@@ -6,7 +6,7 @@
  *   infer      dtype and shape of every edge
  *   order      control edges between the accesses of each variable
  *   place      a device for every node
- *   partition  one graph a device; Send, Recv and a key for each edge that crosses
+ *   partition  what each device runs; Send, Recv and a key for each edge that crosses
  *   lower      flat arrays: blocks, slots, channels
  *   verify     play the arrays once: they cannot hang
  *
@@ -37,21 +37,18 @@ typedef struct compile_request {
     uint64_t plan_id;     /* not 0 */
 } compile_request;
 
-/* A partition: a graph, and the device that it is for. */
-typedef struct compile_part {
-    df_graph *graph;
-    uint32_t device;
-} compile_part;
-
 typedef struct compile_result {
     plan *plan;
-    compile_part *partitions; /* in the order of devices; those with nodes only */
-    uint32_t n_partitions;
+    uint64_t used; /* bit d: device d has a partition */
 } compile_result;
 
-/* The pass list. On failure *out is empty. */
+/* The pass list. On failure *out is empty. The plan borrows from the graph. */
 df_code compile_program(const compile_request *rq, compile_result *out, df_error *err);
-void compile_result_fini(compile_result *r, const df_allocator *alloc);
+
+/* The partitions of what compile_program makes of this request, as graphs: one for each device
+ * that is used, in their order. The passes are pure functions of a request, so none are kept:
+ * they are run again. On failure nothing is written. */
+df_code compile_look(const compile_request *rq, df_graph **graphs, df_error *err);
 
 /* Places the variables of the whole graph, once per session: into fixed[node id] goes
  * the device of each OP_VARIABLE node, NONE for the others. */

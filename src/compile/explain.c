@@ -107,7 +107,7 @@ static bool find_deciders(placed *p) {
         d->size++;
         if (it->kind != ITEM_NODE) continue;
         const df_node *n = it->node, *var = c->rq->fixed ? item_variable(it) : NULL;
-        uint64_t pin = n->device ? place_pin(c, n->device) : 0;
+        uint64_t pin = n->on ? place_pin(c, &n->on->device) : 0;
         if ((pin >> c->groups[it->group].device & 1) && is_narrower(pin, &d->pinned)) d->pin = n;
         if (var)
             d->variable = var;
@@ -139,7 +139,7 @@ static bool say_decider(explaining *x, const placed *p, uint32_t i, reason *why)
     }
     text_add(&x->f.words, "shares its device with %s, ", why->by->name);
     if (d->pin) {
-        text_add(&x->f.words, "which must run on %s", d->pin->device_text);
+        text_add(&x->f.words, "which must run on %s", d->pin->on->text);
     } else if (d->variable) {
         text_add(&x->f.words, "a variable");
     } else {
@@ -172,9 +172,9 @@ static void say_place(explaining *x, const placed *p, uint32_t i, reason *why) {
 
 static void say_dropped(explaining *x, const placed *p, uint32_t i, reason *why) {
     const df_node *n = p->c.items[i].node;
-    uint64_t pin = place_pin(&p->c, n->device);
-    why->dropped = n->device_text;
-    text_add(&x->f.words, "soft placement dropped %s, ", n->device_text);
+    uint64_t pin = place_pin(&p->c, &n->on->device);
+    why->dropped = n->on->text;
+    text_add(&x->f.words, "soft placement dropped %s, ", n->on->text);
     if (!pin)
         text_add(&x->f.words, "which is not there; ");
     else if (!(pin & p->c.unpinned[i]))
@@ -203,14 +203,14 @@ static void say_node(explaining *x, uint32_t i, reason *why) {
     bool earlier = var && c->rq->fixed;
     const placed *p = earlier ? &x->whole : &x->here;
     uint32_t at = earlier ? n->id : i;
-    if (n->device && device_name_matches(n->device, &c->rq->devices[it->device].name)) {
+    if (n->on && device_name_matches(&n->on->device, &c->rq->devices[it->device].name)) {
         why->rule = "pin";
-        text_add(&x->f.words, "must run on %s", n->device_text);
+        text_add(&x->f.words, "must run on %s", n->on->text);
         say_narrower(x, p, at, why);
         say_choice(x, p, at);
         return;
     }
-    if (n->device) say_dropped(x, p, at, why);
+    if (n->on) say_dropped(x, p, at, why);
     if (var == n) text_add(&x->f.words, "a variable, placed once for the session: ");
     if (!var || var == n) {
         say_place(x, p, at, why);
@@ -229,7 +229,7 @@ static bool is_copied(const explaining *x, uint32_t i) {
 /* Of the user's nodes their own, of others the one that they have got. */
 static const char *name_of(const explaining *x, uint32_t i) {
     const item *it = &x->here.c.items[i];
-    return it->kind == ITEM_NODE ? it->node->name : x->here.c.emitted[x->became[i]].node->name;
+    return it->kind == ITEM_NODE ? it->node->name : x->here.c.nodes[x->became[i]]->name;
 }
 
 static reason say_item(explaining *x, uint32_t i) {
@@ -313,7 +313,7 @@ static uint32_t add_users(explaining *x, uint32_t e, bool is_order) {
         const use *each = &x->uses[u - 1];
         if (each->is_order != is_order || each->user == last) continue;
         last = each->user;
-        if (x->f.json || n < NAMES_MOST) fact_name(&x->f, x->here.c.emitted[last].node->name, n);
+        if (x->f.json || n < NAMES_MOST) fact_name(&x->f, x->here.c.nodes[last]->name, n);
         n++;
     }
     if (x->f.json)
@@ -388,16 +388,16 @@ static void copy_fact(explaining *x, const plan_channel *ch, const emitted *pair
     fact_both(&x->f, "edge", df_key_edge(ch->key));
     put_place(x, "from", "from_memory", ch->src_device, ch->src_memory);
     put_place(x, "to", "to_memory", ch->dst_device, ch->dst_memory);
-    put_type(x, &ch->type, !ch->control);
-    fact_field(&x->f, "send", pair[0].node->name);
-    fact_field(&x->f, "recv", pair[1].node->name);
+    put_type(x, ch->type, !ch->control);
+    uint32_t send = (uint32_t)(pair - c->emitted), recv = send + 1;
+    fact_field(&x->f, "send", c->nodes[send]->name);
+    fact_field(&x->f, "recv", c->nodes[recv]->name);
     fact_field(&x->f, "rule", say_copy(x, ch));
     fact_field(&x->f, "why", fact_said(&x->f));
-    uint32_t recv = (uint32_t)(pair + 1 - c->emitted);
     uint32_t n = put_users(x, recv, false, "used_by", " by ");
     (void)put_users(x, recv, true, "order_for", n ? "; carries the order for " : " for ");
     fact_column(&x->f, fact_said(&x->f));
-    const char *key = pair[0].node->attrs[0].s;
+    const char *key = c->nodes[send]->attrs[0].s;
     fact_field(&x->f, "key", key);
     fact_line(&x->f, key);
     fact_end(&x->f);
@@ -408,7 +408,7 @@ static void copy_facts(void *arg) {
     const compile_state *c = &x->here.c;
     for (uint32_t e = 0; e < c->n_emitted; e++) { /* a Send, and behind it its Recv */
         if (c->emitted[e].channel == PLAN_NONE) continue;
-        copy_fact(x, &c->channels[c->emitted[e].channel], &c->emitted[e]);
+        copy_fact(x, &c->plan->channels[c->emitted[e].channel], &c->emitted[e]);
         e++;
     }
 }
@@ -420,12 +420,12 @@ static void constant_facts(void *arg) {
     const compile_state *c = &x->here.c;
     for (uint32_t e = 0; e < c->n_emitted; e++) {
         const emitted *m = &c->emitted[e];
-        if (m->item == PLAN_NONE || !is_copied(x, (uint32_t)m->item)) continue;
+        if (m->what != EMITTED_ITEM || !is_copied(x, m->item)) continue;
         fact_begin(&x->f);
-        fact_both(&x->f, "name", m->node->name);
+        fact_both(&x->f, "name", c->nodes[e]->name);
         fact_field(&x->f, "of", c->items[m->item].node->name);
         put_place(x, "device", "memory", m->device, m->memory);
-        put_type(x, &m->node->outputs[0], true);
+        put_type(x, &c->nodes[e]->outputs[0], true);
         text_add(fact_words(&x->f), "used");
         (void)put_users(x, e, false, "used_by", " by ");
         fact_column(&x->f, fact_said(&x->f));
@@ -466,35 +466,22 @@ static void order_facts(void *arg) {
 /* ---- the whole ----------------------------------------------------------- */
 
 static bool holds(const explaining *x, const emitted *m) {
-    return m->channel != PLAN_NONE || (m->item != PLAN_NONE && x->here.c.is_small[m->item]);
+    return m->what != EMITTED_ITEM || x->here.c.is_small[m->item];
 }
 
 /* Backward, so that each list is in the order emitted. */
 static bool find_uses(explaining *x) {
     compile_state *c = &x->here.c;
-    size_t n_edges = 0;
-    for (uint32_t e = 0; e < c->n_emitted; e++)
-        n_edges += (size_t)(c->emitted[e].node->n_inputs + c->emitted[e].node->n_controls);
-    uint32_t *emitted_of[PLAN_MAX_DEVICES]; /* by the id of a partition's node */
-    uint32_t *part = arena_array(&c->mem, c->n_emitted, sizeof *part);
     x->first_use = arena_array(&c->mem, c->n_emitted, sizeof *x->first_use);
-    x->uses = arena_array(&c->mem, n_edges, sizeof *x->uses);
-    if (!part || !x->first_use || !x->uses) return compile_no_memory(c);
-    for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        emitted_of[d] = part;
-        if (c->graphs[d]) part += c->graphs[d]->n_nodes;
-    }
-    for (uint32_t e = 0; e < c->n_emitted; e++)
-        emitted_of[c->emitted[e].device][c->emitted[e].node->id] = e;
+    x->uses = arena_array(&c->mem, c->first_before[c->n_emitted], sizeof *x->uses);
+    if (!x->first_use || !x->uses) return compile_no_memory(c);
     uint32_t n_uses = 0;
     for (uint32_t e = c->n_emitted; e-- > 0;) {
-        const df_node *n = c->emitted[e].node;
-        for (int i = n->n_inputs + n->n_controls; i-- > 0;) {
-            bool is_order = i >= n->n_inputs;
-            const df_node *b = is_order ? n->controls[i - n->n_inputs] : n->inputs[i].node;
-            uint32_t from = emitted_of[c->emitted[e].device][b->id];
-            if (!holds(x, &c->emitted[from])) continue;
-            x->uses[n_uses] = (use){e, x->first_use[from], is_order};
+        uint32_t first = c->first_before[e], inputs = emitted_inputs(c, &c->emitted[e]);
+        for (uint32_t i = c->first_before[e + 1]; i-- > first;) {
+            uint32_t from = c->before[i];
+            if (c->emitted[e].what == EMITTED_RECV || !holds(x, &c->emitted[from])) continue;
+            x->uses[n_uses] = (use){e, x->first_use[from], i - first >= inputs};
             x->first_use[from] = ++n_uses;
         }
     }
@@ -510,10 +497,10 @@ static bool find_items(explaining *x) {
     x->first_of = arena_array(&c->mem, g->n_nodes, sizeof(df_node *));
     if (!x->became || !x->runs_on || !x->is_fed || !x->first_of) return compile_no_memory(c);
     for (size_t id = 0; id < g->n_nodes; id++)
-        if (g->nodes[id]->initial.node) x->first_of[g->nodes[id]->initial.node->id] = g->nodes[id];
+        if (g->nodes[id]->has_initial) x->first_of[g->nodes[id]->inputs[0].node] = g->nodes[id];
     for (uint32_t e = c->n_emitted; e-- > 0;) {
-        int32_t i = c->emitted[e].item;
-        if (i == PLAN_NONE) continue;
+        uint32_t i = c->emitted[e].item;
+        if (c->emitted[e].what != EMITTED_ITEM) continue;
         x->became[i] = e;
         x->runs_on[i] |= UINT64_C(1) << c->emitted[e].device;
     }
@@ -525,7 +512,8 @@ static bool find_items(explaining *x) {
 static bool look(explaining *x) {
     compile_state *c = &x->here.c;
     if (!compile_prune(c) || !compile_infer(c) || !compile_order(c) || !compile_place(c) ||
-        !compile_partition(c) || !find_uses(x) || !find_items(x) || !find_deciders(&x->here))
+        !compile_partition(c) || !compile_graphs(c) || !find_uses(x) || !find_items(x) ||
+        !find_deciders(&x->here))
         return false;
     bool any = false;
     for (uint32_t i = 0; c->rq->fixed && i < c->n_items; i++)

@@ -3,7 +3,7 @@
  * infer - dtype and shape of every edge.
  *
  * Requires  items, inputs.
- * Leaves    types.
+ * Leaves    types; the plan, begun: types that are new lie in it.
  *
  * The builder inferred each node as it was added, from what placeholders promise. That
  * stands, by pointer, unless the caller knows the shapes of the feeds better: then
@@ -13,18 +13,26 @@
  */
 #include "compile/state.h"
 
+typedef struct inferring {
+    compile_state *c;
+    bool *anew; /* by item: its types are not the builder's */
+    type_pool types;
+    const edge_type **inputs; /* of one node */
+    df_tensor **values;
+} inferring;
+
 /* A feed is what its output was, with the shape that the caller promised. */
-static bool infer_feed(compile_state *c, uint32_t i, bool *anew) {
+static bool infer_feed(inferring *x, uint32_t i) {
+    compile_state *c = x->c;
     const item *it = &c->items[i];
     df_out out = c->rq->feeds.items[it->index];
     const edge_type *was = &out.node->outputs[out.index];
     c->types[i] = was;
-    *anew = out.node->op->flags & OP_CONST;
+    x->anew[i] = out.node->op->flags & OP_CONST;
     if (!c->rq->feed_shapes) return true;
     df_shape promised = c->rq->feed_shapes[it->index];
-    edge_type *t = arena_alloc(&c->mem, sizeof *t);
-    if (!t) return compile_no_memory(c);
-    if (edge_type_set(t, was->dtype, promised, c->err) != DF_OK) {
+    edge_type t;
+    if (edge_type_set(&t, was->dtype, promised, c->err) != DF_OK) {
         error_prefix(c->err, "feed %d, the shape promised for %s: ", it->index, out.node->name);
         return false;
     }
@@ -36,53 +44,66 @@ static bool infer_feed(compile_state *c, uint32_t i, bool *anew) {
                             "feed %d: shape %s is promised for %s, which is %s", it->index, given,
                             out.node->name, wanted);
     }
-    c->types[i] = t;
-    *anew = true;
-    return true;
+    c->types[i] = types_keep(&x->types, &t, 1);
+    x->anew[i] = true;
+    return c->types[i] || compile_no_memory(c);
 }
 
-static bool infer_node(compile_state *c, uint32_t i) {
+/* Room for the inputs of the node that has most. */
+static bool make_room(inferring *x) {
+    compile_state *c = x->c;
+    if (x->inputs) return true;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < c->n_items; i++)
+        if (c->items[i].n_inputs > most) most = c->items[i].n_inputs;
+    x->inputs = arena_array(&c->mem, most, sizeof *x->inputs);
+    x->values = arena_array(&c->mem, most, sizeof *x->values);
+    return (x->inputs && x->values) || compile_no_memory(c);
+}
+
+static bool infer_node(inferring *x, uint32_t i) {
+    compile_state *c = x->c;
     const item *it = &c->items[i];
     const op_def *op = it->node->op;
-    edge_type *outputs = arena_array(&c->mem, (size_t)it->node->n_outputs, sizeof *outputs);
-    const edge_type **inputs = arena_array(&c->mem, it->n_inputs, sizeof *inputs);
-    df_tensor **values = arena_array(&c->mem, it->n_inputs, sizeof *values);
-    if (!outputs || !inputs || !values) return compile_no_memory(c);
+    edge_type outputs[DF_MAX_OUTPUTS];
+    if (!make_room(x)) return false;
     for (uint32_t k = 0; k < it->n_inputs; k++) {
         item_out from = c->inputs[it->first_input + k];
         const item *source = &c->items[from.item];
-        inputs[k] = &c->types[from.item][from.index];
-        if (source->kind == ITEM_NODE && (source->node->op->flags & OP_CONST))
-            values[k] = source->node->attrs[0].tensor;
+        x->inputs[k] = &c->types[from.item][from.index];
+        bool is_const = source->kind == ITEM_NODE && (source->node->op->flags & OP_CONST);
+        x->values[k] = is_const ? source->node->attrs[0].tensor : NULL;
     }
-    df_infer x = {.op = op,
-                  .attrs = it->node->attrs,
-                  .n_inputs = (int)it->n_inputs,
-                  .n_outputs = it->node->n_outputs,
-                  .inputs = inputs,
-                  .values = values,
-                  .outputs = outputs};
-    if (op_infer(&x, c->err) != DF_OK) {
+    df_infer call = {.op = op,
+                     .attrs = it->node->attrs,
+                     .n_inputs = (int)it->n_inputs,
+                     .n_outputs = it->node->n_outputs,
+                     .inputs = x->inputs,
+                     .values = x->values,
+                     .outputs = outputs};
+    if (op_infer(&call, c->err) != DF_OK) {
         error_prefix(c->err, "node %s (%s): ", it->node->name, op->name);
         return false;
     }
-    c->types[i] = outputs;
-    return true;
+    c->types[i] = types_keep(&x->types, outputs, call.n_outputs);
+    return c->types[i] || compile_no_memory(c);
 }
 
 bool compile_infer(compile_state *c) {
     c->types = arena_array(&c->mem, c->n_items, sizeof *c->types);
-    bool *anew = arena_array(&c->mem, c->n_items, sizeof *anew);
-    if (!c->types || !anew) return compile_no_memory(c);
+    c->plan = plan_new(c->rq->alloc);
+    inferring x = {.c = c, .anew = arena_array(&c->mem, c->n_items, sizeof *x.anew)};
+    if (!c->types || !c->plan || !x.anew) return compile_no_memory(c);
+    x.types.mem = &c->plan->mem;
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         bool ok = true;
         for (uint32_t k = 0; k < it->n_inputs; k++)
-            anew[i] |= anew[c->inputs[it->first_input + k].item];
+            x.anew[i] |= x.anew[c->inputs[it->first_input + k].item];
         if (it->kind == ITEM_FEED)
-            ok = infer_feed(c, i, &anew[i]);
-        else if (it->kind == ITEM_NODE && anew[i])
-            ok = infer_node(c, i);
+            ok = infer_feed(&x, i);
+        else if (it->kind == ITEM_NODE && x.anew[i])
+            ok = infer_node(&x, i);
         else if (it->kind != ITEM_FETCH) /* a node, or the read of a variable */
             c->types[i] = it->node->outputs;
         if (!ok) return false;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * lower - from partitions to the flat arrays of plan.h.
+ * lower - from what partition emitted to the flat arrays of plan.h.
  *
- * Requires  emitted, graphs, channels.
- * Leaves    plan.
+ * Requires  emitted, first_before, before; channels and inputs of the plan.
+ * Leaves    the plan.
  *
  * The emitted order has everything after what it depends on, a Recv after its Send.
  * That dependency included, the nodes of all partitions form one graph; blocks.c cuts
  * it into blocks; nodes are then laid out block by block, and edges between blocks
  * become events.
  */
+#include "base/text.h"
 #include "compile/blocks.h"
 #include "compile/state.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Touching so many thousand elements is worth a thread's while. */
@@ -22,20 +22,15 @@ static const float GRAIN = 16.0f;
 typedef struct lowering {
     compile_state *c;
     plan *p;
-    uint32_t n;                           /* emitted nodes, called by their place in that order */
-    uint32_t *place_of[PLAN_MAX_DEVICES]; /* by the partition's node id: its place */
-    uint32_t *first_before, *before;      /* joined graph */
+    arena mem;  /* for this pass alone */
+    uint32_t n; /* emitted nodes, called by their place in that order */
     bool *ends_later;
-    uint32_t *first_slot; /* by place */
+    bool any_later;
     uint32_t *block_of;   /* by place */
     uint32_t *node_of;    /* by place: index in plan->nodes */
-    int32_t *variable_of; /* by the user's node id: index in plan->variables */
-    uint32_t *send_of;    /* by channel: place */
+    int32_t *variable_of; /* by the user's node id: index in plan->variables; NULL: there is none */
+    const op_def *send, *recv;
 } lowering;
-
-static uint32_t place_of(const lowering *l, const df_node *n, uint32_t device) {
-    return l->place_of[device][n->id];
-}
 
 /* ---- the joined graph ---------------------------------------------------- */
 
@@ -47,63 +42,33 @@ static bool recv_ends_later(const lowering *l, const plan_channel *ch) {
 }
 
 /* NULL: a Send or Recv, or an item that needs none. */
-static const kernel_def *kernel_of(const lowering *l, uint32_t i) {
-    int32_t of = l->c->emitted[i].item;
-    return of == PLAN_NONE ? NULL : l->c->items[of].kernel;
+static const kernel_def *kernel_of(const lowering *l, const emitted *e) {
+    return e->what == EMITTED_ITEM ? l->c->items[e->item].kernel : NULL;
+}
+
+static const op_def *op_of(const lowering *l, const emitted *e) {
+    return e->what == EMITTED_SEND   ? l->send
+           : e->what == EMITTED_RECV ? l->recv
+                                     : item_op(l->c, &l->c->items[e->item]);
 }
 
 /* An async kernel; and on a queue one whose outputs have no shape before it has run. */
 static bool kernel_ends_later(const lowering *l, const emitted *e, const kernel_def *k) {
-    bool finds_shapes = !k->op->infer && e->node->n_outputs > 0 && !(k->flags & KERNEL_INLINE);
-    return (k->flags & KERNEL_ASYNC) || (finds_shapes && l->c->rq->devices[e->device].has_queue);
+    if (k->flags & (KERNEL_ASYNC | KERNEL_INLINE)) return k->flags & KERNEL_ASYNC;
+    return !k->op->infer && l->c->rq->devices[e->device].has_queue && emitted_outputs(l->c, e) > 0;
 }
 
-static bool index_nodes(lowering *l) {
+static bool find_later(lowering *l) {
     compile_state *c = l->c;
-    for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        if (!c->graphs[d]) continue;
-        l->place_of[d] = arena_array(&c->mem, c->graphs[d]->n_nodes, sizeof(uint32_t));
-        if (!l->place_of[d]) return compile_no_memory(c);
-    }
+    l->ends_later = arena_array(&l->mem, l->n, sizeof *l->ends_later);
+    if (!l->ends_later) return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
-        l->place_of[e->device][e->node->id] = i;
-        if (e->node->op->flags & OP_SEND) l->send_of[e->channel] = i;
+        const kernel_def *k = kernel_of(l, e);
+        l->ends_later[i] = e->what == EMITTED_RECV ? recv_ends_later(l, &l->p->channels[e->channel])
+                                                   : k && kernel_ends_later(l, e, k);
+        l->any_later |= l->ends_later[i];
     }
-    return true;
-}
-
-static uint32_t count_before(const df_node *n) {
-    return (uint32_t)n->n_inputs + (uint32_t)n->n_controls + (n->op->flags & OP_RECV ? 1 : 0);
-}
-
-static bool join_graphs(lowering *l) {
-    compile_state *c = l->c;
-    size_t n_edges = 0;
-    for (uint32_t i = 0; i < l->n; i++) n_edges += count_before(c->emitted[i].node);
-    if (n_edges >= UINT32_MAX)
-        return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^32 edges");
-    l->first_before = arena_array(&c->mem, (size_t)l->n + 1, sizeof *l->first_before);
-    l->before = arena_array(&c->mem, n_edges, sizeof *l->before);
-    l->ends_later = arena_array(&c->mem, l->n, sizeof *l->ends_later);
-    if (!l->first_before || !l->before || !l->ends_later) return compile_no_memory(c);
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < l->n; i++) {
-        const emitted *e = &c->emitted[i];
-        const df_node *n = e->node;
-        l->first_before[i] = at;
-        for (int k = 0; k < n->n_inputs; k++)
-            l->before[at++] = place_of(l, n->inputs[k].node, e->device);
-        for (int k = 0; k < n->n_controls; k++)
-            l->before[at++] = place_of(l, n->controls[k], e->device);
-        if (n->op->flags & OP_RECV) {
-            l->before[at++] = l->send_of[e->channel];
-            l->ends_later[i] = recv_ends_later(l, &c->channels[e->channel]);
-        }
-        const kernel_def *k = kernel_of(l, i);
-        if (k && kernel_ends_later(l, e, k)) l->ends_later[i] = true;
-    }
-    l->first_before[l->n] = at;
     return true;
 }
 
@@ -114,21 +79,34 @@ static float elements(const edge_type *t) {
     return n / 1000;
 }
 
-static float work_of(const lowering *l, uint32_t i) {
-    const df_node *n = l->c->emitted[i].node;
+/* What input k of place i is, whose inputs begin there in the plan; of a variable that is
+ * named, its output. */
+static const edge_type *input_type(const lowering *l, uint32_t i, uint32_t first, uint32_t k) {
+    const compile_state *c = l->c;
+    int32_t slot = l->p->inputs[first + k];
+    if (slot != PLAN_NONE) return l->p->slots[slot].type;
+    return emitted_types(c, &c->emitted[c->before[c->first_before[i] + k]]);
+}
+
+/* *first moves behind its inputs. */
+static float work_of(const lowering *l, uint32_t i, uint32_t *first) {
+    const compile_state *c = l->c;
+    const emitted *e = &c->emitted[i];
     float work = 0.05f, largest = 0;
-    const kernel_def *kernel = kernel_of(l, i);
+    const kernel_def *kernel = kernel_of(l, e);
+    uint32_t n_inputs = emitted_inputs(c, e), at = *first;
+    *first += n_inputs;
     if (kernel && (kernel->flags & KERNEL_CHEAP)) return work;
-    for (int k = 0; k < n->n_inputs; k++) {
-        float x = elements(&n->inputs[k].node->outputs[n->inputs[k].index]);
+    for (uint32_t k = 0; k < n_inputs; k++) {
+        float x = elements(input_type(l, i, at, k));
         work += x;
         if (x > largest) largest = x;
     }
-    for (int k = 0; k < n->n_outputs; k++) {
-        const edge_type *t = &n->outputs[k];
+    for (int k = 0; k < emitted_outputs(c, e); k++) {
+        const edge_type *t = &emitted_types(c, e)[k];
         work += elements(t);
         /* a matrix product touches its larger input once for each column */
-        if (n->n_inputs == 2 && strcmp(n->op->name, "MatMul") == 0 && t->rank == 2)
+        if (n_inputs == 2 && t->rank == 2 && strcmp(op_of(l, e)->name, "MatMul") == 0)
             work += largest * (t->dims[1] < 0 ? 32.0f : (float)t->dims[1]);
     }
     return work;
@@ -136,15 +114,16 @@ static float work_of(const lowering *l, uint32_t i) {
 
 static bool cut_blocks(lowering *l) {
     compile_state *c = l->c;
-    float *work = arena_array(&c->mem, l->n, sizeof *work);
-    l->block_of = arena_array(&c->mem, l->n, sizeof *l->block_of);
+    bool many = c->rq->parallelism > 1;
+    float *work = arena_array(&l->mem, many ? l->n : 0, sizeof *work);
+    l->block_of = arena_array(&l->mem, l->n, sizeof *l->block_of);
     if (!work || !l->block_of) return compile_no_memory(c);
-    for (uint32_t i = 0; i < l->n; i++) work[i] = work_of(l, i);
-    block_graph g = {&c->mem, l->n, l->first_before, l->before, l->ends_later, work};
+    uint32_t first = 0;
+    for (uint32_t i = 0; many && i < l->n; i++) work[i] = work_of(l, i, &first);
+    block_graph g = {&l->mem, l->n, c->first_before, c->before, l->ends_later, work};
     float grain = c->rq->grain > 0 ? c->rq->grain : GRAIN;
-    l->p->n_blocks = c->rq->parallelism > 1
-                         ? blocks_for_many(&g, c->rq->parallelism, grain, l->block_of)
-                         : blocks_for_one(&g, l->block_of);
+    l->p->n_blocks = many ? blocks_for_many(&g, c->rq->parallelism, grain, l->block_of)
+                          : blocks_for_one(&g, l->block_of);
     return l->p->n_blocks || compile_no_memory(c);
 }
 
@@ -153,7 +132,7 @@ static bool cut_blocks(lowering *l) {
 static bool lay_out(lowering *l) {
     plan *p = l->p;
     p->blocks = arena_array(&p->mem, (size_t)p->n_blocks + 1, sizeof *p->blocks);
-    l->node_of = arena_array(&l->c->mem, l->n, sizeof *l->node_of);
+    l->node_of = arena_array(&l->mem, l->n, sizeof *l->node_of);
     if (!p->blocks || !l->node_of) return compile_no_memory(l->c);
     for (uint32_t i = 0; i < l->n; i++) p->blocks[l->block_of[i]].count++;
     uint32_t at = 0;
@@ -170,11 +149,11 @@ static bool lay_out(lowering *l) {
 }
 
 static plan_role role_of(const lowering *l, const emitted *e, const kernel_def *k) {
-    uint32_t flags = e->node->op->flags;
-    if (flags & OP_SEND) return ROLE_SEND;
-    if (flags & OP_RECV) return ROLE_RECV;
-    if (flags & OP_FEED) return ROLE_FEED;
-    if (flags & OP_FETCH) return ROLE_FETCH;
+    if (e->what == EMITTED_SEND) return ROLE_SEND;
+    if (e->what == EMITTED_RECV) return ROLE_RECV;
+    item_kind kind = l->c->items[e->item].kind;
+    if (kind == ITEM_FEED) return ROLE_FEED;
+    if (kind == ITEM_FETCH) return ROLE_FETCH;
     if (!k) return ROLE_NOTHING;
     if (k->flags & KERNEL_INLINE) return ROLE_INLINE;
     bool later = kernel_ends_later(l, e, k);
@@ -182,39 +161,36 @@ static plan_role role_of(const lowering *l, const emitted *e, const kernel_def *
     return later ? ROLE_ASYNC : ROLE_KERNEL;
 }
 
-static uint32_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
+static bool is_constant(const lowering *l, const emitted *e) {
+    return e->what == EMITTED_ITEM && (op_of(l, e)->flags & OP_CONST);
+}
+
+static uint8_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
     if (!l->c->rq->devices[e->device].has_queue) return DF_MEMORY_DEVICE;
-    if (e->node->op->flags & OP_RECV) return l->c->channels[e->channel].dst_memory;
-    if (e->node->op->flags & OP_CONST) return e->memory;
+    if (e->what == EMITTED_RECV) return l->p->channels[e->channel].dst_memory;
+    if (is_constant(l, e)) return e->memory;
     return kernel_host_output(k, (uint32_t)i) ? DF_MEMORY_HOST : DF_MEMORY_DEVICE;
 }
 
 static bool make_slots(lowering *l) {
     compile_state *c = l->c;
     plan *p = l->p;
-    l->first_slot = arena_array(&c->mem, l->n, sizeof *l->first_slot);
-    if (!l->first_slot) return compile_no_memory(c);
-    for (uint32_t i = 0; i < l->n; i++) {
-        l->first_slot[i] = p->n_slots;
-        p->n_slots += (uint32_t)c->emitted[i].node->n_outputs;
-    }
     p->slots = arena_array(&p->mem, p->n_slots, sizeof *p->slots);
     if (!p->slots) return compile_no_memory(c);
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
-        const kernel_def *k = kernel_of(l, i);
-        for (int o = 0; o < e->node->n_outputs; o++) {
-            plan_slot *slot = &p->slots[l->first_slot[i] + (uint32_t)o];
-            slot->type = e->node->outputs[o];
-            slot->device = e->device;
-            slot->memory = output_memory(l, e, k, o);
-        }
+        const kernel_def *k = kernel_of(l, e);
+        const edge_type *types = emitted_types(c, e);
+        plan_slot *slot = &p->slots[e->first_slot];
+        for (int o = 0; o < emitted_outputs(c, e); o++)
+            *slot++ = (plan_slot){
+                .type = &types[o], .device = e->device, .memory = output_memory(l, e, k, o)};
     }
     return true;
 }
 
 static int32_t variable_index(lowering *l, const emitted *e) {
-    const df_node *v = e->item == PLAN_NONE ? NULL : item_variable(&l->c->items[e->item]);
+    const df_node *v = e->what == EMITTED_ITEM ? item_variable(&l->c->items[e->item]) : NULL;
     if (!v) return PLAN_NONE;
     plan *p = l->p;
     int32_t *index = &l->variable_of[v->id];
@@ -222,17 +198,17 @@ static int32_t variable_index(lowering *l, const emitted *e) {
         *index = (int32_t)p->n_variables;
         p->variables[p->n_variables++] = v->id;
     }
-    if (e->node->op->flags & OP_WRITES) p->writes[*index] = true;
+    if (op_of(l, e)->flags & OP_WRITES) p->writes[*index] = true;
     return *index;
 }
 
 static int32_t index_of(lowering *l, const emitted *e) {
-    if (e->channel != PLAN_NONE) return e->channel;
-    uint32_t flags = e->node->op->flags;
-    if (flags & (OP_FEED | OP_FETCH)) return (int32_t)e->node->attrs[0].i;
-    if (!(flags & OP_CONST)) return PLAN_NONE;
+    const item *it = &l->c->items[e->item];
+    if (e->what != EMITTED_ITEM) return e->channel;
+    if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) return it->index;
+    if (!is_constant(l, e)) return PLAN_NONE;
     plan *p = l->p;
-    p->constants[p->n_constants] = (plan_constant){.value = e->node->attrs[0].tensor,
+    p->constants[p->n_constants] = (plan_constant){.value = it->node->attrs[0].tensor,
                                                    .device = e->device,
                                                    .memory = output_memory(l, e, NULL, 0)};
     return (int32_t)p->n_constants++;
@@ -240,69 +216,67 @@ static int32_t index_of(lowering *l, const emitted *e) {
 
 /* Of the inputs too: a known output does not say that those will fit, such as a [?] beside
  * the [3] that it is added to. */
-static bool known_shapes(const df_node *n) {
-    for (int i = 0; i < n->n_outputs; i++)
-        if (!shape_is_known(edge_shape(&n->outputs[i]))) return false;
-    for (int i = 0; i < n->n_inputs; i++) {
-        df_out in = n->inputs[i];
-        if (!shape_is_known(edge_shape(&in.node->outputs[in.index]))) return false;
-    }
+static bool known_shapes(const lowering *l, uint32_t i, const plan_node *n) {
+    const plan_slot *slots = l->p->slots;
+    for (uint32_t o = 0; o < n->n_outputs; o++)
+        if (!shape_is_known(edge_shape(slots[n->first_slot + o].type))) return false;
+    for (uint32_t k = 0; k < n->n_inputs; k++)
+        if (!shape_is_known(edge_shape(input_type(l, i, n->first_input, k)))) return false;
     return true;
 }
 
-static bool make_node(lowering *l, uint32_t i) {
+static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
     compile_state *c = l->c;
     plan *p = l->p;
     const emitted *e = &c->emitted[i];
-    const df_node *n = e->node;
+    const item *it = &c->items[e->item];
     plan_node *node = &p->nodes[l->node_of[i]];
-    const kernel_def *k = kernel_of(l, i);
-    *node = (plan_node){.name = n->name,
-                        .op = n->op,
+    const kernel_def *k = kernel_of(l, e);
+    *node = (plan_node){.name = emitted_name(c, e, &p->mem),
+                        .op = op_of(l, e),
                         .kernel = k,
-                        .attrs = n->attrs,
-                        .role = role_of(l, e, k),
+                        .attrs = e->what == EMITTED_ITEM && it->kind == ITEM_NODE ? it->node->attrs
+                                                                                  : NULL,
+                        .role = (uint8_t)role_of(l, e, k),
                         .flags = l->ends_later[i] ? PLAN_ENDS_LATER : 0,
                         .device = e->device,
-                        .first_input = p->n_inputs,
-                        .n_inputs = (uint32_t)n->n_inputs,
-                        .first_slot = l->first_slot[i],
-                        .n_outputs = (uint32_t)n->n_outputs,
+                        .n_outputs = (uint8_t)emitted_outputs(c, e),
                         .forward = PLAN_NONE,
+                        .first_input = *n_inputs,
+                        .n_inputs = emitted_inputs(c, e),
+                        .first_slot = e->first_slot,
                         .index = index_of(l, e),
                         .variable = variable_index(l, e)};
-    if (known_shapes(n)) node->flags |= PLAN_KNOWN_SHAPES;
-    for (int s = 0; s < n->n_inputs; s++)
-        p->inputs[p->n_inputs++] =
-            node_names_variable(n, s)
-                ? PLAN_NONE
-                : (int32_t)l->first_slot[l->before[l->first_before[i] + (uint32_t)s]] +
-                      n->inputs[s].index;
+    *n_inputs += node->n_inputs;
+    if (known_shapes(l, i, node)) node->flags |= PLAN_KNOWN_SHAPES;
+    if (e->what == EMITTED_SEND)
+        p->channels[e->channel].producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
     if (c->rq->devices[e->device].has_queue) p->queues |= UINT64_C(1) << e->device;
-    return true;
+    return node->name || compile_no_memory(c);
 }
 
 static bool make_nodes(lowering *l) {
     compile_state *c = l->c;
     plan *p = l->p;
-    size_t n_inputs = 0, n_constants = 0, n_variables = 0;
+    size_t n_constants = 0, n_variables = 0, n_nodes = c->rq->graph->n_nodes;
     for (uint32_t i = 0; i < l->n; i++) {
-        n_inputs += (size_t)c->emitted[i].node->n_inputs;
-        n_constants += (c->emitted[i].node->op->flags & OP_CONST) != 0;
-        n_variables += (c->emitted[i].node->op->flags & OP_VARIABLE) != 0;
+        if (c->emitted[i].what != EMITTED_ITEM) continue;
+        uint32_t flags = op_of(l, &c->emitted[i])->flags;
+        n_constants += (flags & OP_CONST) != 0;
+        n_variables += (flags & OP_VARIABLE) != 0;
     }
     p->n_nodes = l->n;
     p->nodes = arena_array(&p->mem, l->n, sizeof *p->nodes);
-    p->inputs = arena_array(&p->mem, n_inputs, sizeof *p->inputs);
     p->constants = arena_array(&p->mem, n_constants, sizeof *p->constants);
     p->variables = arena_array(&p->mem, n_variables, sizeof *p->variables);
     p->writes = arena_array(&p->mem, n_variables, sizeof *p->writes);
-    l->variable_of = arena_array(&c->mem, c->rq->graph->n_nodes, sizeof *l->variable_of);
-    if (!p->nodes || !p->inputs || !p->constants || !p->variables || !p->writes || !l->variable_of)
+    l->variable_of = arena_array(&l->mem, n_variables ? n_nodes : 0, sizeof *l->variable_of);
+    if (!p->nodes || !p->constants || !p->variables || !p->writes || !l->variable_of)
         return compile_no_memory(c);
-    memset(l->variable_of, 0xff, c->rq->graph->n_nodes * sizeof *l->variable_of);
+    if (n_variables) memset(l->variable_of, 0xff, n_nodes * sizeof *l->variable_of);
+    uint32_t n_inputs = 0;
     for (uint32_t i = 0; i < l->n; i++)
-        if (!make_node(l, i)) return false;
+        if (!make_node(l, i, &n_inputs)) return false;
     return true;
 }
 
@@ -335,10 +309,11 @@ static void add_event(lowering *l, event_list *ev, uint32_t u, uint32_t block) {
 
 /* Places of the emitted order, sorted by block. */
 static void walk_events(lowering *l, event_list *ev, const uint32_t *by_node) {
+    const compile_state *c = l->c;
     for (uint32_t k = 0; k < l->n; k++) {
         uint32_t i = by_node[k];
-        for (uint32_t e = l->first_before[i]; e < l->first_before[i + 1]; e++)
-            add_event(l, ev, l->before[e], l->block_of[i]);
+        for (uint32_t e = c->first_before[i]; e < c->first_before[i + 1]; e++)
+            add_event(l, ev, c->before[e], l->block_of[i]);
     }
 }
 
@@ -353,12 +328,14 @@ static bool make_events(lowering *l) {
     compile_state *c = l->c;
     plan *p = l->p;
     event_list ev = {0};
-    ev.of_block = arena_array(&c->mem, p->n_blocks, sizeof *ev.of_block);
-    ev.of_node = arena_array(&c->mem, p->n_nodes, sizeof *ev.of_node);
-    uint32_t *by_node = arena_array(&c->mem, l->n, sizeof *by_node);
+    bool any = p->n_blocks > 1 || l->any_later; /* else there is one, for END */
+    uint32_t n_later = any ? p->n_nodes : 0;
+    ev.of_block = arena_array(&l->mem, p->n_blocks, sizeof *ev.of_block);
+    ev.of_node = arena_array(&l->mem, n_later, sizeof *ev.of_node);
+    uint32_t *by_node = arena_array(&l->mem, n_later, sizeof *by_node);
     if (!ev.of_block || !ev.of_node || !by_node) return compile_no_memory(c);
-    for (uint32_t i = 0; i < l->n; i++) by_node[l->node_of[i]] = i;
-    walk_events(l, &ev, by_node); /* counts */
+    for (uint32_t i = 0; i < n_later; i++) by_node[l->node_of[i]] = i;
+    if (any) walk_events(l, &ev, by_node); /* counts */
 
     /* Each source gets its room, at least one entry: for END, if nobody else waits. */
     size_t total = 0;
@@ -380,9 +357,9 @@ static bool make_events(lowering *l) {
     if (!p->after) return compile_no_memory(c);
     p->n_after = (uint32_t)total;
     memset(ev.of_block, 0, p->n_blocks * sizeof *ev.of_block);
-    memset(ev.of_node, 0, p->n_nodes * sizeof *ev.of_node);
+    memset(ev.of_node, 0, n_later * sizeof *ev.of_node);
     ev.fill = true;
-    walk_events(l, &ev, by_node);
+    if (any) walk_events(l, &ev, by_node);
     for (uint32_t b = 0; b < p->n_blocks; b++)
         end_waits_for(p, &p->blocks[b].n_after, p->blocks[b].first_after, true);
     for (uint32_t i = 0; i < p->n_nodes; i++)
@@ -395,59 +372,87 @@ static bool make_events(lowering *l) {
 
 /* Nodes lie block by block, in order: the last reader of a slot within a block is the last
  * that is met before the block changes. */
+typedef struct slot_reads {
+    uint32_t n_blocks;   /* that read it */
+    uint32_t read_block; /* that read it last, + 1 */
+    uint32_t input;      /* that read it last */
+    uint32_t async_node; /* that read it last, + 1 */
+} slot_reads;
+
 typedef struct last_reads {
-    uint32_t *node_block; /* by node */
-    int32_t *reader;      /* by slot: the input that read it last */
-    uint32_t *read_block; /* by slot: in which block, + 1 */
-    uint32_t *n_blocks;   /* by slot: blocks that read it */
-    uint32_t *async_node; /* by slot: the async node that read it last, + 1 */
-    bool *drops;          /* by input: this read is the last one in its block */
+    slot_reads *of; /* by slot */
+    bool *drops;    /* by input: this read is the last one in its block */
 } last_reads;
 
 /* An async kernel reads on when its block has long gone by: it counts as a block of its own,
  * and drops when it has ended. */
-static void note_async_read(const plan *p, last_reads *r, uint32_t node, uint32_t input) {
-    int32_t s = p->inputs[input];
-    bool again = r->async_node[s] == node + 1;
-    r->async_node[s] = node + 1;
+static void note_async_read(last_reads *r, slot_reads *s, uint32_t node, uint32_t input) {
+    bool again = s->async_node == node + 1;
+    s->async_node = node + 1;
     r->drops[input] = !again;
-    r->n_blocks[s] += !again;
+    s->n_blocks += !again;
 }
 
-static void note_read(const plan *p, last_reads *r, uint32_t node, uint32_t input) {
-    int32_t s = p->inputs[input];
-    uint32_t block = r->node_block[node] + 1;
-    if (r->read_block[s] == block)
-        r->drops[r->reader[s]] = false;
+static void note_read(last_reads *r, slot_reads *s, uint32_t block, uint32_t input) {
+    if (s->read_block == block + 1)
+        r->drops[s->input] = false;
     else
-        r->n_blocks[s]++;
+        s->n_blocks++;
     r->drops[input] = true;
-    r->reader[s] = (int32_t)input;
-    r->read_block[s] = block;
+    s->input = input;
+    s->read_block = block + 1;
+}
+
+/* A value that lies in its header, which is kept for the next step in any case. */
+static bool is_small(const plan *p, const plan_node *n, uint32_t slot) {
+    const edge_type *t = p->slots[slot].type;
+    size_t bytes;
+    int64_t elements;
+    return n->role == ROLE_KERNEL && (n->flags & PLAN_KNOWN_SHAPES) &&
+           !(n->op->flags & OP_WRITES) && t->dtype != DF_STRING &&
+           tensor_size(t->dtype, edge_shape(t), &elements, &bytes, NULL) == DF_OK &&
+           bytes <= TENSOR_INLINE;
+}
+
+/* Both ends can read what stays with the Send; a token stays in any case. */
+static bool is_lent(const plan *p, const plan_node *send, const plan_channel *ch) {
+    bool stays = ch->control || p->slots[p->inputs[send->first_input]].stays;
+    return stays && !p->devices[ch->src_device].has_queue && !p->devices[ch->dst_device].has_queue;
+}
+
+/* Rule 4 of plan.h. A Send comes before its Recv. */
+static void find_what_stays(lowering *l) {
+    plan *p = l->p;
+    for (uint32_t i = 0; i < l->n; i++) {
+        const plan_node *n = &p->nodes[l->node_of[i]];
+        plan_channel *ch =
+            n->role == ROLE_SEND || n->role == ROLE_RECV ? &p->channels[n->index] : NULL;
+        if (n->role == ROLE_SEND) ch->lent = is_lent(p, n, ch);
+        for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++)
+            p->slots[s].stays =
+                n->role == ROLE_FEED || (n->role == ROLE_RECV ? ch->lent : is_small(p, n, s));
+    }
 }
 
 static bool find_last_reads(lowering *l, last_reads *r) {
-    compile_state *c = l->c;
     plan *p = l->p;
-    r->node_block = arena_array(&c->mem, p->n_nodes, sizeof *r->node_block);
-    r->reader = arena_array(&c->mem, p->n_slots, sizeof *r->reader);
-    r->n_blocks = arena_array(&c->mem, p->n_slots, sizeof *r->n_blocks);
-    r->drops = arena_array(&c->mem, p->n_inputs, sizeof *r->drops);
-    r->read_block = arena_array(&c->mem, p->n_slots, sizeof *r->read_block);
-    r->async_node = arena_array(&c->mem, p->n_slots, sizeof *r->async_node);
-    if (!r->node_block || !r->reader || !r->read_block || !r->async_node || !r->n_blocks ||
-        !r->drops)
-        return compile_no_memory(c);
-    for (uint32_t i = 0; i < l->n; i++) r->node_block[l->node_of[i]] = l->block_of[i];
-    for (uint32_t n = 0; n < p->n_nodes; n++)
-        for (uint32_t k = 0; k < p->nodes[n].n_inputs; k++) {
-            uint32_t input = p->nodes[n].first_input + k;
-            if (p->inputs[input] == PLAN_NONE) continue;
-            if (p->nodes[n].role == ROLE_ASYNC || p->nodes[n].role == ROLE_QUEUE_LATER)
-                note_async_read(p, r, n, input);
+    r->of = arena_array(&l->mem, p->n_slots, sizeof *r->of);
+    r->drops = arena_array(&l->mem, p->n_inputs, sizeof *r->drops);
+    if (!r->of || !r->drops) return compile_no_memory(l->c);
+    uint32_t block = 0;
+    for (uint32_t n = 0; n < p->n_nodes; n++) {
+        const plan_node *node = &p->nodes[n];
+        while (n >= p->blocks[block].first + p->blocks[block].count) block++;
+        for (uint32_t input = node->first_input; input < node->first_input + node->n_inputs;
+             input++) {
+            int32_t s = p->inputs[input];
+            if (s == PLAN_NONE || p->slots[s].stays) continue;
+            if (node->role == ROLE_ASYNC || node->role == ROLE_QUEUE_LATER)
+                note_async_read(r, &r->of[s], n, input);
             else
-                note_read(p, r, n, input);
+                note_read(r, &r->of[s], block, input);
         }
+    }
     return true;
 }
 
@@ -465,12 +470,12 @@ static bool make_drops(lowering *l, last_reads *r) {
                 p->drops[p->n_drops++] = (uint32_t)p->inputs[node->first_input + k];
         /* a kernel that ends later drops then; a Recv has readers */
         for (uint32_t o = 0; o < node->n_outputs && node->role != ROLE_RECV; o++)
-            if (r->n_blocks[node->first_slot + o] == 0)
+            if (r->of[node->first_slot + o].n_blocks == 0 && !p->slots[node->first_slot + o].stays)
                 p->drops[p->n_drops++] = node->first_slot + o; /* nobody reads it */
         node->n_drops = p->n_drops - node->first_drop;
     }
     for (uint32_t s = 0; s < p->n_slots; s++)
-        p->slots[s].readers = r->n_blocks[s] > 1 ? r->n_blocks[s] : 0;
+        p->slots[s].readers = r->of[s].n_blocks > 1 ? r->of[s].n_blocks : 0;
     return true;
 }
 
@@ -482,7 +487,7 @@ static bool may_forward(const plan *p, const last_reads *r, const plan_node *n, 
     for (uint32_t k = 0; k < n->n_inputs; k++) /* not read through another input as well */
         if (k != i && p->inputs[n->first_input + k] == s) return false;
     const plan_slot *to = &p->slots[n->first_slot], *from = &p->slots[s];
-    return from->type.dtype == to->type.dtype && from->memory == to->memory &&
+    return from->type->dtype == to->type->dtype && from->memory == to->memory &&
            from->device == to->device;
 }
 
@@ -497,6 +502,7 @@ static void find_forwards(plan *p, const last_reads *r) {
 
 static bool make_last_uses(lowering *l) {
     last_reads r = {0};
+    find_what_stays(l);
     if (!find_last_reads(l, &r) || !make_drops(l, &r)) return false;
     find_forwards(l->p, &r);
     return true;
@@ -513,10 +519,12 @@ static bool make_feeds(lowering *l) {
     if (!p->feeds) return compile_no_memory(c);
     for (uint32_t i = 0; i < p->n_feeds; i++) {
         df_out out = c->rq->feeds.items[i];
-        size_t size = strlen(out.node->name) + 16;
-        char *name = arena_alloc(&p->mem, size);
+        size_t size = strlen(out.node->name);
+        char *name = arena_alloc(&p->mem, size + 2 + TEXT_NUMBER);
         if (!name) return compile_no_memory(c);
-        (void)snprintf(name, size, "%s:%d", out.node->name, out.index);
+        memcpy(name, out.node->name, size);
+        name[size] = ':';
+        (void)text_number(name + size + 1, (uint64_t)out.index);
         p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
     }
     for (uint32_t i = 0; i < c->n_items; i++)
@@ -524,27 +532,21 @@ static bool make_feeds(lowering *l) {
     return true;
 }
 
-static bool make_channels(lowering *l) {
-    compile_state *c = l->c;
-    plan *p = l->p;
-    p->channels = arena_array(&p->mem, c->n_channels, sizeof *p->channels);
-    if (!p->channels) return compile_no_memory(c);
-    if (c->n_channels) memcpy(p->channels, c->channels, c->n_channels * sizeof *p->channels);
-    p->n_channels = c->n_channels;
-    c->n_channels = 0; /* the keys are the plan's now */
-    return true;
-}
-
 bool compile_lower(compile_state *c) {
-    lowering l = {.c = c, .n = c->n_emitted};
-    c->plan = l.p = plan_new(c->rq->alloc);
-    l.send_of = arena_array(&c->mem, c->n_channels, sizeof *l.send_of);
-    if (!l.p || !l.send_of) return compile_no_memory(c);
-    l.p->id = c->rq->plan_id;
-    l.p->parallelism = c->rq->parallelism;
-    l.p->devices = c->rq->devices;
-    l.p->n_devices = c->rq->n_devices;
-    return index_nodes(&l) && join_graphs(&l) && cut_blocks(&l) && lay_out(&l) && make_slots(&l) &&
-           make_nodes(&l) && make_events(&l) && make_last_uses(&l) && make_feeds(&l) &&
-           make_channels(&l);
+    const op_registry *ops = c->rq->graph->ops;
+    plan *p = c->plan;
+    lowering l = {.c = c,
+                  .p = p,
+                  .n = c->n_emitted,
+                  .send = op_find(ops, "Send"),
+                  .recv = op_find(ops, "Recv")};
+    arena_init(&l.mem, c->rq->alloc);
+    p->id = c->rq->plan_id;
+    p->parallelism = c->rq->parallelism;
+    p->devices = c->rq->devices;
+    p->n_devices = c->rq->n_devices;
+    bool ok = find_later(&l) && make_slots(&l) && cut_blocks(&l) && lay_out(&l) && make_nodes(&l) &&
+              make_events(&l) && make_last_uses(&l) && make_feeds(&l);
+    arena_fini(&l.mem);
+    return ok;
 }

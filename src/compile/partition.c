@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * partition - one graph a device, with Send, Recv and a key where an edge was cut.
+ * partition - what each device runs, with Send, Recv and a key where an edge was cut.
  *
  * Requires  devices and kernels of the items, ordered.
- * Leaves    graphs, emitted, channels, is_small.
+ * Leaves    emitted, first_before, before, is_small; channels and inputs of the plan.
  *
  * 1. One pair for each (source output, destination device, memory), however many
  *    consumers. It is needed between devices, on an accelerator between its own memory
@@ -15,35 +15,45 @@
  *    copied to where it is used instead of being sent. It never waits, so edges from
  *    it that carry only order are dropped.
  * 4. What is put in is named after the node that it stands for, "y@send", "x@feed"; no node of
- *    the user's can have an '@' in its name. So the user's nodes keep theirs.
+ *    the user's can have an '@' in its name. So the user's nodes keep theirs. Several of one
+ *    kind on one device are numbered.
  * 5. Nodes are emitted in canonical order, over all partitions at once; behind a node
  *    come its Sends, each followed by its Recv. So in this one order everything stands
  *    after what it depends on.
+ * 6. A partition is a graph only when somebody looks at it (graphs.c). Here it is numbers: what
+ *    comes before a node is found by its place in the order, what it reads by its slot.
  */
 #include "compile/state.h"
 
-#include <stdio.h>
+#include "base/text.h"
+
 #include <string.h>
 
 enum { CONTROL_ONLY = -1 };
 
 /* One pair, or the copy of a constant: what stands for an output on a device. */
 typedef struct copy {
-    int32_t slot;    /* of the source item; CONTROL_ONLY */
-    uint32_t device; /* where it is wanted */
-    uint32_t memory;
-    df_node *node; /* the Recv, or the constant; NULL: not yet emitted */
-    int32_t next;  /* of the same item */
+    uint32_t source; /* item */
+    int32_t slot;    /* of the item; CONTROL_ONLY */
+    int32_t next;    /* of the same node's */
+    int32_t place;   /* of the Recv, or the constant; NONE: not yet emitted */
+    uint8_t device;  /* where it is wanted */
+    uint8_t memory;
 } copy;
 
 typedef struct cutting {
     compile_state *c;
-    const op_def *send, *recv;
-    int32_t *first_copy; /* by item */
+    arena mem;           /* for this pass alone */
+    uint8_t *device_of;  /* by item */
+    uint32_t *place_of;  /* by item, once emitted */
+    int32_t *first_copy; /* by the user's node id: of all its items */
     copy *copies;
     size_t n_copies, cap_copies;
-    df_node **node_of;                      /* by item, once emitted */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
+    uint32_t *n_feeds, *n_fetches;          /* by the user's node id, so far; NULL: one at most */
+    uint32_t n_before;
+    df_key *keys;      /* by channel */
+    uint64_t *devices; /* what a pair of devices gives to the hash of a key; 0: not yet found */
 } cutting;
 
 /* ---- which pairs --------------------------------------------------------- */
@@ -60,33 +70,42 @@ static uint32_t memory_made(const compile_state *c, const item *it, uint32_t out
     return kind_of(c, (uint32_t)it->device, kernel_host_output(it->kernel, output));
 }
 
-static copy *find_copy(const cutting *k, int32_t source, int32_t slot, uint32_t device,
+static int32_t *copies_of(const cutting *k, uint32_t source) {
+    return &k->first_copy[k->c->items[source].node->id];
+}
+
+static copy *find_copy(const cutting *k, uint32_t source, int32_t slot, uint32_t device,
                        uint32_t kind) {
-    for (int32_t i = k->first_copy[source]; i != PLAN_NONE; i = k->copies[i].next) {
+    for (int32_t i = *copies_of(k, source); i != PLAN_NONE; i = k->copies[i].next) {
         copy *p = &k->copies[i];
-        if (p->slot == slot && p->device == device && p->memory == kind) return p;
+        if (p->device == device && p->source == source && p->slot == slot && p->memory == kind)
+            return p;
     }
     return NULL;
 }
 
-static bool want_copy(cutting *k, int32_t source, int32_t slot, uint32_t device, uint32_t kind) {
+static bool want_copy(cutting *k, uint32_t source, int32_t slot, uint32_t device, uint32_t kind) {
     if (find_copy(k, source, slot, device, kind)) return true;
     if (!alloc_grow(k->c->rq->alloc, (void **)&k->copies, &k->cap_copies, k->n_copies + 1,
                     sizeof(copy)))
         return compile_no_memory(k->c);
-    /* appended at the end of the item's list, so that channels have a stable order */
-    int32_t *link = &k->first_copy[source];
+    /* appended at the end of the node's list, so that channels have a stable order */
+    int32_t *link = copies_of(k, source);
     while (*link != PLAN_NONE) link = &k->copies[*link].next;
     *link = (int32_t)k->n_copies;
-    k->copies[k->n_copies++] =
-        (copy){.slot = slot, .device = device, .memory = kind, .next = PLAN_NONE};
+    k->copies[k->n_copies++] = (copy){.source = source,
+                                      .slot = slot,
+                                      .next = PLAN_NONE,
+                                      .place = PLAN_NONE,
+                                      .device = (uint8_t)device,
+                                      .memory = (uint8_t)kind};
     return true;
 }
 
 /* What of `source` reaches this device anyway; NULL: nothing. */
-static copy *find_ride(const cutting *k, int32_t source, uint32_t device) {
-    for (int32_t i = k->first_copy[source]; i != PLAN_NONE; i = k->copies[i].next)
-        if (k->copies[i].device == device) return &k->copies[i];
+static copy *find_ride(const cutting *k, uint32_t source, uint32_t device) {
+    for (int32_t i = *copies_of(k, source); i != PLAN_NONE; i = k->copies[i].next)
+        if (k->copies[i].source == source && k->copies[i].device == device) return &k->copies[i];
     return NULL;
 }
 
@@ -99,10 +118,11 @@ static bool is_written_late(const compile_state *c, const item *source, uint32_t
 
 static bool is_cut(const cutting *k, item_out from, const item *to, uint32_t kind) {
     const compile_state *c = k->c;
+    uint32_t device = k->device_of[from.item], output = (uint32_t)from.index;
+    if (device != (uint32_t)to->device || c->is_small[from.item]) return true;
+    if (!c->rq->devices[device].has_queue) return false; /* all its memory is one */
     const item *source = &c->items[from.item];
-    uint32_t output = (uint32_t)from.index;
-    return c->is_small[from.item] || source->device != to->device ||
-           memory_made(c, source, output) != kind || is_written_late(c, source, output);
+    return memory_made(c, source, output) != kind || is_written_late(c, source, output);
 }
 
 static bool names(const item *it, uint32_t input) {
@@ -118,7 +138,8 @@ static bool want_data(cutting *k) {
             item_out from = c->inputs[it->first_input + n];
             uint32_t kind = memory_wanted(c, it, n);
             if (names(it, n) || !is_cut(k, from, it, kind)) continue;
-            if (!want_copy(k, from.item, from.index, (uint32_t)it->device, kind)) return false;
+            if (!want_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device, kind))
+                return false;
         }
     }
     return true;
@@ -126,10 +147,10 @@ static bool want_data(cutting *k) {
 
 static bool want_control(cutting *k, uint32_t before, uint32_t after) {
     compile_state *c = k->c;
-    uint32_t device = (uint32_t)c->items[after].device;
-    if (c->is_small[before] || (uint32_t)c->items[before].device == device) return true;
-    if (find_ride(k, (int32_t)before, device)) return true;
-    return want_copy(k, (int32_t)before, CONTROL_ONLY, device, DF_MEMORY_DEVICE);
+    uint32_t device = k->device_of[after];
+    if (c->is_small[before] || k->device_of[before] == device) return true;
+    if (find_ride(k, before, device)) return true;
+    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE);
 }
 
 static bool want_controls(cutting *k) {
@@ -149,265 +170,299 @@ static void find_small(cutting *k, const uint32_t *group_size) {
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         if (it->kind != ITEM_NODE || !(it->node->op->flags & OP_CONST)) continue;
-        c->is_small[i] = !it->node->device && group_size[it->group] == 1 && !it->n_controls &&
+        c->is_small[i] = !it->node->on && group_size[it->group] == 1 && !it->n_controls &&
                          df_tensor_bytes(it->node->attrs[0].tensor) <= CONST_COPY_MAX;
     }
 }
 
 /* ---- emitting ------------------------------------------------------------ */
 
-static df_graph *graph_of(compile_state *c, uint32_t device) {
-    df_graph **g = &c->graphs[device];
-    if (!*g) *g = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
-    if (*g) (*g)->is_partition = true;
-    return *g;
+/* Gives the place; what comes before it is added next. */
+static uint32_t emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device, int n_outputs) {
+    compile_state *c = k->c;
+    uint32_t place = c->n_emitted++;
+    c->emitted[place] = (emitted){.item = of,
+                                  .channel = PLAN_NONE,
+                                  .first_slot = c->plan->n_slots,
+                                  .device = (uint8_t)device,
+                                  .what = (uint8_t)what};
+    c->first_before[place] = k->n_before;
+    c->plan->n_slots += (uint32_t)n_outputs;
+    c->used |= UINT64_C(1) << device;
+    return place;
 }
 
-/* name and suffix, in the graph's arena. */
-static const char *suffixed(df_graph *g, const char *name, const char *suffix) {
-    size_t n = strlen(name), s = strlen(suffix);
-    char *whole = s ? arena_alloc(&g->mem, n + s + 1) : NULL;
-    if (!whole) return s ? NULL : name;
-    memcpy(whole, name, n);
-    memcpy(whole + n, suffix, s + 1);
+static void add_before(cutting *k, uint32_t place) {
+    k->c->before[k->n_before++] = place;
+}
+
+static void add_input(cutting *k, uint32_t place, int32_t slot) {
+    plan *p = k->c->plan;
+    add_before(k, place);
+    p->inputs[p->n_inputs++] = slot;
+}
+
+static int32_t slot_at(const cutting *k, uint32_t place, int32_t index) {
+    return (int32_t)k->c->emitted[place].first_slot + index;
+}
+
+/* Of the last one emitted. An edge that is there already is not added again, as far as a short
+ * look tells. */
+static void add_control(cutting *k, uint32_t place, uint32_t first) {
+    enum { LOOK_BACK = 64 };
+    const uint32_t *before = k->c->before;
+    uint32_t looked = 0;
+    for (uint32_t i = k->n_before; i-- > first && looked < LOOK_BACK; looked++)
+        if (before[i] == place) return;
+    add_before(k, place);
+}
+
+/* "y:0", "y:0@host", "x@read:0", "^y"; in the plan. NULL: out of memory. */
+static const char *edge_name(const compile_state *c, const copy *p) {
+    const item *it = &c->items[p->source];
+    int index = it->kind == ITEM_FEED ? c->rq->feeds.items[it->index].index : p->slot;
+    size_t n = strlen(it->node->name);
+    char *whole = arena_alloc(&c->plan->mem, n + sizeof "@read:@host" + TEXT_NUMBER), *at = whole;
+    if (!whole) return NULL;
+    if (p->slot == CONTROL_ONLY) *at++ = '^';
+    at = (char *)memcpy(at, it->node->name, n) + n;
+    if (p->slot == CONTROL_ONLY) return whole;
+    if (it->kind == ITEM_READ) at = (char *)memcpy(at, "@read", 5) + 5;
+    *at++ = ':';
+    at += text_number(at, (uint64_t)index);
+    if (p->memory == DF_MEMORY_HOST) memcpy(at, "@host", 5);
     return whole;
 }
 
-/* A node of a partition, named after the user's, or by the next name that is free. */
-static df_node *emit(compile_state *c, uint32_t device, const op_def *op, const df_node *after,
-                     const char *suffix, uint32_t n_inputs, const df_attr *attrs,
-                     const edge_type *types, int32_t item_index) {
-    df_graph *g = graph_of(c, device);
-    const char *name = g ? suffixed(g, after->name, suffix) : NULL;
-    const char *free_name = name ? graph_unique_name(g, name) : NULL;
-    int n_outputs =
-        item_index == PLAN_NONE ? op->n_outputs : item_outputs(c, &c->items[item_index]);
-    df_node *n =
-        free_name ? graph_add_raw(g, op, free_name, (int)n_inputs, n_outputs, attrs, types) : NULL;
-    if (!n) {
-        (void)compile_no_memory(c);
-        return NULL;
-    }
-    c->emitted[c->n_emitted++] =
-        (emitted){.node = n, .device = device, .item = item_index, .channel = PLAN_NONE};
-    return n;
-}
-
-static bool edge_name(const compile_state *c, uint32_t source, const copy *p, char *into,
-                      size_t size) {
-    const item *it = &c->items[source];
-    const char *node = it->node->name, *read = it->kind == ITEM_READ ? "@read" : "";
-    int index = it->kind == ITEM_FEED ? c->rq->feeds.items[it->index].index : p->slot;
-    int n = p->slot == CONTROL_ONLY ? snprintf(into, size, "^%s", node)
-                                    : snprintf(into, size, "%s%s:%d%s", node, read, index,
-                                               p->memory == DF_MEMORY_HOST ? "@host" : "");
-    return n > 0 && (size_t)n < size;
-}
-
-static bool make_channel(cutting *k, uint32_t source, const copy *p, const char *edge) {
-    compile_state *c = k->c;
-    const item *it = &c->items[source];
-    uint32_t src = (uint32_t)it->device;
-    plan_channel *ch = &c->channels[c->n_channels];
-    ch->src_device = src;
-    ch->dst_device = p->device;
-    ch->dst_memory = p->memory;
-    ch->control = p->slot == CONTROL_ONLY;
-    ch->producer = k->node_of[source]->name;
-    if (ch->control) { /* bool[0] */
-        ch->type.dtype = DF_BOOL;
-        ch->type.rank = 1;
-    } else {
-        ch->type = c->types[source][p->slot];
-        ch->src_memory = memory_made(c, it, (uint32_t)p->slot);
-    }
-    key_parts parts = {.src = c->rq->devices[src].full_name,
-                       .incarnation = c->rq->devices[src].incarnation,
-                       .dst = c->rq->devices[p->device].full_name,
-                       .edge = edge,
+static const df_key *make_key(cutting *k, const copy *p, uint32_t channel) {
+    const compile_request *rq = k->c->rq;
+    uint32_t src = k->device_of[p->source];
+    const plan_device *from = &rq->devices[src], *to = &rq->devices[p->device];
+    key_parts parts = {.src = from->full_name,
+                       .incarnation = from->incarnation,
+                       .dst = to->full_name,
+                       .edge = edge_name(k->c, p),
                        .frame = "0"};
-    if (key_new(c->rq->alloc, &parts, c->rq->plan_id, (int64_t)c->n_channels, &ch->key, c->err) !=
-        DF_OK)
-        return false;
-    c->n_channels++;
+    if (!parts.edge) return NULL;
+    uint64_t *devices = &k->devices[src * rq->n_devices + p->device];
+    if (!*devices) *devices = key_hash_devices(parts.src, parts.dst);
+    k->keys[channel] = key_of_plan(&parts, *devices, rq->plan_id, channel);
+    return &k->keys[channel];
+}
+
+static bool make_channel(cutting *k, const copy *p) {
+    static const edge_type nothing = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
+    compile_state *c = k->c;
+    const item *it = &c->items[p->source];
+    bool control = p->slot == CONTROL_ONLY;
+    plan_channel *ch = &c->plan->channels[c->plan->n_channels];
+    *ch = (plan_channel){.key = make_key(k, p, c->plan->n_channels),
+                         .type = control ? &nothing : &c->types[p->source][p->slot],
+                         .src_device = k->device_of[p->source],
+                         .dst_device = p->device,
+                         .dst_memory = p->memory,
+                         .control = control};
+    if (!control) ch->src_memory = (uint8_t)memory_made(c, it, (uint32_t)p->slot);
+    c->plan->n_channels++;
+    return ch->key || compile_no_memory(c);
+}
+
+/* How many Sends of the copy's node are on its device already, and Recvs on the other. */
+static void number_pair(const cutting *k, const copy *pair, uint32_t *sends, uint32_t *recvs) {
+    for (int32_t i = *copies_of(k, pair->source); i != PLAN_NONE; i = k->copies[i].next) {
+        const copy *p = &k->copies[i];
+        if (p->place == PLAN_NONE || k->c->is_small[p->source]) continue;
+        *sends += k->device_of[p->source] == k->device_of[pair->source];
+        *recvs += p->device == pair->device;
+    }
+}
+
+static bool emit_pair(cutting *k, copy *p) {
+    compile_state *c = k->c;
+    uint32_t number[2] = {0, 0}, of = k->place_of[p->source];
+    if (!make_channel(k, p)) return false;
+    number_pair(k, p, &number[0], &number[1]);
+    uint32_t send = emit(k, p->source, EMITTED_SEND, k->device_of[p->source], 0);
+    if (p->slot == CONTROL_ONLY)
+        add_before(k, of);
+    else
+        add_input(k, of, slot_at(k, of, p->slot));
+    uint32_t recv = emit(k, p->source, EMITTED_RECV, p->device, 1);
+    add_before(k, send);
+    for (int end = 0; end < 2; end++) {
+        c->emitted[send + (uint32_t)end].channel = (int32_t)c->plan->n_channels - 1;
+        c->emitted[send + (uint32_t)end].number = number[end];
+    }
+    p->place = (int32_t)recv;
     return true;
 }
 
-static void set_dtype(df_attr *a, df_dtype dtype) {
-    a->type = DF_ATTR_DTYPE;
-    a->i = dtype;
-}
-
-/* The dims lie in the node. */
-static void set_shape(df_attr *a, const df_node *n) {
-    a->type = DF_ATTR_SHAPE;
-    a->shape = edge_shape(&n->outputs[0]);
-}
-
-/* The attrs of Recv, without the shape; Send has the first of them. They lie in the Recv's graph,
- * which is released when the Send's is. */
-static df_attr *pair_attrs(compile_state *c, const plan_channel *ch) {
-    df_graph *g = graph_of(c, ch->dst_device);
-    df_attr *a = g ? arena_array(&g->mem, 3, sizeof *a) : NULL;
-    size_t length = df_key_text(ch->key, NULL, 0);
-    char *whole = a ? arena_alloc(&g->mem, length + 1) : NULL;
-    if (!whole) return NULL;
-    (void)df_key_text(ch->key, whole, length + 1);
-    a[0].type = DF_ATTR_STRING;
-    a[0].s = whole;
-    set_dtype(&a[1], ch->type.dtype);
-    return a;
-}
-
-static bool emit_pair(cutting *k, uint32_t source, copy *p) {
-    compile_state *c = k->c;
-    const df_node *of = c->items[source].node;
-    char edge[1200];
-    if (!edge_name(c, source, p, edge, sizeof edge))
-        return compile_fail(c, DF_INVALID_ARGUMENT, "node %s: the name is too long for a key",
-                            of->name);
-    if (!make_channel(k, source, p, edge)) return false;
-    plan_channel *ch = &c->channels[c->n_channels - 1];
-    df_attr *attrs = pair_attrs(c, ch);
-    if (!attrs) return compile_no_memory(c);
-    df_node *send =
-        emit(c, ch->src_device, k->send, of, "@send", !ch->control, attrs, NULL, PLAN_NONE);
-    if (!send) return false;
-    c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
-    if (!ch->control)
-        send->inputs[0] = (df_out){k->node_of[source], p->slot};
-    else if (!graph_add_control(graph_of(c, ch->src_device), k->node_of[source], send))
-        return compile_no_memory(c);
-    p->node = emit(c, ch->dst_device, k->recv, of, "@recv", 0, attrs, &ch->type, PLAN_NONE);
-    if (!p->node) return false;
-    set_shape(&attrs[2], p->node);
-    c->emitted[c->n_emitted - 1].channel = (int32_t)c->n_channels - 1;
-    return true;
-}
-
-static bool emit_constant(cutting *k, uint32_t source, copy *p) {
-    compile_state *c = k->c;
-    const df_node *n = c->items[source].node;
-    p->node = emit(c, p->device, n->op, n, p->memory == DF_MEMORY_HOST ? "@host" : "", 0, n->attrs,
-                   n->outputs, (int32_t)source);
-    if (p->node) c->emitted[c->n_emitted - 1].memory = p->memory;
-    return p->node != NULL;
+/* The copies of small constants that an item needs. */
+static void emit_constants(cutting *k, const item *it) {
+    const compile_state *c = k->c;
+    for (uint32_t n = 0; n < it->n_inputs; n++) {
+        item_out from = c->inputs[it->first_input + n];
+        if (!c->is_small[from.item]) continue;
+        copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device,
+                            memory_wanted(c, it, n));
+        if (p->place != PLAN_NONE) continue;
+        p->place = (int32_t)emit(k, p->source, EMITTED_ITEM, p->device, 1);
+        c->emitted[p->place].memory = p->memory;
+    }
 }
 
 /* What stands for an edge's source on the consumer's device. */
-static bool local_source(cutting *k, item_out from, const item *to, uint32_t kind, df_out *out) {
-    if (!is_cut(k, from, to, kind)) {
-        *out = (df_out){k->node_of[from.item], from.index};
-        return true;
+static void link_input(cutting *k, item_out from, const item *to, uint32_t input) {
+    uint32_t kind = memory_wanted(k->c, to, input), place = k->place_of[from.item];
+    if (names(to, input)) {
+        add_input(k, place, PLAN_NONE);
+    } else if (!is_cut(k, from, to, kind)) {
+        add_input(k, place, slot_at(k, place, from.index));
+    } else {
+        const copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)to->device, kind);
+        add_input(k, (uint32_t)p->place, slot_at(k, (uint32_t)p->place, 0));
     }
-    copy *p = find_copy(k, from.item, from.index, (uint32_t)to->device, kind);
-    if (!p->node && !emit_constant(k, (uint32_t)from.item, p)) return false;
-    *out = (df_out){p->node, 0};
-    return true;
 }
 
-static bool link_control(cutting *k, uint32_t before, df_node *after, uint32_t device) {
-    compile_state *c = k->c;
-    if (c->is_small[before]) return true;
-    df_node *b = k->node_of[before];
-    if ((uint32_t)c->items[before].device != device)
-        b = find_ride(k, (int32_t)before, device)->node;
-    return graph_add_control(c->graphs[device], b, after) || compile_no_memory(c);
+static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t first) {
+    if (k->c->is_small[before]) return;
+    bool here = k->device_of[before] == device;
+    add_control(k, here ? k->place_of[before] : (uint32_t)find_ride(k, before, device)->place,
+                first);
 }
 
-/* The attrs of an item's node, in its op's order; a feed's without its shape. NULL: out of
- * memory. */
-static const df_attr *item_attrs(compile_state *c, uint32_t i, df_graph *g) {
-    const item *it = &c->items[i];
-    if (it->kind == ITEM_NODE) return it->node->attrs;
-    df_attr *a = arena_array(&g->mem, 3, sizeof *a);
-    if (!a || it->kind == ITEM_READ) return a;
-    a[0].type = DF_ATTR_INT;
-    a[0].i = it->index;
-    if (it->kind == ITEM_FEED) set_dtype(&a[1], c->types[i]->dtype);
-    return a;
+/* Its number among those that are named after the same node. */
+static uint32_t number_item(const cutting *k, const item *it) {
+    uint32_t *n = it->kind == ITEM_FEED ? k->n_feeds : it->kind == ITEM_FETCH ? k->n_fetches : NULL;
+    return n ? n[it->node->id]++ : 0;
 }
 
-static const char suffixes[][8] = {
-    [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
-
-/* The inputs are found first: constants that they need are emitted before the node. */
-static bool emit_item(cutting *k, uint32_t i) {
+static void emit_item(cutting *k, uint32_t i) {
     compile_state *c = k->c;
     const item *it = &c->items[i];
-    uint32_t device = (uint32_t)it->device;
-    df_out *sources = arena_array(&c->mem, it->n_inputs, sizeof *sources);
-    df_graph *g = graph_of(c, device);
-    const df_attr *attrs = g ? item_attrs(c, i, g) : NULL;
-    if (!sources || !attrs) return compile_no_memory(c);
-    for (uint32_t n = 0; n < it->n_inputs; n++) {
-        item_out from = c->inputs[it->first_input + n];
-        if (names(it, n))
-            sources[n] = (df_out){k->node_of[from.item], from.index};
-        else if (!local_source(k, from, it, memory_wanted(c, it, n), &sources[n]))
-            return false;
-    }
-    df_node *node = emit(c, device, item_op(c, it), it->node, suffixes[it->kind], it->n_inputs,
-                         attrs, c->types[i], (int32_t)i);
-    if (!node) return false;
-    if (it->kind == ITEM_FEED) set_shape(&node->attrs[2], node);
-    k->node_of[i] = node;
-    if (it->n_inputs) memcpy(node->inputs, sources, it->n_inputs * sizeof *sources);
+    uint32_t device = k->device_of[i];
+    emit_constants(k, it);
+    uint32_t place = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
+    c->emitted[place].number = number_item(k, it);
+    k->place_of[i] = place;
+    for (uint32_t n = 0; n < it->n_inputs; n++)
+        link_input(k, c->inputs[it->first_input + n], it, n);
+    uint32_t first = k->n_before;
     for (uint32_t n = 0; n < it->n_controls; n++)
-        if (!link_control(k, c->controls[it->first_control + n], node, device)) return false;
-    for (uint32_t e = k->first_ordered[i]; e; e = k->next_ordered[e - 1])
-        if (!link_control(k, c->ordered[e - 1].before, node, device)) return false;
-    return true;
+        link_control(k, c->controls[it->first_control + n], device, first);
+    for (uint32_t e = c->n_ordered ? k->first_ordered[i] : 0; e; e = k->next_ordered[e - 1])
+        link_control(k, c->ordered[e - 1].before, device, first);
 }
 
 static bool emit_all(cutting *k) {
     compile_state *c = k->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
+        int32_t p = c->items[i].kind == ITEM_FETCH ? PLAN_NONE : *copies_of(k, i);
+        while (p != PLAN_NONE && k->copies[p].source != i) p = k->copies[p].next;
         /* a small constant comes where it is used; if nowhere, where it was placed */
-        if (c->is_small[i] && k->first_copy[i] != PLAN_NONE) continue;
-        if (!emit_item(k, i)) return false;
-        for (int32_t p = k->first_copy[i]; p != PLAN_NONE; p = k->copies[p].next)
-            if (!emit_pair(k, i, &k->copies[p])) return false;
+        if (c->is_small[i] && p != PLAN_NONE) continue;
+        emit_item(k, i);
+        for (; p != PLAN_NONE; p = k->copies[p].next)
+            if (k->copies[p].source == i && !emit_pair(k, &k->copies[p])) return false;
     }
+    c->first_before[c->n_emitted] = k->n_before;
     return true;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+static const char *suffix_of(const compile_state *c, const emitted *e) {
+    static const char suffixes[][8] = {
+        [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
+    if (e->what == EMITTED_SEND) return "@send";
+    if (e->what == EMITTED_RECV) return "@recv";
+    return e->memory == DF_MEMORY_HOST ? "@host" : suffixes[c->items[e->item].kind];
+}
+
+const char *emitted_name(const compile_state *c, const emitted *e, arena *a) {
+    const char *name = c->items[e->item].node->name, *suffix = suffix_of(c, e);
+    size_t n = strlen(name), s = strlen(suffix);
+    if (!s) return name;
+    char *whole = arena_alloc(a, n + s + 1 + (e->number ? 1 + TEXT_NUMBER : 0));
+    if (!whole) return NULL;
+    memcpy(whole, name, n);
+    memcpy(whole + n, suffix, s);
+    if (!e->number) return whole;
+    whole[n + s] = '_';
+    (void)text_number(whole + n + s + 1, e->number);
+    return whole;
 }
 
 /* ---- the pass ------------------------------------------------------------ */
 
-static bool cutting_init(cutting *k, compile_state *c) {
-    const op_registry *ops = c->rq->graph->ops;
-    *k = (cutting){.c = c, .send = op_find(ops, "Send"), .recv = op_find(ops, "Recv")};
-    k->first_copy = arena_array(&c->mem, c->n_items, sizeof *k->first_copy);
-    k->node_of = arena_array(&c->mem, c->n_items, sizeof *k->node_of);
-    c->is_small = arena_array(&c->mem, c->n_items, sizeof *c->is_small);
-    k->first_ordered = arena_array(&c->mem, c->n_items, sizeof *k->first_ordered);
-    k->next_ordered = arena_array(&c->mem, c->n_ordered, sizeof *k->next_ordered);
-    uint32_t *group_size = arena_array(&c->mem, c->n_groups, sizeof *group_size);
-    if (!k->first_copy || !k->node_of || !c->is_small || !k->first_ordered || !k->next_ordered ||
-        !group_size)
-        return compile_no_memory(c);
-    memset(k->first_copy, 0xff, c->n_items * sizeof *k->first_copy);
-    for (uint32_t i = 0; i < c->n_items; i++) group_size[c->items[i].group]++;
+static bool list_ordered(cutting *k) {
+    compile_state *c = k->c;
+    if (!c->n_ordered) return true;
+    k->first_ordered = arena_array(&k->mem, c->n_items, sizeof *k->first_ordered);
+    k->next_ordered = arena_array(&k->mem, c->n_ordered, sizeof *k->next_ordered);
+    if (!k->first_ordered || !k->next_ordered) return false;
     for (uint32_t e = c->n_ordered; e; e--) {
         k->next_ordered[e - 1] = k->first_ordered[c->ordered[e - 1].after];
         k->first_ordered[c->ordered[e - 1].after] = e;
+    }
+    return true;
+}
+
+static bool cutting_init(cutting *k) {
+    compile_state *c = k->c;
+    const compile_request *rq = c->rq;
+    size_t n = c->n_items, n_nodes = rq->graph->n_nodes;
+    k->device_of = arena_array(&k->mem, n, sizeof *k->device_of);
+    k->place_of = arena_array(&k->mem, n, sizeof *k->place_of);
+    k->first_copy = arena_array(&k->mem, n_nodes, sizeof *k->first_copy);
+    k->devices = arena_array(&k->mem, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
+    c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
+    uint32_t *group_size = arena_array(&k->mem, c->n_groups, sizeof *group_size);
+    bool ok = k->device_of && k->place_of && k->first_copy && k->devices && c->is_small &&
+              group_size && list_ordered(k);
+    if (ok && rq->feeds.n > 1)
+        ok = (k->n_feeds = arena_array(&k->mem, n_nodes, sizeof *k->n_feeds)) != NULL;
+    if (ok && rq->fetches.n > 1)
+        ok = (k->n_fetches = arena_array(&k->mem, n_nodes, sizeof *k->n_fetches)) != NULL;
+    if (!ok) return compile_no_memory(c);
+    memset(k->first_copy, 0xff, n_nodes * sizeof *k->first_copy);
+    for (uint32_t i = 0; i < n; i++) {
+        k->device_of[i] = (uint8_t)c->items[i].device;
+        group_size[c->items[i].group]++;
     }
     find_small(k, group_size);
     return true;
 }
 
-static bool cut(cutting *k) {
+/* The most that there can be. */
+static bool make_room(cutting *k) {
     compile_state *c = k->c;
-    if (!want_data(k) || !want_controls(k)) return false;
-    c->emitted = arena_array(&c->mem, c->n_items + 2 * k->n_copies, sizeof *c->emitted);
-    c->channels = arena_array(&c->mem, k->n_copies, sizeof *c->channels);
-    if (!c->emitted || !c->channels) return compile_no_memory(c);
-    return emit_all(k);
+    plan *p = c->plan;
+    size_t n_inputs = k->n_copies, n_controls = c->n_ordered;
+    size_t n_emitted = c->n_items + 2 * k->n_copies;
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        n_inputs += c->items[i].n_inputs;
+        n_controls += c->items[i].n_controls;
+    }
+    size_t n_before = n_inputs + n_controls + k->n_copies;
+    if (n_before >= INT32_MAX || n_emitted >= INT32_MAX)
+        return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
+    c->emitted = arena_array(&c->mem, n_emitted, sizeof *c->emitted);
+    c->first_before = arena_array(&c->mem, n_emitted + 1, sizeof *c->first_before);
+    c->before = arena_array(&c->mem, n_before, sizeof *c->before);
+    p->inputs = arena_array(&p->mem, n_inputs, sizeof *p->inputs);
+    p->channels = arena_array(&p->mem, k->n_copies, sizeof *p->channels);
+    k->keys = arena_array(&p->mem, k->n_copies, sizeof *k->keys);
+    return (c->emitted && c->first_before && c->before && p->inputs && p->channels && k->keys) ||
+           compile_no_memory(c);
 }
 
 bool compile_partition(compile_state *c) {
-    cutting k;
-    bool ok = cutting_init(&k, c) && cut(&k);
+    cutting k = {.c = c};
+    arena_init(&k.mem, c->rq->alloc);
+    bool ok =
+        cutting_init(&k) && want_data(&k) && want_controls(&k) && make_room(&k) && emit_all(&k);
     alloc_free(c->rq->alloc, k.copies, k.cap_copies * sizeof *k.copies);
+    arena_fini(&k.mem);
     return ok;
 }

@@ -30,8 +30,8 @@ static uint32_t find(placing *p, uint32_t node) {
     return node;
 }
 
-static void join(placing *p, const df_node *a, const df_node *b) {
-    p->parent[find(p, a->id)] = find(p, b->id);
+static void join(placing *p, uint32_t a, uint32_t b) {
+    p->parent[find(p, a)] = find(p, b);
 }
 
 /* Groups are of the user's nodes, needed or not: two that are colocated with a third one
@@ -41,10 +41,10 @@ static void make_groups(placing *p) {
     const df_graph *g = c->rq->graph;
     for (uint32_t id = 0; id < g->n_nodes; id++) p->parent[id] = id;
     for (uint32_t id = 0; id < g->n_nodes; id++)
-        if (g->nodes[id]->with) join(p, g->nodes[id], g->nodes[id]->with);
+        if (g->nodes[id]->with) join(p, id, g->nodes[id]->with - 1);
     for (uint32_t i = 0; i < c->n_items; i++) {
         const df_node *var = item_variable(&c->items[i]);
-        if (var && var != c->items[i].node) join(p, c->items[i].node, var);
+        if (var && var != c->items[i].node) join(p, c->items[i].node->id, var->id);
     }
     for (uint32_t i = 0; i < c->n_items; i++) {
         item *it = &c->items[i];
@@ -158,7 +158,7 @@ static bool refuse_pin(compile_state *c, uint32_t i) {
     text why;
     text_init(&why, c->rq->alloc);
     text_add(&why, "must run on %s, which is not there; the devices are ",
-             c->items[i].node->device_text);
+             c->items[i].node->on->text);
     place_list(c, all_devices(c), &why);
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
 }
@@ -177,8 +177,8 @@ static bool place_item(placing *p, uint32_t i) {
     if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE) {
         pinned = UINT64_C(1) << c->rq->fixed[var->id];
         c->unpinned[i] &= pinned;
-    } else if (it->kind == ITEM_NODE && it->node->device) {
-        pinned = place_pin(c, it->node->device);
+    } else if (it->kind == ITEM_NODE && it->node->on) {
+        pinned = place_pin(c, &it->node->on->device);
     }
     if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
     c->where[i] = pinned & c->unpinned[i];
@@ -237,8 +237,8 @@ static bool hear_absent(placing *p) {
     for (size_t id = 0; c->item_of && id < g->n_nodes; id++) {
         const df_node *n = g->nodes[id];
         int32_t group = p->group_of[find(p, (uint32_t)id)] - 1;
-        if (!n->device || group < 0 || c->item_of[id] != PLAN_NONE) continue;
-        uint64_t both = c->groups[group].allowed & place_pin(c, n->device);
+        if (!n->on || group < 0 || c->item_of[id] != PLAN_NONE) continue;
+        uint64_t both = c->groups[group].allowed & place_pin(c, &n->on->device);
         if (both && both != c->groups[group].allowed) c->groups[group].absent = (int32_t)id;
         if (both)
             c->groups[group].allowed = both;
@@ -246,7 +246,7 @@ static bool hear_absent(placing *p) {
             return compile_fail(c, DF_INVALID_ARGUMENT,
                                 "node %s must run on %s, where nodes that are colocated with it "
                                 "may not run; drop one pin",
-                                n->name, n->device_text);
+                                n->name, n->on->text);
     }
     return true;
 }
@@ -321,7 +321,7 @@ static bool whole_graph(compile_state *c) {
         it->n_inputs = (uint32_t)n->n_inputs;
         it->device = PLAN_NONE;
         for (int i = 0; i < n->n_inputs; i++)
-            c->inputs[in++] = (item_out){(int32_t)n->inputs[i].node->id, n->inputs[i].index};
+            c->inputs[in++] = (item_out){(int32_t)n->inputs[i].node, n->inputs[i].index};
         c->types[id] = n->outputs;
     }
     return true;

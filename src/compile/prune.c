@@ -48,8 +48,8 @@ static bool out_is_good(compile_state *c, const char *what, size_t i, df_out out
                         out.index, out.node->name, out.node->n_outputs);
 }
 
-static int32_t feed_find(const pruning *p, const df_node *node, int index) {
-    for (int32_t f = p->feed_of[node->id]; f != PLAN_NONE; f = p->next_feed[f])
+static int32_t feed_find(const pruning *p, uint32_t node, int index) {
+    for (int32_t f = p->feed_of[node]; f != PLAN_NONE; f = p->next_feed[f])
         if (p->c->rq->feeds.items[f].index == index) return f;
     return PLAN_NONE;
 }
@@ -59,7 +59,7 @@ static bool take_feeds(pruning *p) {
     for (size_t i = 0; i < c->rq->feeds.n; i++) {
         df_out out = c->rq->feeds.items[i];
         if (!out_is_good(c, "feed", i, out)) return false;
-        if (feed_find(p, out.node, out.index) != PLAN_NONE)
+        if (feed_find(p, out.node->id, out.index) != PLAN_NONE)
             return compile_fail(c, DF_INVALID_ARGUMENT,
                                 "feed %zu: %s:%d is fed twice; leave one out", i, out.node->name,
                                 out.index);
@@ -82,20 +82,25 @@ static bool check_request(pruning *p) {
     return take_feeds(p);
 }
 
+static node_out end_of(df_out out) {
+    return (node_out){out.node->id, out.index};
+}
+
 /* ---- what is needed ------------------------------------------------------ */
 
-static bool need_node(pruning *p, const df_node *n, const char *by) {
-    if (p->keep[n->id]) return true;
+static bool need_node(pruning *p, uint32_t id, const char *by) {
+    if (p->keep[id]) return true;
+    const df_node *n = p->graph->nodes[id];
     if (n->op->flags & OP_MUST_FEED)
         return compile_fail(p->c, DF_INVALID_ARGUMENT,
                             "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
                             n->name, by);
-    p->keep[n->id] = true;
-    if (n->id >= p->at) p->stack[p->top++] = n->id;
+    p->keep[id] = true;
+    if (id >= p->at) p->stack[p->top++] = id;
     return true;
 }
 
-static bool need_output(pruning *p, df_out out, const char *by) {
+static bool need_output(pruning *p, node_out out, const char *by) {
     int32_t feed = feed_find(p, out.node, out.index);
     if (feed == PLAN_NONE) return need_node(p, out.node, by);
     p->feed_used[feed] = true;
@@ -103,9 +108,10 @@ static bool need_output(pruning *p, df_out out, const char *by) {
 }
 
 /* A control edge: the feed of a placeholder stands for the placeholder. */
-static bool need_control(pruning *p, const df_node *n, const char *by) {
-    int32_t feed = p->feed_of[n->id];
-    if (!(n->op->flags & OP_MUST_FEED) || feed == PLAN_NONE) return need_node(p, n, by);
+static bool need_control(pruning *p, uint32_t id, const char *by) {
+    int32_t feed = p->feed_of[id];
+    if (feed == PLAN_NONE || !(p->graph->nodes[id]->op->flags & OP_MUST_FEED))
+        return need_node(p, id, by);
     p->feed_used[feed] = true;
     return true;
 }
@@ -116,7 +122,8 @@ static bool need_inputs(pruning *p, const df_node *n) {
     for (int i = 0; ok && i < n->n_inputs; i++)
         ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
                                        : need_output(p, n->inputs[i], n->name);
-    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, n->controls[i], n->name);
+    const uint32_t *controls = node_controls(n);
+    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, controls[i], n->name);
     return ok;
 }
 
@@ -125,9 +132,9 @@ static bool need_all(pruning *p) {
     const compile_request *rq = p->c->rq;
     p->at = p->graph->n_nodes;
     for (size_t i = 0; i < rq->fetches.n; i++)
-        if (!need_output(p, rq->fetches.items[i], "a fetch")) return false;
+        if (!need_output(p, end_of(rq->fetches.items[i]), "a fetch")) return false;
     for (size_t i = 0; i < rq->targets.n; i++)
-        if (!need_control(p, rq->targets.items[i], "a target")) return false;
+        if (!need_control(p, rq->targets.items[i]->id, "a target")) return false;
     while (p->top || p->at) {
         uint32_t id = p->top ? p->stack[--p->top] : (uint32_t)--p->at;
         if (p->keep[id] && !need_inputs(p, p->graph->nodes[id])) return false;
@@ -141,7 +148,7 @@ static bool points_backward(const pruning *p) {
     for (size_t id = 0; id < p->graph->n_nodes; id++) {
         const df_node *n = p->graph->nodes[id];
         for (int i = 0; p->keep[id] && i < n->n_controls; i++)
-            if (n->controls[i]->id > id) return true;
+            if (node_controls(n)[i] > id) return true;
     }
     return false;
 }
@@ -166,16 +173,17 @@ static uint32_t heap_pop(uint32_t *heap, size_t *n) {
     return top;
 }
 
-/* Visits the kept nodes that n depends on: one a call, from *at on; NULL at the end. */
-static const df_node *next_before(const pruning *p, const df_node *n, int *at) {
+/* Visits the kept nodes that n depends on: one a call, from *at on; NOBODY at the end. */
+#define NOBODY UINT32_MAX
+static uint32_t next_before(const pruning *p, const df_node *n, int *at) {
     while (*at < n->n_inputs + n->n_controls) {
         int i = (*at)++;
-        const df_node *b = i < n->n_inputs ? n->inputs[i].node : n->controls[i - n->n_inputs];
+        uint32_t b = i < n->n_inputs ? n->inputs[i].node : node_controls(n)[i - n->n_inputs];
         bool fed = i < n->n_inputs && !node_names_variable(n, i) &&
                    feed_find(p, b, n->inputs[i].index) != PLAN_NONE;
-        if (p->keep[b->id] && !fed) return b;
+        if (p->keep[b] && !fed) return b;
     }
-    return NULL;
+    return NOBODY;
 }
 
 /* What is left when no node is ready lies on cycles or behind them: walk backward
@@ -192,16 +200,17 @@ static bool report_cycle(const pruning *p, const uint32_t *waits) {
         uint32_t mark = (uint32_t)pass + 1;
         while (seen[id] != mark) {
             seen[id] = mark;
-            const df_node *n = p->graph->nodes[id], *b;
+            const df_node *n = p->graph->nodes[id];
+            uint32_t b;
             int at = 0;
-            while ((b = next_before(p, n, &at)) && !waits[b->id]) continue;
+            while ((b = next_before(p, n, &at)) != NOBODY && !waits[b]) continue;
             size_t name = strlen(n->name);
             if (length + name + 8 < sizeof names) {
                 memcpy(names + length, n->name, name);
                 memcpy(names + length + name, " <- ", 5);
                 length += name + 4;
             }
-            id = b->id;
+            id = b;
         }
         if (pass)
             return compile_fail(c, DF_INVALID_ARGUMENT, "cycle: %s%s; remove a control edge", names,
@@ -217,18 +226,19 @@ static bool sort_with_heap(pruning *p) {
     uint32_t *first = arena_array(&c->mem, n + 2, sizeof *first);
     uint32_t *ready = arena_array(&c->mem, n, sizeof *ready);
     if (!waits || !first || !ready) return compile_no_memory(c);
-    const df_node *b;
+    uint32_t b;
     for (size_t id = 0; id < n; id++)
-        for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)); n_edges++) {
+        for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;
+             n_edges++) {
             waits[id]++;
-            first[b->id + 2]++;
+            first[b + 2]++;
         }
     uint32_t *after = arena_array(&c->mem, n_edges, sizeof *after);
     if (!after) return compile_no_memory(c);
     for (size_t id = 2; id < n + 2; id++) first[id] += first[id - 1];
     for (size_t id = 0; id < n; id++)
-        for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at));)
-            after[first[b->id + 1]++] = (uint32_t)id;
+        for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;)
+            after[first[b + 1]++] = (uint32_t)id;
     for (size_t id = 0; id < n; id++)
         if (p->keep[id] && !waits[id]) heap_push(ready, &n_ready, (uint32_t)id);
     uint32_t done = 0;
@@ -263,10 +273,10 @@ static item *new_item(compile_state *c, item_kind kind, const df_node *node, int
 }
 
 /* Where an edge from `out` really comes from. */
-static item_out source_of(const pruning *p, const int32_t *feed_item, df_out out) {
+static item_out source_of(const pruning *p, const int32_t *feed_item, node_out out) {
     int32_t feed = feed_find(p, out.node, out.index);
     if (feed != PLAN_NONE) return (item_out){feed_item[feed], 0};
-    return (item_out){p->c->item_of[out.node->id], out.index};
+    return (item_out){p->c->item_of[out.node], out.index};
 }
 
 static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint32_t *n_in,
@@ -277,15 +287,14 @@ static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint
     it->n_inputs = (uint32_t)n->n_inputs;
     for (int i = 0; i < n->n_inputs; i++)
         c->inputs[(*n_in)++] = node_names_variable(n, i)
-                                   ? (item_out){c->item_of[n->inputs[i].node->id], 0}
+                                   ? (item_out){c->item_of[n->inputs[i].node], 0}
                                    : source_of(p, feed_item, n->inputs[i]);
     it->first_control = *n_ctl;
     it->n_controls = (uint32_t)n->n_controls;
     for (int i = 0; i < n->n_controls; i++) {
-        const df_node *b = n->controls[i];
-        bool by_feed = (b->op->flags & OP_MUST_FEED) && p->feed_of[b->id] != PLAN_NONE;
-        c->controls[(*n_ctl)++] =
-            (uint32_t)(by_feed ? feed_item[p->feed_of[b->id]] : c->item_of[b->id]);
+        uint32_t b = node_controls(n)[i];
+        bool by_feed = p->feed_of[b] != PLAN_NONE && (p->graph->nodes[b]->op->flags & OP_MUST_FEED);
+        c->controls[(*n_ctl)++] = (uint32_t)(by_feed ? feed_item[p->feed_of[b]] : c->item_of[b]);
     }
 }
 
@@ -293,7 +302,7 @@ static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint
 static item_out fetch_source(pruning *p, const int32_t *feed_item, int32_t *read_of, df_out out,
                              uint32_t *n_in) {
     compile_state *c = p->c;
-    item_out from = source_of(p, feed_item, out);
+    item_out from = source_of(p, feed_item, end_of(out));
     if (c->items[from.item].kind != ITEM_NODE || !(out.node->op->flags & OP_VARIABLE)) return from;
     if (read_of[out.node->id] == 0) {
         item *read = new_item(c, ITEM_READ, out.node, 0);

@@ -29,11 +29,30 @@ int item_outputs(const compile_state *c, const item *it) {
     return it->kind == ITEM_NODE ? it->node->n_outputs : item_op(c, it)->n_outputs;
 }
 
+const op_def *emitted_op(const compile_state *c, const emitted *e) {
+    if (e->what == EMITTED_ITEM) return item_op(c, &c->items[e->item]);
+    return op_find(c->rq->graph->ops, e->what == EMITTED_SEND ? "Send" : "Recv");
+}
+
+uint32_t emitted_inputs(const compile_state *c, const emitted *e) {
+    if (e->what == EMITTED_ITEM) return c->items[e->item].n_inputs;
+    return e->what == EMITTED_SEND && !c->plan->channels[e->channel].control;
+}
+
+int emitted_outputs(const compile_state *c, const emitted *e) {
+    if (e->what == EMITTED_ITEM) return item_outputs(c, &c->items[e->item]);
+    return e->what == EMITTED_RECV;
+}
+
+const edge_type *emitted_types(const compile_state *c, const emitted *e) {
+    return e->what == EMITTED_RECV ? c->plan->channels[e->channel].type : c->types[e->item];
+}
+
 const df_node *item_variable(const item *it) {
     if (it->kind == ITEM_READ) return it->node;
     if (it->kind != ITEM_NODE) return NULL;
     if (it->node->op->flags & OP_VARIABLE) return it->node;
-    return node_names_variable(it->node, 0) ? it->node->inputs[0].node : NULL;
+    return node_names_variable(it->node, 0) ? node_input(it->node, 0).node : NULL;
 }
 
 const char *item_text(const item *it, char *into, size_t size) {

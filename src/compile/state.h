@@ -43,13 +43,17 @@ typedef struct order_edge {
     uint32_t before, after; /* items */
 } order_edge;
 
-/* A node of a partition, in the one order over all partitions. */
+typedef enum emitted_kind { EMITTED_ITEM, EMITTED_SEND, EMITTED_RECV } emitted_kind;
+
+/* A node of a partition. Its place is where it stands in the one order over all partitions. */
 typedef struct emitted {
-    df_node *node;
-    uint32_t device;
-    int32_t item;    /* NONE: a Send or a Recv */
-    int32_t channel; /* Send, Recv; else NONE */
-    uint32_t memory; /* DF_MEMORY_... of a constant */
+    uint32_t item;       /* that it is; a Send's or a Recv's: whose output it moves */
+    int32_t channel;     /* Send, Recv; else NONE */
+    uint32_t first_slot; /* of its outputs: they are numbered in the same order */
+    uint32_t number;     /* in its name; 0: there is none */
+    uint8_t device;
+    uint8_t memory; /* DF_MEMORY_... of the copy of a constant */
+    uint8_t what;   /* emitted_kind */
 } emitted;
 
 typedef struct compile_state {
@@ -65,7 +69,8 @@ typedef struct compile_state {
     int32_t *item_of;   /* by node id: its ITEM_NODE; NONE */
 
     /* infer: types of an item's outputs; FETCH has none */
-    const edge_type **types; /* by item: an array */
+    const edge_type **types; /* by item: an array, the graph's or the plan's */
+    plan *plan;              /* begun; lower fills it */
 
     /* order */
     order_edge *ordered;
@@ -77,19 +82,20 @@ typedef struct compile_state {
     struct place_group *groups;
     uint32_t n_groups;
 
-    /* partition */
-    df_graph *graphs[PLAN_MAX_DEVICES];
+    /* partition; and of the plan channels, inputs in this order, and the number of slots */
     emitted *emitted;
     uint32_t n_emitted;
-    plan_channel *channels; /* lower moves them into the plan */
-    uint32_t n_channels;
-    bool *is_small; /* by item: a constant that is copied to where it is used */
+    uint32_t *first_before; /* by place, and one more: into before */
+    uint32_t *before; /* places: of its inputs, then of what else it waits for: a Recv's Send */
+    uint64_t used;    /* bit d: something runs on device d */
+    bool *is_small;   /* by item: a constant that is copied to where it is used */
 
-    /* lower */
-    plan *plan;
+    /* graphs, if somebody looks */
+    df_graph *graphs[PLAN_MAX_DEVICES];
+    df_node **nodes; /* by place */
 } compile_state;
 
-/* The passes, in their order. False: c->err says why. */
+/* The passes, in their order. False: c->err says why. Each frees what only it needed. */
 bool compile_prune(compile_state *c);
 bool compile_infer(compile_state *c);
 bool compile_order(compile_state *c);
@@ -97,6 +103,9 @@ bool compile_place(compile_state *c);
 bool compile_partition(compile_state *c);
 bool compile_lower(compile_state *c);
 bool compile_verify(compile_state *c);
+
+/* No pass: what partition left, as graphs for people. */
+bool compile_graphs(compile_state *c);
 
 /* Frees what the passes made besides what lies in c->mem. */
 void compile_release(compile_state *c);
@@ -109,6 +118,13 @@ bool compile_no_memory(compile_state *c);
 /* The op of an item: its node's, or that of Feed, Fetch, ReadVariable. */
 const op_def *item_op(const compile_state *c, const item *it);
 int item_outputs(const compile_state *c, const item *it);
+/* The same of what was emitted. */
+const op_def *emitted_op(const compile_state *c, const emitted *e);
+uint32_t emitted_inputs(const compile_state *c, const emitted *e);
+int emitted_outputs(const compile_state *c, const emitted *e);
+const edge_type *emitted_types(const compile_state *c, const emitted *e); /* of its outputs */
+/* "y", "y@send_1": the user's, or in the arena. NULL: out of memory. */
+const char *emitted_name(const compile_state *c, const emitted *e, arena *a);
 /* The variable that an item owns or names; NULL: none. */
 const df_node *item_variable(const item *it);
 /* For messages: "y (MatMul)", "the feed of x", ... as snprintf. */

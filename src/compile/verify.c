@@ -2,7 +2,7 @@
  *
  * verify - plays the lowered arrays once, with every kernel replaced by "done".
  *
- * Requires  plan.
+ * Requires  plan; emitted, first_before, before.
  *
  * A node fires when its inputs are there and takes nothing that another could take, and
  * each channel has one sender and one receiver; so firing is confluent: if one complete
@@ -16,13 +16,19 @@
  */
 #include "compile/state.h"
 
-#include <string.h>
-
 typedef enum slot_state { SLOT_EMPTY, SLOT_FULL, SLOT_DROPPED } slot_state;
+
+typedef struct slot_play {
+    uint32_t producer; /* the node */
+    uint32_t readers;  /* blocks still to read it */
+    uint8_t state;     /* slot_state */
+    bool read;
+} slot_play;
 
 typedef struct play {
     compile_state *c;
     const plan *p;
+    arena mem;         /* for this pass alone */
     uint32_t *pending; /* by block */
     uint32_t *ready;   /* blocks */
     uint32_t n_ready;
@@ -30,10 +36,7 @@ typedef struct play {
     uint32_t n_later;
     bool *ran; /* by node */
     uint32_t n_ran;
-    slot_state *slots;
-    bool *read;            /* by slot */
-    const char **producer; /* by slot: the node's name */
-    uint32_t *readers;     /* by slot: blocks still to read it */
+    slot_play *slots;
     bool *sent, *received; /* by channel */
     bool end;
 } play;
@@ -56,6 +59,10 @@ static bool fire_events(play *y, const plan_node *n, uint32_t first, uint32_t co
     return true;
 }
 
+static const char *producer_of(const play *y, uint32_t slot) {
+    return y->p->nodes[y->slots[slot].producer].name;
+}
+
 static bool same_type(const edge_type *a, const edge_type *b) {
     return a->dtype == b->dtype && a->rank == b->rank && shape_equal(edge_shape(a), edge_shape(b));
 }
@@ -63,12 +70,17 @@ static bool same_type(const edge_type *a, const edge_type *b) {
 /* The slot at a channel's end has its type, its memory and, where it is sent, its producer. */
 static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
     bool sends = n->role == ROLE_SEND;
+    bool reach =
+        !y->p->devices[ch->src_device].has_queue && !y->p->devices[ch->dst_device].has_queue;
+    if (ch->lent && !reach) return broken(y, n, "lends what the other end cannot read");
     if (sends && ch->control) return true;
     uint32_t slot = sends ? (uint32_t)y->p->inputs[n->first_input] : n->first_slot;
     const plan_slot *s = &y->p->slots[slot];
-    if (!same_type(&s->type, &ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
+    if (!same_type(s->type, ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
         return broken(y, n, "dtype, shape or memory is not its channel's");
-    if (sends && strcmp(y->producer[slot], ch->producer) != 0)
+    if (ch->lent ? !s->stays : s->stays && !sends)
+        return broken(y, n, "lends, or borrows, what does not stay");
+    if (sends && producer_of(y, slot) != ch->producer)
         return broken(y, n, "sends another output than its channel's");
     return true;
 }
@@ -98,9 +110,10 @@ static bool read_inputs(play *y, const plan_node *n) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         int32_t s = y->p->inputs[n->first_input + i];
         if (s == PLAN_NONE) continue;
-        y->read[s] = true;
-        if (y->slots[s] == SLOT_EMPTY) return broken(y, n, "reads what is not yet written");
-        if (y->slots[s] == SLOT_DROPPED) return broken(y, n, "reads what was dropped");
+        slot_play *slot = &y->slots[s];
+        slot->read = true;
+        if (slot->state == SLOT_EMPTY) return broken(y, n, "reads what is not yet written");
+        if (slot->state == SLOT_DROPPED) return broken(y, n, "reads what was dropped");
         if (!memory_fits(y, n, i, &y->p->slots[s]))
             return broken(y, n, "an input lies in the wrong memory");
     }
@@ -121,19 +134,21 @@ static bool check_forward(play *y, const plan_node *n) {
 
 static bool drop_slots(play *y, const plan_node *n) {
     for (uint32_t i = n->first_drop; i < n->first_drop + n->n_drops; i++) {
-        uint32_t s = y->p->drops[i];
-        if (y->readers[s] > 1) {
-            y->readers[s]--;
+        uint32_t slot = y->p->drops[i];
+        slot_play *s = &y->slots[slot];
+        if (y->p->slots[slot].stays) return broken(y, n, "drops what stays");
+        if (s->readers > 1) {
+            s->readers--;
             continue;
         }
-        if (y->slots[s] != SLOT_FULL) return broken(y, n, "drops what is not there");
-        y->slots[s] = SLOT_DROPPED;
+        if (s->state != SLOT_FULL) return broken(y, n, "drops what is not there");
+        s->state = SLOT_DROPPED;
     }
     return true;
 }
 
 static void fill_slots(play *y, const plan_node *n) {
-    for (uint32_t o = 0; o < n->n_outputs; o++) y->slots[n->first_slot + o] = SLOT_FULL;
+    for (uint32_t o = 0; o < n->n_outputs; o++) y->slots[n->first_slot + o].state = SLOT_FULL;
 }
 
 static bool play_node(play *y, uint32_t i) {
@@ -183,9 +198,9 @@ static bool judge(const play *y) {
             return compile_fail(y->c, DF_INTERNAL, "verify: channel of node %s is never received",
                                 y->p->channels[i].producer);
     for (uint32_t s = 0; s < y->p->n_slots; s++)
-        if (y->read[s] && y->slots[s] == SLOT_FULL)
+        if (y->slots[s].read && y->slots[s].state == SLOT_FULL && !y->p->slots[s].stays)
             return compile_fail(y->c, DF_INTERNAL, "verify: an output of node %s is never dropped",
-                                y->producer[s]);
+                                producer_of(y, s));
     return y->end || compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
 }
 
@@ -193,24 +208,24 @@ static bool judge(const play *y) {
 
 /* What is known of one variable so far, in the emitted order. */
 typedef struct accesses {
-    const df_node *write; /* the last */
-    int32_t first_read;   /* since then: place in the emitted order, + 1 */
+    uint32_t write;      /* the last: its place, + 1 */
+    uint32_t first_read; /* since then: its place, + 1 */
     uint32_t device;
     bool any;
 } accesses;
 
 typedef struct access_check {
     compile_state *c;
-    accesses *of;       /* by the variable's node id */
-    int32_t *next_read; /* by place in the emitted order */
-    uint32_t *behind;   /* by the partition's node id: the place of the node that was
-                           last found to stand directly behind it, + 1 */
+    accesses *of;        /* by the variable's node id */
+    uint32_t *next_read; /* by place: + 1 */
+    uint32_t *behind;    /* by place: the place of the node that was last found to stand directly
+                            behind it, + 1 */
 } access_check;
 
 static void mark_before(access_check *k, uint32_t place) {
-    const df_node *n = k->c->emitted[place].node;
-    for (int i = 0; i < n->n_inputs; i++) k->behind[n->inputs[i].node->id] = place + 1;
-    for (int i = 0; i < n->n_controls; i++) k->behind[n->controls[i]->id] = place + 1;
+    const compile_state *c = k->c;
+    for (uint32_t i = c->first_before[place]; i < c->first_before[place + 1]; i++)
+        k->behind[c->before[i]] = place + 1;
 }
 
 /* A write follows every read since the last write, or, if there was none, that write; a read
@@ -219,16 +234,16 @@ static bool check_access(access_check *k, accesses *a, uint32_t place) {
     const emitted *e = &k->c->emitted[place];
     bool ok = !a->any || a->device == e->device;
     mark_before(k, place);
-    if (e->node->op->flags & OP_WRITES) {
-        for (int32_t r = a->first_read; ok && r; r = k->next_read[r - 1])
-            ok = k->behind[k->c->emitted[r - 1].node->id] == place + 1;
-        if (!a->first_read && a->write) ok = ok && k->behind[a->write->id] == place + 1;
-        a->write = e->node;
+    if (emitted_op(k->c, e)->flags & OP_WRITES) {
+        for (uint32_t r = a->first_read; ok && r; r = k->next_read[r - 1])
+            ok = k->behind[r - 1] == place + 1;
+        if (!a->first_read && a->write) ok = ok && k->behind[a->write - 1] == place + 1;
+        a->write = place + 1;
         a->first_read = 0;
     } else {
-        ok = ok && (!a->write || k->behind[a->write->id] == place + 1);
+        ok = ok && (!a->write || k->behind[a->write - 1] == place + 1);
         k->next_read[place] = a->first_read;
-        a->first_read = (int32_t)place + 1;
+        a->first_read = place + 1;
     }
     a->device = e->device;
     a->any = true;
@@ -236,54 +251,51 @@ static bool check_access(access_check *k, accesses *a, uint32_t place) {
 }
 
 /* order promised an edge for each; under strict_order there is a path, which it has checked. */
-static bool check_accesses(compile_state *c) {
-    size_t n_nodes = 0;
-    for (uint32_t d = 0; d < c->rq->n_devices; d++)
-        if (c->graphs[d] && c->graphs[d]->n_nodes > n_nodes) n_nodes = c->graphs[d]->n_nodes;
+static bool check_accesses(play *y) {
+    compile_state *c = y->c;
+    if (c->rq->strict_order || !c->plan->n_variables) return true;
     access_check k = {.c = c};
-    k.of = arena_array(&c->mem, c->rq->graph->n_nodes, sizeof *k.of);
-    k.next_read = arena_array(&c->mem, c->n_emitted, sizeof *k.next_read);
-    k.behind = arena_array(&c->mem, n_nodes, sizeof *k.behind);
+    k.of = arena_array(&y->mem, c->rq->graph->n_nodes, sizeof *k.of);
+    k.next_read = arena_array(&y->mem, c->n_emitted, sizeof *k.next_read);
+    k.behind = arena_array(&y->mem, c->n_emitted, sizeof *k.behind);
     if (!k.of || !k.next_read || !k.behind) return compile_no_memory(c);
-    for (uint32_t i = 0; i < c->n_emitted && !c->rq->strict_order; i++) {
+    for (uint32_t i = 0; i < c->n_emitted; i++) {
         const emitted *e = &c->emitted[i];
-        const df_node *v = e->item == PLAN_NONE ? NULL : item_variable(&c->items[e->item]);
+        const df_node *v = e->what == EMITTED_ITEM ? item_variable(&c->items[e->item]) : NULL;
         if (v && !check_access(&k, &k.of[v->id], i))
             return compile_fail(c, DF_INTERNAL,
                                 "verify: accesses of variable %s are not ordered at node %s",
-                                v->name, e->node->name);
+                                v->name, c->items[e->item].node->name);
     }
     return true;
 }
 
 /* ---- the pass ------------------------------------------------------------ */
 
-static bool play_init(play *y, compile_state *c) {
-    const plan *p = c->plan;
-    *y = (play){.c = c, .p = p};
-    arena *a = &c->mem;
+static bool play_init(play *y) {
+    const plan *p = y->p;
+    arena *a = &y->mem;
     y->pending = arena_array(a, (size_t)p->n_blocks + 1, sizeof *y->pending);
     y->ready = arena_array(a, p->n_blocks, sizeof *y->ready);
     y->later = arena_array(a, p->n_nodes, sizeof *y->later);
     y->ran = arena_array(a, p->n_nodes, sizeof *y->ran);
     y->slots = arena_array(a, p->n_slots, sizeof *y->slots);
-    y->read = arena_array(a, p->n_slots, sizeof *y->read);
-    y->producer = arena_array(a, p->n_slots, sizeof *y->producer);
-    y->readers = arena_array(a, p->n_slots, sizeof *y->readers);
     y->sent = arena_array(a, p->n_channels, sizeof *y->sent);
     y->received = arena_array(a, p->n_channels, sizeof *y->received);
-    if (!y->pending || !y->ready || !y->later || !y->ran || !y->slots || !y->read || !y->producer ||
-        !y->readers || !y->sent || !y->received)
-        return compile_no_memory(c);
+    if (!y->pending || !y->ready || !y->later || !y->ran || !y->slots || !y->sent || !y->received)
+        return compile_no_memory(y->c);
     for (uint32_t n = 0; n < p->n_nodes; n++)
         for (uint32_t o = 0; o < p->nodes[n].n_outputs; o++)
-            y->producer[p->nodes[n].first_slot + o] = p->nodes[n].name;
+            y->slots[p->nodes[n].first_slot + o].producer = n;
     for (uint32_t b = 0; b <= p->n_blocks; b++) y->pending[b] = p->blocks[b].pending;
-    for (uint32_t s = 0; s < p->n_slots; s++) y->readers[s] = p->slots[s].readers;
+    for (uint32_t s = 0; s < p->n_slots; s++) y->slots[s].readers = p->slots[s].readers;
     return true;
 }
 
 bool compile_verify(compile_state *c) {
-    play y;
-    return play_init(&y, c) && play_all(&y) && judge(&y) && check_accesses(c);
+    play y = {.c = c, .p = c->plan};
+    arena_init(&y.mem, c->rq->alloc);
+    bool ok = play_init(&y) && play_all(&y) && judge(&y) && check_accesses(&y);
+    arena_fini(&y.mem);
+    return ok;
 }

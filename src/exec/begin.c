@@ -161,7 +161,7 @@ static df_code conclude(step *s, df_error *err) {
     df_code code = s->has_error ? s->error.code : DF_OK;
     if (code != DF_OK && err) *err = s->error;
     step_settle(s);
-    tickets_give(&s->x->o.group->tickets, &s->ticket);
+    if (ticket_is_needed(&s->ticket)) tickets_give(&s->x->o.group->tickets, &s->ticket);
     for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
     return code;
 }
@@ -265,13 +265,14 @@ void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df
 
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err) {
     const size_t n = x->o.plan->n_fetches;
-    df_error why = {.code = DF_OK};
+    df_error why;
+    error_clear(&why);
     if (results && n) memset(results, 0, n * sizeof *results);
     step *s = take(x, rq, &why);
     if (!s) goto end;
     worker w = {.step = s};
     meet(s);
-    if (tickets_take(&x->o.group->tickets, &s->ticket))
+    if (!ticket_is_needed(&s->ticket) || tickets_take(&x->o.group->tickets, &s->ticket))
         run_begin(&w);
     else
         w.balance++; /* of the event that tells its turn */

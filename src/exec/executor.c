@@ -43,12 +43,25 @@ static df_code list_keys(executor *x, df_error *err) {
 
 /* ---- the state of nodes -------------------------------------------------- */
 
+/* What `open` sees of its node: no tensors. */
+typedef struct opening {
+    df_kernel ctx; /* first member */
+    const kernel_node *node;
+} opening;
+
+static const kernel_node *what(const df_kernel *c) {
+    return ((const opening *)c)->node;
+}
+
+static const struct kernel_calls calls = {.node = what};
+
 static df_code open_node(executor *x, uint32_t node, df_error *err) {
     const plan_node *n = &x->o.plan->nodes[node];
     if (!n->kernel || !n->kernel->open) return DF_OK;
-    df_kernel k = {.node = n->name, .def = n->kernel, .attrs = n->attrs};
+    kernel_io io = {.kernel = n->kernel, .index = node};
+    opening k = {{.io = &io, .calls = &calls}, &n->what};
     df_error why = {.code = DF_OK};
-    df_code code = n->kernel->open(&k, &x->states[node], &why);
+    df_code code = n->kernel->open(&k.ctx, &x->states[node], &why);
     if (code == DF_OK) return DF_OK;
     x->states[node] = NULL;
     (void)error_from(&why, code, "its kernel's open");
@@ -108,6 +121,7 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     df_code code = tensor_new_in(x->o.host, x->o.host, DF_BOOL, DF_SHAPE(0), &x->token, err);
     if (code == DF_OK) code = make_constants(x, err);
     if (code == DF_OK) code = list_keys(x, err);
+    if (code == DF_OK) code = quick_make(x, err);
     if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
         x->spares = executor_frame(x, err);
@@ -135,6 +149,7 @@ void executor_free(executor *x) {
     alloc_free(x->o.alloc, x->constants, n * sizeof *x->constants);
     alloc_free(x->o.alloc, x->keys, x->o.plan->n_channels * sizeof *x->keys);
     close_nodes(x);
+    quick_free(x);
     df_tensor_unref(x->token);
     mutex_fini(&x->lock);
     alloc_free(x->o.alloc, x, sizeof *x);

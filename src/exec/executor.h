@@ -7,6 +7,7 @@
  *   node.c      one node: kernels that run here and now
  *   queued.c    those that a queue runs, and that end later
  *   transfer.c  one node: Send, Recv, Feed, Fetch
+ *   quick.c     what the loop of run.c knows of each node
  *   step.c      the frame: a step's memory, used again by the next step
  *   executor.c  a plan made ready: devices, constants, frames
  *   begin.c     a run from its beginning to its end, and the ends that come early

@@ -105,8 +105,10 @@ bool node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape
                 df_error *err) {
     const plan_slot *slot = &s->p->slots[n->first_slot + o];
     memory *mem = device_memory(s->x->o.devices[n->device], kind, s->x->o.host);
-    return tensor_renew(&s->slots[n->first_slot + o], s->x->o.host, mem, slot->type.dtype, shape,
-                        err) == DF_OK;
+    df_tensor **t = &s->slots[n->first_slot + o];
+    if (tensor_renew(t, s->x->o.host, mem, slot->type->dtype, shape, err) != DF_OK) return false;
+    if (slot->stays) tensor_mark(*t, t);
+    return true;
 }
 
 /* An output whose shape is still unknown stays empty: the kernel will allocate it. */
@@ -116,17 +118,21 @@ bool node_allocate(step *s, const plan_node *n, df_error *err) {
     if (!known && !infer_now(s, n, inferred, err)) return false;
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         const plan_slot *slot = &s->p->slots[n->first_slot + o];
-        df_shape shape = edge_shape(known ? &slot->type : &inferred[o]);
+        df_shape shape = edge_shape(known ? slot->type : &inferred[o]);
         if (!known && !shape_is_known(shape)) {
             df_tensor_unref(s->slots[n->first_slot + o]);
             s->slots[n->first_slot + o] = NULL;
             continue;
         }
-        if (!known && !check_promised(n, o, shape, edge_shape(&slot->type), err)) return false;
+        if (!known && !check_promised(n, o, shape, edge_shape(slot->type), err)) return false;
         if (o == 0 && forward(s, n, shape)) continue;
         if (!node_renew(s, n, o, slot->memory, shape, err)) return false;
     }
     return true;
+}
+
+bool node_renew_outputs(step *s, uint32_t node, df_error *err) {
+    return node_allocate(s, &s->p->nodes[node], err);
 }
 
 /* Every output is there. */
@@ -139,15 +145,22 @@ bool node_check_outputs(step *s, const plan_node *n, df_error *err) {
 
 /* ---- what a kernel may call ---------------------------------------------- */
 
+static const plan_node *node_of(const node_call *call) {
+    return &call->step->p->nodes[call->ctx.io->index];
+}
+
+static const kernel_node *what(const df_kernel *c) {
+    return &node_of((const node_call *)c)->what;
+}
+
 static df_tensor **slot_of(const df_kernel *c, int i) {
     const node_call *call = (const node_call *)c;
-    return &call->step->slots[call->step->p->nodes[call->node].first_slot + (uint32_t)i];
+    return &call->step->slots[node_of(call)->first_slot + (uint32_t)i];
 }
 
 static const edge_type *output_type(const df_kernel *c, int i) {
     const node_call *call = (const node_call *)c;
-    const plan *p = call->step->p;
-    return &p->slots[p->nodes[call->node].first_slot + (uint32_t)i].type;
+    return call->step->p->slots[node_of(call)->first_slot + (uint32_t)i].type;
 }
 
 /* On a queue an output that has no shape before lies in host memory first: device memory that
@@ -155,15 +168,15 @@ static const edge_type *output_type(const df_kernel *c, int i) {
 static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err) {
     node_call *call = (node_call *)c;
     step *s = call->step;
-    const plan_node *n = &s->p->nodes[call->node];
-    df_tensor *there = c->outputs ? c->outputs[i] : NULL;
+    const plan_node *n = node_of(call);
+    df_tensor *there = kernel_output(c, i);
     bool queued = n->role == ROLE_QUEUE_LATER; /* on ROLE_QUEUE all are there */
     if (!there) {
         uint32_t kind = queued ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
         if (!node_renew(s, n, (uint32_t)i, kind, shape, err))
             return err ? err->code : DF_RESOURCE_EXHAUSTED;
         there = *slot_of(c, i);
-        if (queued) s->queued[call->node]->pointers[n->n_inputs + (uint32_t)i] = there;
+        if (queued) s->queued[c->io->index]->pointers[n->n_inputs + (uint32_t)i] = there;
     } else if (!shape_equal(tensor_shape(there), shape)) {
         return error_invalid(err, "output %d is there already, in another shape", i);
     }
@@ -173,13 +186,13 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
 
 static bool makes_outputs(const df_kernel *c) {
     const node_call *call = (const node_call *)c;
-    plan_role role = call->step->p->nodes[call->node].role;
+    plan_role role = node_of(call)->role;
     return role == ROLE_INLINE || role == ROLE_ASYNC;
 }
 
 static bool lies_in_host(const df_kernel *c, int i) {
     const node_call *call = (const node_call *)c;
-    const plan_node *n = &call->step->p->nodes[call->node];
+    const plan_node *n = node_of(call);
     return call->step->p->slots[n->first_slot + (uint32_t)i].memory == DF_MEMORY_HOST ||
            device_is_host(call->step->x->o.devices[n->device]);
 }
@@ -195,27 +208,20 @@ static async_op *async_of(const df_kernel *c) {
     return op ? &op->async : NULL;
 }
 
-static const struct kernel_calls calls = {.output_type = output_type,
-                                          .makes_outputs = makes_outputs,
-                                          .lies_in_host = lies_in_host,
-                                          .set_output = set_output,
-                                          .allocate = allocate_now,
-                                          .async = async_of};
+const struct kernel_calls node_calls = {.node = what,
+                                        .output_type = output_type,
+                                        .makes_outputs = makes_outputs,
+                                        .lies_in_host = lies_in_host,
+                                        .set_output = set_output,
+                                        .allocate = allocate_now,
+                                        .async = async_of};
 
 node_call node_call_of(step *s, uint32_t node) {
-    const plan_node *n = &s->p->nodes[node];
-    return (node_call){.ctx = {.node = n->name,
-                               .def = n->kernel,
-                               .attrs = n->attrs,
-                               .n_inputs = (int)n->n_inputs,
-                               .n_outputs = (int)n->n_outputs,
-                               .inputs = s->inputs + n->first_input,
-                               .outputs = s->slots + n->first_slot,
-                               .headers = s->x->o.host,
-                               .state = s->x->states ? s->x->states[node] : NULL,
-                               .calls = &calls},
-                       .step = s,
-                       .node = node};
+    node_call call = node_call_here(s);
+    call.ctx.io = &s->x->io[node];
+    call.ctx.slots = s->inputs;
+    call.ctx.places = NULL;
+    return call;
 }
 
 /* Output 0 of a node that writes a variable is its new value. What was there before stays
@@ -271,14 +277,17 @@ static node_end run_inline(step *s, uint32_t node) {
         s->slots[n->first_slot + o] = NULL;
     }
     node_call call = node_call_of(s, node);
+    kernel_io io = *call.ctx.io;
     df_tensor *own = NULL;
     bool has_own = n->op->flags & (OP_VARIABLE | OP_CONST);
     if (has_own) {
         own = n->op->flags & OP_CONST ? s->x->constants[n->index]
                                       : s->x->o.variables[n->variable]->value;
         if (!own) return NODE_DONE;
-        call.ctx.inputs = &own;
-        call.ctx.n_inputs = 1;
+        io.first_input = 0;
+        io.n_inputs = 1;
+        call.ctx.io = &io;
+        call.ctx.slots = &own;
     }
     if (node_compute(n, &call.ctx, &err) != DF_OK || !node_check_outputs(s, n, &err) ||
         !node_write_variable(s, n, &err))

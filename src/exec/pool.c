@@ -179,7 +179,6 @@ void pool_post(pool *p, step *s, event *e) {
 }
 
 event *pool_take(pool *p, step *s, bool all) {
-    if (!atomic_get(&s->has_mail, RELAXED)) return NULL;
     mutex_lock(&p->lock);
     event *e = take_locked(p, s, all);
     mutex_unlock(&p->lock);

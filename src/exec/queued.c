@@ -17,7 +17,7 @@
 
 static df_code queue_run(launch *l, df_error *err) {
     queue_op *q = (queue_op *)l;
-    const plan_node *n = &q->call.step->p->nodes[q->call.node];
+    const plan_node *n = &q->call.step->p->nodes[q->io.index];
     df_code code = node_compute(n, &q->call.ctx, err);
     atomic_put(&q->is_queued, 0, RELAXED);
     if (code != DF_OK)
@@ -50,8 +50,9 @@ static queue_op *prepare(step *s, uint32_t node) {
             q->headers[n->n_inputs + o] = (df_tensor){.is_host = true};
     }
     q->call = node_call_of(s, node);
-    q->call.ctx.inputs = q->pointers;
-    q->call.ctx.outputs = q->pointers + n->n_inputs;
+    q->call.ctx.io = &q->io;
+    q->call.ctx.slots = q->pointers;
+    q->call.ctx.made = q->pointers;
     q->launch = (launch){.tensors = q->headers, .n_tensors = (int)(n->n_inputs + n->n_outputs)};
     return q;
 }
@@ -89,7 +90,7 @@ node_end node_run_queued(step *s, uint32_t node) {
 static void kernel_ended(async_op *op, const df_error *err) {
     kernel_op *k = (kernel_op *)op;
     step *s = k->call.step;
-    if (err) step_fail_node(s, &s->p->nodes[k->call.node], err);
+    if (err) step_fail_node(s, &s->p->nodes[k->call.ctx.io->index], err);
     pool_post(s->pool, s, &k->ended);
 }
 
@@ -128,7 +129,7 @@ static df_code queue_run_later(launch *l, df_error *unused) {
     (void)unused;
     queue_op *q = (queue_op *)l;
     step *s = q->call.step;
-    const plan_node *n = &s->p->nodes[q->call.node];
+    const plan_node *n = &s->p->nodes[q->io.index];
     df_kernel_handle h = df_kernel_handle_of(&q->call.ctx);
     df_error err;
     if (step_failed(s)) {

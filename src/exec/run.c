@@ -27,6 +27,8 @@
 #include "exec/step.h"
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "rendezvous/slot.h"
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -73,8 +75,10 @@ static void start_block(worker *w, uint32_t b) {
 void run_begin(worker *w) {
     step *s = w->step;
     const plan *p = s->p;
-    for (uint32_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].readers) atomic_put(&s->readers[i], p->slots[i].readers, RELAXED);
+    for (uint32_t i = 0; i < s->x->n_counted; i++) {
+        uint32_t n = s->x->counted[i];
+        atomic_put(&s->readers[n], p->slots[n].readers, RELAXED);
+    }
     for (uint32_t b = 0; b <= p->n_blocks; b++)
         atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
     if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
@@ -98,7 +102,96 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
     if (s->shared) run_share(w);
 }
 
+/* ---- nodes --------------------------------------------------------------- */
+
+/* What a slot holds from the step before is written again, if nobody else has it. */
+static inline bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
+    df_tensor **t = s->slots + io->first_output;
+    for (uint32_t n = io->n_outputs; n > 0; n--, t++)
+        if (!*t || !tensor_is_made_for(*t, t)) return node_renew_outputs(s, io->index, err);
+    return true;
+}
+
+/* A kernel that runs here and now, from slots to slots. */
+static inline bool run_kernel(node_call *c, const kernel_io *io, df_error *err) {
+    step *s = c->step;
+    if (!renew_outputs(s, io, err)) return false;
+    c->ctx.io = io;
+    error_clear(err);
+    DF_SCHED_POINT(); /* kernels are callbacks */
+    df_code code = io->kernel->compute(&c->ctx, err);
+    if (code != DF_OK) return (void)error_from(err, code, "its kernel"), false;
+    if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
+    return true;
+}
+
+/* The tensor of a Send that is lent stays where it is. */
+static inline void run_send(step *s, const kernel_io *io) {
+    df_tensor *t = io->n_inputs ? s->slots[s->p->inputs[io->first_input]] : s->x->token;
+    channel_count(&s->traffic[io->channel], io->n_inputs ? t->bytes : 0);
+    slots_lend(s->channels, io->channel, t);
+}
+
+/* False: aborted, and the step has been told why. */
+static inline bool run_recv(step *s, const kernel_io *io) {
+    df_tensor *t = slots_borrow(s->channels, io->channel);
+    s->slots[io->first_output] = t;
+    return t != NULL;
+}
+
+/* False: it needs more. */
+static inline bool run_feed(step *s, const kernel_io *io) {
+    df_tensor *t = s->feeds[io->channel];
+    if (t->is_lent) return false;
+    s->slots[io->first_output] = t;
+    return true;
+}
+
+static inline bool run_fetch(step *s, const kernel_io *io) {
+    if (s->rq.into) return false;
+    s->results[io->channel] = tensor_ref(s->slots[s->p->inputs[io->first_input]]);
+    if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
+    return true;
+}
+
+/* Where a step spends its time: from *io on what is quick, up to `end`, to a node that is not, or
+ * to one that fails; that is returned. */
+static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kernel_io *end,
+                                  _Atomic uint32_t *at, df_error *err) {
+    step *s = c->step;
+    for (; io < end && !step_failed(s); io++) {
+        atomic_put(at, io->index, RELAXED);
+        if (io->kind == QUICK_KERNEL) {
+            if (run_kernel(c, io, err)) continue;
+            step_fail_node(s, &s->p->nodes[io->index], err);
+            break;
+        }
+        bool ran = true;
+        if (io->kind == QUICK_SEND)
+            run_send(s, io);
+        else if (io->kind == QUICK_RECV)
+            ran = run_recv(s, io);
+        else if (io->kind == QUICK_FEED)
+            ran = run_feed(s, io);
+        else if (io->kind == QUICK_FETCH)
+            ran = run_fetch(s, io);
+        else
+            ran = io->kind == QUICK_NOTHING;
+        if (!ran) break;
+    }
+    return io;
+}
+
 /* ---- blocks -------------------------------------------------------------- */
+
+/* Up to which node the clock need not be looked at, from io on: all are cheap, but perhaps the
+ * last, and not many. */
+static const kernel_io *unwatched(const kernel_io *io, const kernel_io *last) {
+    enum { MOST = 64 };
+    const kernel_io *end = last - io > MOST ? io + MOST : last;
+    while (io < end && (io->flags & QUICK_CHEAP)) io++;
+    return io < end ? io + 1 : end;
+}
 
 /* False: the deadline of the run has not passed. It is looked at here because the thread that looks
  * after deadlines may be this one. */
@@ -112,17 +205,23 @@ static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
     const plan_block *block = &s->p->blocks[b];
     _Atomic uint32_t *at = &s->blocks[b].at;
-    uint32_t i = atomic_get(at, RELAXED), last = block->first + block->count;
-    for (; i < last && !step_failed(s) && !(s->rq.deadline && is_late(s)); i++) {
-        atomic_put(at, i, RELAXED);
-        bool moves = s->p->nodes[i].role >= ROLE_SEND;
-        node_end end = moves ? transfer_run(w, i) : node_run(w, i);
-        if (end == NODE_PARKED) return;
-        if (end == NODE_FAILED) break;
-        w->ran++;
+    const kernel_io *first = s->x->io + atomic_get(at, RELAXED), *io = first,
+                    *last = s->x->io + block->first + block->count;
+    node_call call = node_call_here(s);
+    node_end end = NODE_DONE;
+    df_error err;
+    while (io < last && end != NODE_PARKED && !step_failed(s) && !(s->rq.deadline && is_late(s))) {
+        const kernel_io *to = s->rq.deadline ? unwatched(io, last) : last;
+        io = run_quick(&call, io, to, at, &err);
+        if (io == to || step_failed(s)) continue;
+        bool moves = s->p->nodes[io->index].role >= ROLE_SEND;
+        end = moves ? transfer_run(w, io->index) : node_run(w, io->index);
+        io += end == NODE_DONE || end == NODE_LATER;
     }
+    w->ran += (uint64_t)(io - first);
+    if (end == NODE_PARKED) return;
     atomic_put(at, NOT_RUNNING, RELAXED);
-    if (i == last) fire(w, block->first_after, block->n_after);
+    if (io == last) fire(w, block->first_after, block->n_after);
 }
 
 /* A node has ended after its block went on, or, if it was parked, with its block waiting. */
@@ -158,7 +257,7 @@ static void take_up(worker *w, event *e) {
 /* From the inbox: all of it, unless others could help with the rest. */
 static bool take_mail(worker *w) {
     step *s = w->step;
-    event *e = pool_take(s->pool, s, !s->shared);
+    event *e = atomic_get(&s->has_mail, RELAXED) ? pool_take(s->pool, s, !s->shared) : NULL;
     if (!e) return false;
     while (e) {
         event *next = e->next;

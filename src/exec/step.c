@@ -73,6 +73,9 @@ static bool make_queue_op(step *s, uint32_t node) {
     q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
     if (!q->headers || !q->pointers || !q->kept) return false;
     for (size_t i = 0; i < n_tensors; i++) q->pointers[i] = &q->headers[i];
+    q->io = s->x->io[node];
+    q->io.first_input = 0;
+    q->io.first_output = n->n_inputs;
     s->queued[node] = q;
     return true;
 }
@@ -157,8 +160,10 @@ step *step_new(executor *x, df_error *err) {
     if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
         make_queue_ops(s) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->tag,
-                            &s->rendezvous, err) == DF_OK)
+                            &s->rendezvous, err) == DF_OK) {
+        s->channels = rendezvous_slots(s->rendezvous);
         return s;
+    }
     (void)error_memory(err, "a step");
     if (ok) condition_fini(&s->wake);
     arena_fini(&s->mem);
@@ -166,7 +171,23 @@ step *step_new(executor *x, df_error *err) {
     return NULL;
 }
 
+/* What a step borrowed, and of which no reference is its own. */
+static void forget_lent(step *s) {
+    for (uint32_t i = 0; !s->x->keys && i < s->x->n_lent; i++) s->slots[s->x->lent[i]] = NULL;
+}
+
+/* The same of the caller's feeds; what was copied instead is its own. */
+static void forget_fed(step *s) {
+    for (uint32_t i = 0; i < s->p->n_feeds; i++) {
+        if (s->x->fed[i] == NO_SLOT) continue;
+        df_tensor **slot = &s->slots[s->x->fed[i]];
+        if (*slot != s->feeds[i]) df_tensor_unref(*slot);
+        *slot = NULL;
+    }
+}
+
 void step_free(step *s) {
+    forget_lent(s);
     for (uint32_t i = 0; i < s->p->n_slots; i++) df_tensor_unref(s->slots[i]);
     df_rendezvous_unref(s->rendezvous);
     condition_fini(&s->wake);
@@ -226,13 +247,18 @@ static void sweep(step *s) {
 }
 
 void step_settle(step *s) {
+    const bool lends_all = s->x->n_lent == s->p->n_channels;
     settle_variables(s);
     settle_queue_ops(s);
-    if (s->has_error) sweep(s);
-    if (s->meets == s->rendezvous)
-        (void)rendezvous_reset(s->rendezvous);
-    else
+    forget_fed(s);
+    if (s->has_error) {
+        forget_lent(s);
+        sweep(s);
+    }
+    if (s->meets != s->rendezvous)
         df_rendezvous_unref(s->meets);
+    else if (s->has_error || !lends_all) /* else every Recv has left its slot as it was */
+        (void)rendezvous_reset(s->rendezvous);
 }
 
 void step_renew(step *s) {

@@ -57,9 +57,25 @@ typedef struct recv_op {
 typedef struct node_call {
     df_kernel ctx; /* first member: found again from the kernel's calls */
     step *step;
-    uint32_t node;
     struct kernel_op *op; /* of one that ends later; else NULL */
 } node_call;
+
+/* How the loop over a block's nodes runs one: kernel_io.kind. */
+enum {
+    QUICK_NOT,    /* needs more: node_run, transfer_run */
+    QUICK_KERNEL, /* runs here and now, all shapes are known, and every input is there */
+    QUICK_NOTHING,
+    QUICK_SEND, /* of a tensor that stays */
+    QUICK_RECV,
+    QUICK_FEED, /* into a slot that stays */
+    QUICK_FETCH /* of what is there */
+};
+
+/* kernel_io.flags */
+enum {
+    QUICK_DROPS = 1u << 0,
+    QUICK_CHEAP = 1u << 1 /* takes no time that a deadline would miss */
+};
 
 /* Of a kernel that ends later. Kept by the pool, never freed before it, so that a late second
  * completion finds its number out of date. */
@@ -75,6 +91,7 @@ typedef struct kernel_op {
 typedef struct queue_op {
     launch launch;        /* first member */
     node_call call;       /* (n) */
+    kernel_io io;         /* (c) the node's, with its place in these: */
     df_tensor *headers;   /* (n) of inputs, then outputs */
     df_tensor **pointers; /* (c) to the headers */
     df_tensor **kept;     /* (n) host tensors in use until the queue has passed: n_kept */
@@ -93,6 +110,11 @@ typedef struct join_op {
 typedef struct channel_traffic { /* (a) relaxed: one writer, and readers who want a rough idea */
     _Atomic uint64_t transfers, bytes;
 } channel_traffic;
+
+static inline void channel_count(channel_traffic *t, uint64_t bytes) {
+    atomic_put(&t->transfers, atomic_get(&t->transfers, RELAXED) + 1, RELAXED);
+    atomic_put(&t->bytes, atomic_get(&t->bytes, RELAXED) + bytes, RELAXED);
+}
 
 struct step {
     executor *x;   /* (c) */
@@ -134,7 +156,8 @@ struct step {
     step *next_ending;           /* of who set is_ending */
     _Atomic uint32_t has_mail;   /* (a) relaxed: a hint; the lock decides */
 
-    df_rendezvous *rendezvous;     /* (c) the library's own */
+    df_rendezvous *rendezvous;     /* (c) the library's own, */
+    struct slots *channels;        /* (c) and its slots */
     df_rendezvous *meets;          /* (l) where this step's halves meet; NULL: not made yet */
     bool is_foreign;               /* (s) that is not the library's own: others may end a recv */
     bool is_closed;                /* (s) values come to it only from this step's Sends */
@@ -160,6 +183,8 @@ struct step {
     step *next_spare, *next_made;  /* the executor's */
 };
 
+#define NO_SLOT UINT32_MAX
+
 /* A thread inside a step. */
 typedef struct worker {
     step *step;
@@ -176,6 +201,12 @@ struct executor {
     void **states;         /* (c) by node: what its kernel's `open` made; NULL: none has one */
     uint32_t n_open;       /* (c) nodes that were opened: those before it */
     df_tensor *token;      /* (c) what a control-only channel carries */
+    kernel_io *io;         /* (c) by node */
+    uint32_t *counted;     /* (c) slots that several blocks read */
+    uint32_t n_counted;    /* (c) */
+    uint32_t *fed;         /* (c) by feed: its slot, if that stays; NO_SLOT */
+    uint32_t *lent;        /* (c) Recvs' slots that stay */
+    uint32_t n_lent;       /* (c) */
     mutex lock;
     step *spares;          /* (l) frames not in use */
     step *made;            /* (l) all frames */
@@ -188,7 +219,7 @@ struct executor {
 /* Hands an event to whoever takes it: a worker, or the caller asleep; of a step whose outcome is
  * told, to the calling thread. The event is worth one token, which somebody has counted. */
 void pool_post(pool *p, step *s, event *e);
-/* Takes one event (or all) of the step's inbox; NULL: none. */
+/* Takes one event (or all) of the step's inbox, which seemed to have some; NULL: none. */
 event *pool_take(pool *p, step *s, bool all);
 /* The step is over. True: its caller waits for that, and goes on with it. */
 bool pool_over(pool *p, step *s);
@@ -225,6 +256,11 @@ void pool_remove(pool *p, executor *x);
 /* ---- executor.c ---- */
 step *executor_frame(executor *x, df_error *err); /* a new one; NULL: out of memory */
 
+/* ---- quick.c ---- */
+/* Fills the executor's arrays by node and slot, from its plan. */
+df_code quick_make(executor *x, df_error *err);
+void quick_free(executor *x); /* made in part is fine */
+
 /* ---- step.c ---- */
 step *step_new(executor *x, df_error *err);
 void step_free(step *s);
@@ -254,6 +290,22 @@ typedef enum node_end {
 
 /* Runs a node that computes, or moves, and drops what it read last. */
 node_end node_run(worker *w, uint32_t node);
+/* Makes the outputs of a QUICK_KERNEL anew where they cannot be written again as they are. */
+bool node_renew_outputs(step *s, uint32_t node, df_error *err);
+/* What the executor does for kernels. */
+extern const struct kernel_calls node_calls;
+
+/* For the calls of kernels that run here and now: all but io. */
+static inline node_call node_call_here(step *s) {
+    return (node_call){.ctx = {.slots = s->slots,
+                               .places = s->p->inputs,
+                               .made = s->slots,
+                               .states = s->x->states,
+                               .headers = s->x->o.host,
+                               .calls = &node_calls},
+                       .step = s};
+}
+
 node_end transfer_run(worker *w, uint32_t node);
 /* What is left to do when a node that ends later has ended: an async kernel, a Recv. */
 void node_finish(step *s, uint32_t node);

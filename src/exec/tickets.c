@@ -76,7 +76,7 @@ static bool take_locked(tickets *t, ticket *mine) DF_REQUIRES(&t->lock) {
 }
 
 bool tickets_take(tickets *t, ticket *mine) {
-    if (!mine->what->any) return true;
+    if (!ticket_is_needed(mine)) return true;
     mutex_lock(&t->lock);
     bool is_mine = take_locked(t, mine);
     mutex_unlock(&t->lock);
@@ -84,7 +84,7 @@ bool tickets_take(tickets *t, ticket *mine) {
 }
 
 void tickets_wait(tickets *t, ticket *mine) {
-    if (!mine->what->any) return;
+    if (!ticket_is_needed(mine)) return;
     mutex_lock(&t->lock);
     (void)take_locked(t, mine);
     while (mine->state != TICKET_TURN) condition_wait(&t->called, &t->lock);
@@ -92,7 +92,7 @@ void tickets_wait(tickets *t, ticket *mine) {
 }
 
 bool tickets_withdraw(tickets *t, ticket *mine) {
-    if (!mine->what->any) return false;
+    if (!ticket_is_needed(mine)) return false;
     mutex_lock(&t->lock);
     bool waits = mine->state == TICKET_NONE || mine->state == TICKET_IN_LINE;
     if (waits) mine->state = TICKET_WITHDRAWN;
@@ -104,7 +104,7 @@ bool tickets_withdraw(tickets *t, ticket *mine) {
 }
 
 void tickets_give(tickets *t, ticket *mine) {
-    if (!mine->what->any) return;
+    if (!ticket_is_needed(mine)) return;
     mutex_lock(&t->lock);
     unlink_locked(t, mine);
     ticket *told = call_locked(t);

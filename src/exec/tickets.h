@@ -53,6 +53,11 @@ typedef struct tickets {
 bool tickets_init(tickets *t);
 void tickets_fini(tickets *t);
 
+/* What a step without variables needs of all this: nothing. */
+static inline bool ticket_is_needed(const ticket *t) {
+    return t->what->any;
+}
+
 /* True: it is its turn already. False: `turn` will be called, or the ticket was withdrawn. */
 bool tickets_take(tickets *t, ticket *mine);
 /* The same, and sleeps until it is. */

@@ -10,11 +10,6 @@
 
 /* ---- Send ---------------------------------------------------------------- */
 
-static void count(channel_traffic *t, uint64_t bytes) {
-    atomic_put(&t->transfers, atomic_get(&t->transfers, RELAXED) + 1, RELAXED);
-    atomic_put(&t->bytes, atomic_get(&t->bytes, RELAXED) + bytes, RELAXED);
-}
-
 static node_end run_send(step *s, const plan_node *n) {
     const plan_channel *ch = &s->p->channels[n->index];
     df_device *d = s->x->o.devices[n->device];
@@ -27,7 +22,7 @@ static node_end run_send(step *s, const plan_node *n) {
         step_fail_node(s, n, &err);
         return NODE_FAILED;
     }
-    count(&s->traffic[n->index], ch->control ? 0 : t->bytes);
+    channel_count(&s->traffic[n->index], ch->control ? 0 : t->bytes);
     df_endpoint from = {.device = d, .queue = d->queue, .memory = ch->src_memory};
     df_code code = rendezvous_send(s->meets, ch->key, &from, tensor_ref(t));
     if (code == DF_OK) return NODE_DONE;
@@ -43,14 +38,14 @@ static node_end run_send(step *s, const plan_node *n) {
 /* What comes through a rendezvous of the user's may be anything; kernels were compiled for this. */
 static bool is_expected(const step *s, const plan_channel *ch, const df_tensor *t, df_error *err) {
     if (s->meets == s->rendezvous || ch->control) return true;
-    if (t->dtype == ch->type.dtype && shape_fits(tensor_shape(t), edge_shape(&ch->type)))
+    if (t->dtype == ch->type->dtype && shape_fits(tensor_shape(t), edge_shape(ch->type)))
         return true;
     char key[280], is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
     (void)df_key_text(ch->key, key, sizeof key);
     (void)shape_print(tensor_shape(t), is, sizeof is);
-    (void)shape_print(edge_shape(&ch->type), wanted, sizeof wanted);
+    (void)shape_print(edge_shape(ch->type), wanted, sizeof wanted);
     return error_invalid(err, "the rendezvous gave %s%s and must give %s%s for key %s",
-                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type.dtype), wanted, key),
+                         df_dtype_name(t->dtype), is, df_dtype_name(ch->type->dtype), wanted, key),
            false;
 }
 
@@ -115,17 +110,17 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
 
 /* ---- Feed and Fetch ------------------------------------------------------ */
 
-/* What a kernel on a queue feeds is copied: a result or a variable may outlive it. */
+/* The caller has it until the step is over: no reference is taken where the slot stays. What a
+ * kernel on a queue feeds is copied: a result or a variable may outlive it. */
 static node_end run_feed(step *s, const plan_node *n) {
     df_tensor **slot = &s->slots[n->first_slot], *t = s->feeds[n->index], *own = t;
     memory *host = s->x->o.host;
     df_error err;
-    if (!t->is_lent) {
-        (void)tensor_ref(t);
-    } else if (tensor_copy(host, host, t, &own, &err) != DF_OK) {
+    if (t->is_lent && tensor_copy(host, host, t, &own, &err) != DF_OK) {
         step_fail_node(s, n, &err);
         return NODE_FAILED;
     }
+    if (own == t && !s->p->slots[n->first_slot].stays) (void)tensor_ref(t);
     df_tensor_unref(*slot);
     *slot = own;
     return NODE_DONE;

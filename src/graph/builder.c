@@ -18,9 +18,8 @@ enum { NAME_MAX_LENGTH = 1000, INPUTS_ON_STACK = 16 };
 
 struct graph_scope {
     graph_scope *outer;
-    const char *prefix;        /* "a/b/" */
-    const device_name *device; /* NULL: any */
-    const char *device_text;
+    const char *prefix;    /* "a/b/" */
+    const graph_place *on; /* NULL: anywhere */
 };
 
 static const graph_scope outermost = {.prefix = ""};
@@ -70,7 +69,7 @@ static bool check_name(df_graph *g, const char *name) {
     return false;
 }
 
-/* prefix + name, in the arena. */
+/* All three, in the arena. */
 static const char *join(df_graph *g, const char *prefix, const char *name, const char *suffix) {
     size_t p = strlen(prefix), n = strlen(name), s = strlen(suffix);
     char *whole = arena_alloc(&g->mem, p + n + s + 1);
@@ -122,6 +121,23 @@ static graph_scope *scope_to_write(df_graph *g) {
     return g->scope = s;
 }
 
+/* One for many scopes, if it was asked for lately. */
+static const graph_place *place_of(df_graph *g, const device_name *device) {
+    enum { LOOK_BACK = 16 };
+    int looked = 0;
+    for (const graph_place *p = g->places; p && looked < LOOK_BACK; p = p->older, looked++)
+        if (device_name_equal(&p->device, device)) return p;
+    char full[DEVICE_NAME_MAX];
+    size_t length = device_name_print(device, full, sizeof full);
+    graph_place *p = arena_alloc(&g->mem, sizeof *p);
+    if (!p) return NULL;
+    p->text = arena_text(&g->mem, full, length);
+    if (!p->text) return NULL;
+    p->device = *device;
+    p->older = g->places;
+    return g->places = p;
+}
+
 void df_graph_on(df_graph *graph, const char *device) {
     if (!building(graph)) return;
     graph_scope *s = scope_to_write(graph);
@@ -136,19 +152,11 @@ void df_graph_on(df_graph *graph, const char *device) {
         (void)graph_fail(graph, why.code, "%s", why.message);
         return;
     }
-    asked = device_name_over(&asked, around->device ? around->device : &any);
-    s->device = NULL;
-    s->device_text = NULL;
+    asked = device_name_over(&asked, around->on ? &around->on->device : &any);
+    s->on = NULL;
     if (device_name_equal(&asked, &any)) return;
-    char full[DEVICE_NAME_MAX];
-    size_t length = device_name_print(&asked, full, sizeof full);
-    device_name *kept = arena_alloc(&graph->mem, sizeof *kept);
-    s->device_text = arena_text(&graph->mem, full, length);
-    s->device = kept;
-    if (!kept || !s->device_text)
-        no_memory(graph);
-    else
-        *kept = asked;
+    s->on = place_of(graph, &asked);
+    if (!s->on) no_memory(graph);
 }
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -158,6 +166,7 @@ typedef struct draft {
     df_graph *graph;
     const op_def *op;
     const char *name;
+    name_place place;
     const df_out *inputs;
     int n_inputs;
     int n_outputs;
@@ -233,17 +242,42 @@ static df_code take_attrs(draft *d, const df_attr *attrs, size_t n_attrs) {
     return DF_OK;
 }
 
+/* The op's name, or with _1, _2... behind it: the first that is free. The last number given is
+ * remembered where the name is, so that many nodes of one op are named in linear time. */
+static size_t find_free(draft *d, char *name, size_t length) {
+    d->place = graph_name_place(d->graph, name, length);
+    df_node *first = d->place.node;
+    size_t whole = length;
+    while (d->place.node) {
+        name[length] = '_';
+        whole = length + 1 + text_number(name + length + 1, ++first->last_number);
+        d->place = graph_name_place(d->graph, name, whole);
+    }
+    return whole;
+}
+
 static df_code take_name(draft *d) {
     df_graph *g = d->graph;
-    const char *asked = g->next_name;
+    char name[2 * NAME_MAX_LENGTH + 1 + TEXT_NUMBER]; /* the longest that may be, and a number */
+    const char *asked = g->next_name, *prefix = scope_of(g)->prefix;
+    const char *last = asked ? asked : d->op->name;
+    size_t front = strlen(prefix), length = front + strlen(last);
     g->next_name = NULL;
-    const char *whole = join(g, scope_of(g)->prefix, asked ? asked : d->op->name, "");
-    if (!whole) return error_memory(&d->err, "a name");
-    d->name = asked ? whole : graph_unique_name(g, whole);
+    if (!graph_reserve(g)) return error_memory(&d->err, "a node");
+    bool fits = length <= longest_name(g);
+    if (fits) {
+        memcpy(name, prefix, front);
+        memcpy(name + front, last, length - front);
+        if (asked)
+            d->place = graph_name_place(g, name, length);
+        else
+            length = find_free(d, name, length);
+    }
+    d->name = fits ? arena_text(&g->mem, name, length) : join(g, prefix, last, "");
     if (!d->name) return error_memory(&d->err, "a name");
-    if (strlen(d->name) > longest_name(g))
+    if (length > longest_name(g))
         return error_invalid(&d->err, "the name is longer than %d", NAME_MAX_LENGTH);
-    if (asked && df_graph_find(g, whole))
+    if (d->place.node)
         return error_set(&d->err, DF_ALREADY_EXISTS,
                          "there is a node of this name; choose another, or open a scope");
     return DF_OK;
@@ -292,19 +326,21 @@ static df_code take_edges(draft *d, const edge_type *given, size_t n_given) {
 
 static df_node *add_draft(draft *d) {
     df_graph *g = d->graph;
-    df_attr *attrs = arena_array(&g->mem, (size_t)d->op->n_attrs, sizeof *attrs);
-    df_node *n =
-        attrs ? graph_add_raw(g, d->op, d->name, d->n_inputs, d->n_outputs, attrs, d->outputs)
-              : NULL;
+    size_t n_attrs = (size_t)d->op->n_attrs;
+    df_attr *attrs = n_attrs ? arena_array(&g->mem, n_attrs, sizeof *attrs) : NULL;
+    const edge_type *outputs = types_keep(&g->types, d->outputs, d->n_outputs);
+    df_node *n = NULL;
+    if (outputs && (attrs || !n_attrs))
+        n = graph_add_raw(g, d->place, d->op, d->name, d->n_inputs, d->n_outputs, attrs, outputs);
     if (!n) {
         (void)error_memory(&d->err, "a node");
         return NULL;
     }
-    memcpy(attrs, d->attrs, (size_t)d->op->n_attrs * sizeof *attrs);
+    if (attrs) memcpy(attrs, d->attrs, n_attrs * sizeof *attrs);
     n->owns_attrs = true;
-    if (d->n_inputs) memcpy(n->inputs, d->inputs, (size_t)d->n_inputs * sizeof *d->inputs);
-    n->device = scope_of(g)->device;
-    n->device_text = scope_of(g)->device_text;
+    for (int i = 0; i < d->n_inputs; i++)
+        n->inputs[i] = (node_out){d->inputs[i].node->id, d->inputs[i].index};
+    n->on = scope_of(g)->on;
     return n;
 }
 
@@ -376,7 +412,7 @@ void df_control(df_graph *graph, df_node *before, df_node *after) {
 }
 
 df_node *graph_group(df_node *n) {
-    while (n->with) n = n->with;
+    while (n->with) n = n->graph->nodes[n->with - 1];
     return n;
 }
 
@@ -389,6 +425,6 @@ void df_colocate(df_graph *graph, df_node *node, df_node *with) {
         a = b;
         b = deeper;
     }
-    a->with = b;
+    a->with = b->id + 1;
     if (a->depth == b->depth) b->depth++;
 }

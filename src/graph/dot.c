@@ -125,7 +125,7 @@ static void add_nodes(text *t, const df_graph *g, size_t number, const char *dev
     const char *open = NULL;
     for (size_t i = 0; i < g->n_nodes; i++) {
         const df_node *n = g->nodes[i];
-        const char *on = n->device_text ? n->device_text : device;
+        const char *on = n->on ? n->on->text : device;
         if (open && (!on || strcmp(open, on) != 0)) text_add(t, "}\n");
         if (on && (!open || strcmp(open, on) != 0)) {
             text_add(t, "subgraph \"cluster_%s\" {\nlabel=\"%s\";\n", on, on);
@@ -143,7 +143,7 @@ static void add_edge(text *t, dot_end from, dot_end to) {
 }
 
 static void add_input(text *t, const df_node *n, int i, size_t number, bool joined) {
-    df_out in = n->inputs[i];
+    df_out in = node_input(n, i);
     bool plain = joined && ((in.node->op->flags & OP_RECV) || (n->op->flags & OP_SEND));
     add_edge(t, (dot_end){number, in.node}, (dot_end){number, n});
     if (node_names_variable(n, i)) {
@@ -160,15 +160,15 @@ static void add_edges(text *t, const df_node *n, size_t number, bool joined) {
     dot_end to = {number, n};
     for (int i = 0; i < n->n_inputs; i++) add_input(t, n, i, number, joined);
     for (int i = 0; i < n->n_controls; i++) {
-        add_edge(t, (dot_end){number, n->controls[i]}, to);
+        add_edge(t, (dot_end){number, node_control(n, i)}, to);
         text_add(t, " [style=dashed];\n");
     }
-    if (n->initial.node) {
-        add_edge(t, (dot_end){number, n->initial.node}, to);
+    if (n->has_initial) {
+        add_edge(t, (dot_end){number, node_initial(n).node}, to);
         text_add(t, " [style=dotted, label=\"first value\"];\n");
     }
     if (n->with) {
-        add_edge(t, (dot_end){number, n->with}, to);
+        add_edge(t, (dot_end){number, n->graph->nodes[n->with - 1]}, to);
         text_add(t, " [style=dotted, dir=none, label=\"with\"];\n");
     }
 }

@@ -12,7 +12,6 @@
 #include "base/hash.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 df_graph *graph_new(const op_registry *ops, const df_allocator *alloc, void (*release)(void *owner),
@@ -25,6 +24,7 @@ df_graph *graph_new(const op_registry *ops, const df_allocator *alloc, void (*re
     g->release = release;
     g->owner = owner;
     arena_init(&g->mem, alloc);
+    g->types.mem = &g->mem;
     return g;
 }
 
@@ -69,20 +69,18 @@ void graph_freeze(df_graph *g) {
 
 /* ---- names --------------------------------------------------------------- */
 
-static df_node *node_at(const df_graph *g, const graph_name *place) {
-    return place->node ? g->nodes[place->node - 1] : NULL;
-}
-
-/* Where the name is, or the free place where it would go. */
-static graph_name *name_place(const df_graph *g, const char *name, size_t length, uint32_t *hash) {
+/* There is a free place. */
+name_place graph_name_place(const df_graph *g, const char *name, size_t length) {
     size_t mask = g->cap_names - 1;
-    *hash = (uint32_t)hash_bytes(name, length);
-    for (size_t i = *hash;; i++) {
-        graph_name *place = &g->by_name[i & mask];
-        if (!place->node) return place;
-        if (place->hash != *hash) continue;
-        const char *there = node_at(g, place)->name;
-        if (strncmp(there, name, length) == 0 && !there[length]) return place;
+    name_place p = {.hash = (uint32_t)hash_bytes(name, length)};
+    for (size_t i = p.hash;; i++) {
+        p.at = &g->by_name[i & mask];
+        if (!p.at->node) return p;
+        if (p.at->hash != p.hash) continue;
+        df_node *there = g->nodes[p.at->node - 1];
+        if (strncmp(there->name, name, length) != 0 || there->name[length]) continue;
+        p.node = there;
+        return p;
     }
 }
 
@@ -104,61 +102,55 @@ static bool names_grow(df_graph *g) {
 }
 
 df_node *graph_find(const df_graph *g, const char *name, size_t length) {
-    uint32_t hash;
-    return g->cap_names ? node_at(g, name_place(g, name, length, &hash)) : NULL;
+    return g->cap_names ? graph_name_place(g, name, length).node : NULL;
 }
 
 df_node *df_graph_find(const df_graph *graph, const char *name) {
     return graph && name ? graph_find(graph, name, strlen(name)) : NULL;
 }
 
-const char *graph_unique_name(df_graph *g, const char *name) {
-    size_t length = strlen(name);
-    enum { DIGITS = 22 };
-    /* The last number given for this name is remembered where the name is, so that many
-     * nodes of one op are named in linear time. */
-    df_node *first = graph_find(g, name, length);
-    if (!first) return name;
-    char *numbered = arena_alloc(&g->mem, length + DIGITS);
-    if (!numbered) return NULL;
-    do {
-        (void)snprintf(numbered, length + DIGITS, "%s_%u", name, ++first->last_number);
-    } while (df_graph_find(g, numbered));
-    return numbered;
-}
-
 /* ---- nodes --------------------------------------------------------------- */
 
-static bool node_allocate(df_graph *g, df_node **out, const op_def *op, int n_inputs,
-                          int n_outputs) {
-    df_node *n = arena_alloc(&g->mem, sizeof *n);
-    if (!n) return false;
-    n->graph = g;
-    n->op = op;
-    n->n_inputs = n_inputs;
-    n->n_outputs = n_outputs;
-    n->inputs = arena_array(&g->mem, (size_t)n_inputs, sizeof(df_out));
-    n->outputs = arena_array(&g->mem, (size_t)n_outputs, sizeof(edge_type));
-    *out = n;
-    return n->inputs && n->outputs;
+bool graph_reserve(df_graph *g) {
+    return names_grow(g) && alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1,
+                                       sizeof(df_node *));
 }
 
-df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
-                       const df_attr *attrs, const edge_type *outputs) {
-    df_node *n;
-    uint32_t hash;
-    if (!names_grow(g) ||
-        !alloc_grow(g->alloc, (void **)&g->nodes, &g->cap_nodes, g->n_nodes + 1, sizeof(df_node *)))
+df_node *graph_add_raw(df_graph *g, name_place place, const op_def *op, const char *name,
+                       int n_inputs, int n_outputs, const df_attr *attrs,
+                       const edge_type *outputs) {
+    size_t ends = (size_t)n_inputs + (op->flags & OP_VARIABLE ? 1 : 0), bytes;
+    if (!size_mul(ends, sizeof(node_out), &bytes) || !size_add(bytes, sizeof(df_node), &bytes))
         return NULL;
-    graph_name *place = name_place(g, name, strlen(name), &hash);
-    if (place->node || !node_allocate(g, &n, op, n_inputs, n_outputs)) return NULL;
+    df_node *n = arena_alloc(&g->mem, bytes);
+    if (!n) return NULL;
+    n->graph = g;
+    n->op = op;
     n->name = name;
+    n->outputs = outputs;
     n->attrs = (df_attr *)(uintptr_t)attrs;
-    if (outputs) memcpy(n->outputs, outputs, (size_t)n_outputs * sizeof *outputs);
     n->id = (uint32_t)g->n_nodes;
+    n->n_inputs = n_inputs;
+    n->n_outputs = (uint8_t)n_outputs;
     g->nodes[g->n_nodes++] = n;
-    *place = (graph_name){hash, (uint32_t)g->n_nodes};
+    *place.at = (graph_name){place.hash, (uint32_t)g->n_nodes};
     return n;
+}
+
+void node_set_initial(df_node *n, df_out from) {
+    n->inputs[0] = (node_out){from.node->id, from.index};
+    n->has_initial = true;
+}
+
+/* Room for one more: the first few lie in the node, then there is room for a power of two. */
+static uint32_t *more_controls(df_graph *g, df_node *n) {
+    size_t count = (size_t)n->n_controls;
+    if (count < NODE_FEW) return n->controls.few;
+    if (count > NODE_FEW && count & (count - 1)) return n->controls.many;
+    uint32_t *wider = arena_array(&g->mem, 2 * count, sizeof *wider);
+    if (!wider) return NULL;
+    memcpy(wider, node_controls(n), count * sizeof *wider);
+    return n->controls.many = wider;
 }
 
 /* An edge that is there already is not added again, as far as a short look tells: a double
@@ -166,15 +158,12 @@ df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_in
 bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
     enum { LOOK_BACK = 64 };
     int n = after->n_controls;
+    const uint32_t *there = node_controls(after);
     for (int i = n; i-- > 0 && i >= n - LOOK_BACK;)
-        if (after->controls[i] == before) return true;
-    if ((n & (n - 1)) == 0) { /* there is room for a power of two */
-        df_node **wider = arena_array(&g->mem, n ? 2 * (size_t)n : 1, sizeof *wider);
-        if (!wider) return false;
-        if (n) memcpy(wider, after->controls, (size_t)n * sizeof *wider);
-        after->controls = wider;
-    }
-    after->controls[after->n_controls++] = before;
+        if (there[i] == before->id) return true;
+    uint32_t *room = more_controls(g, after);
+    if (!room) return false;
+    room[after->n_controls++] = before->id;
     return true;
 }
 
@@ -197,7 +186,7 @@ const char *df_node_op(const df_node *node) {
 }
 
 const char *df_node_device(const df_node *node) {
-    return node && node->device_text ? node->device_text : "";
+    return node && node->on ? node->on->text : "";
 }
 
 int df_node_inputs(const df_node *node) {
@@ -206,7 +195,7 @@ int df_node_inputs(const df_node *node) {
 
 df_out df_node_input(const df_node *node, int i) {
     if (!node || i < 0 || i >= node->n_inputs) return (df_out){NULL, 0};
-    return node->inputs[i];
+    return node_input(node, i);
 }
 
 int df_node_outputs(const df_node *node) {

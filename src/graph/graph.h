@@ -4,7 +4,7 @@
  *
  * 1. Nodes are numbered from 0 in the order added and never removed. Their inputs exist
  *    before them; only control edges can point backwards, so only these can
- *    close a cycle.
+ *    close a cycle. Edges are numbers: a pass that follows them need not touch the nodes.
  * 2. Everything a node points to lies in the graph's arena, and lives as long as it.
  * 3. A frozen graph is never changed: passes put their results beside it.
  */
@@ -18,26 +18,45 @@
 #include "name/device_name.h"
 #include "op/op.h"
 
+/* Where data comes from: which output of which node. */
+typedef struct node_out {
+    uint32_t node;
+    int32_t index;
+} node_out;
+
+/* A device that was asked for. */
+typedef struct graph_place graph_place;
+struct graph_place {
+    device_name device;
+    const char *text; /* the same */
+    const graph_place *older;
+};
+
+enum { NODE_FEW = 2 };
+
 struct df_node {
     df_graph *graph;
-    uint32_t id; /* its place in graph->nodes */
-    int n_inputs;
-    int n_outputs;
-    int n_controls;
     const op_def *op;
     const char *name;
-    df_out *inputs;
-    df_node **controls;        /* those that must run before, in the order added */
-    df_attr *attrs;            /* op->n_attrs of them */
-    edge_type *outputs;        /* n_outputs of them */
-    const device_name *device; /* what was asked for; NULL: nothing */
-    const char *device_text;   /* the same as text; NULL: nothing */
-    bool owns_attrs;           /* else they are another node's */
-    uint8_t depth;             /* at most, of the tree of nodes whose root it is */
-    uint32_t last_number;      /* given to a node with this name and a number */
-    df_node *with;             /* towards the root of its colocation group; NULL: it is the root */
-    df_out initial; /* of a variable: where its first value comes from; node NULL: zeros */
+    const edge_type *outputs; /* n_outputs of them; other nodes may have the same */
+    df_attr *attrs;           /* op->n_attrs of them */
+    const graph_place *on;    /* NULL: nothing was asked for */
+    union {
+        uint32_t few[NODE_FEW];
+        uint32_t *many; /* if there are more: room for a power of two */
+    } controls;         /* nodes that must run before, in the order added */
+    uint32_t id;        /* its place in graph->nodes */
+    int n_inputs;
+    int n_controls;
+    uint32_t with;        /* towards the root of its colocation group, + 1; 0: it is the root */
+    uint32_t last_number; /* given to a node with this name and a number */
+    uint8_t n_outputs;
+    uint8_t depth;     /* at most, of the tree of nodes whose root it is */
+    bool owns_attrs;   /* else they are another node's */
+    bool has_initial;  /* a variable whose first value comes from inputs[0], which is no input */
+    node_out inputs[]; /* n_inputs of them; a variable has room for one */
 };
+_Static_assert(DF_MAX_OUTPUTS <= UINT8_MAX, "n_outputs");
 
 typedef struct graph_scope graph_scope; /* builder.c's */
 
@@ -55,7 +74,9 @@ struct df_graph {
     size_t n_nodes, cap_nodes;
     graph_name *by_name; /* open hashing, cap_names a power of two */
     size_t cap_names;
-    df_error error; /* the first mistake */
+    type_pool types;
+    const graph_place *places; /* newest first */
+    df_error error;            /* the first mistake */
     bool frozen;
     bool is_partition;            /* made by the library: see graph_add_node */
     graph_scope *scope;           /* innermost; NULL: none is open */
@@ -78,11 +99,22 @@ df_code graph_fail(df_graph *g, df_code code, const char *format, ...)
 /* No node can be added any more. */
 void graph_freeze(df_graph *g);
 
-/* A node as the partitioner makes it: nothing is inferred or checked but the name,
- * which must be new; name and attrs are borrowed from what outlives the node (no attrs: NULL),
- * types copied. NULL: out of memory, or the name is taken. */
-df_node *graph_add_raw(df_graph *g, const op_def *op, const char *name, int n_inputs, int n_outputs,
-                       const df_attr *attrs, const edge_type *outputs);
+/* Where a name is in the table, or would be. Good until a node is added. */
+typedef struct name_place {
+    graph_name *at;
+    uint32_t hash;
+    df_node *node; /* that has it; NULL: it is free */
+} name_place;
+
+/* Makes room for one more node. */
+bool graph_reserve(df_graph *g);
+name_place graph_name_place(const df_graph *g, const char *name, size_t length);
+
+/* A node as the partitioner makes it: nothing is inferred or checked. There is room, and the
+ * name is free; name, attrs (NULL: none) and outputs are borrowed from what outlives the node;
+ * its inputs are to be filled in. NULL: out of memory. */
+df_node *graph_add_raw(df_graph *g, name_place place, const op_def *op, const char *name,
+                       int n_inputs, int n_outputs, const df_attr *attrs, const edge_type *outputs);
 /* The op of this name for a new node; NULL is the graph's mistake. */
 const op_def *graph_find_op(df_graph *g, const char *name);
 /* As df_node_add, of an op that graph_find_op gave. Nothing is inferred for a node of a
@@ -93,14 +125,34 @@ df_node *graph_find(const df_graph *g, const char *name, size_t length); /* NULL
 /* The root of the colocation group's tree, which stands for it. */
 df_node *graph_group(df_node *n);
 bool graph_add_control(df_graph *g, df_node *before, df_node *after);
-/* name itself, or name_1, name_2... in the arena: the first that is free. */
-const char *graph_unique_name(df_graph *g, const char *name);
-
 void graph_print(const df_graph *g, text *t);
 /* Adds the nodes of a text to an empty graph; err may be NULL. Whatever fails, the graph is only
  * good for graph_unref. */
 df_code graph_parse(df_graph *g, const char *text, size_t size, df_error *err);
 void edge_type_print(text *t, const edge_type *type); /* float32[?,10] */
+
+static inline df_out node_input(const df_node *n, int i) {
+    return (df_out){n->graph->nodes[n->inputs[i].node], n->inputs[i].index};
+}
+
+/* n_controls node ids. */
+static inline const uint32_t *node_controls(const df_node *n) {
+    return n->n_controls > NODE_FEW ? n->controls.many : n->controls.few;
+}
+
+static inline df_node *node_control(const df_node *n, int i) {
+    return n->graph->nodes[node_controls(n)[i]];
+}
+
+/* Of a variable: where its first value comes from; node NULL: zeros. */
+static inline df_out node_initial(const df_node *n) {
+    return n->has_initial ? node_input(n, 0) : (df_out){NULL, 0};
+}
+void node_set_initial(df_node *n, df_out from);
+
+static inline const char *node_device_text(const df_node *n) {
+    return n->on ? n->on->text : NULL;
+}
 
 /* True if input i of the node names a variable instead of carrying a tensor. */
 static inline bool node_names_variable(const df_node *n, int i) {

@@ -145,7 +145,7 @@ df_out df_variable_from(df_graph *g, const char *name, df_out initial) {
     }
     const edge_type *type = &from->outputs[initial.index];
     df_out v = declared(g, "Variable", name, type->dtype, edge_shape(type));
-    if (v.node) v.node->initial = initial;
+    if (v.node) node_set_initial(v.node, initial);
     return v;
 }
 

@@ -220,7 +220,7 @@ static bool set_initial(parser *p, const line *l, df_node *n) {
     if (!(n->op->flags & OP_VARIABLE))
         return scan_wrong(&p->s, l->at, DF_INVALID_ARGUMENT,
                           "a %s starts from nothing; only a variable does", n->op->name);
-    n->initial = from;
+    node_set_initial(n, from);
     return check_type(p, l, &n->outputs[0], &from.node->outputs[from.index],
                       "the variable is not of the type that it starts from; it");
 }

@@ -21,10 +21,10 @@ static void inputs_print(text *t, const df_node *n) {
     text_add(t, "(");
     for (int i = 0; i < n->n_inputs; i++, comma = ", ") {
         text_add(t, "%s", comma);
-        out_print(t, n->inputs[i]);
+        out_print(t, node_input(n, i));
     }
     for (int i = 0; i < n->n_controls; i++, comma = ", ")
-        text_add(t, "%s^%s", comma, n->controls[i]->name);
+        text_add(t, "%s^%s", comma, node_control(n, i)->name);
     text_add(t, ")");
 }
 
@@ -49,11 +49,11 @@ static void node_print(text *t, df_node *n) {
     text_add(t, "%s = %s", n->name, n->op->name);
     inputs_print(t, n);
     attrs_print(t, n);
-    if (n->initial.node) {
+    if (n->has_initial) {
         text_add(t, " from ");
-        out_print(t, n->initial);
+        out_print(t, node_initial(n));
     }
-    if (n->device_text) text_add(t, " on %s", n->device_text);
+    if (n->on) text_add(t, " on %s", n->on->text);
     group_print(t, n);
     for (int i = 0; i < n->n_outputs; i++) {
         text_add(t, i ? ", " : " : ");

@@ -34,7 +34,7 @@ static void convert(const df_tensor *x, const df_tensor *out) {
 
 static df_code cast(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[0], *out = c->outputs[0];
+    const df_tensor *x = kernel_input(c, 0), *out = kernel_output(c, 0);
     if (x->dtype != out->dtype)
         convert(x, out);
     else if (x->data != out->data && x->bytes)

@@ -20,6 +20,9 @@
  *   Conv2D                 ascending (row, column, channel) of the filter
  *   Conv2DBackpropInput    ascending (row, column, output channel) of the filter
  *   Conv2DBackpropFilter   ascending (batch, row, column) of the gradient
+ *
+ * A BLAS takes no matrix whose rows overlap. So for one the filter's columns are taken singly,
+ * unless they are so small that its call would cost more than it saves.
  */
 #include <string.h>
 
@@ -27,8 +30,12 @@
 #include "kernels/matmul.h"
 #include "kernels/window.h"
 
+enum { BLAS_LEAST = 1024 }; /* elements of a column of the filter */
+
 /* Which of the three is computed from the other two. */
 typedef enum conv_side { IMAGE, FILTER, RESULT } conv_side;
+
+enum { CONV_WIDE = 4 }; /* added to the side where vectors are wide */
 
 typedef struct conv {
     conv_side side;
@@ -59,7 +66,8 @@ static void add_product(const conv *v, int64_t b, int64_t ky, int64_t oy, int64_
 /* Row ky of the filter and the results of image b: as many columns at once as are a matrix. */
 static void add_row(const conv *v, int64_t b, int64_t ky) {
     const slide *h = &v->h, *w = &v->w;
-    int64_t group = v->side != IMAGE && w->apart == 1 ? w->size : 1, n, first, end;
+    bool together = v->side != IMAGE && w->apart == 1 && !v->m.blas;
+    int64_t group = together ? w->size : 1, n, first, end;
     for (int64_t kx = 0; kx < w->size; kx += group) {
         /* Up to here a group that does not begin before the image lies inside. */
         int64_t inside = steps_to(w->in - slide_at(w, 0, kx + group - 1), w->step);
@@ -79,7 +87,8 @@ static void add_row(const conv *v, int64_t b, int64_t ky) {
 }
 
 static matmul product_of(const conv *v, int64_t size, int64_t out) {
-    matmul m = {0, out, out, NULL, NULL, NULL, v->row, size, v->row, size, v->row};
+    matmul m = {0,    out,    out,  NULL,   NULL,      NULL,     v->row,
+                size, v->row, size, v->row, v->m.wide, v->m.blas};
     int64_t step = v->w.step * v->pixel;
     if (v->side == RESULT) m.a_row = step;
     if (v->side == FILTER) {
@@ -96,20 +105,22 @@ static matmul product_of(const conv *v, int64_t size, int64_t out) {
 }
 
 COLD static df_code compute_conv(df_kernel *c, df_error *err) {
-    conv_side side = (conv_side)kernel_which(c);
+    conv_side side = (conv_side)(kernel_which(c) % CONV_WIDE);
     bool back = side != RESULT;
-    df_tensor *t[] = {c->inputs[back], c->inputs[back + 1], c->inputs[0]};
-    t[side] = c->outputs[0];
+    df_tensor *t[] = {kernel_input(c, back), kernel_input(c, back + 1), kernel_input(c, 0)};
+    t[side] = kernel_output(c, 0);
     const int64_t *filter = t[FILTER]->dims;
     int64_t size = (int64_t)df_dtype_size(t[side]->dtype);
     conv v = {.side = side, .dtype = t[side]->dtype, .in = filter[2]};
-    df_code code = window_slides(c->attrs, t[IMAGE]->dims, filter, &v.h, &v.w, err);
+    df_code code = window_slides(kernel_attrs(c), t[IMAGE]->dims, filter, &v.h, &v.w, err);
     if (code != DF_OK || t[side]->elements == 0) return code;
     memset(t[side]->data, 0, t[side]->bytes); /* 0 is all bits 0 in both dtypes */
     if (t[IMAGE]->elements == 0 || t[FILTER]->elements == 0) return DF_OK;
     v.pixel = filter[2] * size; /* no more than there are, so that it fits */
     v.row = filter[3] * size;
     for (int i = 0; i < 3; i++) v.data[i] = t[i]->data;
+    v.m.wide = kernel_which(c) >= CONV_WIDE;
+    if (filter[2] * filter[3] >= BLAS_LEAST) v.m.blas = kernel_blas(c);
     v.m = product_of(&v, size, filter[3]);
     for (int64_t b = 0; b < t[IMAGE]->dims[0]; b++)
         for (int64_t ky = 0; ky < v.h.size; ky++) add_row(&v, b, ky);
@@ -119,7 +130,7 @@ COLD static df_code compute_conv(df_kernel *c, df_error *err) {
 /* ---- shapes -------------------------------------------------------------- */
 
 COLD static df_code infer_conv(df_infer *c, df_error *err) {
-    conv_side side = (conv_side)infer_which(c);
+    conv_side side = (conv_side)(infer_which(c) % CONV_WIDE);
     int at = side != RESULT;
     int64_t x[4], filter[4], channels;
     slide h, w;
@@ -148,9 +159,10 @@ COLD static df_code infer_conv(df_infer *c, df_error *err) {
     "padding: string = \"valid\" in [\"valid\", \"same\"]} : "
 
 void conv_ops(adder *a) {
+    int wide = a->wide ? CONV_WIDE : 0;
     add_op_with(a, "Conv2D(x: real, filter: x)" CONV_ATTRS "x", infer_conv, compute_conv, 0,
-                RESULT);
+                RESULT + wide);
     add_op_with(
         a, "Conv2DBackpropInput|Conv2DBackpropFilter(dy: real, x: dy, filter: dy)" CONV_ATTRS "dy",
-        infer_conv, compute_conv, 0, IMAGE);
+        infer_conv, compute_conv, 0, IMAGE + wide);
 }

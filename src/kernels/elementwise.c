@@ -135,13 +135,13 @@ static void set_operand(operand *o, source from, const df_kernel *c, df_dtype ty
     o->repeated = NULL;
     o->width = df_dtype_size(type);
     if (from <= C) {
-        set_input(o, c->inputs[from - A], c->outputs[0]);
+        set_input(o, kernel_input(c, (int)from - A), kernel_output(c, 0));
     } else {
         number_store_floats(type, &numbers[from - ZERO], 1, &o->number);
         o->next = (const unsigned char *)&o->number;
         o->dtype = type;
         o->size = o->width;
-        add_dim(o, c->outputs[0]->elements, 0);
+        add_dim(o, kernel_output(c, 0)->elements, 0);
     }
     if (o->rank == 0) o->rank = 1;
 }
@@ -258,7 +258,7 @@ static size_t next_tile(const operand *operands, int n_operands, size_t most) {
 static int set_operands(operand *operands, const uint8_t *from, const df_kernel *c, df_dtype type,
                         bool *is_plain) {
     int n = 0;
-    *is_plain = df_dtype_size(c->outputs[0]->dtype) == df_dtype_size(type);
+    *is_plain = df_dtype_size(kernel_output(c, 0)->dtype) == df_dtype_size(type);
     for (; n < OPERANDS && from[n] != NONE; n++) {
         operand *o = &operands[n];
         set_operand(o, from[n], c, type);
@@ -268,7 +268,7 @@ static int set_operands(operand *operands, const uint8_t *from, const df_kernel 
 }
 
 static void run(df_kernel *c, recipe r, df_dtype type) {
-    df_tensor *out = c->outputs[0];
+    df_tensor *out = kernel_output(c, 0);
     size_t size = df_dtype_size(out->dtype), left = (size_t)out->elements;
     size_t width = df_dtype_size(out->dtype == DF_BOOL ? DF_INT32 : type); /* of a result */
     operand operands[OPERANDS];
@@ -304,9 +304,9 @@ static int64_t find_bad(const df_tensor *t, bool negative) {
 }
 
 static df_code check_values(const df_kernel *c, int op, df_error *err) {
-    if (op < ELEMENTWISE_DIV || op > ELEMENTWISE_POW || number_is_float(c->outputs[0]->dtype))
+    if (op < ELEMENTWISE_DIV || op > ELEMENTWISE_POW || number_is_float(kernel_output(c, 0)->dtype))
         return DF_OK;
-    const df_tensor *t = c->inputs[1];
+    const df_tensor *t = kernel_input(c, 1);
     int64_t bad = find_bad(t, op == ELEMENTWISE_POW);
     if (bad < 0) return DF_OK;
     if (op == ELEMENTWISE_POW)
@@ -323,9 +323,10 @@ static df_code check_values(const df_kernel *c, int op, df_error *err) {
 
 df_code elementwise_compute(df_kernel *c, df_error *err) {
     int op = kernel_which(c);
-    if (c->outputs[0]->elements == 0) return DF_OK;
+    if (kernel_output(c, 0)->elements == 0) return DF_OK;
     df_code code = check_values(c, op, err);
-    if (code == DF_OK) run(c, recipe_of(op), type_for(c->inputs[c->n_inputs - 1]->dtype, op));
+    if (code == DF_OK)
+        run(c, recipe_of(op), type_for(kernel_input(c, kernel_inputs(c) - 1)->dtype, op));
     return code;
 }
 

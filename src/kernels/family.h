@@ -9,12 +9,15 @@
 #define KERNELS_FAMILY_H
 
 #include "base/error.h"
+#include "kernels/blas.h"
 #include "kernels/infer.h"
 #include "op/op.h"
 
 /* Adds to a registry until the first failure. */
 typedef struct adder {
     op_registry *r;
+    const blas *blas; /* for kernel_blas; or NULL */
+    bool wide;        /* kernels for CPUs with wide vectors, where there are such */
     df_error *err;
     df_code code;
 } adder;
@@ -34,7 +37,12 @@ void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_er
             df_code (*compute)(df_kernel *c, df_error *err), uint32_t how);
 
 static inline int kernel_which(const df_kernel *c) {
-    return (int)(intptr_t)c->def->user;
+    return (int)(intptr_t)c->io->kernel->op->user;
+}
+
+/* What products of matrices are to be computed by; NULL: by the code in here. */
+static inline const blas *kernel_blas(const df_kernel *c) {
+    return c->io->kernel->user;
 }
 
 static inline int infer_which(const df_infer *c) {

@@ -62,8 +62,9 @@ static df_code infer_gather(df_infer *c, df_error *err) {
 }
 
 static df_code compute_gather(df_kernel *c, df_error *err) {
-    const df_tensor *x = c->inputs[0], *indices = c->inputs[INDICES], *out = c->outputs[0];
-    int axis = axis_in(c->attrs[AXIS].i, x->rank);
+    const df_tensor *x = kernel_input(c, 0), *indices = kernel_input(c, INDICES),
+                    *out = kernel_output(c, 0);
+    int axis = axis_in(kernel_attrs(c)[AXIS].i, x->rank);
     df_code code = check_indices(x, axis, indices, err);
     if (code != DF_OK || out->elements == 0) return code;
     int64_t row = multiply(x->dims, axis + 1, x->rank), outer = multiply(x->dims, 0, axis);
@@ -114,8 +115,9 @@ static void add_row(df_dtype dtype, int64_t n, const void *row, void *sum) {
 }
 
 static df_code compute_scatter_add(df_kernel *c, df_error *err) {
-    const df_tensor *x = c->inputs[0], *indices = c->inputs[INDICES], *updates = c->inputs[UPDATES];
-    const df_tensor *out = c->outputs[0];
+    const df_tensor *x = kernel_input(c, 0), *indices = kernel_input(c, INDICES),
+                    *updates = kernel_input(c, UPDATES);
+    const df_tensor *out = kernel_output(c, 0);
     df_code code = check_indices(x, 0, indices, err);
     if (code != DF_OK || x->elements == 0) return code;
     if (out->data != x->data) memcpy(out->data, x->data, x->bytes);

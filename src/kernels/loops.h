@@ -14,12 +14,15 @@
 #include <dataflow/tensor.h>
 
 /* In front of a loop whose output is an input's buffer or apart from it, never shifted
- * against it: iterations do not touch each other's elements. gcc must be told, or it
- * falls back to one element at a time where a kernel works in place. */
+ * against it: iterations do not touch each other's elements. Compilers must be told, or they
+ * fall back to one element at a time where a kernel works in place; and clang not to
+ * complain of loops with calls, which stay as they are. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define ITERATIONS_APART _Pragma("GCC ivdep")
 #else
-#define ITERATIONS_APART _Pragma("clang loop interleave(disable) unroll(disable)")
+#pragma clang diagnostic ignored "-Wpass-failed"
+#define ITERATIONS_APART                                                                           \
+    _Pragma("clang loop vectorize(assume_safety) interleave(disable) unroll(disable)")
 #endif
 
 /* Elements of a block, and bytes of the largest array that is made for a loop. */

@@ -40,9 +40,9 @@ static df_code too_large(int d, df_error *err) {
 
 static df_code compute_move(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[0], *out = c->outputs[0];
+    const df_tensor *x = kernel_input(c, 0), *out = kernel_output(c, 0);
     const move *m = &moves[kernel_which(c)];
-    const df_attr *attrs = c->attrs;
+    const df_attr *attrs = kernel_attrs(c);
     const size_t size = df_dtype_size(x->dtype);
     int64_t from[DF_MAX_RANK], to[DF_MAX_RANK], source = 0, target = 0, element;
     copy_dim dims[COPY_RANK];
@@ -152,17 +152,18 @@ static df_code infer_transpose(df_infer *c, df_error *err) {
 
 /* Between parts and the whole that they make side by side along the axis: seen from there,
  * each is rows, and the whole's rows are as long as theirs together. */
-static void copy_parts(df_tensor *const *parts, int n, df_tensor *whole, int axis, bool split) {
+static void copy_parts(const df_kernel *c, df_tensor *whole, int axis, bool split) {
     int64_t rows = 1, inner = 1, at = 0;
     if (whole->elements == 0) return;
     for (int d = 0; d < whole->rank; d++) {
         if (d < axis) rows *= whole->dims[d];
         if (d > axis) inner *= whole->dims[d];
     }
-    for (int i = 0; i < n; i++) {
-        int64_t row = parts[i]->dims[axis] * inner, step = whole->dims[axis] * inner;
+    for (int i = 0; i < (split ? kernel_outputs(c) : kernel_inputs(c)); i++) {
+        df_tensor *t = split ? kernel_output(c, i) : kernel_input(c, i);
+        int64_t row = t->dims[axis] * inner, step = whole->dims[axis] * inner;
         copy_dim dims[] = {{rows, split ? step : row, split ? row : step}, {row, 1, 1}};
-        void *part = parts[i]->data, *there = copy_at(whole, at);
+        void *part = t->data, *there = copy_at(whole, at);
         copy_strided(df_dtype_size(whole->dtype), dims, 2, split ? there : part,
                      split ? part : there);
         at += row;
@@ -171,15 +172,15 @@ static void copy_parts(df_tensor *const *parts, int n, df_tensor *whole, int axi
 
 static df_code compute_concat(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *out = c->outputs[0];
-    copy_parts(c->inputs, c->n_inputs, out, axis_in(c->attrs[CONCAT_AXIS].i, out->rank), false);
+    df_tensor *out = kernel_output(c, 0);
+    copy_parts(c, out, axis_in(kernel_attrs(c)[CONCAT_AXIS].i, out->rank), false);
     return DF_OK;
 }
 
 static df_code compute_split(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *x = c->inputs[0];
-    copy_parts(c->outputs, c->n_outputs, x, axis_in(c->attrs[SPLIT_AXIS].i, x->rank), true);
+    df_tensor *x = kernel_input(c, 0);
+    copy_parts(c, x, axis_in(kernel_attrs(c)[SPLIT_AXIS].i, x->rank), true);
     return DF_OK;
 }
 

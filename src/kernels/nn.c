@@ -43,21 +43,21 @@ static double softmax_row(const df_tensor *x, int64_t at, int64_t n, int64_t lab
 
 COLD static df_code compute_softmax(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[0];
+    const df_tensor *x = kernel_input(c, 0);
     for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n)
-        (void)softmax_row(x, at, n, -1, c->outputs[0]);
+        (void)softmax_row(x, at, n, -1, kernel_output(c, 0));
     return DF_OK;
 }
 
 COLD static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *y = c->inputs[1];
+    const df_tensor *y = kernel_input(c, 1);
     double a[TILE], b[TILE];
     for (int64_t at = 0, n = tile_row(y); at < y->elements; at += n) {
         double sum = 0;
         for (int pass = 0; pass < 2; pass++)
             for (int64_t j = 0, m; j < n; j += m) {
-                m = tile_load(c->inputs[0], at + j, n - j, a);
+                m = tile_load(kernel_input(c, 0), at + j, n - j, a);
                 (void)tile_load(y, at + j, m, b);
                 if (pass == 0) {
                     sum = tile_sum(m, a, b, sum);
@@ -65,14 +65,14 @@ COLD static df_code compute_softmax_grad(df_kernel *c, df_error *err) {
                 }
                 tile_shift(m, a, sum, 1);
                 tile_multiply(m, a, b);
-                tile_store(c->outputs[0], at + j, m, a);
+                tile_store(kernel_output(c, 0), at + j, m, a);
             }
     }
     return DF_OK;
 }
 
 COLD static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
-    const df_tensor *logits = c->inputs[0], *labels = c->inputs[1];
+    const df_tensor *logits = kernel_input(c, 0), *labels = kernel_input(c, 1);
     int64_t classes = logits->dims[1];
     for (int64_t i = 0; i < labels->elements; i++) {
         int64_t label = copy_index(labels, i);
@@ -85,8 +85,8 @@ COLD static df_code compute_cross_entropy(df_kernel *c, df_error *err) {
     }
     for (int64_t i = 0; i < labels->elements; i++) {
         double loss =
-            softmax_row(logits, i * classes, classes, copy_index(labels, i), c->outputs[1]);
-        tile_store(c->outputs[0], i, 1, &loss);
+            softmax_row(logits, i * classes, classes, copy_index(labels, i), kernel_output(c, 1));
+        tile_store(kernel_output(c, 0), i, 1, &loss);
     }
     return DF_OK;
 }

@@ -48,17 +48,17 @@ static moments moments_of(const df_tensor *x, int64_t at, double epsilon) {
 
 COLD static df_code compute_norm(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[0];
+    const df_tensor *x = kernel_input(c, 0);
     double h[TILE], by[TILE];
     for (int64_t at = 0, n = tile_row(x); at < x->elements; at += n) {
-        moments of = moments_of(x, at, c->attrs[0].f);
+        moments of = moments_of(x, at, kernel_attrs(c)[0].f);
         for (int64_t j = 0, m; j < n; j += m) {
             m = load_moved(x, at + j, n - j, of, h);
-            (void)tile_load(c->inputs[1], j, m, by);
+            (void)tile_load(kernel_input(c, 1), j, m, by);
             tile_multiply(m, h, by);
-            (void)tile_load(c->inputs[2], j, m, by);
+            (void)tile_load(kernel_input(c, 2), j, m, by);
             tile_add(m, h, by);
-            tile_store(c->outputs[0], at + j, m, h);
+            tile_store(kernel_output(c, 0), at + j, m, h);
         }
     }
     return DF_OK;
@@ -69,7 +69,7 @@ COLD static df_code compute_norm(df_kernel *c, df_error *err) {
 /* A row longer than a tile is come by several times. Its moments are kept, meanwhile, where its
  * part of dx will be: that has room for them. */
 static moments kept_moments(const df_kernel *c, int64_t at, bool first) {
-    const df_tensor *x = c->inputs[1], *dx = c->outputs[0];
+    const df_tensor *x = kernel_input(c, 1), *dx = kernel_output(c, 0);
     bool keep = tile_row(x) > TILE;
     char *room = (char *)dx->data + (size_t)at * df_dtype_size(dx->dtype);
     moments of;
@@ -77,24 +77,24 @@ static moments kept_moments(const df_kernel *c, int64_t at, bool first) {
         memcpy(&of, room, sizeof of);
         return of;
     }
-    of = moments_of(x, at, c->attrs[0].f);
+    of = moments_of(x, at, kernel_attrs(c)[0].f);
     if (keep) memcpy(room, &of, sizeof of);
     return of;
 }
 
 /* Columns j to j + m of dscale and doffset, over all rows. */
 static void add_columns(const df_kernel *c, int64_t j, int64_t m) {
-    const df_tensor *x = c->inputs[1];
+    const df_tensor *x = kernel_input(c, 1);
     double dy[TILE], h[TILE], scale[TILE] = {0}, offset[TILE] = {0};
     for (int64_t at = 0; at < x->elements; at += tile_row(x)) {
         (void)load_moved(x, at + j, m, kept_moments(c, at, j == 0), h);
-        (void)tile_load(c->inputs[0], at + j, m, dy);
+        (void)tile_load(kernel_input(c, 0), at + j, m, dy);
         tile_add(m, offset, dy);
         tile_multiply(m, h, dy);
         tile_add(m, scale, h);
     }
-    tile_store(c->outputs[1], j, m, scale);
-    tile_store(c->outputs[2], j, m, offset);
+    tile_store(kernel_output(c, 1), j, m, scale);
+    tile_store(kernel_output(c, 2), j, m, offset);
 }
 
 static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
@@ -102,10 +102,10 @@ static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
     moments of = kept_moments(c, at, false);
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t j = 0, m; j < n; j += m) {
-            m = tile_load(c->inputs[0], at + j, n - j, g);
-            (void)tile_load(c->inputs[2], j, m, h);
+            m = tile_load(kernel_input(c, 0), at + j, n - j, g);
+            (void)tile_load(kernel_input(c, 2), j, m, h);
             tile_multiply(m, g, h);
-            (void)load_moved(c->inputs[1], at + j, m, of, h);
+            (void)load_moved(kernel_input(c, 1), at + j, m, of, h);
             if (pass == 0) {
                 sum = tile_sum(m, g, NULL, sum);
                 sum_h = tile_sum(m, g, h, sum_h);
@@ -113,7 +113,7 @@ static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
                 tile_shift(m, h, 0, -sum_h / (double)n);
                 tile_add(m, g, h);
                 tile_shift(m, g, sum / (double)n, of.rate);
-                tile_store(c->outputs[0], at + j, m, g);
+                tile_store(kernel_output(c, 0), at + j, m, g);
             }
         }
     }
@@ -121,7 +121,7 @@ static void gradient_row(const df_kernel *c, int64_t at, int64_t n) {
 
 COLD static df_code compute_norm_grad(df_kernel *c, df_error *err) {
     (void)err;
-    const df_tensor *x = c->inputs[1];
+    const df_tensor *x = kernel_input(c, 1);
     int64_t n = tile_row(x);
     for (int64_t j = 0; j < n; j += TILE) add_columns(c, j, n - j < TILE ? n - j : TILE);
     for (int64_t at = 0; at < x->elements; at += n) gradient_row(c, at, n);

@@ -55,10 +55,10 @@ static void pool_window(const pool *p, const df_tensor *x, df_tensor *y, int64_t
 COLD static df_code compute_pool(df_kernel *c, df_error *err) {
     int kind = kernel_which(c);
     bool back = kind & BACK;
-    df_tensor *x = c->inputs[back], *out = c->outputs[0];
-    df_tensor *y = back ? c->inputs[0] : out;
+    df_tensor *x = kernel_input(c, back), *out = kernel_output(c, 0);
+    df_tensor *y = back ? kernel_input(c, 0) : out;
     pool p = {.largest = kind & LARGEST, .back = back, .channels = x->dims[3]};
-    df_code code = window_slides(c->attrs, x->dims, NULL, &p.h, &p.w, err);
+    df_code code = window_slides(kernel_attrs(c), x->dims, NULL, &p.h, &p.w, err);
     if (code != DF_OK || out->elements == 0) return code;
     if (back) memset(out->data, 0, out->bytes);
     int64_t y_at = 0, first, end;

@@ -99,9 +99,9 @@ static df_code infer_random(df_infer *c, df_error *err) {
 static df_code compute_random(df_kernel *c, df_error *err) {
     (void)err;
     const distribution *d = &distributions[kernel_which(c)];
-    const df_tensor *out = c->outputs[0];
-    uint64_t seed = (uint64_t)c->attrs[SEED].i, bits[TILE];
-    uint64_t counter = c->n_inputs ? *(const uint64_t *)c->inputs[0]->data : 0;
+    const df_tensor *out = kernel_output(c, 0);
+    uint64_t seed = (uint64_t)kernel_attrs(c)[SEED].i, bits[TILE];
+    uint64_t counter = kernel_inputs(c) ? *(const uint64_t *)kernel_input(c, 0)->data : 0;
     bool wide = df_dtype_size(out->dtype) == 8;
     for (int64_t at = 0; at < out->elements; at += TILE) {
         int64_t n = out->elements - at < TILE ? out->elements - at : TILE;

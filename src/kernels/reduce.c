@@ -101,10 +101,10 @@ typedef struct cut {
 
 /* Bit d: dimension d disappears. infer has checked the axes. */
 static uint32_t mask_of(const df_kernel *c, reduction r, int rank) {
-    df_shape axes = {1, &c->attrs[AXIS].i};
+    df_shape axes = {1, &kernel_attrs(c)[AXIS].i};
     uint32_t mask = 0, all = (1u << rank) - 1;
     if (r == BIAS_ADD_GRAD) return all >> 1;
-    if (!is_arg(r)) axes = c->attrs[AXES].shape;
+    if (!is_arg(r)) axes = kernel_attrs(c)[AXES].shape;
     for (int i = 0; i < axes.rank; i++) mask |= 1u << axis_in(axes.dims[i], rank);
     return mask ? mask : all;
 }
@@ -165,9 +165,9 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
 }
 
 static df_code compute(df_kernel *c, df_error *err) {
-    const df_tensor *x = c->inputs[0];
+    const df_tensor *x = kernel_input(c, 0);
     reduction r = (reduction)kernel_which(c);
-    if (c->outputs[0]->elements == 0) return DF_OK;
+    if (kernel_output(c, 0)->elements == 0) return DF_OK;
     bool needs_one = fold_of(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
     if (x->elements == 0 && needs_one) {
         char words[SHAPE_TEXT_MAX];
@@ -176,9 +176,9 @@ static df_code compute(df_kernel *c, df_error *err) {
             err, "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
             df_dtype_name(x->dtype), words, r == MEAN ? "mean" : "largest and no smallest");
     }
-    cut k = {.width = c->outputs[0]->elements}; /* of nothing: there is nothing to walk */
+    cut k = {.width = kernel_output(c, 0)->elements}; /* of nothing: there is nothing to walk */
     if (x->elements) k = cut_of(x, mask_of(c, r, x->rank));
-    reduce(x, r, &k, c->outputs[0]);
+    reduce(x, r, &k, kernel_output(c, 0));
     return DF_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/family.h"
+#include "kernels/matmul.h"
 
 enum { SIGNATURE_MAX = 512 };
 
@@ -26,6 +27,7 @@ void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, 
     df_kernel_def kernel = {.struct_size = sizeof kernel,
                             .devices = how & ADD_INLINE ? "*" : "CPU,SIM",
                             .compute = compute,
+                            .user = (void *)(uintptr_t)a->blas, /* only read */
                             .flags = how >> 16 & 15,
                             .host_inputs = how >> 20 & 15,
                             .host_outputs = how >> 24 & 15,
@@ -34,7 +36,7 @@ void add_op_with(adder *a, const char *signature, df_code (*infer)(df_infer *c, 
     while (*name != '(' && a->code == DF_OK) { /* each name in front of the bracket */
         int length = (int)strcspn(name, "|(");
         (void)snprintf(one, sizeof one, "%.*s%s", length, name, rest);
-        kernel.user = op.user = (void *)(intptr_t)which++;
+        op.user = (void *)(intptr_t)which++;
         a->code = add_one(a, &op, &kernel);
         name += length;
         if (*name == '|') name++;
@@ -46,8 +48,8 @@ void add_op(adder *a, const char *signature, df_code (*infer)(df_infer *c, df_er
     add_op_with(a, signature, infer, compute, how, 0);
 }
 
-df_code kernels_register(op_registry *r, df_error *err) {
-    adder a = {.r = r, .err = err};
+df_code kernels_register(op_registry *r, const blas *products, df_error *err) {
+    adder a = {.r = r, .blas = products, .wide = matmul_can_be_wide(), .err = err};
     state_ops(&a);
     elementwise_ops(&a);
     cast_ops(&a);

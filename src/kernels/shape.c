@@ -111,12 +111,13 @@ static df_code infer_reshape(df_infer *c, df_error *err) {
 }
 
 static df_code compute_reshape(df_kernel *c, df_error *err) {
-    df_tensor *x = c->inputs[0], *out;
-    df_shape wanted = c->n_inputs == 2 ? shape_in(c->inputs[1]) : c->attrs[SHAPE].shape;
+    df_tensor *x = kernel_input(c, 0), *out;
+    df_shape wanted =
+        kernel_inputs(c) == 2 ? shape_in(kernel_input(c, 1)) : kernel_attrs(c)[SHAPE].shape;
     edge_type type = {.dtype = x->dtype};
-    if (c->n_inputs == 2 && c->inputs[1]->rank != 1)
+    if (kernel_inputs(c) == 2 && kernel_input(c, 1)->rank != 1)
         return error_invalid(err, "input 1, the shape, has %d dimensions; it takes a vector",
-                             c->inputs[1]->rank);
+                             kernel_input(c, 1)->rank);
     df_code code = resolve(tensor_shape(x), wanted, &type, err);
     if (code != DF_OK) return code;
     if (shape_equal(tensor_shape(x), edge_shape(&type))) {
@@ -136,7 +137,7 @@ static df_code infer_shape(df_infer *c, df_error *err) {
 }
 
 static df_code compute_shape(df_kernel *c, df_error *err) {
-    df_shape s = tensor_shape(c->inputs[0]);
+    df_shape s = tensor_shape(kernel_input(c, 0));
     int64_t rank = s.rank;
     df_tensor *out;
     df_code code = tensor_new_in(c->headers, c->headers, DF_INT64, (df_shape){1, &rank}, &out, err);
@@ -164,7 +165,7 @@ static df_code infer_fill(df_infer *c, df_error *err) {
 
 static df_code compute_fill(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *value = c->inputs[0], *out = c->outputs[0];
+    df_tensor *value = kernel_input(c, 0), *out = kernel_output(c, 0);
     copy_fill(df_dtype_size(out->dtype), value->data, out->elements, out->data);
     return DF_OK;
 }
@@ -225,8 +226,9 @@ static df_code infer_range(df_infer *c, df_error *err) {
 
 static df_code compute_range(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *out = c->outputs[0];
-    const bounds b = bounds_of(c->inputs);
+    df_tensor *out = kernel_output(c, 0);
+    df_tensor *inputs[] = {kernel_input(c, 0), kernel_input(c, 1), kernel_input(c, 2)};
+    const bounds b = bounds_of(inputs);
     union {
         double f[TILE];
         int64_t i[TILE];

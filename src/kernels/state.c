@@ -15,19 +15,19 @@ enum { VALUE = 0, SHAPE = 1 };
 
 static df_code pass_on(df_kernel *c, df_error *err) {
     (void)err;
-    kernel_set_output(c, 0, tensor_ref(c->inputs[0]));
+    kernel_set_output(c, 0, tensor_ref(kernel_input(c, 0)));
     return DF_OK;
 }
 
 static df_code assign(df_kernel *c, df_error *err) {
     (void)err;
-    kernel_set_output(c, 0, tensor_ref(c->inputs[1]));
+    kernel_set_output(c, 0, tensor_ref(kernel_input(c, 1)));
     return DF_OK;
 }
 
 /* Only here is the shape at the moment known of a variable whose own has unknowns. */
 static df_code check_value(const df_kernel *c, df_error *err) {
-    df_shape now = tensor_shape(c->inputs[0]), delta = tensor_shape(c->inputs[1]);
+    df_shape now = tensor_shape(kernel_input(c, 0)), delta = tensor_shape(kernel_input(c, 1));
     char have[SHAPE_TEXT_MAX], got[SHAPE_TEXT_MAX];
     if (shape_equal(now, delta)) return DF_OK;
     (void)shape_print(now, have, sizeof have);

@@ -2,12 +2,13 @@
  *
  * key.c - making, reading and writing keys.
  *
- * A key is one block: the struct, and behind it the four texts, each with its zero:
+ * A key that owns its texts is one block: the struct, and behind it the four, each with its
+ * zero:
  *
- *   df_key | src \0 dst \0 edge \0 frame \0
+ *   owned_key | src \0 dst \0 edge \0 frame \0
  *
- * None of the texts holds a zero, so two keys have equal texts exactly if these bytes
- * are equal; they are hashed and compared in one go.
+ * The hash is that of these bytes; whoever makes many keys of a plan begins with devices, of
+ * which there are few.
  *
  * One key has one text: numbers have no leading zeros, and devices in a text must be
  * written as device_name_print writes them. Of the incarnation either case is read.
@@ -91,24 +92,32 @@ static size_t bounded(const char *text) {
     return strnlen(text, KEY_TEXT_MAX + 1);
 }
 
+typedef struct owned_key {
+    df_key key; /* first */
+    const df_allocator *alloc;
+    size_t bytes;
+} owned_key;
+
+static uint64_t hash_text(uint64_t hash, const char *text) {
+    return hash_more(hash, text, strlen(text) + 1);
+}
+
+uint64_t key_hash_devices(const char *src, const char *dst) {
+    return hash_text(hash_text(HASH_NOTHING, src), dst);
+}
+
+df_key key_of_plan(const key_parts *p, uint64_t devices, uint64_t plan, int64_t channel) {
+    uint64_t hash = hash_u64(hash_text(hash_text(devices, p->edge), p->frame));
+    hash = hash_pair(hash_pair(hash, p->incarnation), p->iter);
+    return (df_key){.parts = *p, .hash = hash, .plan = plan, .channel = channel};
+}
+
 /* Copies a text with its zero; returns the copy, and moves *at behind it. */
 static const char *lay(char **at, const char *text) {
     size_t n = strlen(text) + 1;
     char *copy = memcpy(*at, text, n);
     *at += n;
     return copy;
-}
-
-static void fill(df_key *key, const key_parts *p) {
-    char *texts = (char *)(key + 1), *at = texts;
-    key->parts.src = lay(&at, p->src);
-    key->parts.dst = lay(&at, p->dst);
-    key->parts.edge = lay(&at, p->edge);
-    key->parts.frame = lay(&at, p->frame);
-    key->parts.incarnation = p->incarnation;
-    key->parts.iter = p->iter;
-    key->hash =
-        hash_pair(hash_pair(hash_bytes(texts, (size_t)(at - texts)), p->incarnation), p->iter);
 }
 
 df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan, int64_t channel,
@@ -126,21 +135,28 @@ df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan
             "of the node",
             name_quote(p.edge, quoted), KEY_TEXT_MAX);
     }
-    size_t bytes = sizeof(df_key) + texts + 4;
-    df_key *key = alloc_bytes(alloc, bytes);
-    if (!key) {
+    size_t bytes = sizeof(owned_key) + texts + 4;
+    owned_key *own = alloc_bytes(alloc, bytes);
+    if (!own) {
         char quoted[QUOTE_MAX];
         return error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for the key of edge \"%s\"",
                          name_quote(p.edge, quoted));
     }
-    *key = (df_key){.alloc = alloc, .plan = plan, .channel = channel, .bytes = bytes};
-    fill(key, &p);
-    *out = key;
+    char *at = (char *)(own + 1);
+    p.src = lay(&at, p.src);
+    p.dst = lay(&at, p.dst);
+    p.edge = lay(&at, p.edge);
+    p.frame = lay(&at, p.frame);
+    own->alloc = alloc;
+    own->bytes = bytes;
+    own->key = key_of_plan(&p, key_hash_devices(p.src, p.dst), plan, channel);
+    *out = &own->key;
     return DF_OK;
 }
 
 void df_key_free(df_key *key) {
-    if (key) alloc_free(key->alloc, key, key->bytes);
+    owned_key *own = (owned_key *)key;
+    if (own) alloc_free(own->alloc, own, own->bytes);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -275,9 +291,10 @@ const char *df_key_edge(const df_key *key) {
 
 bool df_key_equal(const df_key *a, const df_key *b) {
     return a == b ||
-           (a && b && a->hash == b->hash && a->bytes == b->bytes &&
-            a->parts.incarnation == b->parts.incarnation && a->parts.iter == b->parts.iter &&
-            memcmp(a + 1, b + 1, a->bytes - sizeof *a) == 0);
+           (a && b && a->hash == b->hash && a->parts.incarnation == b->parts.incarnation &&
+            a->parts.iter == b->parts.iter && strcmp(a->parts.edge, b->parts.edge) == 0 &&
+            strcmp(a->parts.src, b->parts.src) == 0 && strcmp(a->parts.dst, b->parts.dst) == 0 &&
+            strcmp(a->parts.frame, b->parts.frame) == 0);
 }
 
 uint64_t df_key_hash(const df_key *key) {

@@ -42,12 +42,10 @@ typedef struct key_parts {
 } key_parts;
 
 struct df_key {
-    const df_allocator *alloc; /* (c) */
-    key_parts parts;           /* (c) point into this block */
-    uint64_t hash;             /* (c) of everything but plan and channel */
-    uint64_t plan;             /* (c) 0: none */
-    int64_t channel;           /* (c) KEY_NO_CHANNEL: none */
-    size_t bytes;              /* (c) of this block */
+    key_parts parts; /* (c) what they point to lasts as long as the key */
+    uint64_t hash;   /* (c) of everything but plan and channel */
+    uint64_t plan;   /* (c) 0: none */
+    int64_t channel; /* (c) KEY_NO_CHANNEL: none */
 };
 
 /* Copies the parts. INVALID_ARGUMENT if a part is empty, has a ';' or a control
@@ -56,5 +54,10 @@ struct df_key {
  * caller's affair: it has them from devices. */
 df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan, int64_t channel,
                 df_key **out, df_error *err);
+
+/* A key in the caller's memory, of parts that are good, last as long, and make a text of at
+ * most KEY_TEXT_MAX. For many of them what two devices give to the hash is taken once. */
+uint64_t key_hash_devices(const char *src, const char *dst);
+df_key key_of_plan(const key_parts *parts, uint64_t devices, uint64_t plan, int64_t channel);
 
 #endif /* NAME_KEY_H */

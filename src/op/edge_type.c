@@ -6,6 +6,9 @@
 #include "op/op.h"
 
 #include "base/error.h"
+#include "base/hash.h"
+
+#include <string.h>
 
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err) {
     if (df_dtype_size(dtype) == 0)
@@ -22,6 +25,31 @@ df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *er
     for (int i = 0; i < shape.rank; i++) result.dims[i] = shape.dims[i];
     *t = result;
     return DF_OK;
+}
+
+/* Dims beyond the rank mean nothing, and need not have been set. */
+static bool same_types(const edge_type *a, const edge_type *b, int n) {
+    for (int i = 0; i < n; i++)
+        if (a[i].dtype != b[i].dtype || a[i].rank != b[i].rank ||
+            !shape_equal(edge_shape(&a[i]), edge_shape(&b[i])))
+            return false;
+    return true;
+}
+
+const edge_type *types_keep(type_pool *p, const edge_type *types, int n) {
+    uint64_t hash = (uint64_t)n;
+    for (int i = 0; i < n; i++) {
+        hash = hash_pair(hash, (uint64_t)types[i].dtype << 8 | (uint8_t)types[i].rank);
+        for (int k = 0; k < types[i].rank; k++) hash = hash_pair(hash, (uint64_t)types[i].dims[k]);
+    }
+    __typeof__(p->recent[0]) *at = &p->recent[hash % TYPES_RECENT];
+    if (at->types && at->n == n && same_types(at->types, types, n)) return at->types;
+    edge_type *kept = arena_array(p->mem, (size_t)n, sizeof *kept);
+    if (!kept) return NULL;
+    if (n) memcpy(kept, types, (size_t)n * sizeof *kept);
+    at->types = kept;
+    at->n = n;
+    return kept;
 }
 
 shape_text edge_text(const edge_type *t) {

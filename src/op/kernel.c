@@ -2,8 +2,26 @@
  *
  * What infer functions and kernels see of their node: the calls of <dataflow/op.h>.
  */
+#include <dataflow/inline.h>
+
 #include "base/error.h"
 #include "op/op.h"
+
+#include <stddef.h>
+
+/* inline.h knows where it is. */
+#define SAME(TYPE, FIELD, LAYOUT, SAME_FIELD)                                                      \
+    _Static_assert(offsetof(TYPE, FIELD) == offsetof(LAYOUT, SAME_FIELD), #FIELD)
+SAME(kernel_io, n_inputs, df_node_layout, n_inputs);
+SAME(kernel_io, first_input, df_node_layout, first_input);
+SAME(kernel_io, first_output, df_node_layout, first_output);
+SAME(kernel_io, index, df_node_layout, index);
+SAME(kernel_io, n_outputs, df_node_layout, n_outputs);
+SAME(df_kernel, io, df_kernel_layout, node);
+SAME(df_kernel, slots, df_kernel_layout, slots);
+SAME(df_kernel, places, df_kernel_layout, places);
+SAME(df_kernel, made, df_kernel_layout, made);
+SAME(df_kernel, states, df_kernel_layout, states);
 
 /* ---- infer functions ----------------------------------------------------- */
 
@@ -86,41 +104,41 @@ df_code df_infer_equal(df_infer *c, df_error *err) {
 /* ---- kernels ------------------------------------------------------------- */
 
 const char *df_kernel_node(const df_kernel *k) {
-    return k->node;
+    return k->calls->node(k)->name;
 }
 
 int df_kernel_inputs(const df_kernel *k) {
-    return k->n_inputs;
+    return kernel_inputs(k);
 }
 
 df_tensor *df_kernel_input(const df_kernel *k, int i) {
-    return i >= 0 && i < k->n_inputs ? k->inputs[i] : NULL;
+    return i >= 0 && i < kernel_inputs(k) ? kernel_input(k, i) : NULL;
 }
 
 int df_kernel_outputs(const df_kernel *k) {
-    return k->n_outputs;
+    return kernel_outputs(k);
 }
 
 df_tensor *df_kernel_output(const df_kernel *k, int i) {
-    return k->outputs && i >= 0 && i < k->n_outputs ? k->outputs[i] : NULL;
+    return i >= 0 && i < kernel_outputs(k) ? kernel_output(k, i) : NULL;
 }
 
 const df_attr *df_kernel_attr(const df_kernel *k, int i) {
-    return i >= 0 && i < k->def->op->n_attrs ? &k->attrs[i] : NULL;
+    return i >= 0 && i < k->io->kernel->op->n_attrs ? &kernel_attrs(k)[i] : NULL;
 }
 
 void *df_kernel_user(const df_kernel *k) {
-    return k->def->user;
+    return k->io->kernel->user;
 }
 
 void *df_kernel_state(const df_kernel *k) {
-    return k->state;
+    return k->states ? k->states[k->io->index] : NULL;
 }
 
 static df_code check_output(const df_kernel *k, int i, df_dtype dtype, df_shape shape,
                             df_error *err) {
-    if (i < 0 || i >= k->n_outputs)
-        return error_set(err, DF_OUT_OF_RANGE, "there is no output %d of %d", i, k->n_outputs);
+    if (i < 0 || i >= kernel_outputs(k))
+        return error_set(err, DF_OUT_OF_RANGE, "there is no output %d of %d", i, kernel_outputs(k));
     const edge_type *want = k->calls->output_type(k, i);
     if (shape_is_known(shape) && shape_fits(shape, edge_shape(want)) && dtype == want->dtype)
         return DF_OK;
@@ -132,13 +150,13 @@ static df_code check_output(const df_kernel *k, int i, df_dtype dtype, df_shape 
 }
 
 df_code df_kernel_allocate(df_kernel *k, int i, df_shape shape, df_tensor **out, df_error *err) {
-    df_dtype dtype = i >= 0 && i < k->n_outputs ? k->calls->output_type(k, i)->dtype : 0;
+    df_dtype dtype = i >= 0 && i < kernel_outputs(k) ? k->calls->output_type(k, i)->dtype : 0;
     df_code code = out ? check_output(k, i, dtype, shape, err) : error_no_out(err);
     return code == DF_OK ? k->calls->allocate(k, i, shape, out, err) : code;
 }
 
 static df_code check_given(const df_kernel *k, int i, const df_tensor *t, df_error *err) {
-    if (!k->calls || !k->calls->makes_outputs(k))
+    if (!k->calls->makes_outputs || !k->calls->makes_outputs(k))
         return error_set(err, DF_FAILED_PRECONDITION,
                          "the kernel gives output %d itself, which one that is DF_KERNEL_INLINE "
                          "does, or DF_KERNEL_ASYNC on a CPU: fill df_kernel_output, or "
@@ -163,7 +181,7 @@ df_code df_kernel_set_output(df_kernel *k, int i, df_tensor *t, df_error *err) {
 }
 
 df_kernel_handle df_kernel_handle_of(const df_kernel *k) {
-    async_op *op = k->calls ? k->calls->async(k) : NULL; /* `open` has none */
+    async_op *op = k->calls->async ? k->calls->async(k) : NULL; /* `open` has none */
     return (df_kernel_handle){op, op ? atomic_get(&op->generation, RELAXED) : 0};
 }
 

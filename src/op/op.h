@@ -111,6 +111,18 @@ static inline df_shape edge_shape(const edge_type *t) {
 /* shape.rank may be -1; a rank above DF_MAX_RANK is refused. */
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err);
 
+/* Types that many have: those seen last are kept once, in an arena. */
+enum { TYPES_RECENT = 16 };
+typedef struct type_pool {
+    arena *mem;
+    struct {
+        const edge_type *types;
+        int n;
+    } recent[TYPES_RECENT]; /* by their hash */
+} type_pool;
+/* What equals these n types, and lasts as long as the arena. NULL: out of memory. */
+const edge_type *types_keep(type_pool *p, const edge_type *types, int n);
+
 /* Its shape in words, on the stack: "[2,?]". */
 typedef struct shape_text {
     char s[SHAPE_TEXT_MAX];
@@ -185,8 +197,17 @@ struct async_op {
     void (*ended)(async_op *op, const df_error *err);
 };
 
+/* What a node computes with, whoever runs it. */
+typedef struct kernel_node {
+    const char *name;
+    const op_def *op;
+    const kernel_def *kernel; /* NULL where the node needs none */
+    const df_attr *attrs;
+} kernel_node;
+
 /* What the executor does for a kernel. */
 struct kernel_calls {
+    const kernel_node *(*node)(const df_kernel *c);
     const edge_type *(*output_type)(const df_kernel *c, int i); /* as the compiler knows it */
     bool (*makes_outputs)(const df_kernel *c);                  /* it may call set_output */
     bool (*lies_in_host)(const df_kernel *c, int i);            /* output i does */
@@ -194,6 +215,19 @@ struct kernel_calls {
     df_code (*allocate)(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err);
     async_op *(*async)(const df_kernel *c);
 };
+
+/* Where a node's tensors lie: all that a thread needs to run it in a good step, in half a cache
+ * line. */
+typedef struct kernel_io {
+    const kernel_def *kernel; /* NULL where the node needs none */
+    uint32_t first_input, n_inputs;
+    uint32_t first_output;
+    uint32_t index;   /* the node's */
+    uint32_t channel; /* the executor's, as all below */
+    uint16_t n_outputs;
+    uint8_t kind;
+    uint8_t flags;
+} kernel_io;
 
 /* What a kernel sees. tensor->data is where the elements are for compute to use: on an
  * accelerator that runs host functions, too.
@@ -203,17 +237,37 @@ struct kernel_calls {
  * and output 0 of an op with OP_WRITES becomes its new value. So it is with constants: an
  * OP_CONST node has its value, which lies on its device, as input 0. */
 struct df_kernel {
-    const char *node;
-    const kernel_def *def;
-    const df_attr *attrs;
-    int n_inputs, n_outputs;
-    df_tensor *const *inputs;
-    df_tensor *const *outputs; /* NULL: not yet; of KERNEL_INLINE all are */
-    memory *headers;           /* host memory, for what KERNEL_INLINE makes */
-    void *state;               /* of `open` */
-    void *exec;                /* the executor's */
+    const kernel_io *io;     /* the one field that differs from node to node in a step */
+    df_tensor *const *slots; /* input i is slots[places[first_input + i]]; */
+    const int32_t *places;   /* NULL: slots[first_input + i] */
+    df_tensor *const *made; /* output i is made[first_output + i]; NULL there: not yet, as of all of
+                               KERNEL_INLINE */
+    void *const *states;    /* what each node's `open` made; NULL: there is none */
+    memory *headers;        /* host memory, for what KERNEL_INLINE makes */
+    void *exec;             /* the executor's */
     const struct kernel_calls *calls;
 };
+
+static inline int kernel_inputs(const df_kernel *c) {
+    return (int)c->io->n_inputs;
+}
+
+static inline df_tensor *kernel_input(const df_kernel *c, int i) {
+    uint32_t at = c->io->first_input + (uint32_t)i;
+    return c->slots[c->places ? (uint32_t)c->places[at] : at];
+}
+
+static inline int kernel_outputs(const df_kernel *c) {
+    return c->io->n_outputs;
+}
+
+static inline df_tensor *kernel_output(const df_kernel *c, int i) {
+    return c->made[c->io->first_output + (uint32_t)i];
+}
+
+static inline const df_attr *kernel_attrs(const df_kernel *c) {
+    return c->calls->node(c)->attrs;
+}
 
 static inline void kernel_set_output(df_kernel *c, int i, df_tensor *t) {
     c->calls->set_output(c, i, t);

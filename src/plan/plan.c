@@ -11,7 +11,6 @@ plan *plan_new(const df_allocator *alloc) {
 
 void plan_free(plan *p) {
     if (!p) return;
-    for (uint32_t i = 0; i < p->n_channels; i++) df_key_free(p->channels[i].key);
     arena_fini(&p->mem);
     alloc_free(p->alloc, p, sizeof *p);
 }

@@ -16,6 +16,11 @@
  *    place in the block came, after the producer ran.
  * 3. A slot is dropped after its last reader: by that node alone if all readers are in
  *    the producer's block, else by whichever block reads it last.
+ * 4. A slot that stays is not dropped, which saves counting who has read it: nothing would be
+ *    gained by that.
+ *      a kernel's   its value is small, and lies in the header, which is kept for the next step
+ *      a feed's     it is the caller's, who keeps it until the step is over
+ *      a Recv's     its channel's Send reads a kernel's that stays: the Recv's is that one again
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
@@ -27,7 +32,7 @@
 
 enum {
     PLAN_NONE = -1,
-    PLAN_MAX_DEVICES = 64 /* of one process */
+    PLAN_MAX_DEVICES = 64 /* of one process; a node, a slot and a channel have them in a byte */
 };
 
 /* A device as the passes know it: no memory, no thread. */
@@ -62,20 +67,25 @@ enum {
 };
 
 typedef struct plan_node {
-    const char *name;
-    const op_def *op;
-    const kernel_def *kernel; /* NULL where the role needs none */
-    const df_attr *attrs;
-    plan_role role;
-    uint32_t flags;
-    uint32_t device;      /* in plan->devices */
+    union { /* the same twice: for kernels, which see this much */
+        kernel_node what;
+        struct {
+            const char *name;
+            const op_def *op;
+            const kernel_def *kernel; /* NULL where the role needs none */
+            const df_attr *attrs;
+        };
+    };
+    uint8_t role; /* plan_role */
+    uint8_t flags;
+    uint8_t device;       /* in plan->devices */
+    uint8_t n_outputs;    /* from first_slot on */
+    int32_t forward;      /* the input whose buffer output 0 may take over; NONE */
     uint32_t first_input; /* in plan->inputs; n_inputs of them */
     uint32_t n_inputs;
-    uint32_t first_slot; /* of its outputs */
-    uint32_t n_outputs;
+    uint32_t first_slot;
     uint32_t first_drop; /* in plan->drops: slots that it reads last */
     uint32_t n_drops;
-    int32_t forward;      /* the input whose buffer output 0 may take over; NONE */
     int32_t index;        /* SEND, RECV: channel; FEED, FETCH: which; Const: constant; else NONE */
     int32_t variable;     /* that it owns or names, in plan->variables; NONE */
     uint32_t first_after; /* PLAN_ENDS_LATER: blocks its end is an event of, in plan->after */
@@ -89,18 +99,20 @@ typedef struct plan_block {
 } plan_block;
 
 typedef struct plan_slot {
-    edge_type type;   /* shape as far as known */
-    uint32_t device;  /* where it is produced */
-    uint32_t memory;  /* DF_MEMORY_... */
-    uint32_t readers; /* blocks that read it, if more than one or not the producer's; else 0 */
+    const edge_type *type; /* shape as far as known; one for many slots */
+    uint32_t readers;      /* blocks that read it, if more than one or not the producer's; else 0 */
+    uint8_t device;        /* where it is produced */
+    uint8_t memory;        /* DF_MEMORY_... */
+    bool stays;            /* rule 4; readers is 0 */
 } plan_slot;
 
 typedef struct plan_channel {
-    df_key *key; /* the plan's */
-    uint32_t src_device, dst_device;
-    uint32_t src_memory, dst_memory; /* DF_MEMORY_... */
-    bool control;                    /* carries no value */
-    edge_type type;
+    const df_key *key; /* the plan's, as its text */
+    const edge_type *type;
+    uint8_t src_device, dst_device;
+    uint8_t src_memory, dst_memory; /* DF_MEMORY_... */
+    bool control;                   /* carries no value */
+    bool lent;                      /* what is sent stays, and so does the Recv's slot */
     const char *producer; /* the partition's node whose output travels, or which it follows */
 } plan_channel;
 
@@ -149,6 +161,6 @@ typedef struct plan {
 } plan;
 
 plan *plan_new(const df_allocator *alloc);
-void plan_free(plan *p); /* keys included; NULL is fine */
+void plan_free(plan *p); /* NULL is fine */
 
 #endif /* PLAN_PLAN_H */

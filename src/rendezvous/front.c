@@ -171,6 +171,10 @@ size_t rendezvous_reset(df_rendezvous *r) {
     return r->built_in ? local_reset(r->built_in) : 0;
 }
 
+slots *rendezvous_slots(df_rendezvous *r) {
+    return r->built_in ? &r->built_in->channels : NULL;
+}
+
 bool rendezvous_is_closed(const df_rendezvous *r) {
     return r->ops->flags & DF_RENDEZVOUS_CLOSED;
 }

@@ -62,6 +62,9 @@ static inline bool rendezvous_was_held(df_recv *r) {
  * only reference, nobody waits in it, and no call is running. Never allocates. */
 size_t rendezvous_reset(df_rendezvous *r);
 
+/* The channels of a step's rendezvous, for those whose tensors are lent (slot.h, L). */
+struct slots *rendezvous_slots(df_rendezvous *r);
+
 /* True: values come to it only by its sends. */
 bool rendezvous_is_closed(const df_rendezvous *r);
 

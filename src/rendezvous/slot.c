@@ -21,6 +21,8 @@
  *   A1  any -> ABORTED         abort; releases the value, ends the recv     acq_rel
  *   P1  any but ABORTED -> SPILLED   the lock is held; what was there goes to the lists
  *                                                                           acq / acq
+ *   L   EMPTY -> LENT -> EMPTY the Send, and after it the Recv, of a tensor that stays
+ *                              with who sent it                             relaxed
  *   Z   any -> EMPTY           the only holder                              relaxed
  *
  * 1. Who moves a word away from VALUE owns the tensor; who moves it away from a recv

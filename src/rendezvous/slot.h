@@ -23,7 +23,8 @@ enum {
     SLOT_SPILLED = 3, /* see the lists */
     SLOT_ABORTED = 4,
     SLOT_TOMB = 5,  /* the Recv was cancelled before it came */
-    SLOT_WAITER = 6 /* from here on: a df_recv */
+    SLOT_LENT = 6,  /* tensor is the value, and belongs to who sent it */
+    SLOT_WAITER = 7 /* from here on: a df_recv */
 };
 
 /* The hot half: a cache line, so that channels do not disturb each other. */
@@ -74,6 +75,24 @@ df_code slots_send(slots *s, size_t channel, const df_endpoint *from, df_tensor 
     DF_EXCLUDES(&s->lock);
 void slots_recv(slots *s, size_t channel, df_recv *r) DF_EXCLUDES(&s->lock);
 void slots_cancel(slots *s, size_t channel, df_recv *r) DF_EXCLUDES(&s->lock);
+
+/* L. The plan's own, of a channel whose tensor stays where it is until the step is over, and in
+ * which nobody else meets. The Recv comes after the Send by the order of their blocks, so that both
+ * find and leave the word as if they were alone. The abort may come at any time; but it has nothing
+ * to do with a tensor that is not the slot's, and who overwrites its word has begun before it. */
+static inline void slots_lend(slots *s, size_t channel, df_tensor *tensor) {
+    slot *h = &s->hot[channel];
+    h->tensor = tensor;
+    atomic_put(&h->word, SLOT_LENT, RELAXED);
+}
+
+/* NULL: aborted, or it was never lent. */
+static inline df_tensor *slots_borrow(slots *s, size_t channel) {
+    slot *h = &s->hot[channel];
+    if (atomic_get(&h->word, RELAXED) != SLOT_LENT) return NULL;
+    atomic_put(&h->word, SLOT_EMPTY, RELAXED); /* as for the next step */
+    return h->tensor;
+}
 
 /* Anybody else's. */
 df_code slots_send_foreign(slots *s, size_t channel, const df_endpoint *from, df_tensor *tensor)

@@ -49,8 +49,11 @@ void look_draw(text *t, const df_program *program) {
     size_t n = df_program_partitions(program);
     dot_begin(t);
     for (size_t i = 0; i < n; i++) {
-        all[i] = (cursor){.g = df_program_partition(program, i),
-                          .device = df_device_name(df_program_partition_device(program, i))};
+        const df_graph *g = df_program_partition(program, i);
+        t->failed |= !g;
+        if (!g) return;
+        all[i] =
+            (cursor){.g = g, .device = df_device_name(df_program_partition_device(program, i))};
         dot_graph(t, all[i].g, i, all[i].device, true);
     }
     for (size_t i = 0; df_program_crossing(program, i, &c); i++) draw_crossing(t, all, n, &c);

@@ -96,8 +96,8 @@ static df_code initialise(df_session *s, df_error *err) {
         const df_node *node = s->graph->nodes[i];
         if (s->variable_of[i] == PLAN_NONE) continue;
         uint32_t v = (uint32_t)s->variable_of[i];
-        if (node->initial.node) {
-            outs[n] = node->initial;
+        if (node->has_initial) {
+            outs[n] = node_initial(node);
             which[n++] = v;
         } else {
             code = named(set_zeros(s, &s->variables[v], err), &s->variables[v], err);

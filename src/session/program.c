@@ -19,12 +19,22 @@ struct df_program {
     arena asked;   /* what these three point to */
     bool promised; /* shapes of the feeds, which are in the plan */
     compile_result compiled;
+    /* (a) Its partitions, one a device that is used, once somebody looks; release and acquire:
+     *   A  makes the graphs, puts them here
+     *   B  finds them here, reads them: A's writes must be done */
+    _Atomic(df_graph **) partitions;
     executor *exec;
     variable **variables; /* by the plan's numbers */
     touches touched;
 };
 
 /* ---- its life ------------------------------------------------------------ */
+
+static void drop_partitions(const df_program *program, df_graph **partitions) {
+    size_t n = df_program_partitions(program);
+    for (size_t i = 0; partitions && i < n; i++) graph_unref(partitions[i]);
+    alloc_free(program->session->rt->alloc, partitions, n * sizeof(df_graph *));
+}
 
 static void hold(void *owner) {
     df_program *program = owner;
@@ -40,8 +50,9 @@ static void release(void *owner) {
     executor_free(program->exec);
     if (p) alloc_free(alloc, program->variables, p->n_variables * sizeof *program->variables);
     alloc_free(alloc, program->touched.reads, 2 * program->touched.words * sizeof(uint64_t));
+    drop_partitions(program, atomic_get(&program->partitions, RELAXED));
     arena_fini(&program->asked);
-    compile_result_fini(&program->compiled, alloc);
+    plan_free(program->compiled.plan);
     alloc_free(alloc, program, sizeof *program);
     session_unref(s);
 }
@@ -208,10 +219,14 @@ static bool has_room(const df_program *program, df_tensor **results, const df_sp
 /* What there is to be done; stats that say that nothing was, also if it is refused. */
 static df_code read_run(const df_program *program, df_tensors feeds, const df_run_options *options,
                         bool waits, run_request *rq, df_error *err) {
+    *rq = (run_request){.feeds = feeds.items};
+    if (!options) return check_run(program, feeds, waits, err);
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
     if (code != DF_OK) return code;
-    *rq = (run_request){.feeds = feeds.items, .cancel = o.cancel, .into = o.into, .stats = o.stats};
+    rq->cancel = o.cancel;
+    rq->into = o.into;
+    rq->stats = o.stats;
     if (o.stats && o.stats->struct_size < sizeof *o.stats)
         return error_invalid(err,
                              "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
@@ -288,16 +303,52 @@ void df_cancel_free(df_cancel *cancel) {
 /* ---- looking at it ------------------------------------------------------- */
 
 size_t df_program_partitions(const df_program *program) {
-    return program ? program->compiled.n_partitions : 0;
+    return program ? (size_t)__builtin_popcountll(program->compiled.used) : 0;
+}
+
+static compile_request request_again(const df_program *program, df_shape *shapes) {
+    const plan *p = program->compiled.plan;
+    compile_request rq = request(program);
+    for (uint32_t i = 0; i < p->n_feeds; i++) shapes[i] = edge_shape(&p->feeds[i].type);
+    rq.feed_shapes = program->promised ? shapes : NULL;
+    rq.plan_id = p->id;
+    return rq;
+}
+
+/* NULL: out of memory. Two threads may make them at once; one of them for nothing. */
+static df_graph *const *partitions_of(df_program *program) {
+    df_graph **there = atomic_get(&program->partitions, ACQUIRE);
+    if (there) return there;
+    const df_allocator *alloc = program->session->rt->alloc;
+    size_t n_feeds = program->compiled.plan->n_feeds, n = df_program_partitions(program);
+    df_graph **made = alloc_array(alloc, n, sizeof *made);
+    df_shape *shapes = alloc_array(alloc, n_feeds, sizeof *shapes);
+    bool ok = made && shapes;
+    if (ok) {
+        compile_request rq = request_again(program, shapes);
+        ok = compile_look(&rq, made, NULL) == DF_OK;
+    }
+    alloc_free(alloc, shapes, n_feeds * sizeof *shapes);
+    if (ok && atomic_cas(&program->partitions, &there, made, RELEASE, ACQUIRE)) return made;
+    drop_partitions(program, made);
+    return there;
 }
 
 const df_graph *df_program_partition(const df_program *program, size_t i) {
-    return i < df_program_partitions(program) ? program->compiled.partitions[i].graph : NULL;
+    if (i >= df_program_partitions(program)) return NULL;
+    df_graph *const *all = partitions_of((df_program *)(uintptr_t)program);
+    return all ? all[i] : NULL;
+}
+
+static uint32_t partition_device(const df_program *program, size_t i) {
+    uint64_t used = program->compiled.used;
+    while (i--) used &= used - 1;
+    return (uint32_t)__builtin_ctzll(used);
 }
 
 df_device *df_program_partition_device(const df_program *program, size_t i) {
     if (i >= df_program_partitions(program)) return NULL;
-    return program->session->rt->devices[program->compiled.partitions[i].device];
+    return program->session->rt->devices[partition_device(program, i)];
 }
 
 size_t df_program_crossings(const df_program *program) {
@@ -307,7 +358,7 @@ size_t df_program_crossings(const df_program *program) {
 bool df_program_crossing(const df_program *program, size_t i, df_crossing *out) {
     if (i >= df_program_crossings(program) || !out) return false;
     const plan_channel *ch = &program->compiled.plan->channels[i];
-    *out = (df_crossing){.key = ch->key, .dtype = ch->type.dtype, .shape = edge_shape(&ch->type)};
+    *out = (df_crossing){.key = ch->key, .dtype = ch->type->dtype, .shape = edge_shape(ch->type)};
     executor_traffic(program->exec, (uint32_t)i, &out->transfers, &out->bytes);
     return true;
 }
@@ -322,10 +373,13 @@ static text text_about(const df_program *program) {
 size_t df_program_print(const df_program *program, char *into, size_t size) {
     text t = text_about(program);
     for (size_t i = 0; i < df_program_partitions(program); i++) {
-        const compile_part *part = &program->compiled.partitions[i];
+        const df_graph *g = df_program_partition(program, i);
+        const df_runtime *rt = program->session->rt;
+        t.failed |= !g;
+        if (!g) break;
         text_add(&t, "%spartition %s:\n", i ? "\n" : "",
-                 program->session->rt->plan_devices[part->device].full_name);
-        graph_print(part->graph, &t);
+                 rt->plan_devices[partition_device(program, i)].full_name);
+        graph_print(g, &t);
     }
     return text_give(&t, into, size);
 }
@@ -335,10 +389,7 @@ static bool explain(const df_program *program, df_explain_form form, text *t) {
     if (form != DF_EXPLAIN_TEXT && form != DF_EXPLAIN_JSON) return false;
     df_shape *shapes = alloc_array(t->alloc, p->n_feeds, sizeof *shapes);
     if (!shapes) return false;
-    for (uint32_t i = 0; i < p->n_feeds; i++) shapes[i] = edge_shape(&p->feeds[i].type);
-    compile_request rq = request(program);
-    rq.feed_shapes = program->promised ? shapes : NULL;
-    rq.plan_id = p->id;
+    compile_request rq = request_again(program, shapes);
     df_code code = compile_explain(&rq, form == DF_EXPLAIN_JSON, t, NULL);
     alloc_free(t->alloc, shapes, p->n_feeds * sizeof *shapes);
     return code == DF_OK;

@@ -25,6 +25,7 @@ static void destroy(df_runtime *rt) {
     for (uint32_t d = 0; d < rt->n_devices; d++) device_close(rt->devices[d]);
     op_registry_free(rt->ops);
     memory_unref(rt->host);
+    blas_close(&rt->blas); /* the queues' threads have ended: nobody is inside */
     alloc_free(rt->alloc, rt, sizeof *rt);
 }
 
@@ -144,9 +145,11 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     rt->host = memory_new_host(rt->alloc);
     rt->ops = op_registry_new(rt->alloc);
     if (!rt->host || !rt->ops) return error_memory(err, "a runtime");
-    df_code code = pool_new(rt->alloc, rt->threads, rt->workers, o->lent, &rt->pool, err);
+    df_code code = o->cblas ? blas_open(o->cblas, &rt->blas, err) : DF_OK;
+    if (code == DF_OK)
+        code = pool_new(rt->alloc, rt->threads, rt->workers, o->lent, &rt->pool, err);
     if (code == DF_OK) code = op_register_transfer(rt->ops, err);
-    if (code == DF_OK) code = kernels_register(rt->ops, err);
+    if (code == DF_OK) code = kernels_register(rt->ops, o->cblas ? &rt->blas : NULL, err);
     if (code == DF_OK) code = open_devices(rt, o, err);
     return code;
 }

@@ -13,12 +13,14 @@
 
 #include "exec/executor.h"
 #include "graph/graph.h"
+#include "kernels/blas.h"
 
 struct df_runtime {
     refcount refs;             /* (a) */
     refcount handles;          /* (a) runtime, graphs, sessions and programs that the user has */
     const df_allocator *alloc; /* (c), as all up to workers */
     const df_threads *threads;
+    blas blas; /* empty without the option */
     op_registry *ops;
     memory *host;
     df_device *devices[PLAN_MAX_DEVICES];

@@ -118,6 +118,7 @@ static df_tensor *header_new(place p) {
     t->mem = p.mem;
     t->alloc = p.alloc;
     t->ready = NULL;
+    t->made_for = NULL;
     t->is_lent = false;
     return t;
 }
@@ -362,6 +363,7 @@ void tensor_release(df_tensor **slot) {
     }
     forget_fence(t);
     t->data = NULL;
+    t->made_for = NULL;
     if (!t->buf) return;
     if (buffer_is_own(t->buf))
         buffer_drop_data(t->buf);
@@ -412,6 +414,7 @@ static df_code renew_here(df_tensor *t, memory *mem, df_dtype dtype, df_shape sh
     if (!code) code = check_place(dtype, elements, err);
     if (code) return code;
     forget_fence(t);
+    t->made_for = NULL;
     describe(t, dtype, shape, n, bytes);
     t->is_host = memory_is_host(mem);
     if (!refit(t, (place){.mem = t->mem}, mem, bytes))
@@ -431,32 +434,4 @@ df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dt
     *slot = fresh;
     df_tensor_unref(t);
     return DF_OK;
-}
-
-/* ---- looking ------------------------------------------------------------- */
-
-/* A step that failed leaves NULLs: they are looked at as if they were no tensor. */
-
-df_dtype df_tensor_dtype(const df_tensor *tensor) {
-    return tensor ? tensor->dtype : DF_DTYPE_NONE;
-}
-
-df_shape df_tensor_shape(const df_tensor *tensor) {
-    return tensor ? tensor_shape(tensor) : DF_SHAPE_UNKNOWN;
-}
-
-int64_t df_tensor_elements(const df_tensor *tensor) {
-    return tensor ? tensor->elements : 0;
-}
-
-size_t df_tensor_bytes(const df_tensor *tensor) {
-    return tensor ? tensor->bytes : 0;
-}
-
-bool df_tensor_is_host(const df_tensor *tensor) {
-    return tensor && tensor->is_host;
-}
-
-void *df_tensor_data(const df_tensor *tensor) {
-    return df_tensor_is_host(tensor) ? tensor->data : NULL;
 }

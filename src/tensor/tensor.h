@@ -18,7 +18,9 @@
  *    that was put on the same queue before has run.
  * 5. A string tensor's text lies in the same block, behind the table of df_string:
  *    [df_string, df_string, ...][bytes]. It counts for (1), but not in `bytes`.
- * 6. Header, buffer and elements come from memories (tensor_new_in), or all three from
+ * 6. A header says in `made_for` for whom it was made as it is, with its value inline. As long as
+ *    nobody else holds it, who finds his mark there may write it again without looking further.
+ * 7. Header, buffer and elements come from memories (tensor_new_in), or all three from
  *    one df_allocator (df_tensor_new). Each knows where it came from.
  */
 #ifndef TENSOR_TENSOR_H
@@ -56,12 +58,13 @@ struct df_tensor {
     bool is_lent; /* what a kernel sees of a tensor on a queue: good while it runs, counted so that
                      it may be passed around, and never the last reference */
     int64_t elements;
-    size_t bytes;       /* of the elements */
-    void *data;         /* inline_data, or the buffer's; NULL after tensor_release */
-    tensor_buffer *buf; /* NULL: the value is inline */
-    memory *mem;        /* where this header lies; NULL: `alloc` has it */
+    size_t bytes;         /* of the elements */
+    void *data;           /* inline_data, or the buffer's; NULL after tensor_release */
+    tensor_buffer *buf;   /* NULL: the value is inline */
+    fence *ready;         /* NULL: ready; owned */
+    const void *made_for; /* rule 6; NULL: nobody's mark. So far what a warm step looks at. */
+    memory *mem;          /* where this header lies; NULL: `alloc` has it */
     const df_allocator *alloc;
-    fence *ready; /* NULL: ready; owned */
     int64_t dims[DF_MAX_RANK];
 };
 
@@ -104,6 +107,16 @@ df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape sha
  * tensor_release. Any other error changes nothing. */
 df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dtype, df_shape shape,
                      df_error *err);
+
+/* Marks it, if its value is inline. Only who has it alone. */
+static inline void tensor_mark(df_tensor *t, const void *made_for) {
+    t->made_for = t->buf || t->ready ? NULL : made_for;
+}
+
+/* True: it is as it was when it was marked so, and the caller, who holds it, may write it. */
+static inline bool tensor_is_made_for(df_tensor *t, const void *made_for) {
+    return t->made_for == made_for && refcount_is_one(&t->refs);
+}
 
 /* A tensor of the same elements and another shape (same number of elements; else
  * INVALID_ARGUMENT). The buffer is shared, an inline value copied, the fence kept. */

@@ -10,6 +10,7 @@
 #include "unit/run_world.h"
 #include "unit/save_world.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,6 +106,22 @@ static void open_and_close(fault_allocator *f, void *arg) {
 static void a_runtime_opens_or_leaves_nothing(void **state) {
     (void)state;
     assert_true(fault_each_allocation(open_and_close, NULL) > 20);
+}
+
+static void open_and_close_with_a_blas(fault_allocator *f, void *arg) {
+    df_runtime_options o = {.struct_size = sizeof o, .allocator = &f->allocator, .cblas = arg};
+    df_runtime *rt = NULL;
+    df_error err;
+    UNTIL_OK(f, err, df_runtime_new(&o, &rt, &err));
+    df_runtime_free(rt);
+    void *library = dlopen(arg, RTLD_NOW | RTLD_NOLOAD);
+    assert_null(library);
+}
+
+static void a_runtime_with_a_blas_opens_or_leaves_nothing(void **state) {
+    (void)state;
+    char file[] = DATAFLOW_MODULES_DIR "/fake_blas.so";
+    assert_true(fault_each_allocation(open_and_close_with_a_blas, file) > 5);
 }
 
 /* ---- state on several devices -------------------------------------------- */
@@ -216,7 +233,7 @@ static void shapes_and_words(fault_allocator *f, void *arg) {
 static void shapes_known_late_fail_whole_and_work_again(void **state) {
     (void)state;
     for (int workers = 0; workers <= 1; workers++)
-        assert_true(fault_each_allocation(shapes_and_words, &workers) > 100);
+        assert_true(fault_each_allocation(shapes_and_words, &workers) > 50);
 }
 
 /* ---- kernels that end later ---------------------------------------------- */
@@ -522,6 +539,7 @@ static void looking_at_a_program_without_memory_does_no_harm(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_runtime_opens_or_leaves_nothing),
+        cmocka_unit_test(a_runtime_with_a_blas_opens_or_leaves_nothing),
         cmocka_unit_test(steps_over_all_devices_fail_whole_and_work_again),
         cmocka_unit_test(shapes_known_late_fail_whole_and_work_again),
         cmocka_unit_test(async_kernels_fail_whole_and_work_again),

@@ -41,7 +41,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_ACTORS = 5, MAX_RUNS = 3, MAX_BODIES = 3, ARENA = 34 * 1024, PLAN = 7, VALUE = 42 };
+enum { MAX_ACTORS = 5, MAX_RUNS = 3, MAX_BODIES = 3, ARENA = 36 * 1024, PLAN = 7, VALUE = 42 };
 enum { START = 1000, DEADLINE = 2000, LATE = 3000 }; /* of the clock */
 
 typedef struct scene {
@@ -130,7 +130,7 @@ static size_t room(void) {
     const scene *sc = w.scene;
     int frames = sc->begun + sc->chains + 2 * (strchr(sc->mix, 'N') != NULL);
     for (const char *m = sc->mix; *m; m++) frames += *m == 'S' || *m == 'A';
-    return sc->made ? ARENA : (frames > 1 ? 18 : 11) * 1024;
+    return sc->made ? ARENA : (frames > 1 ? 20 : 13) * 1024;
 }
 
 static void *arena_take(void *user, size_t bytes, size_t alignment) {
@@ -325,7 +325,8 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 
 static int32_t inputs[] = {0};
 static uint32_t drops[] = {0};
-static plan_slot slots[] = {{.type = {.dtype = DF_INT64}}, {.type = {.dtype = DF_BOOL, .rank = 1}}};
+static plan_slot slots[] = {{.type = &(edge_type){.dtype = DF_INT64}},
+                            {.type = &(edge_type){.dtype = DF_BOOL, .rank = 1}}};
 static plan_feed feeds[] = {{.name = "x:0", .type = {.dtype = DF_INT64}}};
 static plan_channel channels[] = {
     {.src_memory = DF_MEMORY_HOST, .dst_memory = DF_MEMORY_HOST, .control = true, .producer = "s"}};

@@ -78,12 +78,12 @@ void places_after(random_graph *g) {
 }
 
 static uint64_t allowed_alone(const random_graph *g, const df_node *n) {
-    if (!n->device) return g->devices;
+    if (!n->on) return g->devices;
     uint64_t set = 0;
     for (size_t d = 0; d < df_runtime_devices(g->rt); d++) {
         device_name name;
         (void)device_name_parse(df_device_name(df_runtime_device(g->rt, d)), &name, NULL);
-        if (device_name_matches(n->device, &name)) set |= UINT64_C(1) << d;
+        if (device_name_matches(&n->on->device, &name)) set |= UINT64_C(1) << d;
     }
     return set;
 }

@@ -193,12 +193,12 @@ void keep_node(random_graph *g, df_node *n, const df_node *with) {
     member *m = &g->members[g->n_members];
     *m = (member){.clean = true, .group = (uint32_t)g->n_members, .allowed = g->devices};
     for (int i = 0; i < n->n_inputs; i++) {
-        const member *in = &g->members[n->inputs[i].node->id];
+        const member *in = &g->members[n->inputs[i].node];
         if (in->height > m->height) m->height = in->height;
         m->clean = m->clean && in->clean;
     }
     m->height += 1 + draw_below(&g->draws, 6);
-    if (n->op->flags & (OP_MUST_FEED | OP_WRITES) || n->initial.node) m->clean = false;
+    if (n->op->flags & (OP_MUST_FEED | OP_WRITES) || n->has_initial) m->clean = false;
     g->n_members++;
     if (with) places_join(g, n, with);
     places_colocate(g);
@@ -208,7 +208,7 @@ void keep_node(random_graph *g, df_node *n, const df_node *with) {
 value *keep(random_graph *g, df_out out, df_dtype dtype, const formulas *shape) {
     const df_node *n = out.node;
     bool names = n && n->n_inputs && node_names_variable(n, 0);
-    keep_node(g, out.node, names ? n->inputs[0].node : NULL);
+    keep_node(g, out.node, names ? node_input(n, 0).node : NULL);
     if (g->n_values == RANDOM_VALUES) abort();
     value *v = &g->values[g->n_values++];
     *v = (value){.out = out, .dtype = dtype, .shape = *shape};

@@ -37,7 +37,7 @@ int lab_open(void **state) {
     lab->ops = op_registry_new(alloc);
     lab->mem = memory_new_host(alloc);
     *state = lab;
-    return lab->ops && lab->mem && kernels_register(lab->ops, NULL) == DF_OK ? 0 : -1;
+    return lab->ops && lab->mem && kernels_register(lab->ops, NULL, NULL) == DF_OK ? 0 : -1;
 }
 
 int lab_close(void **state) {
@@ -76,7 +76,11 @@ static void set_output(df_kernel *c, int i, df_tensor *t) {
     lab->outputs[i] = lab_keep(lab, t);
 }
 
-static const struct kernel_calls calls = {.set_output = set_output};
+static const kernel_node *node_of(const df_kernel *c) {
+    return ((kernel_lab *)c->exec)->node;
+}
+
+static const struct kernel_calls calls = {.node = node_of, .set_output = set_output};
 
 /* As an executor does, it takes an input's buffer only if the kernel allows it and
  * dtype and size are equal. */
@@ -112,13 +116,15 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
     for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
-    df_kernel c = {.node = "node",
-                   .def = k,
-                   .attrs = attrs,
-                   .n_inputs = (int)inputs.n,
-                   .n_outputs = n_outputs,
-                   .inputs = inputs.items,
-                   .outputs = k->flags & KERNEL_INLINE ? NULL : lab->outputs,
+    kernel_def def = *k;
+    def.user = (void *)(uintptr_t)lab->blas;
+    kernel_node node = {.name = "node", .op = op, .kernel = k, .attrs = attrs};
+    kernel_io io = {
+        .kernel = &def, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
+    lab->node = &node;
+    df_kernel c = {.io = &io,
+                   .slots = inputs.items,
+                   .made = lab->outputs,
                    .headers = lab->mem,
                    .exec = lab,
                    .calls = &calls};

@@ -16,6 +16,7 @@
 
 #include <dataflow/ops.h>
 
+#include "kernels/blas.h"
 #include "op/op.h"
 #include "support/fault.h"
 
@@ -25,9 +26,11 @@ typedef struct kernel_lab {
     fault_allocator memory_source;
     op_registry *ops;
     memory *mem;
-    const char *kind; /* of device whose kernels are run: "CPU" */
-    int overwrite;    /* output 0 is computed into this input's elements; -1: into its own */
-    df_error err;     /* of the last call */
+    const char *kind;        /* of device whose kernels are run: "CPU" */
+    const blas *blas;        /* for products of matrices; NULL: none */
+    int overwrite;           /* output 0 is computed into this input's elements; -1: into its own */
+    df_error err;            /* of the last call */
+    const kernel_node *node; /* of the one that runs */
     df_tensor *kept[LAB_TENSORS];
     int n_kept;
     df_tensor *outputs[DF_MAX_OUTPUTS]; /* of the last run */

@@ -75,12 +75,12 @@ df_out probe_node(df_graph *g, const char *op, df_out x, probe *p) {
 /* ---- kernels ------------------------------------------------------------- */
 
 static probe *probe_of(const df_kernel *c) {
-    return (probe *)(intptr_t)c->attrs[0].i;
+    return (probe *)(intptr_t)kernel_attrs(c)[0].i;
 }
 
 static df_code copy_input(df_kernel *c) {
-    const df_tensor *from = c->inputs[0];
-    if (from->bytes) memcpy(c->outputs[0]->data, from->data, from->bytes);
+    const df_tensor *from = kernel_input(c, 0);
+    if (from->bytes) memcpy(kernel_output(c, 0)->data, from->data, from->bytes);
     return DF_OK;
 }
 
@@ -115,9 +115,9 @@ static void steal(df_kernel *c, probe *p) {
 static df_code run_nested(df_kernel *c, probe *p, df_error *err) {
     df_tensor *x = NULL, *y = NULL;
     df_code code = df_tensor_from(memory_allocator(c->headers), DF_INT64, DF_SCALAR,
-                                  c->inputs[0]->data, &x, err);
+                                  kernel_input(c, 0)->data, &x, err);
     if (code == DF_OK) code = df_program_run(p->program, DF_TENSORS(x), &y, NULL, err);
-    if (code == DF_OK) memcpy(c->outputs[0]->data, y->data, sizeof(int64_t));
+    if (code == DF_OK) memcpy(kernel_output(c, 0)->data, y->data, sizeof(int64_t));
     df_tensor_unref(x);
     df_tensor_unref(y);
     return code;

@@ -62,11 +62,8 @@ static void open_runtime(compile_world *w, const char *devices) {
 /* As compile_program does when a pass has failed. */
 static void release(compile_world *w) {
     if (!w->compiled) return;
-    compile_state *c = &w->c;
-    plan_free(c->plan);
-    for (uint32_t i = 0; i < c->n_channels; i++) df_key_free(c->channels[i].key);
-    for (uint32_t d = 0; d < w->rq.n_devices; d++) graph_unref(c->graphs[d]);
-    arena_fini(&c->mem);
+    compile_release(&w->c);
+    arena_fini(&w->c.mem);
     w->compiled = false;
 }
 
@@ -154,6 +151,10 @@ df_out world_input(compile_world *w, const char *name) {
     return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(4));
 }
 
+df_out world_large_input(compile_world *w, const char *name) {
+    return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(32));
+}
+
 df_node *world_node(compile_world *w, const char *name) {
     df_graph_name(w->g, name);
     return df_no_op(w->g);
@@ -230,7 +231,7 @@ const char *world_places(compile_world *w) {
 const char *world_emitted(compile_world *w) {
     start(w);
     for (uint32_t i = 0; i < w->c.n_emitted; i++)
-        add(w, "%s%s", gap(w), w->c.emitted[i].node->name);
+        add(w, "%s%s", gap(w), emitted_name(&w->c, &w->c.emitted[i], &w->c.mem));
     return w->text;
 }
 

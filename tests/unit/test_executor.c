@@ -454,6 +454,21 @@ static void a_step_may_be_run_from_inside_a_kernel(void **state) {
 
 /* The value of "source" crosses from one device to another; "thief" runs before it is sent,
  * and asks for it under the same key, ahead of the plan's own Recv. */
+/* Too large to be lent. */
+static df_out nines(df_graph *g) {
+    int64_t values[16];
+    df_tensor *t = NULL;
+    for (int i = 0; i < 16; i++) values[i] = 9;
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(16), values, &t, NULL), DF_OK);
+    df_out out = df_const(g, t);
+    df_tensor_unref(t);
+    return out;
+}
+
+static int64_t first_of(const df_tensor *t) {
+    return *(const int64_t *)df_tensor_data(t);
+}
+
 static void theft_starves(int n_workers, const char *from, const char *to) {
     run_world w;
     probe pr;
@@ -465,7 +480,7 @@ static void theft_starves(int n_workers, const char *from, const char *to) {
     df_out thief = probe_node(w.g, "TestCopy", x, &pr);
     df_control(w.g, written.node, thief.node);
     df_graph_on(w.g, from);
-    df_out nine = run_const(w.g, 9);
+    df_out nine = nines(w.g);
     df_graph_name(w.g, "source");
     df_out source = df_neg(w.g, nine);
     df_control(w.g, thief.node, source.node);
@@ -483,11 +498,11 @@ static void theft_starves(int n_workers, const char *from, const char *to) {
         run_fails(&w, p, DF_TENSORS(fed), 1, DF_FAILED_PRECONDITION, "starved", "node source");
         assert_non_null(strstr(w.err.message, ";source:0;"));
         /* what comes from a queue may be late: the step's failure is then its end, too */
-        if (pr.loot || from[0] == 'c') assert_int_equal(run_value(pr.loot), -9);
+        if (pr.loot || from[0] == 'c') assert_int_equal(first_of(pr.loot), -9);
         assert_int_equal(run_int(&w, read), i);
         pr.way = PROBE_COPIES;
         run_ok(&w, p, DF_TENSORS(fed), &result);
-        assert_int_equal(run_value(result), 9);
+        assert_int_equal(first_of(result), 9);
         df_tensor_unref(result);
     }
     df_tensor_unref(pr.loot);

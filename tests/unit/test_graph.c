@@ -396,7 +396,7 @@ static void the_same_control_edge_twice_is_one(void **state) {
     df_control(w->g, a, b);
     df_control(w->g, a, b);
     assert_int_equal(b->n_controls, 1);
-    assert_ptr_equal(b->controls[0], a);
+    assert_ptr_equal(node_control(b, 0), a);
     assert_int_equal(a->n_controls, 0);
 }
 
@@ -428,7 +428,7 @@ static void colocation_in_a_circle_is_one_group(void **state) {
     const df_node *root = NULL;
     for (int i = 0; i < 4; i++) {
         const df_node *at = n[i];
-        for (int steps = 0; at->with; at = at->with) assert_true(++steps < 4);
+        for (int steps = 0; at->with; at = w->g->nodes[at->with - 1]) assert_true(++steps < 4);
         if (!root) root = at;
         assert_ptr_equal(at, root);
     }

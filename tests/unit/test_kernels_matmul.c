@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/matmul.h"
 #include "support/kernel_run.h"
 
 #include <math.h>
@@ -91,6 +92,43 @@ static void every_element_is_the_sum_in_ascending_order_bit_for_bit(void **state
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int turn = 0; turn < 4; turn++)
             check_bits(lab, sizes[i][0], sizes[i][1], sizes[i][2], turn & 1, turn & 2);
+}
+
+/* The same product in a hole of a larger matrix, by vectors of either size. */
+static void check_wide(kernel_lab *lab, df_dtype d, const int64_t *mkn, bool turn_b) {
+    enum { BESIDE = 3 };
+    int64_t m = mkn[0], k = mkn[1], n = mkn[2], size = (int64_t)df_dtype_size(d);
+    df_tensor *a = random_matrix(lab, m, 2 * k), *b = random_matrix(lab, 2 * k, n), *c[2];
+    matmul p = {.m = m, .k = k, .n = n, .a_row = k * size, .a_col = size};
+    p.a = df_tensor_data(a);
+    p.b = df_tensor_data(b);
+    p.b_row = turn_b ? size : n * size;
+    p.b_col = turn_b ? k * size : size;
+    p.c_row = (n + BESIDE) * size;
+    for (int wide = 0; wide < 2; wide++) {
+        c[wide] = random_matrix(lab, m, 2 * (n + BESIDE));
+        p.wide = wide && matmul_can_be_wide();
+        p.c = memset(df_tensor_data(c[wide]), 0x11, df_tensor_bytes(c[wide]));
+        matmul_add(d, &p);
+    }
+    assert_memory_equal(df_tensor_data(c[0]), df_tensor_data(c[1]), df_tensor_bytes(c[0]));
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = n * size; j < p.c_row; j++)
+            assert_int_equal(((char *)df_tensor_data(c[1]))[i * p.c_row + j], 0x11);
+}
+
+static void the_width_of_vectors_makes_no_difference(void **state) {
+    static const int64_t ms[] = {1, 2, 4, 7, 8, 13}, ns[] = {1, 7, 8, 9, 15, 16, 17, 24, 33};
+    static const df_dtype dtypes[] = {DF_FLOAT32, DF_FLOAT64, DF_INT32, DF_INT64};
+    srand(5);
+    for (int i = 0; i < 6 * 9 * 2; i++) {
+        const int64_t mkn[] = {ms[i % 6], i % 4 ? 5 : 259, ns[i / 6 % 9]};
+        void *fresh = NULL;
+        assert_int_equal(lab_open(&fresh), 0);
+        for (int d = 0; d < 4; d++) check_wide(fresh, dtypes[d], mkn, i >= 6 * 9);
+        assert_int_equal(lab_close(&fresh), 0);
+    }
+    (void)state;
 }
 
 static void integers_wrap_around(void **state) {
@@ -244,6 +282,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(each_operand_may_be_stored_transposed),
         TEST(every_element_is_the_sum_in_ascending_order_bit_for_bit),
+        cmocka_unit_test(the_width_of_vectors_makes_no_difference),
         TEST(integers_wrap_around),
         TEST(a_sum_over_nothing_is_zero),
         TEST(nan_and_infinity_spread_along_their_row_and_column),

@@ -101,11 +101,10 @@ static void a_delta_of_another_shape_than_the_value_is_refused(void **state) {
               *delta = LAB(lab, DF_FLOAT32, DF_SHAPE(2), 1, 2);
     const op_def *op = op_find(lab->ops, "AssignAdd");
     const kernel_def *k = kernel_find(op, "CPU", DF_FLOAT32);
-    df_kernel c = {.def = k,
-                   .n_inputs = 2,
-                   .n_outputs = 1,
-                   .inputs = (df_tensor *const[]){now, delta},
-                   .outputs = (df_tensor *const[]){delta},
+    kernel_io io = {.kernel = k, .n_inputs = 2, .n_outputs = 1};
+    df_kernel c = {.io = &io,
+                   .slots = (df_tensor *const[]){now, delta},
+                   .made = (df_tensor *const[]){delta},
                    .headers = lab->mem};
     assert_int_equal(k->compute(&c, &lab->err), DF_INVALID_ARGUMENT);
     assert_string_equal(lab->err.message,

@@ -161,7 +161,7 @@ static void feeds_have_names_and_types(void **state) {
 
 static void the_last_reader_drops_a_slot_and_may_take_its_buffer(void **state) {
     compile_world *w = world_of(state);
-    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x), b = neg(w, "b", NULL, a);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", NULL, x), b = neg(w, "b", NULL, a);
     df_out c = neg(w, "c", NULL, a), d = neg(w, "d", NULL, c);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b, d));
     uint32_t slot = node_named(w, "a")->first_slot;
@@ -174,7 +174,7 @@ static void the_last_reader_drops_a_slot_and_may_take_its_buffer(void **state) {
 
 static void an_output_that_nobody_reads_is_dropped_at_once(void **state) {
     compile_world *w = world_of(state);
-    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", NULL, x);
     w->rq.targets = DF_NODES(a.node);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_NO_OUTS);
     assert_true(drops(w, node_named(w, "a"), node_named(w, "a")->first_slot));
@@ -182,7 +182,7 @@ static void an_output_that_nobody_reads_is_dropped_at_once(void **state) {
 
 static void what_is_read_twice_by_one_node_is_not_taken_over(void **state) {
     compile_world *w = world_of(state);
-    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", NULL, x);
     df_graph_name(w->g, "b");
     df_out b = df_add(w->g, a, a);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b));
@@ -193,7 +193,7 @@ static void what_is_read_twice_by_one_node_is_not_taken_over(void **state) {
 
 static void what_several_blocks_read_is_taken_over_by_none(void **state) {
     compile_world *w = world_of(state);
-    df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x), later = world_later(w, x);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", NULL, x), later = world_later(w, x);
     df_graph_name(w->g, "b");
     df_out b = neg(w, "b", NULL, a);
     df_graph_name(w->g, "c");
@@ -205,6 +205,30 @@ static void what_several_blocks_read_is_taken_over_by_none(void **state) {
     assert_true(drops(w, node_named(w, "c"), slot));
     assert_int_equal(node_named(w, "b")->forward, PLAN_NONE);
     assert_int_equal(node_named(w, "c")->forward, 1); /* of what it alone reads */
+}
+
+static bool stays(const compile_world *w, const char *name) {
+    return w->c.plan->slots[node_named(w, name)->first_slot].stays;
+}
+
+static void what_is_small_or_the_callers_or_lent_stays(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), y = world_large_input(w, "y");
+    df_out small = neg(w, "small", "cpu:0", x), large = neg(w, "large", "cpu:0", y);
+    df_graph_name(w->g, "passed");
+    df_out passed = df_identity(w->g, small);
+    df_out lent = neg(w, "lent", "cpu:1", small), sent = neg(w, "sent", "cpu:1", large);
+    df_out far = neg(w, "far", "sim:0", small), back = neg(w, "back", "cpu:1", far);
+    world_passes(w, PASS_LOWER, DF_OUTS(x, y), DF_OUTS(passed, lent, sent, back));
+    static const struct {
+        const char *name;
+        bool stays;
+    } expected[] = {{"x@feed", true},      {"y@feed", true},  {"small", true},
+                    {"large", false},      {"passed", false}, {"small@recv", true},
+                    {"large@recv", false}, {"far", false},    {"far@recv", false},
+                    {"back", true},        {"sent", false},   {"lent", true}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        if (stays(w, expected[i].name) != expected[i].stays) fail_msg("%s", expected[i].name);
 }
 
 /* ---- random plans -------------------------------------------------------- */
@@ -249,11 +273,13 @@ static bool is_later(const plan_node *n) {
 }
 
 /* A slot is dropped once in each block that reads it, by the last there; by its own producer
- * if nobody does; and by each async kernel that reads it, as if that were a block. */
+ * if nobody does; and by each async kernel that reads it, as if that were a block. One that stays
+ * is not dropped. */
 static void each_reading_block_drops_once(const compile_world *w) {
     const plan *p = w->c.plan;
     for (uint32_t s = 0; s < p->n_slots; s++) {
         uint32_t blocks = 0, last = UINT32_MAX, dropping = 0;
+        bool stays = p->slots[s].stays;
         for (uint32_t n = 0; n < p->n_nodes; n++) {
             const plan_node *node = &p->nodes[n];
             bool reads = false;
@@ -270,8 +296,9 @@ static void each_reading_block_drops_once(const compile_world *w) {
                     if (block_of(p, m) == block_of(p, n) && !is_later(&p->nodes[m]))
                         assert_int_not_equal(p->inputs[p->nodes[m].first_input + k], s);
         }
-        assert_int_equal(p->slots[s].readers, blocks > 1 ? blocks : 0);
-        if (blocks) assert_int_equal(dropping, blocks);
+        assert_int_equal(p->slots[s].readers, blocks > 1 && !stays ? blocks : 0);
+        if (stays) assert_int_equal(dropping, 0);
+        if (blocks && !stays) assert_int_equal(dropping, blocks);
     }
 }
 
@@ -283,7 +310,7 @@ static void what_is_taken_over_has_no_other_reader(const compile_world *w) {
         int32_t s = p->inputs[node->first_input + (uint32_t)node->forward];
         assert_true(drops(w, node, (uint32_t)s));
         assert_int_equal(p->slots[s].readers, 0);
-        assert_int_equal(p->slots[s].type.dtype, p->slots[node->first_slot].type.dtype);
+        assert_int_equal(p->slots[s].type->dtype, p->slots[node->first_slot].type->dtype);
         assert_int_equal(p->slots[s].device, node->device);
     }
 }
@@ -304,7 +331,6 @@ static void each_channel_has_two_ends_and_a_key_of_its_own(const compile_world *
             }
         }
         assert_true(send && recv && send < recv); /* a Send comes first */
-        assert_string_equal(send->attrs[0].s, recv->attrs[0].s);
         assert_int_equal(df_key_channel(p->channels[i].key), i);
         for (uint32_t k = 0; k < i; k++)
             assert_false(df_key_equal(p->channels[i].key, p->channels[k].key));
@@ -346,15 +372,15 @@ static void compile_short_of_memory(fault_allocator *f, void *arg) {
     df_code code = compile_program(&rq, &result, &err);
     assert_int_equal(code, fault_allocations_failed(f) ? DF_RESOURCE_EXHAUSTED : DF_OK);
     if (code == DF_OK)
-        compile_result_fini(&result, &f->allocator);
+        plan_free(result.plan);
     else
-        assert_true(result.plan == NULL && result.n_partitions == 0);
+        assert_true(result.plan == NULL && result.used == 0);
 }
 
 static void out_of_memory_in_any_pass_leaves_nothing(void **state) {
     compile_world *w = world_of(state);
     short_of_memory s = {.w = w, .r = world_random(w, 7, 40)};
-    assert_true(fault_each_allocation(compile_short_of_memory, &s) > 20);
+    assert_true(fault_each_allocation(compile_short_of_memory, &s) > 5);
 }
 
 /* The very first node that is emitted may be the copy of a constant. */
@@ -368,7 +394,7 @@ static void out_of_memory_for_the_first_node_is_no_exception(void **state) {
 
 static void what_an_async_kernel_reads_lasts_until_its_end(void **state) {
     compile_world *w = world_of(state);
-    df_out x = world_input(w, "x");
+    df_out x = world_large_input(w, "x");
     df_graph_name(w->g, "made");
     df_out made = df_exp(w->g, x), later = world_later(w, made);
     df_graph_name(w->g, "beside");
@@ -392,6 +418,7 @@ int main(void) {
         TEST(an_output_that_nobody_reads_is_dropped_at_once),
         TEST(what_is_read_twice_by_one_node_is_not_taken_over),
         TEST(what_several_blocks_read_is_taken_over_by_none),
+        TEST(what_is_small_or_the_callers_or_lent_stays),
         TEST(the_arrays_of_random_plans_agree),
         TEST(out_of_memory_in_any_pass_leaves_nothing),
         TEST(out_of_memory_for_the_first_node_is_no_exception),

@@ -27,7 +27,8 @@ static int open_page(void **state) {
         if (c != '\\') page[n++] = (char)c;
     fclose(f);
     ops = op_registry_new(NULL);
-    return ops && kernels_register(ops, NULL) == DF_OK && op_register_transfer(ops, NULL) == DF_OK
+    return ops && kernels_register(ops, NULL, NULL) == DF_OK &&
+                   op_register_transfer(ops, NULL) == DF_OK
                ? 0
                : -1;
 }

@@ -154,9 +154,11 @@ static void records_are_used_again_and_freed_with_the_pool(void **state) {
     fault_allocator_end(&f);
 }
 
+static int ends; /* and 99 more for each error */
+
 static void count_end(async_op *op, const df_error *err) {
-    kernel_op *k = (kernel_op *)op;
-    k->call.node += err ? 100 : 1;
+    (void)op;
+    ends += err ? 100 : 1;
 }
 
 static void a_handle_ends_its_kernel_once_and_never_the_next(void **state) {
@@ -168,19 +170,19 @@ static void a_handle_ends_its_kernel_once_and_never_the_next(void **state) {
     df_kernel_handle first = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
     df_kernel_done(first, NULL);
     df_kernel_done(first, &late);
-    assert_int_equal(k->call.node, 1);
+    assert_int_equal(ends, 1);
 
     pool_kernel_op_free(p, k);
     df_kernel_done(first, &late);
-    assert_int_equal(k->call.node, 1);
+    assert_int_equal(ends, 1);
 
     assert_ptr_equal(pool_kernel_op(p), k);
     df_kernel_handle second = {.op = &k->async, .generation = atomic_load(&k->async.generation)};
     assert_true(first.generation != second.generation);
     df_kernel_done(first, &late);
-    assert_int_equal(k->call.node, 1);
+    assert_int_equal(ends, 1);
     df_kernel_done(second, &late);
-    assert_int_equal(k->call.node, 101);
+    assert_int_equal(ends, 101);
     pool_end(p);
 }
 

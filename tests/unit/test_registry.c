@@ -247,16 +247,16 @@ static void the_kinds_of_an_op_are_listed_once_each(void **state) {
 
 static void the_standard_ops_register_once(void **state) {
     world *w = *state;
-    assert_int_equal(kernels_register(w->r, &w->err), DF_OK);
+    assert_int_equal(kernels_register(w->r, NULL, &w->err), DF_OK);
     assert_int_equal(op_register_transfer(w->r, &w->err), DF_OK);
     assert_non_null(op_find(w->r, "MatMul"));
     assert_non_null(op_find(w->r, "Recv"));
-    assert_int_equal(kernels_register(w->r, &w->err), DF_ALREADY_EXISTS);
+    assert_int_equal(kernels_register(w->r, NULL, &w->err), DF_ALREADY_EXISTS);
     assert_int_equal(op_register_transfer(w->r, &w->err), DF_ALREADY_EXISTS);
 }
 
 static df_code register_all(op_registry *r, df_error *err) {
-    df_code code = kernels_register(r, err);
+    df_code code = kernels_register(r, NULL, err);
     return code == DF_OK ? op_register_transfer(r, err) : code;
 }
 

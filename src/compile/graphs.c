@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * graphs - partitions as graphs, for whoever looks at them.
+ *
+ * Requires  what partition leaves.
+ * Leaves    graphs, nodes.
+ *
+ * Nothing runs these: a program is compiled without them, and they are made when somebody asks.
+ * They last as long as the user's graph, whose names and attrs they borrow.
+ */
+#include "compile/state.h"
+
+#include <string.h>
+
+static df_graph *graph_of(compile_state *c, uint32_t device) {
+    df_graph **g = &c->graphs[device];
+    if (!*g) *g = graph_new(c->rq->graph->ops, c->rq->alloc, NULL, NULL);
+    if (*g) (*g)->is_partition = true;
+    return *g;
+}
+
+/* ---- attrs --------------------------------------------------------------- */
+
+static void set_dtype(df_attr *a, df_dtype dtype) {
+    a->type = DF_ATTR_DTYPE;
+    a->i = dtype;
+}
+
+static void set_shape(df_attr *a, df_shape shape) {
+    a->type = DF_ATTR_SHAPE;
+    a->shape = shape;
+}
+
+/* Of Send and Recv; a Send has the first two. */
+static bool set_pair(df_attr *a, const df_key *key, const edge_type *type, arena *mem) {
+    size_t length = df_key_text(key, NULL, 0);
+    char *whole = arena_alloc(mem, length + 1);
+    if (!whole) return false;
+    (void)df_key_text(key, whole, length + 1);
+    a[0].type = DF_ATTR_STRING;
+    a[0].s = whole;
+    set_dtype(&a[1], type->dtype);
+    set_shape(&a[2], edge_shape(type));
+    return true;
+}
+
+/* In the op's order. The type lasts as long as the graph. */
+static bool attrs_of(compile_state *c, const emitted *e, const edge_type *type, arena *mem,
+                     const df_attr **out) {
+    const item *it = &c->items[e->item];
+    bool moves = e->what != EMITTED_ITEM;
+    *out = it->node->attrs;
+    if (!moves && it->kind == ITEM_NODE) return true;
+    df_attr *a = arena_array(mem, 3, sizeof *a);
+    *out = a;
+    if (!a || moves) {
+        const plan_channel *ch = &c->plan->channels[e->channel];
+        return a && set_pair(a, ch->key, e->what == EMITTED_RECV ? type : ch->type, mem);
+    }
+    if (it->kind == ITEM_READ) return true;
+    a[0].type = DF_ATTR_INT;
+    a[0].i = it->index;
+    if (it->kind == ITEM_FETCH) return true;
+    set_dtype(&a[1], type->dtype);
+    set_shape(&a[2], edge_shape(type));
+    return true;
+}
+
+/* ---- nodes --------------------------------------------------------------- */
+
+static df_node *add_node(compile_state *c, const emitted *e) {
+    df_graph *g = graph_of(c, e->device);
+    if (!g || !graph_reserve(g)) return NULL;
+    int n_outputs = emitted_outputs(c, e);
+    const edge_type *types = types_keep(&g->types, emitted_types(c, e), n_outputs);
+    const char *name = emitted_name(c, e, &g->mem);
+    const df_attr *attrs;
+    if (!types || !name || !attrs_of(c, e, types, &g->mem, &attrs)) return NULL;
+    return graph_add_raw(g, graph_name_place(g, name, strlen(name)), emitted_op(c, e), name,
+                         (int)emitted_inputs(c, e), n_outputs, attrs, types);
+}
+
+bool compile_graphs(compile_state *c) {
+    const int32_t *slot = c->plan->inputs;
+    c->nodes = arena_array(&c->mem, c->n_emitted, sizeof *c->nodes);
+    if (!c->nodes) return compile_no_memory(c);
+    for (uint32_t i = 0; i < c->n_emitted; i++) {
+        const emitted *e = &c->emitted[i];
+        df_node *n = c->nodes[i] = add_node(c, e);
+        if (!n) return compile_no_memory(c);
+        uint32_t at = c->first_before[i], end = c->first_before[i + 1];
+        for (int k = 0; k < n->n_inputs; k++, at++, slot++) {
+            uint32_t from = c->before[at];
+            int32_t index = *slot == PLAN_NONE ? 0 : *slot - (int32_t)c->emitted[from].first_slot;
+            n->inputs[k] = (node_out){c->nodes[from]->id, index};
+        }
+        for (; e->what != EMITTED_RECV && at < end; at++)
+            if (!graph_add_control(n->graph, c->nodes[c->before[at]], n))
+                return compile_no_memory(c);
+    }
+    return true;
+}
+
+df_code compile_look(const compile_request *rq, df_graph **graphs, df_error *err) {
+    df_error local = {.code = DF_OK};
+    compile_state c = {.rq = rq, .err = err ? err : &local};
+    arena_init(&c.mem, rq->alloc);
+    bool ok = compile_prune(&c) && compile_infer(&c) && compile_order(&c) && compile_place(&c) &&
+              compile_partition(&c) && compile_graphs(&c);
+    for (uint32_t d = 0; ok && d < rq->n_devices; d++) {
+        if (c.graphs[d]) *graphs++ = c.graphs[d];
+        c.graphs[d] = NULL;
+    }
+    compile_release(&c);
+    arena_fini(&c.mem);
+    return ok ? DF_OK : c.err->code;
+}
