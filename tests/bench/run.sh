@@ -134,8 +134,8 @@ build_peer() {
         "tests/bench/peers/${name%%-*}.c"; do
         [ ! -f "$source" ] || break
     done
-    if [ -f "$out" ] && [ -z "$(find tests/bench/peers tests/bench/speed -name '*.h' \
-        -newer "$out")" ] && [ "$out" -nt "$source" ]; then
+    if [ -f "$out" ] && [ -z "$(find "$source" tests/bench/speed/racer.h tests/bench/speed/parts.h \
+        tests/bench/peers/*.h -newer "$out")" ]; then
         echo "$out"
         return
     fi
@@ -181,7 +181,8 @@ for peer in $peers; do
 done
 if [ -n "$huge" ]; then
     echo "# huge graphs: what compiling costs"
-    "$cache/tests/huge" ${quick:+100000} | tee "$cache/huge.log" | grep -v '^goal '
+    "$cache/tests/huge" ${quick:+100000} | tee "$cache/huge.log" |
+        awk '!/^goal / { print; fflush() }'
     options="$options --huge '$PWD/$cache/huge.log'"
 fi
 eval "set -- $options"

@@ -33,7 +33,7 @@ awk '
     }' "$at/out" >&2
 
 grep -q '"point": "empty/chain/control", "racer": "dataflow"' "$at/json"
-grep -q '^### Goals' "$at/markdown"
+grep -q '^## Goals' "$at/markdown"
 tail -n 1 "$at/svg" | grep -q '^</svg>$'
 if command -v python3 >/dev/null; then
     python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$at/json"

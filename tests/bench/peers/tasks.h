@@ -8,8 +8,10 @@
 
 #include "../speed/parts.h"
 
-/* Why a job is not one for tasks; NULL: it is. What is fed would be an assignment. */
+/* Why a job is not one for tasks; NULL: it is. One feed and one fetch would be two assignments; a
+ * job that consists of them is none. */
 static inline const char *tasks_refuse(const bench_job *job) {
+    if (job->feeds && job->graph->n_edges == 0) return "has nothing to feed or fetch";
     if (job->devices > 1) return "has no devices to send between";
     return NULL;
 }

@@ -65,8 +65,9 @@ static void draw_scale(const plot *p, double left, double top) {
         double x = left + x_of(p, pow(10, power));
         fprintf(p->f, "<line x1='%.1f' y1='%.0f' x2='%.1f' y2='%.0f' stroke='#ddd'/>\n", x, top, x,
                 top + ROW * p->n);
-        fprintf(p->f, "<text x='%.1f' y='%.0f' class='small' text-anchor='middle'>%g</text>\n", x,
-                top + ROW * p->n + 12, pow(10, power));
+        fprintf(p->f, "<text x='%.1f' y='%.0f' class='small' text-anchor='middle'>%g%s</text>\n", x,
+                top + ROW * p->n + 12, pow(10, power < 3 ? power : power - 3),
+                power < 3 ? "" : "k");
     }
 }
 

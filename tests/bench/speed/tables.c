@@ -107,12 +107,18 @@ static void write_line(FILE *f, const table *t, const report_row *of) {
     (void)fputs("\n", f);
 }
 
+/* The column's name, without the part that all columns have. */
+static void write_column(FILE *f, const table *t, const char *name) {
+    const char *end = t->takes ? strrchr(name, '/') : NULL;
+    fprintf(f, " %.*s |", (int)(end ? (size_t)(end - name) : strlen(name)), name);
+}
+
 static void write_table(FILE *f, const table *t) {
     size_t columns = 0;
     for (size_t i = 0; i < t->r->n; i++) {
         if (!in_table(t, &t->r->rows[i]) || seen_point(t, i)) continue;
-        if (columns++ == 0) fprintf(f, "### %s\n\n| racer | workers |", t->title);
-        fprintf(f, " %s |", t->r->rows[i].point + strlen(t->group));
+        if (columns++ == 0) fprintf(f, "## %s\n\n| racer | workers |", t->title);
+        write_column(f, t, t->r->rows[i].point + strlen(t->group));
     }
     if (columns == 0) return;
     (void)fputs("\n|---|---|", f);
@@ -137,7 +143,7 @@ static bool is_tensors(const char *point) {
 }
 
 static void write_goals(FILE *f, const report *r) {
-    (void)fputs("### Goals\n\n| goal | value | bound | |\n|---|---|---|---|\n", f);
+    (void)fputs("## Goals\n\n| goal | value | bound | |\n|---|---|---|---|\n", f);
     for (size_t i = 0; i < r->n_goals; i++) {
         const report_goal_row *g = &r->goals[i];
         fprintf(f, "| %s | %.3g | %s %.3g | %s |\n", g->name, g->value,
@@ -150,7 +156,7 @@ static void write_huge(FILE *f, const report *r) {
     char line[512];
     FILE *from = r->huge ? fopen(r->huge, "r") : NULL;
     if (!from) return;
-    (void)fputs("### Compiling large graphs: ns and bytes a node\n\n```\n", f);
+    (void)fputs("## Compiling large graphs: ns and bytes a node\n\n```\n", f);
     while (fgets(line, sizeof line, from))
         if (strncmp(line, "goal ", 5) != 0) (void)fputs(line, f);
     (void)fputs("```\n\n", f);
@@ -182,6 +188,9 @@ void report_markdown(const report *r, FILE *f) {
         {r, "crowd/", "So many runs at once, of 10 us each: ns a run", NULL},
         {r, "start/", "Build, open and compile 8 nodes: ns", NULL},
     };
+    (void)fputs("# Performance: the figures\n\nWritten by `sh tests/bench/run.sh --markdown FILE`; "
+                "[performance.md](performance.md) says what they are.\n\n",
+                f);
     for (size_t i = 0; i < r->n_notes; i++) fprintf(f, "- %s\n", r->notes[i]);
     (void)fputs("\nA cell is the least / the median (the least as a multiple of the floor's beside "
                 "it).\n\n",
