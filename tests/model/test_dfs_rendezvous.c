@@ -10,6 +10,7 @@
  *   C  cancel of V      c  cancel of v
  *   D  S, then s        W  V, then v
  *   a  abort            A  abort, then a send and a recv that must be refused
+ *   L  lends and borrows a tensor, as two steps would that go on after an abort
  *   U  drops a reference; then every actor has one of its own and drops it at its end,
  *      so that whoever is last ends what waits
  *
@@ -19,6 +20,7 @@
 #include "support/dfs.h"
 
 #include "rendezvous/finish.h"
+#include "rendezvous/slot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,6 +150,18 @@ static op *cancelled_by(world *x, char cancel) {
     return NULL;
 }
 
+/* The tensor stays with who lent it, whatever else happens. */
+static void lend_and_borrow(world *x, int i) {
+    slots *s = rendezvous_slots(x->r);
+    for (int k = 0; k < 2; k++) {
+        slots_lend(s, 0, x->tensors[i][0]);
+        DF_SCHED_POINT();
+        df_tensor *t = slots_borrow(s, 0);
+        if (t && t != x->tensors[i][0]) dfs_fail("something else was borrowed than was lent");
+        if (!t && !x->n_aborts) dfs_fail("what was lent is not there, and nobody aborted");
+    }
+}
+
 static void act(void *arg, int i) {
     world *x = arg;
     char m = x->mix[i];
@@ -157,6 +171,7 @@ static void act(void *arg, int i) {
     if (m == 'v' || m == 'W') submit(x, &x->ops[i][m == 'W']);
     if (m == 'C' || m == 'c') df_rendezvous_cancel(x->r, &cancelled_by(x, m)->recv);
     if (m == 'A' || m == 'a') abort_and_be_refused(x, i);
+    if (m == 'L') lend_and_borrow(x, i);
     if (x->own_references) df_rendezvous_unref(x->r);
 }
 
@@ -168,7 +183,7 @@ static void op_init(op *o, bool planned) {
 }
 
 static bool is_sender(char m) {
-    return m == 'S' || m == 's' || m == 'D' || m == 'A';
+    return m == 'S' || m == 's' || m == 'D' || m == 'A' || m == 'L';
 }
 
 static void actor_init(world *x, int i) {
@@ -179,7 +194,7 @@ static void actor_init(world *x, int i) {
         int32_t value = 10 * (i + 1) + k;
         (void)df_tensor_from(&blocks, DF_INT32, DF_SCALAR, &value, &x->tensors[i][k], NULL);
     }
-    if (m != 'A') x->n_sent += m == 'D' ? 2 : is_sender(m);
+    if (m != 'A' && m != 'L') x->n_sent += m == 'D' ? 2 : is_sender(m);
     x->n_aborts += m == 'A' || m == 'a';
 }
 
@@ -388,6 +403,15 @@ static void every_mix_of_three_in_the_table_keeps_the_rules(void **state) {
     assert_true(sum.mixes > 20);
 }
 
+/* Nobody else meets in such a channel; aborts come from anywhere, and the end. */
+static void what_is_lent_is_borrowed_or_aborted(void **state) {
+    (void)state;
+    static const char *const mixes[] = {"L", "La", "Laa", "LU", "LaU", "Laaa"};
+    total sum = {0};
+    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) run_mix(mixes[i], &sum);
+    tell("a tensor that is lent", &sum);
+}
+
 static int make_keys(void **state) {
     (void)state;
     const key_parts parts = {.src = "/job:localhost/task:0/device:CPU:0",
@@ -419,6 +443,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(every_mix_of_three_keeps_the_rules),
         cmocka_unit_test(mixes_of_four_keep_the_rules),
         cmocka_unit_test(every_mix_of_three_in_the_table_keeps_the_rules),
+        cmocka_unit_test(what_is_lent_is_borrowed_or_aborted),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }
