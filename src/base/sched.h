@@ -20,9 +20,12 @@ extern void (*sched_hook)(void);         /* before an atomic, a lock, a callback
 extern void (*sched_blocked_hook)(void); /* a lock is taken by somebody else */
 void sched_point(void);
 void sched_blocked(void);
-#define DF_SCHED_POINT() sched_point()
+#define DF_SCHED_POINT()     sched_point()
+/* True: all actors are one thread, and time stands still while it looks at memory. */
+#define sched_is_simulated() (sched_blocked_hook != NULL)
 #else
-#define DF_SCHED_POINT() ((void)0)
+#define DF_SCHED_POINT()     ((void)0)
+#define sched_is_simulated() 0
 #endif
 
 #endif /* BASE_SCHED_H */

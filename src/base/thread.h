@@ -17,4 +17,13 @@ void thread_join(const df_threads *t, void *thread);
 /* The calling thread: another number than that of any thread alive; not 0. */
 uintptr_t thread_self(void);
 
+/* In a loop that looks at memory until it changes. */
+static inline void thread_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #endif /* BASE_THREAD_H */

@@ -2,6 +2,7 @@
 #include "compile/blocks.h"
 
 #include "base/hash.h"
+#include "plan/intervals.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -160,34 +161,14 @@ static void measure(const block_graph *g, place_in_order *at) {
 uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain,
                          uint32_t *block_of) {
     place_in_order *at = arena_array(g->mem, g->n, sizeof *at);
-    if (!at || g->n == 0) return 0;
+    interval_item *items = arena_array(g->mem, g->n, sizeof *items);
+    uint32_t *piece_of = arena_array(g->mem, g->n, sizeof *piece_of);
+    if (!at || !items || !piece_of || g->n == 0) return 0;
     measure(g, at);
     qsort(at, g->n, sizeof *at, compare_place);
-    uint32_t block = 0;
-    float gathered = 0; /* work in the current block */
-    for (uint32_t first = 0, end; first < g->n; first = end) {
-        float total = 0;
-        for (end = first;
-             end < g->n && at[end].depth == at[first].depth && at[end].level == at[first].level;
-             end++)
-            total += g->work[at[end].node];
-        bool wide = total >= 2 * grain && end - first > 1;
-        bool deeper = first && at[first].depth != at[first - 1].depth;
-        if (first && (wide || deeper || gathered >= grain)) {
-            block++;
-            gathered = 0;
-        }
-        float piece = total / (float)(4 * parallelism);
-        if (piece < grain) piece = grain;
-        for (uint32_t i = first; i < end; i++) {
-            if (wide && gathered >= piece) {
-                block++;
-                gathered = 0;
-            }
-            block_of[at[i].node] = block;
-            gathered += g->work[at[i].node];
-        }
-        if (wide) gathered = gathered > grain ? gathered : grain; /* the next level starts anew */
-    }
-    return block + 1;
+    for (uint32_t i = 0; i < g->n; i++)
+        items[i] = (interval_item){at[i].depth, at[i].level, g->work[at[i].node]};
+    uint32_t n_blocks = intervals_cut(items, g->n, parallelism, grain, piece_of);
+    for (uint32_t i = 0; i < g->n; i++) block_of[at[i].node] = piece_of[i];
+    return n_blocks;
 }

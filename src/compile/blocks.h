@@ -13,9 +13,7 @@
  *              that it does not need.
  *
  * More         Nodes are sorted by how many asynchronous nodes lie before them, then by
- *              level; blocks are intervals of that order, which cannot form a cycle either.
- *              A level with work for several threads is cut into pieces; narrow levels
- *              are merged until there is a grain of work.
+ *              level; blocks are intervals of that order ("plan/intervals.h").
  */
 #ifndef COMPILE_BLOCKS_H
 #define COMPILE_BLOCKS_H

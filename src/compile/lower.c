@@ -121,7 +121,11 @@ static bool cut_blocks(lowering *l) {
     uint32_t first = 0;
     for (uint32_t i = 0; many && i < l->n; i++) work[i] = work_of(l, i, &first);
     block_graph g = {&l->mem, l->n, c->first_before, c->before, l->ends_later, work};
-    float grain = c->rq->grain > 0 ? c->rq->grain : GRAIN;
+    float grain = c->rq->grain;
+    if (grain <= 0) {
+        grain = l->any_later ? GRAIN : 0;
+        l->p->is_fine = many && !l->any_later;
+    }
     l->p->n_blocks = many ? blocks_for_many(&g, c->rq->parallelism, grain, l->block_of)
                           : blocks_for_one(&g, l->block_of);
     return l->p->n_blocks || compile_no_memory(c);

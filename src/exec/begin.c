@@ -107,7 +107,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
         s->meets = x->keys ? NULL : s->rendezvous;
         s->is_closed = true;
         s->is_foreign = false;
-        s->shared = rq->done || (pool_helpers(s->pool) > 0 && s->p->n_blocks > 1);
+        share_choose(x, s);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
         if (rq->done) keep(s);
         if (rq->stats) account_begin(s);
@@ -173,11 +173,14 @@ static void give(step *s) {
     df_cancel *cancel = s->rq.cancel;
     mutex_lock(&x->lock); /* for those who look for runs to end */
     bool keeps = s->keeps, tells = atomic_get(&x->o.group->is_closed, RELAXED);
+    bool cuts = false;
     if (tells && !keeps) x->o.hold(x->o.owner);
+    x->n_running--;
+    if (!s->has_error && !keeps) cuts = share_note(x, s);
     step_renew(s);
     give_locked(x, s);
-    x->n_running--;
     mutex_unlock(&x->lock);
+    if (cuts) share_cut(x);
     if (tells) tell_group(x->o.group);
     cancel_unref(cancel);
     if (tells || keeps) x->o.release(x->o.owner);

@@ -122,6 +122,7 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     if (code == DF_OK) code = make_constants(x, err);
     if (code == DF_OK) code = list_keys(x, err);
     if (code == DF_OK) code = quick_make(x, err);
+    if (code == DF_OK && !share_init(x)) code = error_memory(err, "a program");
     if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
         x->spares = executor_frame(x, err);
@@ -150,6 +151,7 @@ void executor_free(executor *x) {
     alloc_free(x->o.alloc, x->keys, x->o.plan->n_channels * sizeof *x->keys);
     close_nodes(x);
     quick_free(x);
+    share_fini(x);
     df_tensor_unref(x->token);
     mutex_fini(&x->lock);
     alloc_free(x->o.alloc, x, sizeof *x);

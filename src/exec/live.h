@@ -64,9 +64,11 @@ static inline bool live_is_running(live *l) {
     return atomic_get(&l->word, RELAXED) != 0;
 }
 
-/* The calling thread is in the step, alone: the beginning. */
+/* The calling thread is in the step, alone: the beginning. Nobody changes a word that is 0. Release:
+ *   A  writes what the run is to do, starts it
+ *   B  takes a token, ends the run by what A wrote. */
 static inline void live_start(live *l) {
-    (void)atomic_add(&l->word, LIVE_ENGAGED, RELAXED);
+    atomic_put(&l->word, LIVE_ENGAGED, RELEASE);
 }
 /* With an event that was taken. */
 static inline void live_engage(live *l) {
@@ -88,6 +90,11 @@ static inline bool live_leave(live *l, int64_t balance, uint64_t ignored) {
 static inline bool live_end(live *l) {
     uint64_t alone = LIVE_ENGAGED;
     return atomic_cas(&l->word, &alone, 0, ACQ_REL, RELAXED);
+}
+/* The same by who is alone in it, without having left: nothing is under way but what the caller has
+ * in hands. False: not so, or not any more. */
+static inline bool live_end_alone(live *l, int64_t balance) {
+    return balance == 0 && live_end(l);
 }
 /* One more token, by a thread that may not be engaged. The step is held by something
  * else while this runs. */

@@ -30,16 +30,18 @@ struct pool {
     int n_workers;             /* (c) */
     df_lent_threads lent;      /* (c) wake NULL: none */
     mutex lock;
-    condition work;         /* there is a listed step, or a sooner deadline, or stop */
-    condition tick;         /* the same of deadlines, for the thread that looks after them */
-    condition calm;         /* nobody starts threads any more, or wakes lent ones */
-    step *first, *last;     /* (l) steps with events that workers may take */
-    step *soonest, *latest; /* (l) steps with deadlines */
-    size_t n_beside;        /* (l) runs that nobody waits for */
-    bool is_asked;          /* (l) a lent thread was, and none has come */
-    int n_inside;           /* (l) threads that end runs, poll or wake: pool_stop waits for them */
-    bool is_starting;       /* (l) somebody is, outside of the lock */
-    bool stop;              /* (l) */
+    _Atomic uint32_t n_awake; /* (a) relaxed, a hint: threads of its own that do not sleep */
+    _Atomic uint32_t news;    /* (a) relaxed, a hint: changes when they should look */
+    condition work;           /* there is a listed step, or a sooner deadline, or stop */
+    condition tick;           /* the same of deadlines, for the thread that looks after them */
+    condition calm;           /* nobody starts threads any more, or wakes lent ones */
+    step *first, *last;       /* (l) steps with events that workers may take */
+    step *soonest, *latest;   /* (l) steps with deadlines */
+    size_t n_beside;          /* (l) runs that nobody waits for */
+    bool is_asked;            /* (l) a lent thread was, and none has come */
+    int n_inside;     /* (l) threads that end runs, poll or wake: pool_stop waits for them */
+    bool is_starting; /* (l) somebody is, outside of the lock */
+    bool stop;        /* (l) */
     kernel_op *free_ops, *made_ops; /* (l) */
     void **handles;                 /* (l) n_workers, once started; behind them that of deadlines */
     mutex executors_lock;
@@ -116,6 +118,30 @@ static void wake(pool *p) DF_EXCLUDES(&p->lock) {
     pool_exit(p);
 }
 
+/* ---- looking for work before sleeping -------------------------------------- */
+
+/* Of what is written under the lock. */
+static void tell(_Atomic uint32_t *news) {
+    atomic_put(news, atomic_get(news, RELAXED) + 1, RELAXED);
+}
+
+/* Returns when there are other news than `seen`, or when it has taken too long. */
+static void spin(const _Atomic uint32_t *news, uint32_t seen) {
+    enum { TURNS = 64 };
+    if (sched_is_simulated()) return;
+    uint64_t until = clock_now() + POOL_SPIN;
+    do
+        for (int i = 0; i < TURNS; i++) {
+            if (atomic_get(news, RELAXED) != seen) return;
+            thread_pause();
+        }
+    while (clock_now() < until);
+}
+
+bool pool_is_awake(pool *p) {
+    return atomic_get(&p->n_awake, RELAXED) > 0;
+}
+
 /* ---- inboxes ------------------------------------------------------------- */
 
 /* True: as ask_locked. */
@@ -128,6 +154,7 @@ static bool list_step_locked(pool *p, step *s) DF_REQUIRES(&p->lock) {
     else
         p->first = s;
     p->last = s;
+    tell(&p->news);
     condition_signal(&p->work);
     return ask_locked(p);
 }
@@ -172,6 +199,7 @@ void pool_post(pool *p, step *s, event *e) {
         s->inbox.first = e;
     s->inbox.last = e;
     atomic_put(&s->has_mail, 1, RELAXED);
+    tell(&s->news);
     bool asks = list_step_locked(p, s);
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
@@ -263,6 +291,7 @@ bool pool_over(pool *p, step *s) {
     mutex_lock(&p->lock);
     bool has_caller = !s->rq.done && !s->left;
     s->over = true;
+    tell(&s->news);
     untime_locked(p, s);
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
@@ -274,6 +303,7 @@ bool pool_abandon(pool *p, step *s, df_error *why) {
     bool first = !s->abandoned;
     untime_locked(p, s);
     s->abandoned = true;
+    tell(&s->news);
     *why = s->error;
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
@@ -283,6 +313,12 @@ bool pool_abandon(pool *p, step *s, df_error *why) {
 wait_end pool_wait(pool *p, step *s, event **e) {
     wait_end end = WAIT_EVENT;
     mutex_lock(&p->lock);
+    if (s->shared && p->n_workers && !s->inbox.first && !s->over && !s->abandoned) {
+        uint32_t seen = atomic_get(&s->news, RELAXED);
+        mutex_unlock(&p->lock);
+        spin(&s->news, seen);
+        mutex_lock(&p->lock);
+    }
     s->waiting = true;
     for (*e = NULL; !*e && end == WAIT_EVENT;) {
         if (s->over)
@@ -377,21 +413,41 @@ void pool_kernel_op_free(pool *p, kernel_op *k) {
 
 /* ---- threads ------------------------------------------------------------- */
 
+/* May return early. Who has just worked looks for more first. */
+static void wait_for_work_locked(pool *p, bool has_worked) DF_REQUIRES(&p->lock);
+static void wait_for_work_locked(pool *p, bool has_worked) {
+    if (has_worked) {
+        uint32_t seen = atomic_get(&p->news, RELAXED);
+        mutex_unlock(&p->lock);
+        spin(&p->news, seen);
+        mutex_lock(&p->lock);
+        if (p->first || p->stop) return;
+    }
+    atomic_put(&p->n_awake, atomic_get(&p->n_awake, RELAXED) - 1, RELAXED);
+    condition_wait(&p->work, &p->lock);
+    atomic_put(&p->n_awake, atomic_get(&p->n_awake, RELAXED) + 1, RELAXED);
+}
+
 static void worker_main(void *arg) {
     pool *p = arg;
+    bool has_worked = false;
     mutex_lock(&p->lock);
+    atomic_put(&p->n_awake, atomic_get(&p->n_awake, RELAXED) + 1, RELAXED);
     while (!p->stop) {
         step *s = p->first;
         if (!s) {
-            condition_wait(&p->work, &p->lock);
+            wait_for_work_locked(p, has_worked);
+            has_worked = false;
             continue;
         }
         event *e = take_locked(p, s, false);
         (void)more_locked(p); /* with workers there are no threads to be asked for */
         mutex_unlock(&p->lock);
         run_help(s, e);
+        has_worked = true;
         mutex_lock(&p->lock);
     }
+    atomic_put(&p->n_awake, atomic_get(&p->n_awake, RELAXED) - 1, RELAXED);
     mutex_unlock(&p->lock);
 }
 
@@ -495,6 +551,7 @@ void pool_stop(pool *p) {
     mutex_lock(&p->lock);
     begin_starting_locked(p);
     p->stop = true;
+    tell(&p->news);
     condition_broadcast(&p->work);
     condition_broadcast(&p->tick);
     while (p->n_inside) condition_wait(&p->calm, &p->lock);

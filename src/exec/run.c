@@ -68,7 +68,7 @@ void run_share(worker *w) {
 
 static void start_block(worker *w, uint32_t b) {
     event *e = &w->step->blocks[b];
-    atomic_put(&e->at, w->step->p->blocks[b].first, RELAXED);
+    atomic_put(&e->at, w->step->cut->blocks[b].first, RELAXED);
     run_push(w, e);
 }
 
@@ -79,21 +79,22 @@ void run_begin(worker *w) {
         uint32_t n = s->x->counted[i];
         atomic_put(&s->readers[n], p->slots[n].readers, RELAXED);
     }
-    for (uint32_t b = 0; b <= p->n_blocks; b++)
-        atomic_put(&s->pending[b], p->blocks[b].pending, RELAXED);
+    const cut *c = s->cut;
+    for (uint32_t b = 0; b <= c->n_blocks; b++)
+        atomic_put(&s->pending[b], c->blocks[b].pending, RELAXED);
     if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
-    for (uint32_t b = p->n_blocks; b-- > 0;)
-        if (!p->blocks[b].pending) start_block(w, b);
+    for (uint32_t b = c->n_blocks; b-- > 0;)
+        if (!c->blocks[b].pending) start_block(w, b);
     if (s->shared) run_share(w);
 }
 
 static void fire(worker *w, uint32_t first, uint32_t count) {
     step *s = w->step;
-    const plan *p = s->p;
+    const cut *c = s->cut;
     for (uint32_t i = first; i < first + count; i++) {
-        uint32_t b = p->after[i];
+        uint32_t b = c->after[i];
         if (!count_down(s, b)) continue;
-        if (b == p->n_blocks) {
+        if (b == c->n_blocks) {
             s->end = true;
         } else {
             start_block(w, b);
@@ -203,12 +204,13 @@ static bool is_late(step *s) {
 
 static void run_block(worker *w, uint32_t b) {
     step *s = w->step;
-    const plan_block *block = &s->p->blocks[b];
+    const plan_block *block = &s->cut->blocks[b];
     _Atomic uint32_t *at = &s->blocks[b].at;
     const kernel_io *first = s->x->io + atomic_get(at, RELAXED), *io = first,
                     *last = s->x->io + block->first + block->count;
     node_call call = node_call_here(s);
     node_end end = NODE_DONE;
+    w->block = b;
     df_error err;
     while (io < last && end != NODE_PARKED && !step_failed(s) && !(s->rq.deadline && is_late(s))) {
         const kernel_io *to = s->rq.deadline ? unwatched(io, last) : last;
@@ -329,12 +331,14 @@ static bool verdict(worker *w) {
 /* True: the verdict fell to this thread, and the step is over. */
 static bool leave(worker *w) {
     step *s = w->step;
+    bool is_done = !s->shared && s->end && !s->p->queues;
     for (;; work(w)) {
         int64_t balance = w->balance;
         w->balance = 0;
         if (s->rq.stats) (void)atomic_add(&s->ran, w->ran, RELAXED);
         if (s->rq.done) atomic_put(&s->idle_since, clock_now(), RELAXED);
         w->ran = 0;
+        if (is_done && live_end_alone(&s->live, balance)) return true;
         bool ignores = !step_failed(s) && s->is_closed; /* else it may not be known yet */
         if (!live_leave(&s->live, balance, ignores ? LIVE_ALL_AWAY : 0)) return false;
         if (verdict(w)) return true;

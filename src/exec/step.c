@@ -50,17 +50,14 @@ static void tag_hold(work_tag *tag) {
 /* ---- making a frame ------------------------------------------------------ */
 
 static bool make_recvs(step *s) {
-    const plan *p = s->p;
-    for (uint32_t b = 0; b < p->n_blocks; b++)
-        for (uint32_t i = p->blocks[b].first; i < p->blocks[b].first + p->blocks[b].count; i++) {
-            if (p->nodes[i].role != ROLE_RECV) continue;
-            recv_op *r = s->recvs[i] = arena_alloc(&s->mem, sizeof *r);
-            if (!r) return false;
-            r->step = s;
-            r->node = i;
-            r->block = b;
-            r->ended = (event){.kind = EVENT_NODE, .index = i};
-        }
+    for (uint32_t i = 0; i < s->p->n_nodes; i++) {
+        if (s->p->nodes[i].role != ROLE_RECV) continue;
+        recv_op *r = s->recvs[i] = arena_alloc(&s->mem, sizeof *r);
+        if (!r) return false;
+        r->step = s;
+        r->node = i;
+        r->ended = (event){.kind = EVENT_NODE, .index = i};
+    }
     return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include "exec/executor.h"
 #include "exec/live.h"
+#include "exec/share.h"
 
 typedef struct step step;
 
@@ -49,7 +50,8 @@ typedef struct recv_op {
     event ended;
     df_tensor *tensor;      /* (n) what came; NULL: an error */
     step *step;             /* (c) */
-    uint32_t node, block;   /* (c) */
+    uint32_t node;          /* (c) */
+    uint32_t block;         /* (s) of the step's cut */
     _Atomic uint32_t state; /* (a) OP_... */
 } recv_op;
 
@@ -122,11 +124,13 @@ struct step {
     pool *pool;    /* (c) */
     arena mem;     /* (c) everything below that is a pointer */
 
-    live live;    /* (a) */
-    work_tag tag; /* (a) first in line for failures of enqueued work */
-    bool shared;  /* (s) several threads may be in it */
-    bool end;     /* (n) END's events have all come; read by the verdict */
-    bool joined;  /* the verdict's: queues were asked to report their end */
+    live live;        /* (a) */
+    work_tag tag;     /* (a) first in line for failures of enqueued work */
+    bool shared;      /* (s) several threads may be in it */
+    const cut *cut;   /* (s) its nodes in blocks */
+    uint64_t clocked; /* (s) ns, when it was begun, if that is to be known; else 0 */
+    bool end;         /* (n) END's events have all come; read by the verdict */
+    bool joined;      /* the verdict's: queues were asked to report their end */
 
     run_request rq;        /* (s) */
     uint64_t number;       /* (x) of the run, in its program */
@@ -155,6 +159,7 @@ struct step {
     bool is_timed;               /* (l) where it is */
     step *next_ending;           /* of who set is_ending */
     _Atomic uint32_t has_mail;   /* (a) relaxed: a hint; the lock decides */
+    _Atomic uint32_t news;       /* (a) relaxed, a hint: changes when the caller should look */
 
     df_rendezvous *rendezvous;     /* (c) the library's own, */
     struct slots *channels;        /* (c) and its slots */
@@ -191,6 +196,7 @@ typedef struct worker {
     int64_t balance; /* live.h, rule 2 */
     uint64_t ran;    /* nodes, not yet counted in the step */
     event *local;    /* what this thread goes on with, newest first */
+    uint32_t block;  /* that it is in */
     uint32_t n_local;
 } worker;
 
@@ -207,6 +213,7 @@ struct executor {
     uint32_t *fed;         /* (c) by feed: its slot, if that stays; NO_SLOT */
     uint32_t *lent;        /* (c) Recvs' slots that stay */
     uint32_t n_lent;       /* (c) */
+    sharing sharing;
     mutex lock;
     step *spares;          /* (l) frames not in use */
     step *made;            /* (l) all frames */
@@ -216,6 +223,10 @@ struct executor {
 };
 
 /* ---- pool.c ---- */
+/* ns that a thread without work looks for some before it sleeps: as long as it takes to wake it. */
+enum { POOL_SPIN = 50000 };
+/* One of its threads works, or looks for work. */
+bool pool_is_awake(pool *p);
 /* Hands an event to whoever takes it: a worker, or the caller asleep; of a step whose outcome is
  * told, to the calling thread. The event is worth one token, which somebody has counted. */
 void pool_post(pool *p, step *s, event *e);

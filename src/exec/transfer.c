@@ -86,6 +86,7 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
                                 .memory = ch->dst_memory},
                          .done = recv_done};
     op->tensor = NULL;
+    op->block = w->block;
     rendezvous_mark_planned(&op->recv, &s->tag);
     atomic_put(&op->state, OP_INSIDE, RELAXED);
     if (s->is_foreign) live_give_away(&s->live);

@@ -15,6 +15,8 @@
  */
 #include "name/key.h"
 
+#include "base/atomic.h"
+
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -96,6 +98,7 @@ typedef struct owned_key {
     df_key key; /* first */
     const df_allocator *alloc;
     size_t bytes;
+    refcount refs;
 } owned_key;
 
 static uint64_t hash_text(uint64_t hash, const char *text) {
@@ -109,7 +112,7 @@ uint64_t key_hash_devices(const char *src, const char *dst) {
 df_key key_of_plan(const key_parts *p, uint64_t devices, uint64_t plan, int64_t channel) {
     uint64_t hash = hash_u64(hash_text(hash_text(devices, p->edge), p->frame));
     hash = hash_pair(hash_pair(hash, p->incarnation), p->iter);
-    return (df_key){.parts = *p, .hash = hash, .plan = plan, .channel = channel};
+    return (df_key){.parts = *p, .hash = hash, .plan = plan, .channel = (int32_t)channel};
 }
 
 /* Copies a text with its zero; returns the copy, and moves *at behind it. */
@@ -149,14 +152,28 @@ df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan
     p.frame = lay(&at, p.frame);
     own->alloc = alloc;
     own->bytes = bytes;
+    refcount_init(&own->refs);
     own->key = key_of_plan(&p, key_hash_devices(p.src, p.dst), plan, channel);
+    own->key.is_owned = true;
     *out = &own->key;
     return DF_OK;
 }
 
+df_key *key_share(const df_allocator *alloc, const df_key *key) {
+    df_key *copy = NULL;
+    if (key->is_owned) {
+        owned_key *own = (owned_key *)(uintptr_t)key;
+        refcount_ref(&own->refs);
+        return &own->key;
+    }
+    (void)key_new(alloc, &key->parts, key->plan, key->channel, &copy, NULL);
+    if (copy) copy->hash = key->hash;
+    return copy;
+}
+
 void df_key_free(df_key *key) {
     owned_key *own = (owned_key *)key;
-    if (own) alloc_free(own->alloc, own, own->bytes);
+    if (own && refcount_unref(&own->refs)) alloc_free(own->alloc, own, own->bytes);
 }
 
 /* ---- reading ------------------------------------------------------------- */

@@ -45,7 +45,8 @@ struct df_key {
     key_parts parts; /* (c) what they point to lasts as long as the key */
     uint64_t hash;   /* (c) of everything but plan and channel */
     uint64_t plan;   /* (c) 0: none */
-    int64_t channel; /* (c) KEY_NO_CHANNEL: none */
+    int32_t channel; /* (c) KEY_NO_CHANNEL: none */
+    bool is_owned;   /* (c) of key_new, and counted; else it lies in its plan */
 };
 
 /* Copies the parts. INVALID_ARGUMENT if a part is empty, has a ';' or a control
@@ -54,6 +55,10 @@ struct df_key {
  * caller's affair: it has them from devices. */
 df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan, int64_t channel,
                 df_key **out, df_error *err);
+
+/* The same key for somebody else, who calls df_key_free: a count more, or of a plan's a copy.
+ * NULL: out of memory. */
+df_key *key_share(const df_allocator *alloc, const df_key *key);
 
 /* A key in the caller's memory, of parts that are good, last as long, and make a text of at
  * most KEY_TEXT_MAX. For many of them what two devices give to the hash is taken once. */

@@ -132,6 +132,7 @@ typedef struct plan {
     arena mem;
     uint64_t id;          /* what keys of this plan carry */
     uint32_t parallelism; /* threads the blocks were made for */
+    bool is_fine;         /* they are as small as can be, for the executor to join (exec/share.c) */
 
     const plan_device *devices; /* borrowed */
     uint32_t n_devices;

@@ -89,8 +89,8 @@ static inline void slots_lend(slots *s, size_t channel, df_tensor *tensor) {
 /* NULL: aborted, or it was never lent. */
 static inline df_tensor *slots_borrow(slots *s, size_t channel) {
     slot *h = &s->hot[channel];
-    if (atomic_get(&h->word, RELAXED) != SLOT_LENT) return NULL;
-    atomic_put(&h->word, SLOT_EMPTY, RELAXED); /* as for the next step */
+    if (atomic_get(&h->word, ACQUIRE) != SLOT_LENT) return NULL; /* then the step has failed */
+    atomic_put(&h->word, SLOT_EMPTY, RELAXED);                   /* as for the next step */
     return h->tensor;
 }
 

@@ -99,10 +99,8 @@ static sent_value *value_new(const df_allocator *alloc, const df_key *key, const
     sent_value *v = alloc_bytes(alloc, sizeof *v);
     if (!v) return NULL;
     *v = (sent_value){.tensor = tensor, .from = *from};
-    if (key_new(alloc, &key->parts, key->plan, key->channel, &v->key, NULL) == DF_OK) {
-        v->key->hash = key->hash; /* it is found in the list that this chose */
-        return v;
-    }
+    v->key = key_share(alloc, key);
+    if (v->key) return v;
     alloc_free(alloc, v, sizeof *v);
     return NULL;
 }

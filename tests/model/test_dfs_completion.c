@@ -352,6 +352,7 @@ static void begin(step *s) {
     w.caller = (worker){.step = s};
     s->meets = s->rendezvous;
     s->is_closed = true;
+    s->cut = &s->x->sharing.plain;
     live_start(&s->live);
     run_begin(&w.caller);
     w.has_caller = true;

@@ -361,7 +361,7 @@ static plan_block cut_blocks[] = {
     {0, 3, 0, 1, 1}, {3, 1, 0, 2, 0}, {4, 1, 1, 2, 1}, {.pending = 2}};
 static uint32_t cut_after[] = {2, 3, 3};
 enum { cut_channels = 1 };
-static const plan cut = A_PLAN(cut, .queues = 0);
+static const plan crossing = A_PLAN(cut, .queues = 0);
 
 /* Two async kernels, and behind each one that waits for the other's. */
 static plan_node pair_nodes[] = {
@@ -865,7 +865,7 @@ static bool at(int i, int which) {
     return bound > 1 || i == which;
 }
 
-static const plan *const plans[] = {&line, &later, &beside, &cut};
+static const plan *const plans[] = {&line, &later, &beside, &crossing};
 enum { N_PLANS = 4 };
 
 static void a_caller_that_waits_is_let_go_once(void **state) {
@@ -1002,16 +1002,16 @@ static void a_rendezvous_of_ones_own_ends_with_its_run(void **state) {
     RUN(10, .p = &alone, .mix = "SPC", .made = 2, .codes = MAY_SUCCEED | CANCELLED);
     RUN(10, .p = &alone, .mix = "SPB", .made = 2, .codes = MAY_SUCCEED | ABORTED);
     RUN(10, .p = &alone, .mix = "SBC", .made = 2, .codes = CANCELLED | ABORTED);
-    RUN(10, .p = &cut, .mix = "SKC", .made = 2, .codes = MAY_SUCCEED | CANCELLED);
-    RUN(10, .p = &cut, .mix = "WKB", .begun = 1, .made = 2, .codes = MAY_SUCCEED | ABORTED);
+    RUN(10, .p = &crossing, .mix = "SKC", .made = 2, .codes = MAY_SUCCEED | CANCELLED);
+    RUN(10, .p = &crossing, .mix = "WKB", .begun = 1, .made = 2, .codes = MAY_SUCCEED | ABORTED);
 }
 
 static void a_factory_may_cancel_the_run_that_it_is_asked_by(void **state) {
     (void)state;
     for (uint32_t made = 1; made <= 2; made++) {
-        RUN(1, .p = &cut, .mix = "SK", .made = made, .in_create = true, .codes = CANCELLED);
-        RUN(1, .p = &cut, .mix = "AWK", .made = made, .in_create = true, .codes = CANCELLED);
-        RUN(1, .p = &cut, .mix = "SKG", .made = made, .in_create = true, .is_in_the_way = true,
+        RUN(1, .p = &crossing, .mix = "SK", .made = made, .in_create = true, .codes = CANCELLED);
+        RUN(1, .p = &crossing, .mix = "AWK", .made = made, .in_create = true, .codes = CANCELLED);
+        RUN(1, .p = &crossing, .mix = "SKG", .made = made, .in_create = true, .is_in_the_way = true,
             .codes = CANCELLED);
     }
 }
@@ -1072,8 +1072,8 @@ static void a_closed_rendezvous_of_ones_own(void **state) {
     RUN(10, .p = &alone, .mix = "SP", .made = 1, .codes = MAY_SUCCEED | REFUSED);
     RUN(10, .p = &alone, .mix = "SB", .made = 1, .codes = ABORTED | REFUSED);
     RUN(10, .p = &alone, .mix = "SBC", .made = 1, .codes = ABORTED | REFUSED | CANCELLED);
-    RUN(10, .p = &cut, .mix = "SKB", .made = 1, .codes = MAY_SUCCEED | ABORTED);
-    RUN(10, .p = &cut, .mix = "WKB", .begun = 1, .made = 1, .codes = MAY_SUCCEED | ABORTED);
+    RUN(10, .p = &crossing, .mix = "SKB", .made = 1, .codes = MAY_SUCCEED | ABORTED);
+    RUN(10, .p = &crossing, .mix = "WKB", .begun = 1, .made = 1, .codes = MAY_SUCCEED | ABORTED);
 }
 
 /* test_dfs_ends [PREEMPTIONS]: 2 takes some minutes, 3 some hours. */
