@@ -3,14 +3,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "bench/common.h"
 
+typedef struct sample {
+    double ns;
+    bool disturbed; /* the system took a core from one of our threads meanwhile */
+} sample;
+
 typedef struct series {
-    double *ns;
+    sample *samples;
     size_t n, room;
 } series;
+
+enum { ENOUGH = 3 }; /* undisturbed samples, to do without the others */
 
 typedef struct lane {
     const bench_racer *racer;
@@ -47,25 +55,50 @@ contestant *heat_add(heat *p, const bench_racer *racer, report_kind kind, int wo
 
 /* ---- a series ------------------------------------------------------------ */
 
-static void series_add(series *s, double ns) {
+static void series_add(series *s, sample one) {
     if (s->n == s->room) {
         s->room = s->room ? 2 * s->room : 64;
-        s->ns = realloc(s->ns, s->room * sizeof *s->ns);
-        bench_need(s->ns != NULL, "samples", "out of memory");
+        s->samples = realloc(s->samples, s->room * sizeof *s->samples);
+        bench_need(s->samples != NULL, "samples", "out of memory");
     }
-    s->ns[s->n++] = ns;
+    s->samples[s->n++] = one;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
+/* The undisturbed first, and each kind in ascending order. */
+static int by_value(const void *a, const void *b) {
+    const sample *x = a, *y = b;
+    if (x->disturbed != y->disturbed) return x->disturbed - y->disturbed;
+    return (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+static int by_ns(const void *a, const void *b) {
+    double x = ((const sample *)a)->ns, y = ((const sample *)b)->ns;
     return (x > y) - (x < y);
 }
 
-static void series_sort(series *s) {
-    qsort(s->ns, s->n, sizeof *s->ns, ascending);
+/* Returns how many samples it took. */
+static size_t series_figures(series *s, double *least, double *median) {
+    size_t quiet = 0;
+    if (s->n == 0) return 0;
+    qsort(s->samples, s->n, sizeof *s->samples, by_value);
+    while (quiet < s->n && !s->samples[quiet].disturbed) quiet++;
+    if (quiet < ENOUGH) {
+        quiet = s->n;
+        qsort(s->samples, s->n, sizeof *s->samples, by_ns);
+    }
+    *least = s->samples[0].ns;
+    *median = s->samples[quiet / 2].ns;
+    return quiet;
 }
 
 /* ---- a lane -------------------------------------------------------------- */
+
+/* How often a thread of this process has lost its core and had not asked to. */
+static long times_disturbed(void) {
+    struct rusage u;
+    (void)getrusage(RUSAGE_SELF, &u);
+    return u.ru_nivcsw;
+}
 
 static double time_runs(const lane *l, size_t times) {
     double start = measure_now();
@@ -102,8 +135,14 @@ static void lane_close(lane *l) {
     rest(l, false);
     if (l->self) bench_need(l->racer->check(l->self), l->racer->name, "wrong values at the end");
     if (l->self) l->racer->free(l->self);
-    free(l->own.ns);
-    free(l->floor.ns);
+    free(l->own.samples);
+    free(l->floor.samples);
+}
+
+static sample take_sample(const lane *l, double per) {
+    long before = times_disturbed();
+    double ns = time_runs(l, l->times) / ((double)l->times * per);
+    return (sample){.ns = ns, .disturbed = times_disturbed() != before};
 }
 
 static void block(const lane *l, const heat *p, const tempo *pace, series *into) {
@@ -113,7 +152,7 @@ static void block(const lane *l, const heat *p, const tempo *pace, series *into)
     end = measure_now() + pace->block;
     do {
         if (gap > 0) measure_wait(gap);
-        series_add(into, time_runs(l, l->times) / ((double)l->times * p->per));
+        series_add(into, take_sample(l, p->per));
     } while (measure_now() < end);
     rest(l, true);
 }
@@ -145,17 +184,11 @@ static void run_rounds(lane *lanes, size_t n, const lane *floor, const heat *p, 
 }
 
 static void add_row(lane *l, const contestant *c, const heat *p, report *r) {
-    report_row row = {.kind = c->kind, .workers = c->workers, .samples = l->own.n};
+    report_row row = {.kind = c->kind, .workers = c->workers};
     (void)snprintf(row.point, sizeof row.point, "%s", c->point ? c->point : p->name);
     (void)snprintf(row.racer, sizeof row.racer, "%s", c->racer->name);
-    series_sort(&l->own);
-    row.least = l->own.ns[0];
-    row.median = l->own.ns[l->own.n / 2];
-    if (l->floor.n > 0) {
-        series_sort(&l->floor);
-        row.floor_least = l->floor.ns[0];
-        row.floor_median = l->floor.ns[l->floor.n / 2];
-    }
+    row.samples = series_figures(&l->own, &row.least, &row.median);
+    (void)series_figures(&l->floor, &row.floor_least, &row.floor_median);
     report_add(r, &row);
 }
 

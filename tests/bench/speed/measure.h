@@ -6,7 +6,8 @@
  * rounds, in an order that is drawn anew in each: a block of one racer, a block of the floor, and
  * so on. A block is a warm-up that is not counted and then samples, until its time is over. So each
  * racer has samples of the floor from the same moments, and its ratio is that of the two least
- * ones.
+ * ones. A sample in which the system took a core from one of our threads is left out, if enough
+ * others remain.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
