@@ -11,14 +11,16 @@
 enum {
     LEAST = 20000,    /* ns of a step that a second thread can make shorter */
     WAKE = 40000,     /* ns that it takes a thread to wake up, about */
-    WARM = 4,         /* timed steps before anything is decided; the first does not count */
-    TRIAL = 5,        /* steps of a trial; the first, which may wake others, does not count */
-    FAITH = 50,       /* so much longer than the loss of a trial the faster way is kept, at least */
+    LONG = 1000000,   /* ns of a step that tells by itself */
+    WARM = 4,         /* timed steps before anything is decided, of long ones half; and */
+    TRIAL = 5,        /* of a trial, of which the first, that may wake others, does not count */
+    FAITH = 25,       /* so much longer than the loss of a trial the faster way is kept, at least */
     STRIDE = 63,      /* short steps that are not timed, to one that is */
     GRAINS = 5,       /* that are played, each twice the one before, */
     FINEST = 1500,    /* from this, ns */
-    PER_BLOCK = 150,  /* ns that a block costs, about, */
-    PER_EVENT = 200,  /* and an event that another thread waits for */
+    PER_BLOCK = 400,  /* ns that a block costs, about, */
+    PER_EVENT = 40,   /* each block that waits for it, */
+    HAND_OVER = 600,  /* and to go on elsewhere */
     MAX_THREADS = 64, /* that are played */
 };
 
@@ -91,8 +93,14 @@ static void average(uint64_t *ns, uint64_t now, unsigned weight) {
     *ns = *ns ? (*ns * (weight - 1) + now) / weight : now;
 }
 
+/* Steps of which something is to be learnt. */
+static uint32_t enough(const sharing *sh, uint32_t steps) {
+    return sh->ns[0] > LONG ? (steps + 1) / 2 : steps;
+}
+
 static void begin_trial(sharing *sh) {
-    sh->trial = TRIAL;
+    sh->trial = enough(sh, TRIAL);
+    sh->is_first = true;
     sh->ns[!sh->is_kept] = 0;
 }
 
@@ -100,12 +108,12 @@ static void end_trial(sharing *sh) {
     uint64_t alone = sh->ns[0], shared = sh->ns[1];
     uint64_t loss = alone > shared ? alone - shared : shared - alone;
     sh->is_kept = shared < alone - alone / 20;
-    sh->content = (int64_t)(FAITH * (TRIAL * loss + alone / 4));
+    sh->content = (int64_t)(FAITH * (enough(sh, TRIAL) * loss + alone / 4));
 }
 
 static bool is_cut_wanted(const sharing *sh) {
     uint64_t alone = sh->ns[0];
-    if (sh->n_timed < WARM || sh->is_cutting) return false;
+    if (sh->n_timed < enough(sh, WARM) || sh->is_cutting) return false;
     return !sh->cut_for || alone > 2 * sh->cut_for || alone < sh->cut_for / 2;
 }
 
@@ -117,9 +125,10 @@ bool share_note(executor *x, step *s) {
     sh->last_end = now;
     if (sh->n_timed++ == 0) return false;
     if (sh->trial) {
-        bool is_part = shared != sh->is_kept;
-        if (is_part && sh->trial < TRIAL) average(&sh->ns[shared], ns, 2);
-        if (is_part && --sh->trial == 0) end_trial(sh);
+        if (shared == sh->is_kept) return false;
+        if (!sh->is_first) average(&sh->ns[shared], ns, 2);
+        sh->is_first = false;
+        if (--sh->trial == 0) end_trial(sh);
         return false;
     }
     average(&sh->ns[shared], ns, 8);
@@ -219,11 +228,11 @@ static float play(joining *j) {
         for (uint32_t t = 1; t < j->threads; t++)
             if (free_at[t] < free_at[who]) who = t;
         float at = free_at[who] > j->ready[b] ? free_at[who] : j->ready[b];
-        at += PER_BLOCK + (float)(block->count * j->per_node);
+        at += (float)(PER_BLOCK + PER_EVENT * block->n_after + block->count * j->per_node);
         free_at[who] = at;
         if (at > end) end = at;
         for (uint32_t i = block->first_after; i < block->first_after + block->n_after; i++)
-            if (j->ready[j->after[i]] < at + PER_EVENT) j->ready[j->after[i]] = at + PER_EVENT;
+            if (j->ready[j->after[i]] < at + HAND_OVER) j->ready[j->after[i]] = at + HAND_OVER;
     }
     return end;
 }

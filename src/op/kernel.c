@@ -22,6 +22,9 @@ SAME(df_kernel, slots, df_kernel_layout, slots);
 SAME(df_kernel, places, df_kernel_layout, places);
 SAME(df_kernel, made, df_kernel_layout, made);
 SAME(df_kernel, states, df_kernel_layout, states);
+SAME(df_tensor, is_host, df_tensor_layout, is_host);
+SAME(df_tensor, elements, df_tensor_layout, elements);
+SAME(df_tensor, data, df_tensor_layout, data);
 
 /* ---- infer functions ----------------------------------------------------- */
 

@@ -7,20 +7,6 @@
  */
 #include "tensor/tensor.h"
 
-#include <dataflow/inline.h>
-
-#include <stddef.h>
-
-/* inline.h knows where it is. */
-#define SAME(FIELD)                                                                                \
-    _Static_assert(offsetof(df_tensor, FIELD) == offsetof(df_tensor_layout, FIELD), #FIELD)
-SAME(dtype);
-SAME(rank);
-SAME(is_host);
-SAME(elements);
-SAME(bytes);
-SAME(data);
-
 df_dtype df_tensor_dtype(const df_tensor *tensor) {
     return tensor ? tensor->dtype : DF_DTYPE_NONE;
 }

@@ -39,6 +39,7 @@ tensor.h tensor
 device.h device
 attr.h op
 op.h op
+inline.h op
 graph.h graph
 ops.h graph
 rendezvous.h rendezvous
