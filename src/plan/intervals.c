@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-enum { PIECES = 16 /* of a wide level, for each thread */ };
+enum { PIECES = 8 /* of a wide level, for each thread */ };
 
 uint32_t intervals_cut(const interval_item *items, uint32_t n, uint32_t threads, float grain,
                        uint32_t *piece_of) {
