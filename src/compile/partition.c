@@ -46,7 +46,8 @@ typedef struct cutting {
     arena mem;           /* for this pass alone */
     uint8_t *device_of;  /* by item */
     uint32_t *place_of;  /* by item, once emitted */
-    int32_t *first_copy; /* by the user's node id: of all its items */
+    uint32_t *list_of;   /* by item: the user's node id */
+    int32_t *first_copy; /* by that: a list of what is wanted of all items of the node */
     copy *copies;
     size_t n_copies, cap_copies;
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
@@ -71,7 +72,7 @@ static uint32_t memory_made(const compile_state *c, const item *it, uint32_t out
 }
 
 static int32_t *copies_of(const cutting *k, uint32_t source) {
-    return &k->first_copy[k->c->items[source].node->id];
+    return &k->first_copy[k->list_of[source]];
 }
 
 static copy *find_copy(const cutting *k, uint32_t source, int32_t slot, uint32_t device,
@@ -414,11 +415,12 @@ static bool cutting_init(cutting *k) {
     size_t n = c->n_items, n_nodes = rq->graph->n_nodes;
     k->device_of = arena_array(&k->mem, n, sizeof *k->device_of);
     k->place_of = arena_array(&k->mem, n, sizeof *k->place_of);
+    k->list_of = arena_array(&k->mem, n, sizeof *k->list_of);
     k->first_copy = arena_array(&k->mem, n_nodes, sizeof *k->first_copy);
     k->devices = arena_array(&k->mem, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
     c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
     uint32_t *group_size = arena_array(&k->mem, c->n_groups, sizeof *group_size);
-    bool ok = k->device_of && k->place_of && k->first_copy && k->devices && c->is_small &&
+    bool ok = k->device_of && k->place_of && k->list_of && k->first_copy && k->devices && c->is_small &&
               group_size && list_ordered(k);
     if (ok && rq->feeds.n > 1)
         ok = (k->n_feeds = arena_array(&k->mem, n_nodes, sizeof *k->n_feeds)) != NULL;
@@ -428,6 +430,7 @@ static bool cutting_init(cutting *k) {
     memset(k->first_copy, 0xff, n_nodes * sizeof *k->first_copy);
     for (uint32_t i = 0; i < n; i++) {
         k->device_of[i] = (uint8_t)c->items[i].device;
+        k->list_of[i] = c->items[i].node->id;
         group_size[c->items[i].group]++;
     }
     find_small(k, group_size);

@@ -30,6 +30,10 @@ typedef struct pruning {
     size_t top;
     uint32_t *order; /* kept node ids, canonical */
     uint32_t n_kept;
+    size_t n_inputs, n_controls; /* of those */
+    bool points_backward;        /* a control edge does */
+    int32_t *feed_item;          /* by feed */
+    arena mem;                   /* for this pass alone */
 } pruning;
 
 /* ---- the request --------------------------------------------------------- */
@@ -119,11 +123,16 @@ static bool need_control(pruning *p, uint32_t id, const char *by) {
 static bool need_inputs(pruning *p, const df_node *n) {
     bool ok = true;
     p->n_kept++;
+    p->n_inputs += (size_t)n->n_inputs;
+    p->n_controls += (size_t)n->n_controls;
     for (int i = 0; ok && i < n->n_inputs; i++)
         ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
                                        : need_output(p, n->inputs[i], n->name);
     const uint32_t *controls = node_controls(n);
-    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, controls[i], n->name);
+    for (int i = 0; ok && i < n->n_controls; i++) {
+        p->points_backward |= controls[i] > n->id;
+        ok = need_control(p, controls[i], n->name);
+    }
     return ok;
 }
 
@@ -143,15 +152,6 @@ static bool need_all(pruning *p) {
 }
 
 /* ---- canonical order ----------------------------------------------------- */
-
-static bool points_backward(const pruning *p) {
-    for (size_t id = 0; id < p->graph->n_nodes; id++) {
-        const df_node *n = p->graph->nodes[id];
-        for (int i = 0; p->keep[id] && i < n->n_controls; i++)
-            if (node_controls(n)[i] > id) return true;
-    }
-    return false;
-}
 
 /* A heap of node ids, the smallest on top. */
 static void heap_push(uint32_t *heap, size_t *n, uint32_t id) {
@@ -188,9 +188,9 @@ static uint32_t next_before(const pruning *p, const df_node *n, int *at) {
 
 /* What is left when no node is ready lies on cycles or behind them: walk backward
  * among those until a node comes up again, and name the walk. */
-static bool report_cycle(const pruning *p, const uint32_t *waits) {
+static bool report_cycle(pruning *p, const uint32_t *waits) {
     compile_state *c = p->c;
-    uint32_t *seen = arena_array(&c->mem, p->graph->n_nodes, sizeof *seen);
+    uint32_t *seen = arena_array(&p->mem, p->graph->n_nodes, sizeof *seen);
     if (!seen) return compile_no_memory(c);
     uint32_t id = 0;
     while (!p->keep[id] || !waits[id]) id++;
@@ -222,9 +222,9 @@ static bool report_cycle(const pruning *p, const uint32_t *waits) {
 static bool sort_with_heap(pruning *p) {
     compile_state *c = p->c;
     size_t n = p->graph->n_nodes, n_ready = 0, n_edges = 0;
-    uint32_t *waits = arena_array(&c->mem, n, sizeof *waits);
-    uint32_t *first = arena_array(&c->mem, n + 2, sizeof *first);
-    uint32_t *ready = arena_array(&c->mem, n, sizeof *ready);
+    uint32_t *waits = arena_array(&p->mem, n, sizeof *waits);
+    uint32_t *first = arena_array(&p->mem, n + 2, sizeof *first);
+    uint32_t *ready = arena_array(&p->mem, n, sizeof *ready);
     if (!waits || !first || !ready) return compile_no_memory(c);
     uint32_t b;
     for (size_t id = 0; id < n; id++)
@@ -233,7 +233,7 @@ static bool sort_with_heap(pruning *p) {
             waits[id]++;
             first[b + 2]++;
         }
-    uint32_t *after = arena_array(&c->mem, n_edges, sizeof *after);
+    uint32_t *after = arena_array(&p->mem, n_edges, sizeof *after);
     if (!after) return compile_no_memory(c);
     for (size_t id = 2; id < n + 2; id++) first[id] += first[id - 1];
     for (size_t id = 0; id < n; id++)
@@ -252,9 +252,9 @@ static bool sort_with_heap(pruning *p) {
 }
 
 static bool sort_nodes(pruning *p) {
-    p->order = arena_array(&p->c->mem, p->n_kept, sizeof *p->order);
+    p->order = arena_array(&p->mem, p->n_kept, sizeof *p->order);
     if (!p->order) return compile_no_memory(p->c);
-    if (points_backward(p)) return sort_with_heap(p);
+    if (p->points_backward) return sort_with_heap(p);
     uint32_t n = 0;
     for (uint32_t id = 0; id < p->graph->n_nodes; id++)
         if (p->keep[id]) p->order[n++] = id;
@@ -273,14 +273,13 @@ static item *new_item(compile_state *c, item_kind kind, const df_node *node, int
 }
 
 /* Where an edge from `out` really comes from. */
-static item_out source_of(const pruning *p, const int32_t *feed_item, node_out out) {
+static item_out source_of(const pruning *p, node_out out) {
     int32_t feed = feed_find(p, out.node, out.index);
-    if (feed != PLAN_NONE) return (item_out){feed_item[feed], 0};
+    if (feed != PLAN_NONE) return (item_out){p->feed_item[feed], 0};
     return (item_out){p->c->item_of[out.node], out.index};
 }
 
-static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint32_t *n_in,
-                      uint32_t *n_ctl) {
+static void link_node(const pruning *p, item *it, uint32_t *n_in, uint32_t *n_ctl) {
     compile_state *c = p->c;
     const df_node *n = it->node;
     it->first_input = *n_in;
@@ -288,21 +287,20 @@ static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint
     for (int i = 0; i < n->n_inputs; i++)
         c->inputs[(*n_in)++] = node_names_variable(n, i)
                                    ? (item_out){c->item_of[n->inputs[i].node], 0}
-                                   : source_of(p, feed_item, n->inputs[i]);
+                                   : source_of(p, n->inputs[i]);
     it->first_control = *n_ctl;
     it->n_controls = (uint32_t)n->n_controls;
     for (int i = 0; i < n->n_controls; i++) {
         uint32_t b = node_controls(n)[i];
         bool by_feed = p->feed_of[b] != PLAN_NONE && (p->graph->nodes[b]->op->flags & OP_MUST_FEED);
-        c->controls[(*n_ctl)++] = (uint32_t)(by_feed ? feed_item[p->feed_of[b]] : c->item_of[b]);
+        c->controls[(*n_ctl)++] = (uint32_t)(by_feed ? p->feed_item[p->feed_of[b]] : c->item_of[b]);
     }
 }
 
 /* The fetch of a variable goes through a node of its own, which order puts last. */
-static item_out fetch_source(pruning *p, const int32_t *feed_item, int32_t *read_of, df_out out,
-                             uint32_t *n_in) {
+static item_out fetch_source(pruning *p, int32_t *read_of, df_out out, uint32_t *n_in) {
     compile_state *c = p->c;
-    item_out from = source_of(p, feed_item, end_of(out));
+    item_out from = source_of(p, end_of(out));
     if (c->items[from.item].kind != ITEM_NODE || !(out.node->op->flags & OP_VARIABLE)) return from;
     if (read_of[out.node->id] == 0) {
         item *read = new_item(c, ITEM_READ, out.node, 0);
@@ -317,40 +315,33 @@ static item_out fetch_source(pruning *p, const int32_t *feed_item, int32_t *read
 static bool make_items(pruning *p) {
     compile_state *c = p->c;
     const compile_request *rq = c->rq;
-    size_t n_in = 2 * rq->fetches.n, n_ctl = 0;
-    for (uint32_t i = 0; i < p->n_kept; i++) {
-        n_in += (size_t)p->graph->nodes[p->order[i]]->n_inputs;
-        n_ctl += (size_t)p->graph->nodes[p->order[i]]->n_controls;
-    }
+    size_t n_in = 2 * rq->fetches.n + p->n_inputs, n_ctl = p->n_controls;
     size_t n_items = rq->feeds.n + p->n_kept + 2 * rq->fetches.n;
     c->items = arena_array(&c->mem, n_items, sizeof *c->items);
     c->inputs = arena_array(&c->mem, n_in, sizeof *c->inputs);
     c->controls = arena_array(&c->mem, n_ctl, sizeof *c->controls);
     c->item_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *c->item_of);
-    int32_t *feed_item = arena_array(&c->mem, rq->feeds.n, sizeof *feed_item);
-    int32_t *read_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *read_of);
-    if (!c->items || !c->inputs || !c->controls || !c->item_of || !feed_item || !read_of)
+    p->feed_item = arena_array(&p->mem, rq->feeds.n, sizeof *p->feed_item);
+    int32_t *read_of = arena_array(&p->mem, p->graph->n_nodes, sizeof *read_of);
+    if (!c->items || !c->inputs || !c->controls || !c->item_of || !p->feed_item || !read_of)
         return compile_no_memory(c);
     if (n_items >= INT32_MAX || n_in >= INT32_MAX || n_ctl >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
 
     for (size_t i = 0; i < rq->feeds.n; i++) {
         if (!p->feed_used[i]) continue;
-        feed_item[i] = (int32_t)c->n_items;
+        p->feed_item[i] = (int32_t)c->n_items;
         (void)new_item(c, ITEM_FEED, rq->feeds.items[i].node, (int)i);
     }
     memset(c->item_of, 0xff, p->graph->n_nodes * sizeof *c->item_of);
-    uint32_t first = c->n_items, in = 0, ctl = 0;
-    for (uint32_t i = 0; i < p->n_kept; i++) {
-        c->item_of[p->order[i]] = (int32_t)c->n_items;
-        (void)new_item(c, ITEM_NODE, p->graph->nodes[p->order[i]], 0);
-    }
+    uint32_t in = 0, ctl = 0;
+    for (uint32_t i = 0; i < p->n_kept; i++) c->item_of[p->order[i]] = (int32_t)(c->n_items + i);
     for (uint32_t i = 0; i < p->n_kept; i++)
-        link_node(p, feed_item, &c->items[first + i], &in, &ctl);
-    item_out *sources = arena_array(&c->mem, rq->fetches.n, sizeof *sources);
+        link_node(p, new_item(c, ITEM_NODE, p->graph->nodes[p->order[i]], 0), &in, &ctl);
+    item_out *sources = arena_array(&p->mem, rq->fetches.n, sizeof *sources);
     if (!sources) return compile_no_memory(c);
     for (size_t i = 0; i < rq->fetches.n; i++)
-        sources[i] = fetch_source(p, feed_item, read_of, rq->fetches.items[i], &in);
+        sources[i] = fetch_source(p, read_of, rq->fetches.items[i], &in);
     for (size_t i = 0; i < rq->fetches.n; i++) {
         item *fetch = new_item(c, ITEM_FETCH, rq->fetches.items[i].node, (int)i);
         fetch->first_input = in;
@@ -360,17 +351,23 @@ static bool make_items(pruning *p) {
     return true;
 }
 
+static bool prune(pruning *p) {
+    size_t n = p->graph->n_nodes, n_feeds = p->c->rq->feeds.n;
+    p->feed_of = arena_array(&p->mem, n, sizeof *p->feed_of);
+    p->next_feed = arena_array(&p->mem, n_feeds, sizeof *p->next_feed);
+    p->feed_used = arena_array(&p->mem, n_feeds, sizeof *p->feed_used);
+    p->keep = arena_array(&p->mem, n, sizeof *p->keep);
+    p->stack = arena_array(&p->mem, n, sizeof *p->stack);
+    if (!p->feed_of || !p->next_feed || !p->feed_used || !p->keep || !p->stack)
+        return compile_no_memory(p->c);
+    memset(p->feed_of, 0xff, n * sizeof *p->feed_of);
+    return check_request(p) && need_all(p) && sort_nodes(p) && make_items(p);
+}
+
 bool compile_prune(compile_state *c) {
-    const df_graph *g = c->rq->graph;
-    size_t n = g->n_nodes, n_feeds = c->rq->feeds.n;
-    pruning p = {.c = c, .graph = g};
-    p.feed_of = arena_array(&c->mem, n, sizeof *p.feed_of);
-    p.next_feed = arena_array(&c->mem, n_feeds, sizeof *p.next_feed);
-    p.feed_used = arena_array(&c->mem, n_feeds, sizeof *p.feed_used);
-    p.keep = arena_array(&c->mem, n, sizeof *p.keep);
-    p.stack = arena_array(&c->mem, n, sizeof *p.stack);
-    if (!p.feed_of || !p.next_feed || !p.feed_used || !p.keep || !p.stack)
-        return compile_no_memory(c);
-    memset(p.feed_of, 0xff, n * sizeof *p.feed_of);
-    return check_request(&p) && need_all(&p) && sort_nodes(&p) && make_items(&p);
+    pruning p = {.c = c, .graph = c->rq->graph};
+    arena_init(&p.mem, c->rq->alloc);
+    bool ok = prune(&p);
+    arena_fini(&p.mem);
+    return ok;
 }
