@@ -31,12 +31,18 @@
 
 enum { CONTROL_ONLY = -1 };
 
+/* Where something was emitted: its place, and the slot of its first output. */
+typedef struct spot {
+    int32_t place; /* NONE: not yet */
+    int32_t slot;
+} spot;
+
 /* One pair, or the copy of a constant: what stands for an output on a device. */
 typedef struct copy {
     uint32_t source; /* item */
     int32_t slot;    /* of the item; CONTROL_ONLY */
     int32_t next;    /* of the same node's */
-    int32_t place;   /* of the Recv, or the constant; NONE: not yet emitted */
+    spot at;         /* of the Recv, or the constant */
     uint8_t device;  /* where it is wanted */
     uint8_t memory;
 } copy;
@@ -45,11 +51,12 @@ typedef struct cutting {
     compile_state *c;
     arena mem;           /* for this pass alone */
     uint8_t *device_of;  /* by item */
-    uint32_t *place_of;  /* by item, once emitted */
+    spot *at;            /* by item, once emitted */
     uint32_t *list_of;   /* by item: the user's node id */
     int32_t *first_copy; /* by that: a list of what is wanted of all items of the node */
     copy *copies;
     size_t n_copies, cap_copies;
+    int32_t *copy_of; /* by input of the items: the copy that it reads; NONE: the source itself */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
     uint32_t *n_feeds, *n_fetches;          /* by the user's node id, so far; NULL: one at most */
     uint32_t n_before;
@@ -85,22 +92,25 @@ static copy *find_copy(const cutting *k, uint32_t source, int32_t slot, uint32_t
     return NULL;
 }
 
-static bool want_copy(cutting *k, uint32_t source, int32_t slot, uint32_t device, uint32_t kind) {
-    if (find_copy(k, source, slot, device, kind)) return true;
+/* Its index; NONE: out of memory. */
+static int32_t want_copy(cutting *k, uint32_t source, int32_t slot, uint32_t device,
+                         uint32_t kind) {
+    const copy *there = find_copy(k, source, slot, device, kind);
+    if (there) return (int32_t)(there - k->copies);
     if (!alloc_grow(k->c->rq->alloc, (void **)&k->copies, &k->cap_copies, k->n_copies + 1,
                     sizeof(copy)))
-        return compile_no_memory(k->c);
+        return PLAN_NONE;
     /* appended at the end of the node's list, so that channels have a stable order */
     int32_t *link = copies_of(k, source);
     while (*link != PLAN_NONE) link = &k->copies[*link].next;
     *link = (int32_t)k->n_copies;
-    k->copies[k->n_copies++] = (copy){.source = source,
-                                      .slot = slot,
-                                      .next = PLAN_NONE,
-                                      .place = PLAN_NONE,
-                                      .device = (uint8_t)device,
-                                      .memory = (uint8_t)kind};
-    return true;
+    k->copies[k->n_copies] = (copy){.source = source,
+                                    .slot = slot,
+                                    .next = PLAN_NONE,
+                                    .at = {PLAN_NONE, PLAN_NONE},
+                                    .device = (uint8_t)device,
+                                    .memory = (uint8_t)kind};
+    return (int32_t)k->n_copies++;
 }
 
 /* What of `source` reaches this device anyway; NULL: nothing. */
@@ -138,9 +148,11 @@ static bool want_data(cutting *k) {
         for (uint32_t n = 0; n < it->n_inputs; n++) {
             item_out from = c->inputs[it->first_input + n];
             uint32_t kind = memory_wanted(c, it, n);
+            int32_t *of = &k->copy_of[it->first_input + n];
+            *of = PLAN_NONE;
             if (names(it, n) || !is_cut(k, from, it, kind)) continue;
-            if (!want_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device, kind))
-                return false;
+            *of = want_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device, kind);
+            if (*of == PLAN_NONE) return compile_no_memory(c);
         }
     }
     return true;
@@ -151,7 +163,8 @@ static bool want_control(cutting *k, uint32_t before, uint32_t after) {
     uint32_t device = k->device_of[after];
     if (c->is_small[before] || k->device_of[before] == device) return true;
     if (find_ride(k, before, device)) return true;
-    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE);
+    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE) != PLAN_NONE ||
+           compile_no_memory(c);
 }
 
 static bool want_controls(cutting *k) {
@@ -178,10 +191,11 @@ static void find_small(cutting *k, const uint32_t *group_size) {
 
 /* ---- emitting ------------------------------------------------------------ */
 
-/* Gives the place; what comes before it is added next. */
-static uint32_t emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device, int n_outputs) {
+/* What comes before it is added next. */
+static spot emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device, int n_outputs) {
     compile_state *c = k->c;
     uint32_t place = c->n_emitted++;
+    spot at = {(int32_t)place, (int32_t)c->plan->n_slots};
     c->emitted[place] = (emitted){.item = of,
                                   .channel = PLAN_NONE,
                                   .first_slot = c->plan->n_slots,
@@ -190,32 +204,28 @@ static uint32_t emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device
     c->first_before[place] = k->n_before;
     c->plan->n_slots += (uint32_t)n_outputs;
     c->used |= UINT64_C(1) << device;
-    return place;
+    return at;
 }
 
-static void add_before(cutting *k, uint32_t place) {
-    k->c->before[k->n_before++] = place;
+static void add_before(cutting *k, spot at) {
+    k->c->before[k->n_before++] = (uint32_t)at.place;
 }
 
-static void add_input(cutting *k, uint32_t place, int32_t slot) {
+static void add_input(cutting *k, spot at, int32_t slot) {
     plan *p = k->c->plan;
-    add_before(k, place);
+    add_before(k, at);
     p->inputs[p->n_inputs++] = slot;
-}
-
-static int32_t slot_at(const cutting *k, uint32_t place, int32_t index) {
-    return (int32_t)k->c->emitted[place].first_slot + index;
 }
 
 /* Of the last one emitted. An edge that is there already is not added again, as far as a short
  * look tells. */
-static void add_control(cutting *k, uint32_t place, uint32_t first) {
+static void add_control(cutting *k, spot at, uint32_t first) {
     enum { LOOK_BACK = 64 };
     const uint32_t *before = k->c->before;
     uint32_t looked = 0;
     for (uint32_t i = k->n_before; i-- > first && looked < LOOK_BACK; looked++)
-        if (before[i] == place) return;
-    add_before(k, place);
+        if (before[i] == (uint32_t)at.place) return;
+    add_before(k, at);
 }
 
 /* "y:0", "y:0@host", "x@read:0", "^y"; in the plan. NULL: out of memory. */
@@ -272,7 +282,7 @@ static bool make_channel(cutting *k, const copy *p) {
 static void number_pair(const cutting *k, const copy *pair, uint32_t *sends, uint32_t *recvs) {
     for (int32_t i = *copies_of(k, pair->source); i != PLAN_NONE; i = k->copies[i].next) {
         const copy *p = &k->copies[i];
-        if (p->place == PLAN_NONE || k->c->is_small[p->source]) continue;
+        if (p->at.place == PLAN_NONE || k->c->is_small[p->source]) continue;
         *sends += k->device_of[p->source] == k->device_of[pair->source];
         *recvs += p->device == pair->device;
     }
@@ -280,56 +290,55 @@ static void number_pair(const cutting *k, const copy *pair, uint32_t *sends, uin
 
 static bool emit_pair(cutting *k, copy *p) {
     compile_state *c = k->c;
-    uint32_t number[2] = {0, 0}, of = k->place_of[p->source];
+    uint32_t sends = 0, recvs = 0;
+    int32_t channel = (int32_t)c->plan->n_channels;
+    spot of = k->at[p->source];
     if (!make_channel(k, p)) return false;
-    number_pair(k, p, &number[0], &number[1]);
-    uint32_t send = emit(k, p->source, EMITTED_SEND, k->device_of[p->source], 0);
+    number_pair(k, p, &sends, &recvs);
+    spot send = emit(k, p->source, EMITTED_SEND, k->device_of[p->source], 0);
     if (p->slot == CONTROL_ONLY)
         add_before(k, of);
     else
-        add_input(k, of, slot_at(k, of, p->slot));
-    uint32_t recv = emit(k, p->source, EMITTED_RECV, p->device, 1);
+        add_input(k, of, of.slot + p->slot);
+    p->at = emit(k, p->source, EMITTED_RECV, p->device, 1);
     add_before(k, send);
-    for (int end = 0; end < 2; end++) {
-        c->emitted[send + (uint32_t)end].channel = (int32_t)c->plan->n_channels - 1;
-        c->emitted[send + (uint32_t)end].number = number[end];
-    }
-    p->place = (int32_t)recv;
+    emitted *pair = &c->emitted[send.place];
+    pair[0].channel = pair[1].channel = channel;
+    pair[0].number = sends;
+    pair[1].number = recvs;
     return true;
 }
 
 /* The copies of small constants that an item needs. */
 static void emit_constants(cutting *k, const item *it) {
-    const compile_state *c = k->c;
-    for (uint32_t n = 0; n < it->n_inputs; n++) {
-        item_out from = c->inputs[it->first_input + n];
-        if (!c->is_small[from.item]) continue;
-        copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device,
-                            memory_wanted(c, it, n));
-        if (p->place != PLAN_NONE) continue;
-        p->place = (int32_t)emit(k, p->source, EMITTED_ITEM, p->device, 1);
-        c->emitted[p->place].memory = p->memory;
+    compile_state *c = k->c;
+    for (uint32_t n = it->first_input; n < it->first_input + it->n_inputs; n++) {
+        copy *p = k->copy_of[n] == PLAN_NONE ? NULL : &k->copies[k->copy_of[n]];
+        if (!p || p->at.place != PLAN_NONE) continue;
+        p->at = emit(k, p->source, EMITTED_ITEM, p->device, 1);
+        c->emitted[p->at.place].memory = p->memory;
     }
 }
 
 /* What stands for an edge's source on the consumer's device. */
-static void link_input(cutting *k, item_out from, const item *to, uint32_t input) {
-    uint32_t kind = memory_wanted(k->c, to, input), place = k->place_of[from.item];
-    if (names(to, input)) {
-        add_input(k, place, PLAN_NONE);
-    } else if (!is_cut(k, from, to, kind)) {
-        add_input(k, place, slot_at(k, place, from.index));
+static void link_input(cutting *k, const item *it, uint32_t input) {
+    uint32_t n = it->first_input + input;
+    item_out from = k->c->inputs[n];
+    spot at = k->at[from.item];
+    if (names(it, input)) {
+        add_input(k, at, PLAN_NONE);
+    } else if (k->copy_of[n] == PLAN_NONE) {
+        add_input(k, at, at.slot + from.index);
     } else {
-        const copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)to->device, kind);
-        add_input(k, (uint32_t)p->place, slot_at(k, (uint32_t)p->place, 0));
+        at = k->copies[k->copy_of[n]].at;
+        add_input(k, at, at.slot);
     }
 }
 
 static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t first) {
     if (k->c->is_small[before]) return;
     bool here = k->device_of[before] == device;
-    add_control(k, here ? k->place_of[before] : (uint32_t)find_ride(k, before, device)->place,
-                first);
+    add_control(k, here ? k->at[before] : find_ride(k, before, device)->at, first);
 }
 
 /* Its number among those that are named after the same node. */
@@ -343,11 +352,9 @@ static void emit_item(cutting *k, uint32_t i) {
     const item *it = &c->items[i];
     uint32_t device = k->device_of[i];
     emit_constants(k, it);
-    uint32_t place = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
-    c->emitted[place].number = number_item(k, it);
-    k->place_of[i] = place;
-    for (uint32_t n = 0; n < it->n_inputs; n++)
-        link_input(k, c->inputs[it->first_input + n], it, n);
+    k->at[i] = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
+    c->emitted[k->at[i].place].number = number_item(k, it);
+    for (uint32_t n = 0; n < it->n_inputs; n++) link_input(k, it, n);
     uint32_t first = k->n_before;
     for (uint32_t n = 0; n < it->n_controls; n++)
         link_control(k, c->controls[it->first_control + n], device, first);
@@ -414,14 +421,15 @@ static bool cutting_init(cutting *k) {
     const compile_request *rq = c->rq;
     size_t n = c->n_items, n_nodes = rq->graph->n_nodes;
     k->device_of = arena_array(&k->mem, n, sizeof *k->device_of);
-    k->place_of = arena_array(&k->mem, n, sizeof *k->place_of);
+    k->at = arena_array(&k->mem, n, sizeof *k->at);
     k->list_of = arena_array(&k->mem, n, sizeof *k->list_of);
     k->first_copy = arena_array(&k->mem, n_nodes, sizeof *k->first_copy);
     k->devices = arena_array(&k->mem, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
     c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
+    k->copy_of = arena_array(&k->mem, c->n_inputs, sizeof *k->copy_of);
     uint32_t *group_size = arena_array(&k->mem, c->n_groups, sizeof *group_size);
-    bool ok = k->device_of && k->place_of && k->list_of && k->first_copy && k->devices && c->is_small &&
-              group_size && list_ordered(k);
+    bool ok = k->device_of && k->at && k->list_of && k->first_copy && k->devices && k->copy_of &&
+              c->is_small && group_size && list_ordered(k);
     if (ok && rq->feeds.n > 1)
         ok = (k->n_feeds = arena_array(&k->mem, n_nodes, sizeof *k->n_feeds)) != NULL;
     if (ok && rq->fetches.n > 1)
@@ -441,12 +449,8 @@ static bool cutting_init(cutting *k) {
 static bool make_room(cutting *k) {
     compile_state *c = k->c;
     plan *p = c->plan;
-    size_t n_inputs = k->n_copies, n_controls = c->n_ordered;
+    size_t n_inputs = c->n_inputs + k->n_copies, n_controls = c->n_controls + c->n_ordered;
     size_t n_emitted = c->n_items + 2 * k->n_copies;
-    for (uint32_t i = 0; i < c->n_items; i++) {
-        n_inputs += c->items[i].n_inputs;
-        n_controls += c->items[i].n_controls;
-    }
     size_t n_before = n_inputs + n_controls + k->n_copies;
     if (n_before >= INT32_MAX || n_emitted >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");

@@ -348,6 +348,8 @@ static bool make_items(pruning *p) {
         fetch->n_inputs = 1;
         c->inputs[in++] = sources[i];
     }
+    c->n_inputs = in;
+    c->n_controls = ctl;
     return true;
 }
 

@@ -66,7 +66,8 @@ typedef struct compile_state {
     uint32_t n_items;
     item_out *inputs;
     uint32_t *controls; /* items */
-    int32_t *item_of;   /* by node id: its ITEM_NODE; NONE */
+    uint32_t n_inputs, n_controls;
+    int32_t *item_of; /* by node id: its ITEM_NODE; NONE */
 
     /* infer: types of an item's outputs; FETCH has none */
     const edge_type **types; /* by item: an array, the graph's or the plan's */

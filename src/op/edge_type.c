@@ -21,9 +21,9 @@ df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *er
         if (shape.dims[i] < -1)
             return error_invalid(err, "dimension %d is %lld; give a size, or -1 if it is unknown",
                                  i, (long long)shape.dims[i]);
-    edge_type result = {.dtype = dtype, .rank = shape.rank};
-    for (int i = 0; i < shape.rank; i++) result.dims[i] = shape.dims[i];
-    *t = result;
+    t->dtype = dtype;
+    t->rank = shape.rank;
+    for (int i = 0; i < shape.rank; i++) t->dims[i] = shape.dims[i]; /* which may be its own */
     return DF_OK;
 }
 
