@@ -102,16 +102,12 @@ bool compile_graphs(compile_state *c) {
 }
 
 df_code compile_look(const compile_request *rq, df_graph **graphs, df_error *err) {
-    df_error local = {.code = DF_OK};
-    compile_state c = {.rq = rq, .err = err ? err : &local};
-    arena_init(&c.mem, rq->alloc);
-    bool ok = compile_prune(&c) && compile_infer(&c) && compile_order(&c) && compile_place(&c) &&
-              compile_partition(&c) && compile_graphs(&c);
+    compile_state c;
+    compile_begin(&c, rq, err);
+    bool ok = compile_run(&c, false) && compile_graphs(&c);
     for (uint32_t d = 0; ok && d < rq->n_devices; d++) {
         if (c.graphs[d]) *graphs++ = c.graphs[d];
         c.graphs[d] = NULL;
     }
-    compile_release(&c);
-    arena_fini(&c.mem);
-    return ok ? DF_OK : c.err->code;
+    return compile_end(&c);
 }

@@ -56,9 +56,9 @@ static bool make_room(inferring *x) {
     uint32_t most = 0;
     for (uint32_t i = 0; i < c->n_items; i++)
         if (c->items[i].n_inputs > most) most = c->items[i].n_inputs;
-    x->inputs = arena_array(&c->mem, most, sizeof *x->inputs);
-    x->values = arena_array(&c->mem, most, sizeof *x->values);
-    return (x->inputs && x->values) || compile_no_memory(c);
+    x->inputs = arena_array(&c->pass, most, sizeof *x->inputs);
+    x->values = arena_array(&c->pass, most, sizeof *x->values);
+    return compile_had_memory(c);
 }
 
 static bool infer_node(inferring *x, uint32_t i) {
@@ -92,8 +92,9 @@ static bool infer_node(inferring *x, uint32_t i) {
 bool compile_infer(compile_state *c) {
     c->types = arena_array(&c->mem, c->n_items, sizeof *c->types);
     c->plan = plan_new(c->rq->alloc);
-    inferring x = {.c = c, .anew = arena_array(&c->mem, c->n_items, sizeof *x.anew)};
-    if (!c->types || !c->plan || !x.anew) return compile_no_memory(c);
+    inferring x = {.c = c, .anew = arena_array(&c->pass, c->n_items, sizeof *x.anew)};
+    if (!c->plan) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     x.types.mem = &c->plan->mem;
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];

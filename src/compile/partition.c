@@ -49,7 +49,6 @@ typedef struct copy {
 
 typedef struct cutting {
     compile_state *c;
-    arena mem;           /* for this pass alone */
     uint8_t *device_of;  /* by item */
     spot *at;            /* by item, once emitted */
     uint32_t *list_of;   /* by item: the user's node id */
@@ -406,9 +405,9 @@ const char *emitted_name(const compile_state *c, const emitted *e, arena *a) {
 static bool list_ordered(cutting *k) {
     compile_state *c = k->c;
     if (!c->n_ordered) return true;
-    k->first_ordered = arena_array(&k->mem, c->n_items, sizeof *k->first_ordered);
-    k->next_ordered = arena_array(&k->mem, c->n_ordered, sizeof *k->next_ordered);
-    if (!k->first_ordered || !k->next_ordered) return false;
+    k->first_ordered = arena_array(&c->pass, c->n_items, sizeof *k->first_ordered);
+    k->next_ordered = arena_array(&c->pass, c->n_ordered, sizeof *k->next_ordered);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t e = c->n_ordered; e; e--) {
         k->next_ordered[e - 1] = k->first_ordered[c->ordered[e - 1].after];
         k->first_ordered[c->ordered[e - 1].after] = e;
@@ -420,21 +419,17 @@ static bool cutting_init(cutting *k) {
     compile_state *c = k->c;
     const compile_request *rq = c->rq;
     size_t n = c->n_items, n_nodes = rq->graph->n_nodes;
-    k->device_of = arena_array(&k->mem, n, sizeof *k->device_of);
-    k->at = arena_array(&k->mem, n, sizeof *k->at);
-    k->list_of = arena_array(&k->mem, n, sizeof *k->list_of);
-    k->first_copy = arena_array(&k->mem, n_nodes, sizeof *k->first_copy);
-    k->devices = arena_array(&k->mem, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
+    k->device_of = arena_array(&c->pass, n, sizeof *k->device_of);
+    k->at = arena_array(&c->pass, n, sizeof *k->at);
+    k->list_of = arena_array(&c->pass, n, sizeof *k->list_of);
+    k->first_copy = arena_array(&c->pass, n_nodes, sizeof *k->first_copy);
+    k->devices = arena_array(&c->pass, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
     c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
-    k->copy_of = arena_array(&k->mem, c->n_inputs, sizeof *k->copy_of);
-    uint32_t *group_size = arena_array(&k->mem, c->n_groups, sizeof *group_size);
-    bool ok = k->device_of && k->at && k->list_of && k->first_copy && k->devices && k->copy_of &&
-              c->is_small && group_size && list_ordered(k);
-    if (ok && rq->feeds.n > 1)
-        ok = (k->n_feeds = arena_array(&k->mem, n_nodes, sizeof *k->n_feeds)) != NULL;
-    if (ok && rq->fetches.n > 1)
-        ok = (k->n_fetches = arena_array(&k->mem, n_nodes, sizeof *k->n_fetches)) != NULL;
-    if (!ok) return compile_no_memory(c);
+    k->copy_of = arena_array(&c->pass, c->n_inputs, sizeof *k->copy_of);
+    uint32_t *group_size = arena_array(&c->pass, c->n_groups, sizeof *group_size);
+    if (rq->feeds.n > 1) k->n_feeds = arena_array(&c->pass, n_nodes, sizeof *k->n_feeds);
+    if (rq->fetches.n > 1) k->n_fetches = arena_array(&c->pass, n_nodes, sizeof *k->n_fetches);
+    if (!compile_had_memory(c) || !list_ordered(k)) return false;
     memset(k->first_copy, 0xff, n_nodes * sizeof *k->first_copy);
     for (uint32_t i = 0; i < n; i++) {
         k->device_of[i] = (uint8_t)c->items[i].device;
@@ -460,16 +455,13 @@ static bool make_room(cutting *k) {
     p->inputs = arena_array(&p->mem, n_inputs, sizeof *p->inputs);
     p->channels = arena_array(&p->mem, k->n_copies, sizeof *p->channels);
     k->keys = arena_array(&p->mem, k->n_copies, sizeof *k->keys);
-    return (c->emitted && c->first_before && c->before && p->inputs && p->channels && k->keys) ||
-           compile_no_memory(c);
+    return compile_had_memory(c);
 }
 
 bool compile_partition(compile_state *c) {
     cutting k = {.c = c};
-    arena_init(&k.mem, c->rq->alloc);
     bool ok =
         cutting_init(&k) && want_data(&k) && want_controls(&k) && make_room(&k) && emit_all(&k);
     alloc_free(c->rq->alloc, k.copies, k.cap_copies * sizeof *k.copies);
-    arena_fini(&k.mem);
     return ok;
 }

@@ -30,7 +30,6 @@ enum { KNOWN_KERNELS = 64 };
 
 typedef struct placing {
     compile_state *c;
-    arena mem; /* for this pass alone */
     known_kernel known[KNOWN_KERNELS];
     const graph_place *pin; /* the last that was looked at, and what it matches */
     uint64_t pinned;
@@ -235,10 +234,10 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
 
 static bool intersect(placing *p) {
     compile_state *c = p->c;
-    uint32_t *first = arena_array(&p->mem, c->n_groups, sizeof *first);
-    uint64_t *unpinned = arena_array(&p->mem, c->n_groups, sizeof *unpinned); /* of all so far */
+    uint32_t *first = arena_array(&p->c->pass, c->n_groups, sizeof *first);
+    uint64_t *unpinned = arena_array(&p->c->pass, c->n_groups, sizeof *unpinned); /* of all so far */
     c->groups = arena_array(&c->mem, c->n_groups, sizeof *c->groups);
-    if (!first || !unpinned || !c->groups) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++) {
         int32_t g = c->items[i].group;
         if (!c->groups[g].allowed) { /* its first member: sets are never empty */
@@ -312,31 +311,20 @@ static bool take_answer(placing *p) {
 static bool placing_init(placing *p) {
     compile_state *c = p->c;
     size_t n_nodes = c->rq->graph->n_nodes;
-    p->parent = arena_array(&p->mem, n_nodes, sizeof *p->parent);
-    p->group_of = arena_array(&p->mem, n_nodes, sizeof *p->group_of);
+    p->parent = arena_array(&p->c->pass, n_nodes, sizeof *p->parent);
+    p->group_of = arena_array(&p->c->pass, n_nodes, sizeof *p->group_of);
     c->where = arena_array(&c->mem, c->n_items, sizeof *c->where);
     c->unpinned = arena_array(&c->mem, c->n_items, sizeof *c->unpinned);
-    return (p->parent && c->where && c->unpinned && p->group_of) || compile_no_memory(c);
-}
-
-static bool place_all(placing *p) {
-    if (!placing_init(p)) return false;
-    make_groups(p);
-    for (uint32_t i = 0; i < p->c->n_items; i++)
-        if (!place_item(p, i)) return false;
-    return choose(p) && take_answer(p);
-}
-
-static bool run_placing(compile_state *c, bool (*how)(placing *p)) {
-    placing p = {.c = c};
-    arena_init(&p.mem, c->rq->alloc);
-    bool ok = how(&p);
-    arena_fini(&p.mem);
-    return ok;
+    return compile_had_memory(c);
 }
 
 bool compile_place(compile_state *c) {
-    return run_placing(c, place_all);
+    placing p = {.c = c};
+    if (!placing_init(&p)) return false;
+    make_groups(&p);
+    for (uint32_t i = 0; i < c->n_items; i++)
+        if (!place_item(&p, i)) return false;
+    return choose(&p) && take_answer(&p);
 }
 
 /* ---- variables, once per session ----------------------------------------- */
@@ -350,7 +338,7 @@ static bool whole_graph(compile_state *c) {
     c->items = arena_array(&c->mem, g->n_nodes, sizeof *c->items);
     c->inputs = arena_array(&c->mem, n_inputs, sizeof *c->inputs);
     c->types = arena_array(&c->mem, g->n_nodes, sizeof *c->types);
-    if (!c->items || !c->inputs || !c->types) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     uint32_t in = 0;
     for (size_t id = 0; id < g->n_nodes; id++) {
         const df_node *n = g->nodes[id];
@@ -367,33 +355,31 @@ static bool whole_graph(compile_state *c) {
 }
 
 /* Only groups with a variable are asked for: what no program will use may stay wrong. */
-static bool place_variables(placing *p) {
-    compile_state *c = p->c;
-    if (!placing_init(p)) return false;
-    make_groups(p);
-    bool *wanted = arena_array(&p->mem, c->n_groups, sizeof *wanted);
-    if (!wanted) return compile_no_memory(c);
+static bool place_variables(compile_state *c) {
+    placing p = {.c = c};
+    if (!placing_init(&p)) return false;
+    make_groups(&p);
+    bool *wanted = arena_array(&c->pass, c->n_groups, sizeof *wanted);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++)
         if (c->items[i].node->op->flags & OP_VARIABLE) wanted[c->items[i].group] = true;
     for (uint32_t i = 0; i < c->n_items; i++) {
         c->where[i] = c->unpinned[i] = all_devices(c);
-        if (wanted[c->items[i].group] && !place_item(p, i)) return false;
+        if (wanted[c->items[i].group] && !place_item(&p, i)) return false;
     }
-    return choose(p);
+    return choose(&p);
 }
 
 bool compile_place_whole(compile_state *c) {
-    return whole_graph(c) && run_placing(c, place_variables);
+    return whole_graph(c) && place_variables(c);
 }
 
 df_code compile_place_variables(const compile_request *rq, int32_t *fixed, df_error *err) {
-    df_error local = {.code = DF_OK};
-    compile_state c = {.rq = rq, .err = err ? err : &local};
-    arena_init(&c.mem, rq->alloc);
+    compile_state c;
+    compile_begin(&c, rq, err);
     bool ok = compile_place_whole(&c);
     for (uint32_t i = 0; ok && i < c.n_items; i++)
         fixed[i] = c.items[i].node->op->flags & OP_VARIABLE ? c.groups[c.items[i].group].device
                                                             : PLAN_NONE;
-    arena_fini(&c.mem);
-    return ok ? DF_OK : c.err->code;
+    return compile_end(&c);
 }

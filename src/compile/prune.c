@@ -33,7 +33,6 @@ typedef struct pruning {
     size_t n_inputs, n_controls; /* of those */
     bool points_backward;        /* a control edge does */
     int32_t *feed_item;          /* by feed */
-    arena mem;                   /* for this pass alone */
 } pruning;
 
 /* ---- the request --------------------------------------------------------- */
@@ -190,8 +189,8 @@ static uint32_t next_before(const pruning *p, const df_node *n, int *at) {
  * among those until a node comes up again, and name the walk. */
 static bool report_cycle(pruning *p, const uint32_t *waits) {
     compile_state *c = p->c;
-    uint32_t *seen = arena_array(&p->mem, p->graph->n_nodes, sizeof *seen);
-    if (!seen) return compile_no_memory(c);
+    uint32_t *seen = arena_array(&p->c->pass, p->graph->n_nodes, sizeof *seen);
+    if (!compile_had_memory(c)) return false;
     uint32_t id = 0;
     while (!p->keep[id] || !waits[id]) id++;
     for (int pass = 0; pass < 2; pass++) { /* reach a cycle; go round it once */
@@ -222,10 +221,10 @@ static bool report_cycle(pruning *p, const uint32_t *waits) {
 static bool sort_with_heap(pruning *p) {
     compile_state *c = p->c;
     size_t n = p->graph->n_nodes, n_ready = 0, n_edges = 0;
-    uint32_t *waits = arena_array(&p->mem, n, sizeof *waits);
-    uint32_t *first = arena_array(&p->mem, n + 2, sizeof *first);
-    uint32_t *ready = arena_array(&p->mem, n, sizeof *ready);
-    if (!waits || !first || !ready) return compile_no_memory(c);
+    uint32_t *waits = arena_array(&p->c->pass, n, sizeof *waits);
+    uint32_t *first = arena_array(&p->c->pass, n + 2, sizeof *first);
+    uint32_t *ready = arena_array(&p->c->pass, n, sizeof *ready);
+    if (!compile_had_memory(c)) return false;
     uint32_t b;
     for (size_t id = 0; id < n; id++)
         for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;
@@ -233,8 +232,8 @@ static bool sort_with_heap(pruning *p) {
             waits[id]++;
             first[b + 2]++;
         }
-    uint32_t *after = arena_array(&p->mem, n_edges, sizeof *after);
-    if (!after) return compile_no_memory(c);
+    uint32_t *after = arena_array(&p->c->pass, n_edges, sizeof *after);
+    if (!compile_had_memory(c)) return false;
     for (size_t id = 2; id < n + 2; id++) first[id] += first[id - 1];
     for (size_t id = 0; id < n; id++)
         for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;)
@@ -252,8 +251,8 @@ static bool sort_with_heap(pruning *p) {
 }
 
 static bool sort_nodes(pruning *p) {
-    p->order = arena_array(&p->mem, p->n_kept, sizeof *p->order);
-    if (!p->order) return compile_no_memory(p->c);
+    p->order = arena_array(&p->c->pass, p->n_kept, sizeof *p->order);
+    if (!compile_had_memory(p->c)) return false;
     if (p->points_backward) return sort_with_heap(p);
     uint32_t n = 0;
     for (uint32_t id = 0; id < p->graph->n_nodes; id++)
@@ -321,10 +320,9 @@ static bool make_items(pruning *p) {
     c->inputs = arena_array(&c->mem, n_in, sizeof *c->inputs);
     c->controls = arena_array(&c->mem, n_ctl, sizeof *c->controls);
     c->item_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *c->item_of);
-    p->feed_item = arena_array(&p->mem, rq->feeds.n, sizeof *p->feed_item);
-    int32_t *read_of = arena_array(&p->mem, p->graph->n_nodes, sizeof *read_of);
-    if (!c->items || !c->inputs || !c->controls || !c->item_of || !p->feed_item || !read_of)
-        return compile_no_memory(c);
+    p->feed_item = arena_array(&p->c->pass, rq->feeds.n, sizeof *p->feed_item);
+    int32_t *read_of = arena_array(&p->c->pass, p->graph->n_nodes, sizeof *read_of);
+    if (!compile_had_memory(c)) return false;
     if (n_items >= INT32_MAX || n_in >= INT32_MAX || n_ctl >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
 
@@ -338,8 +336,8 @@ static bool make_items(pruning *p) {
     for (uint32_t i = 0; i < p->n_kept; i++) c->item_of[p->order[i]] = (int32_t)(c->n_items + i);
     for (uint32_t i = 0; i < p->n_kept; i++)
         link_node(p, new_item(c, ITEM_NODE, p->graph->nodes[p->order[i]], 0), &in, &ctl);
-    item_out *sources = arena_array(&p->mem, rq->fetches.n, sizeof *sources);
-    if (!sources) return compile_no_memory(c);
+    item_out *sources = arena_array(&p->c->pass, rq->fetches.n, sizeof *sources);
+    if (!compile_had_memory(c)) return false;
     for (size_t i = 0; i < rq->fetches.n; i++)
         sources[i] = fetch_source(p, read_of, rq->fetches.items[i], &in);
     for (size_t i = 0; i < rq->fetches.n; i++) {
@@ -353,23 +351,15 @@ static bool make_items(pruning *p) {
     return true;
 }
 
-static bool prune(pruning *p) {
-    size_t n = p->graph->n_nodes, n_feeds = p->c->rq->feeds.n;
-    p->feed_of = arena_array(&p->mem, n, sizeof *p->feed_of);
-    p->next_feed = arena_array(&p->mem, n_feeds, sizeof *p->next_feed);
-    p->feed_used = arena_array(&p->mem, n_feeds, sizeof *p->feed_used);
-    p->keep = arena_array(&p->mem, n, sizeof *p->keep);
-    p->stack = arena_array(&p->mem, n, sizeof *p->stack);
-    if (!p->feed_of || !p->next_feed || !p->feed_used || !p->keep || !p->stack)
-        return compile_no_memory(p->c);
-    memset(p->feed_of, 0xff, n * sizeof *p->feed_of);
-    return check_request(p) && need_all(p) && sort_nodes(p) && make_items(p);
-}
-
 bool compile_prune(compile_state *c) {
     pruning p = {.c = c, .graph = c->rq->graph};
-    arena_init(&p.mem, c->rq->alloc);
-    bool ok = prune(&p);
-    arena_fini(&p.mem);
-    return ok;
+    size_t n = p.graph->n_nodes, n_feeds = c->rq->feeds.n;
+    p.feed_of = arena_array(&c->pass, n, sizeof *p.feed_of);
+    p.next_feed = arena_array(&c->pass, n_feeds, sizeof *p.next_feed);
+    p.feed_used = arena_array(&c->pass, n_feeds, sizeof *p.feed_used);
+    p.keep = arena_array(&c->pass, n, sizeof *p.keep);
+    p.stack = arena_array(&c->pass, n, sizeof *p.stack);
+    if (!compile_had_memory(c)) return false;
+    memset(p.feed_of, 0xff, n * sizeof *p.feed_of);
+    return check_request(&p) && need_all(&p) && sort_nodes(&p) && make_items(&p);
 }

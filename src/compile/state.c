@@ -17,6 +17,11 @@ bool compile_no_memory(compile_state *c) {
     return false;
 }
 
+bool compile_had_memory(compile_state *c) {
+    bool had = !c->mem.failed && !c->pass.failed && !(c->plan && c->plan->mem.failed);
+    return had || compile_no_memory(c);
+}
+
 const op_def *item_op(const compile_state *c, const item *it) {
     static const char names[][13] = {[ITEM_NODE] = "",
                                      [ITEM_FEED] = "Feed",

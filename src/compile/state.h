@@ -58,8 +58,9 @@ typedef struct emitted {
 
 typedef struct compile_state {
     const compile_request *rq;
-    arena mem;
-    df_error *err;
+    arena mem;  /* what one pass leaves to others */
+    arena pass; /* what the pass that runs needs alone */
+    df_error *err, local;
 
     /* prune: items in canonical order: topological, ties as added */
     item *items;
@@ -96,7 +97,7 @@ typedef struct compile_state {
     df_node **nodes; /* by place */
 } compile_state;
 
-/* The passes, in their order. False: c->err says why. Each frees what only it needed. */
+/* The passes, in their order. False: c->err says why. What is in c->pass may go when one is done. */
 bool compile_prune(compile_state *c);
 bool compile_infer(compile_state *c);
 bool compile_order(compile_state *c);
@@ -108,13 +109,18 @@ bool compile_verify(compile_state *c);
 /* No pass: what partition left, as graphs for people. */
 bool compile_graphs(compile_state *c);
 
-/* Frees what the passes made besides what lies in c->mem. */
-void compile_release(compile_state *c);
+/* err may be NULL. All of them, or only as far as people look: what each device runs. */
+void compile_begin(compile_state *c, const compile_request *rq, df_error *err);
+bool compile_run(compile_state *c, bool all);
+/* Frees what is left, unless it was taken out of *c; gives the code of its error. */
+df_code compile_end(compile_state *c);
 
 /* Notes an error and returns false. */
 bool compile_fail(compile_state *c, df_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool compile_no_memory(compile_state *c);
+/* Were the arenas of *c and of its plan always large enough? If not, that is noted. */
+bool compile_had_memory(compile_state *c);
 
 /* The op of an item: its node's, or that of Feed, Fetch, ReadVariable. */
 const op_def *item_op(const compile_state *c, const item *it);

@@ -277,20 +277,20 @@ static void time_passes(const bench *b, built *g, figures *f) {
                                 .fetches = {g->fetches, g->n_fetches},
                                 .parallelism = 1,
                                 .plan_id = 1};
-    compile_state c = {.rq = &rq, .err = &err};
-    arena_init(&c.mem, rq.alloc);
+    compile_state c;
+    compile_begin(&c, &rq, &err);
     double all = 0;
     for (int i = 0; i < PASSES; i++) {
         double start = bench_now();
         bool done = passes[i](&c);
+        arena_fini(&c.pass);
         double took = (bench_now() - start) / (double)f->n;
         bench_need(done, pass_names[i], err.message);
         keep_least(&f->passes[i], took);
         all += took;
     }
     keep_least(&f->all, all);
-    compile_release(&c);
-    arena_fini(&c.mem);
+    (void)compile_end(&c);
 }
 
 static void run(df_program *program, const random_plan *p, const built *g) {
