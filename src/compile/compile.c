@@ -24,12 +24,12 @@ static bool run(compile_state *c, bool (*pass)(compile_state *c)) {
 }
 
 bool compile_run(compile_state *c, bool all) {
-    return run(c, compile_prune)                 /* what has to run */
-           && run(c, compile_infer)              /* dtypes and shapes */
-           && run(c, compile_order)              /* accesses of variables */
-           && run(c, compile_place)              /* devices */
-           && run(c, compile_partition)          /* Send, Recv, keys */
-           && (!all || (run(c, compile_lower)    /* flat arrays */
+    return run(c, compile_prune)                     /* what has to run */
+           && run(c, compile_infer)                  /* dtypes and shapes */
+           && run(c, compile_order)                  /* accesses of variables */
+           && run(c, compile_place)                  /* devices */
+           && run(c, compile_partition)              /* Send, Recv, keys */
+           && (!all || (run(c, compile_lower)        /* flat arrays */
                         && run(c, compile_verify))); /* proof by play */
 }
 

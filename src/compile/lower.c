@@ -485,12 +485,9 @@ static bool make_feeds(lowering *l) {
     if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < p->n_feeds; i++) {
         df_out out = c->rq->feeds.items[i];
-        size_t size = strlen(out.node->name);
-        char *name = arena_alloc(&p->mem, size + 2 + TEXT_NUMBER);
+        char *name = arena_alloc(&p->mem, strlen(out.node->name) + sizeof ":1234567890");
         if (!compile_had_memory(c)) return false;
-        memcpy(name, out.node->name, size);
-        name[size] = ':';
-        (void)text_number(name + size + 1, (uint64_t)out.index);
+        (void)text_number(stpcpy(stpcpy(name, out.node->name), ":"), (uint64_t)out.index);
         p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
     }
     for (uint32_t i = 0; i < c->n_items; i++)

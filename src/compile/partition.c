@@ -231,16 +231,16 @@ static void add_control(cutting *k, spot at, uint32_t first) {
 static const char *edge_name(const compile_state *c, const copy *p) {
     const item *it = &c->items[p->source];
     int index = it->kind == ITEM_FEED ? c->rq->feeds.items[it->index].index : p->slot;
-    size_t n = strlen(it->node->name);
-    char *whole = arena_alloc(&c->plan->mem, n + sizeof "@read:@host" + TEXT_NUMBER), *at = whole;
+    const char *node = it->node->name;
+    char *whole = arena_alloc(&c->plan->mem, strlen(node) + sizeof "@read:1234567890@host");
     if (!whole) return NULL;
-    if (p->slot == CONTROL_ONLY) *at++ = '^';
-    at = (char *)memcpy(at, it->node->name, n) + n;
-    if (p->slot == CONTROL_ONLY) return whole;
-    if (it->kind == ITEM_READ) at = (char *)memcpy(at, "@read", 5) + 5;
-    *at++ = ':';
+    if (p->slot == CONTROL_ONLY) {
+        (void)stpcpy(stpcpy(whole, "^"), node);
+        return whole;
+    }
+    char *at = stpcpy(stpcpy(whole, node), it->kind == ITEM_READ ? "@read:" : ":");
     at += text_number(at, (uint64_t)index);
-    if (p->memory == DF_MEMORY_HOST) memcpy(at, "@host", 5);
+    if (p->memory == DF_MEMORY_HOST) (void)stpcpy(at, "@host");
     return whole;
 }
 
@@ -388,15 +388,12 @@ static const char *suffix_of(const compile_state *c, const emitted *e) {
 
 const char *emitted_name(const compile_state *c, const emitted *e, arena *a) {
     const char *name = c->items[e->item].node->name, *suffix = suffix_of(c, e);
-    size_t n = strlen(name), s = strlen(suffix);
-    if (!s) return name;
-    char *whole = arena_alloc(a, n + s + 1 + (e->number ? 1 + TEXT_NUMBER : 0));
+    if (!*suffix) return name;
+    size_t number = e->number ? sizeof "_1234567890" : 1;
+    char *whole = arena_alloc(a, strlen(name) + strlen(suffix) + number);
     if (!whole) return NULL;
-    memcpy(whole, name, n);
-    memcpy(whole + n, suffix, s);
-    if (!e->number) return whole;
-    whole[n + s] = '_';
-    (void)text_number(whole + n + s + 1, e->number);
+    char *at = stpcpy(stpcpy(whole, name), suffix);
+    if (e->number) (void)text_number(stpcpy(at, "_"), e->number);
     return whole;
 }
 

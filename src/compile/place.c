@@ -17,9 +17,7 @@
  */
 #include "compile/place.h"
 
-#include "base/hash.h"
-
-/* Which kernel an op has on a kind of device: what was found lately, by a hash of all three. */
+/* Which kernel an op has on a kind of device: what was found lately, by op and dtype. */
 typedef struct known_kernel {
     const op_def *op;
     const char *kind;
@@ -92,8 +90,7 @@ static const kernel_def *kernel_at(placing *p, uint32_t i, uint32_t device) {
     known_kernel wanted = {.op = item_op(c, &c->items[i]),
                            .kind = c->rq->devices[device].kind,
                            .dtype = place_dtype(c, i)};
-    uint64_t hash = hash_pair((uintptr_t)wanted.op, (uintptr_t)wanted.kind ^ wanted.dtype);
-    known_kernel *k = &p->known[hash % KNOWN_KERNELS];
+    known_kernel *k = &p->known[((uintptr_t)wanted.op / 64 + wanted.dtype) % KNOWN_KERNELS];
     if (k->op == wanted.op && k->kind == wanted.kind && k->dtype == wanted.dtype) return k->kernel;
     wanted.kernel = kernel_find(wanted.op, wanted.kind, wanted.dtype);
     *k = wanted;
@@ -235,7 +232,8 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
 static bool intersect(placing *p) {
     compile_state *c = p->c;
     uint32_t *first = arena_array(&p->c->pass, c->n_groups, sizeof *first);
-    uint64_t *unpinned = arena_array(&p->c->pass, c->n_groups, sizeof *unpinned); /* of all so far */
+    uint64_t *unpinned =
+        arena_array(&p->c->pass, c->n_groups, sizeof *unpinned); /* of all so far */
     c->groups = arena_array(&c->mem, c->n_groups, sizeof *c->groups);
     if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++) {

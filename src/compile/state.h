@@ -97,7 +97,8 @@ typedef struct compile_state {
     df_node **nodes; /* by place */
 } compile_state;
 
-/* The passes, in their order. False: c->err says why. What is in c->pass may go when one is done. */
+/* The passes, in their order. False: c->err says why. What is in c->pass may go when one is done.
+ */
 bool compile_prune(compile_state *c);
 bool compile_infer(compile_state *c);
 bool compile_order(compile_state *c);

@@ -175,6 +175,18 @@ bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
     return true;
 }
 
+df_out node_input(const df_node *n, int i) {
+    return (df_out){n->graph->nodes[n->inputs[i].node], n->inputs[i].index};
+}
+
+df_node *node_control(const df_node *n, int i) {
+    return n->graph->nodes[node_controls(n)[i]];
+}
+
+df_out node_initial(const df_node *n) {
+    return n->has_initial ? node_input(n, 0) : (df_out){NULL, 0};
+}
+
 /* ---- looking at it ------------------------------------------------------- */
 
 size_t df_graph_nodes(const df_graph *graph) {
