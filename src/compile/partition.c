@@ -47,6 +47,11 @@ typedef struct copy {
     uint8_t memory;
 } copy;
 
+/* How many feeds and fetches of a node there are so far. */
+typedef struct named_after {
+    uint32_t feeds, fetches;
+} named_after;
+
 typedef struct cutting {
     compile_state *c;
     uint8_t *device_of;  /* by item */
@@ -57,7 +62,7 @@ typedef struct cutting {
     size_t n_copies, cap_copies;
     int32_t *copy_of; /* by input of the items: the copy that it reads; NONE: the source itself */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
-    uint32_t *n_feeds, *n_fetches;          /* by the user's node id, so far; NULL: one at most */
+    named_after *named;                     /* by the user's node id; NULL: no need to count */
     uint32_t n_before;
     df_key *keys;      /* by channel */
     uint64_t *devices; /* what a pair of devices gives to the hash of a key; 0: not yet found */
@@ -342,8 +347,9 @@ static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t 
 
 /* Its number among those that are named after the same node. */
 static uint32_t number_item(const cutting *k, const item *it) {
-    uint32_t *n = it->kind == ITEM_FEED ? k->n_feeds : it->kind == ITEM_FETCH ? k->n_fetches : NULL;
-    return n ? n[it->node->id]++ : 0;
+    if (!k->named || (it->kind != ITEM_FEED && it->kind != ITEM_FETCH)) return 0;
+    named_after *n = &k->named[it->node->id];
+    return it->kind == ITEM_FEED ? n->feeds++ : n->fetches++;
 }
 
 static void emit_item(cutting *k, uint32_t i) {
@@ -424,8 +430,8 @@ static bool cutting_init(cutting *k) {
     c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
     k->copy_of = arena_array(&c->pass, c->n_inputs, sizeof *k->copy_of);
     uint32_t *group_size = arena_array(&c->pass, c->n_groups, sizeof *group_size);
-    if (rq->feeds.n > 1) k->n_feeds = arena_array(&c->pass, n_nodes, sizeof *k->n_feeds);
-    if (rq->fetches.n > 1) k->n_fetches = arena_array(&c->pass, n_nodes, sizeof *k->n_fetches);
+    if (rq->feeds.n > 1 || rq->fetches.n > 1)
+        k->named = arena_array(&c->pass, n_nodes, sizeof *k->named);
     if (!compile_had_memory(c) || !list_ordered(k)) return false;
     memset(k->first_copy, 0xff, n_nodes * sizeof *k->first_copy);
     for (uint32_t i = 0; i < n; i++) {

@@ -50,7 +50,7 @@ int emitted_outputs(const compile_state *c, const emitted *e) {
 }
 
 const edge_type *emitted_types(const compile_state *c, const emitted *e) {
-    return e->what == EMITTED_RECV ? c->plan->channels[e->channel].type : c->types[e->item];
+    return e->what == EMITTED_ITEM ? c->types[e->item] : c->plan->channels[e->channel].type;
 }
 
 const df_node *item_variable(const item *it) {

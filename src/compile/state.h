@@ -130,7 +130,8 @@ int item_outputs(const compile_state *c, const item *it);
 const op_def *emitted_op(const compile_state *c, const emitted *e);
 uint32_t emitted_inputs(const compile_state *c, const emitted *e);
 int emitted_outputs(const compile_state *c, const emitted *e);
-const edge_type *emitted_types(const compile_state *c, const emitted *e); /* of its outputs */
+/* Of its outputs; a Send's: of what it sends. */
+const edge_type *emitted_types(const compile_state *c, const emitted *e);
 /* "y", "y@send_1": the user's, or in the arena. NULL: out of memory. */
 const char *emitted_name(const compile_state *c, const emitted *e, arena *a);
 /* The variable that an item owns or names; NULL: none. */
