@@ -17,7 +17,8 @@ typedef struct async_set {
     uint32_t n;
     uint32_t block;
     const uint32_t *nodes; /* ascending */
-    uint32_t same_hash;    /* the next in the bucket, + 1 */
+    uint32_t hash;
+    uint32_t same_hash; /* the next in the bucket, + 1 */
 } async_set;
 
 typedef struct set_table {
@@ -29,10 +30,6 @@ typedef struct set_table {
 
 #define NO_SET UINT32_MAX
 
-static uint64_t hash_of(const uint32_t *nodes, uint32_t n) {
-    return hash_bytes(nodes, n * sizeof *nodes);
-}
-
 /* Room for one more. */
 static bool table_grow(set_table *t) {
     if (t->n_sets < t->cap_sets) return true;
@@ -42,7 +39,7 @@ static bool table_grow(set_table *t) {
     if (!sets || !buckets) return false;
     if (t->n_sets) memcpy(sets, t->sets, t->n_sets * sizeof *sets);
     for (uint32_t i = 0; i < t->n_sets; i++) {
-        uint32_t *bucket = &buckets[hash_of(sets[i].nodes, sets[i].n) & (room - 1)];
+        uint32_t *bucket = &buckets[sets[i].hash & (room - 1)];
         sets[i].same_hash = *bucket;
         *bucket = i + 1;
     }
@@ -52,7 +49,8 @@ static bool table_grow(set_table *t) {
 
 static uint32_t set_intern(set_table *t, const uint32_t *nodes, uint32_t n) {
     if (!table_grow(t)) return NO_SET;
-    uint32_t *bucket = &t->buckets[hash_of(nodes, n) & (t->cap_sets - 1)];
+    uint32_t hash = (uint32_t)hash_bytes(nodes, n * sizeof *nodes);
+    uint32_t *bucket = &t->buckets[hash & (t->cap_sets - 1)];
     for (uint32_t i = *bucket; i; i = t->sets[i - 1].same_hash) {
         const async_set *s = &t->sets[i - 1];
         if (s->n == n && (n == 0 || memcmp(s->nodes, nodes, n * sizeof *nodes) == 0)) return i - 1;
@@ -60,7 +58,8 @@ static uint32_t set_intern(set_table *t, const uint32_t *nodes, uint32_t n) {
     uint32_t *copy = arena_array(t->mem, n, sizeof *copy);
     if (!copy) return NO_SET;
     if (n) memcpy(copy, nodes, n * sizeof *nodes);
-    t->sets[t->n_sets] = (async_set){.n = n, .block = NO_SET, .nodes = copy, .same_hash = *bucket};
+    t->sets[t->n_sets] =
+        (async_set){.n = n, .block = NO_SET, .nodes = copy, .hash = hash, .same_hash = *bucket};
     *bucket = (uint32_t)++t->n_sets;
     return *bucket - 1;
 }

@@ -6,6 +6,7 @@ void compile_begin(compile_state *c, const compile_request *rq, df_error *err) {
     c->err = err ? err : &c->local;
     error_clear(c->err);
     arena_init(&c->mem, rq->alloc);
+    arena_init(&c->early, rq->alloc);
     arena_init(&c->pass, rq->alloc);
 }
 
@@ -13,6 +14,7 @@ df_code compile_end(compile_state *c) {
     plan_free(c->plan);
     for (uint32_t d = 0; d < c->rq->n_devices; d++) graph_unref(c->graphs[d]);
     arena_fini(&c->mem);
+    arena_fini(&c->early);
     arena_fini(&c->pass);
     return c->err->code;
 }
@@ -24,13 +26,15 @@ static bool run(compile_state *c, bool (*pass)(compile_state *c)) {
 }
 
 bool compile_run(compile_state *c, bool all) {
-    return run(c, compile_prune)                     /* what has to run */
-           && run(c, compile_infer)                  /* dtypes and shapes */
-           && run(c, compile_order)                  /* accesses of variables */
-           && run(c, compile_place)                  /* devices */
-           && run(c, compile_partition)              /* Send, Recv, keys */
-           && (!all || (run(c, compile_lower)        /* flat arrays */
-                        && run(c, compile_verify))); /* proof by play */
+    bool ok = run(c, compile_prune)         /* what has to run */
+              && run(c, compile_infer)      /* dtypes and shapes */
+              && run(c, compile_order)      /* accesses of variables */
+              && run(c, compile_place)      /* devices */
+              && run(c, compile_partition); /* Send, Recv, keys */
+    if (!ok || !all) return ok;
+    arena_fini(&c->early);
+    return run(c, compile_lower)      /* flat arrays */
+           && run(c, compile_verify); /* proof by play */
 }
 
 df_code compile_program(const compile_request *rq, compile_result *out, df_error *err) {

@@ -95,7 +95,7 @@ bool compile_order(compile_state *c) {
     o.seen = arena_array(&c->pass, c->n_items, sizeof *o.seen);
     o.stack = arena_array(&c->pass, c->n_items, sizeof *o.stack);
     /* a read is put after one write, and before one */
-    c->ordered = arena_array(&c->mem, 2 * n_accesses, sizeof *c->ordered);
+    c->ordered = arena_array(&c->early, 2 * n_accesses, sizeof *c->ordered);
     if (!compile_had_memory(c)) return false;
     memset(o.of, 0xff, n_nodes * sizeof *o.of);
     for (uint32_t i = 0; i < c->n_items; i++) {

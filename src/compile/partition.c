@@ -427,7 +427,7 @@ static bool cutting_init(cutting *k) {
     k->list_of = arena_array(&c->pass, n, sizeof *k->list_of);
     k->first_copy = arena_array(&c->pass, n_nodes, sizeof *k->first_copy);
     k->devices = arena_array(&c->pass, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
-    c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
+    c->is_small = arena_array(&c->early, n, sizeof *c->is_small);
     k->copy_of = arena_array(&c->pass, c->n_inputs, sizeof *k->copy_of);
     uint32_t *group_size = arena_array(&c->pass, c->n_groups, sizeof *group_size);
     if (rq->feeds.n > 1 || rq->fetches.n > 1)

@@ -234,7 +234,7 @@ static bool intersect(placing *p) {
     uint32_t *first = arena_array(&p->c->pass, c->n_groups, sizeof *first);
     uint64_t *unpinned =
         arena_array(&p->c->pass, c->n_groups, sizeof *unpinned); /* of all so far */
-    c->groups = arena_array(&c->mem, c->n_groups, sizeof *c->groups);
+    c->groups = arena_array(&c->early, c->n_groups, sizeof *c->groups);
     if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++) {
         int32_t g = c->items[i].group;
@@ -299,7 +299,7 @@ static bool take_answer(placing *p) {
             !(g->allowed >> g->device & 1))
             return compile_fail(c, DF_INTERNAL, "the placer put %s where it may not run",
                                 c->items[i].node->name);
-        c->items[i].device = g->device;
+        c->items[i].device = (int8_t)g->device;
         if (needs_kernel(c, &c->items[i]))
             c->items[i].kernel = kernel_at(p, i, (uint32_t)g->device);
     }
@@ -311,8 +311,8 @@ static bool placing_init(placing *p) {
     size_t n_nodes = c->rq->graph->n_nodes;
     p->parent = arena_array(&p->c->pass, n_nodes, sizeof *p->parent);
     p->group_of = arena_array(&p->c->pass, n_nodes, sizeof *p->group_of);
-    c->where = arena_array(&c->mem, c->n_items, sizeof *c->where);
-    c->unpinned = arena_array(&c->mem, c->n_items, sizeof *c->unpinned);
+    c->where = arena_array(&c->early, c->n_items, sizeof *c->where);
+    c->unpinned = arena_array(&c->early, c->n_items, sizeof *c->unpinned);
     return compile_had_memory(c);
 }
 
@@ -334,7 +334,7 @@ static bool whole_graph(compile_state *c) {
     size_t n_inputs = 0;
     for (size_t id = 0; id < g->n_nodes; id++) n_inputs += (size_t)g->nodes[id]->n_inputs;
     c->items = arena_array(&c->mem, g->n_nodes, sizeof *c->items);
-    c->inputs = arena_array(&c->mem, n_inputs, sizeof *c->inputs);
+    c->inputs = arena_array(&c->early, n_inputs, sizeof *c->inputs);
     c->types = arena_array(&c->mem, g->n_nodes, sizeof *c->types);
     if (!compile_had_memory(c)) return false;
     uint32_t in = 0;

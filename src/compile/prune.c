@@ -24,9 +24,10 @@ typedef struct pruning {
     int32_t *feed_of;   /* by node id: its first fed output's feed; NONE */
     int32_t *next_feed; /* by feed: the next of the same node; NONE */
     bool *feed_used;
-    bool *keep;      /* by node id */
-    size_t at;       /* nodes are looked at from the last to the first: this id is the next */
-    uint32_t *stack; /* ids that are needed only when that has gone by */
+    bool *keep;         /* by node id */
+    int32_t *needed_by; /* by node id: who needs it, if it is kept */
+    size_t at;          /* nodes are looked at from the last to the first: this id is the next */
+    uint32_t *stack;    /* ids that are needed only when that has gone by */
     size_t top;
     uint32_t *order; /* kept node ids, canonical */
     uint32_t n_kept;
@@ -91,48 +92,59 @@ static node_out end_of(df_out out) {
 
 /* ---- what is needed ------------------------------------------------------ */
 
-static bool need_node(pruning *p, uint32_t id, const char *by) {
-    if (p->keep[id]) return true;
-    const df_node *n = p->graph->nodes[id];
-    if (n->op->flags & OP_MUST_FEED)
-        return compile_fail(p->c, DF_INVALID_ARGUMENT,
-                            "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
-                            n->name, by);
+/* By another node, or: */
+enum { BY_FETCH = -1, BY_TARGET = -2 };
+
+static void need_node(pruning *p, uint32_t id, int32_t by) {
+    if (p->keep[id]) return;
     p->keep[id] = true;
+    p->needed_by[id] = by;
     if (id >= p->at) p->stack[p->top++] = id;
-    return true;
 }
 
-static bool need_output(pruning *p, node_out out, const char *by) {
+static void need_output(pruning *p, node_out out, int32_t by) {
     int32_t feed = feed_find(p, out.node, out.index);
-    if (feed == PLAN_NONE) return need_node(p, out.node, by);
-    p->feed_used[feed] = true;
-    return true;
+    if (feed == PLAN_NONE)
+        need_node(p, out.node, by);
+    else
+        p->feed_used[feed] = true;
 }
 
 /* A control edge: the feed of a placeholder stands for the placeholder. */
-static bool need_control(pruning *p, uint32_t id, const char *by) {
+static void need_control(pruning *p, uint32_t id, int32_t by) {
     int32_t feed = p->feed_of[id];
     if (feed == PLAN_NONE || !(p->graph->nodes[id]->op->flags & OP_MUST_FEED))
-        return need_node(p, id, by);
-    p->feed_used[feed] = true;
-    return true;
+        need_node(p, id, by);
+    else
+        p->feed_used[feed] = true;
 }
 
-static bool need_inputs(pruning *p, const df_node *n) {
-    bool ok = true;
+static bool refuse_not_fed(const pruning *p, const df_node *n) {
+    int32_t by = p->needed_by[n->id];
+    return compile_fail(p->c, DF_INVALID_ARGUMENT,
+                        "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
+                        n->name,
+                        by == BY_FETCH    ? "a fetch"
+                        : by == BY_TARGET ? "a target"
+                                          : p->graph->nodes[by]->name);
+}
+
+static void need_inputs(pruning *p, const df_node *n) {
+    int32_t by = (int32_t)n->id;
+    const uint32_t *controls = node_controls(n);
     p->n_kept++;
     p->n_inputs += (size_t)n->n_inputs;
     p->n_controls += (size_t)n->n_controls;
-    for (int i = 0; ok && i < n->n_inputs; i++)
-        ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
-                                       : need_output(p, n->inputs[i], n->name);
-    const uint32_t *controls = node_controls(n);
-    for (int i = 0; ok && i < n->n_controls; i++) {
-        p->points_backward |= controls[i] > n->id;
-        ok = need_control(p, controls[i], n->name);
+    for (int i = 0; i < n->n_inputs; i++) {
+        if (node_names_variable(n, i))
+            need_node(p, n->inputs[i].node, by);
+        else
+            need_output(p, n->inputs[i], by);
     }
-    return ok;
+    for (int i = 0; i < n->n_controls; i++) {
+        p->points_backward |= controls[i] > n->id;
+        need_control(p, controls[i], by);
+    }
 }
 
 /* Only control edges point to nodes that were added later. */
@@ -140,12 +152,14 @@ static bool need_all(pruning *p) {
     const compile_request *rq = p->c->rq;
     p->at = p->graph->n_nodes;
     for (size_t i = 0; i < rq->fetches.n; i++)
-        if (!need_output(p, end_of(rq->fetches.items[i]), "a fetch")) return false;
-    for (size_t i = 0; i < rq->targets.n; i++)
-        if (!need_control(p, rq->targets.items[i]->id, "a target")) return false;
+        need_output(p, end_of(rq->fetches.items[i]), BY_FETCH);
+    for (size_t i = 0; i < rq->targets.n; i++) need_control(p, rq->targets.items[i]->id, BY_TARGET);
     while (p->top || p->at) {
         uint32_t id = p->top ? p->stack[--p->top] : (uint32_t)--p->at;
-        if (p->keep[id] && !need_inputs(p, p->graph->nodes[id])) return false;
+        const df_node *n = p->graph->nodes[id];
+        if (!p->keep[id]) continue;
+        if (n->op->flags & OP_MUST_FEED) return refuse_not_fed(p, n);
+        need_inputs(p, n);
     }
     return true;
 }
@@ -264,7 +278,7 @@ static bool sort_nodes(pruning *p) {
 
 static item *new_item(compile_state *c, item_kind kind, const df_node *node, int index) {
     item *it = &c->items[c->n_items++];
-    it->kind = kind;
+    it->kind = (uint8_t)kind;
     it->node = node;
     it->index = index;
     it->device = PLAN_NONE;
@@ -317,9 +331,9 @@ static bool make_items(pruning *p) {
     size_t n_in = 2 * rq->fetches.n + p->n_inputs, n_ctl = p->n_controls;
     size_t n_items = rq->feeds.n + p->n_kept + 2 * rq->fetches.n;
     c->items = arena_array(&c->mem, n_items, sizeof *c->items);
-    c->inputs = arena_array(&c->mem, n_in, sizeof *c->inputs);
-    c->controls = arena_array(&c->mem, n_ctl, sizeof *c->controls);
-    c->item_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *c->item_of);
+    c->inputs = arena_array(&c->early, n_in, sizeof *c->inputs);
+    c->controls = arena_array(&c->early, n_ctl, sizeof *c->controls);
+    c->item_of = arena_array(&c->early, p->graph->n_nodes, sizeof *c->item_of);
     p->feed_item = arena_array(&p->c->pass, rq->feeds.n, sizeof *p->feed_item);
     int32_t *read_of = arena_array(&p->c->pass, p->graph->n_nodes, sizeof *read_of);
     if (!compile_had_memory(c)) return false;
@@ -358,6 +372,7 @@ bool compile_prune(compile_state *c) {
     p.next_feed = arena_array(&c->pass, n_feeds, sizeof *p.next_feed);
     p.feed_used = arena_array(&c->pass, n_feeds, sizeof *p.feed_used);
     p.keep = arena_array(&c->pass, n, sizeof *p.keep);
+    p.needed_by = arena_array(&c->pass, n, sizeof *p.needed_by);
     p.stack = arena_array(&c->pass, n, sizeof *p.stack);
     if (!compile_had_memory(c)) return false;
     memset(p.feed_of, 0xff, n * sizeof *p.feed_of);

@@ -18,7 +18,8 @@ bool compile_no_memory(compile_state *c) {
 }
 
 bool compile_had_memory(compile_state *c) {
-    bool had = !c->mem.failed && !c->pass.failed && !(c->plan && c->plan->mem.failed);
+    bool had =
+        !c->mem.failed && !c->early.failed && !c->pass.failed && !(c->plan && c->plan->mem.failed);
     return had || compile_no_memory(c);
 }
 

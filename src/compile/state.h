@@ -23,15 +23,16 @@ typedef enum item_kind {
 } item_kind;
 
 typedef struct item {
-    item_kind kind;
-    const df_node *node; /* FEED, FETCH: whose output; READ: the variable's */
-    int index;           /* FEED, FETCH: which; READ: 0 */
+    const df_node *node;      /* FEED, FETCH: whose output; READ: the variable's */
+    const kernel_def *kernel; /* place; NULL where none is needed */
+    int index;                /* FEED, FETCH: which; READ: 0 */
     uint32_t first_input, n_inputs;
     uint32_t first_control, n_controls; /* of the user's edges */
     int32_t group;                      /* place: its colocation group */
-    int32_t device;                     /* place */
-    const kernel_def *kernel;           /* place; NULL where none is needed */
+    int8_t device;                      /* place; NONE */
+    uint8_t kind;                       /* item_kind */
 } item;
+_Static_assert(PLAN_MAX_DEVICES <= INT8_MAX, "device");
 
 /* Where an edge comes from. */
 typedef struct item_out {
@@ -58,8 +59,9 @@ typedef struct emitted {
 
 typedef struct compile_state {
     const compile_request *rq;
-    arena mem;  /* what one pass leaves to others */
-    arena pass; /* what the pass that runs needs alone */
+    arena mem;   /* what one pass leaves to others */
+    arena early; /* the same, as far as no pass from lower on needs it */
+    arena pass;  /* what the pass that runs needs alone */
     df_error *err, local;
 
     /* prune: items in canonical order: topological, ties as added */

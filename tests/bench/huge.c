@@ -284,6 +284,7 @@ static void time_passes(const bench *b, built *g, figures *f) {
         double start = bench_now();
         bool done = passes[i](&c);
         arena_fini(&c.pass);
+        if (passes[i] == compile_partition) arena_fini(&c.early);
         double took = (bench_now() - start) / (double)f->n;
         bench_need(done, pass_names[i], err.message);
         keep_least(&f->passes[i], took);
