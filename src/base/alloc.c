@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,9 +87,12 @@ static bool arena_more(arena *a, size_t bytes) {
 
 void *arena_alloc(arena *a, size_t bytes) {
     if (bytes == 0) bytes = 1; /* a place of its own, even before the first chunk */
-    if (!size_add(bytes, ARENA_ALIGN - 1, &bytes)) return NULL;
+    bool fits = size_add(bytes, ARENA_ALIGN - 1, &bytes);
     bytes &= ~(size_t)(ARENA_ALIGN - 1);
-    if (a->size - a->used < bytes && !arena_more(a, bytes)) return NULL;
+    if (!fits || (a->size - a->used < bytes && !arena_more(a, bytes))) {
+        a->failed = true;
+        return NULL;
+    }
     void *block = (char *)(a->chunks + 1) + a->used;
     a->used += bytes;
     return block;
@@ -96,7 +100,7 @@ void *arena_alloc(arena *a, size_t bytes) {
 
 void *arena_array(arena *a, size_t n, size_t size) {
     size_t bytes;
-    return size_mul(n, size, &bytes) ? arena_alloc(a, bytes) : NULL;
+    return arena_alloc(a, size_mul(n, size, &bytes) ? bytes : SIZE_MAX);
 }
 
 char *arena_text(arena *a, const char *text, size_t length) {

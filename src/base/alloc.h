@@ -40,6 +40,7 @@ typedef struct arena {
     const df_allocator *alloc;
     arena_chunk *chunks; /* newest first */
     size_t used, size;   /* of the newest */
+    bool failed;         /* memory was asked for that was not there: sticky */
 } arena;
 
 void arena_init(arena *a, const df_allocator *alloc);

@@ -18,29 +18,40 @@ typedef struct async_set {
     uint32_t n;
     uint32_t block;
     const uint32_t *nodes; /* ascending */
-    uint32_t same_hash;    /* the next in the bucket, + 1 */
+    uint32_t hash;
+    uint32_t same_hash; /* the next in the bucket, + 1 */
 } async_set;
 
 typedef struct set_table {
     arena *mem;
     async_set *sets;
-    uint32_t n_sets;
-    uint32_t *buckets; /* set + 1 */
-    uint32_t mask;
+    size_t n_sets, cap_sets; /* the buckets are as many as there is room for sets */
+    uint32_t *buckets;       /* set + 1 */
 } set_table;
 
 #define NO_SET UINT32_MAX
 
-static bool table_init(set_table *t, arena *mem, uint32_t n) {
-    *t = (set_table){.mem = mem, .mask = 15};
-    while (t->mask < n) t->mask = 2 * t->mask + 1;
-    t->sets = arena_array(mem, (size_t)n + 1, sizeof *t->sets);
-    t->buckets = arena_array(mem, (size_t)t->mask + 1, sizeof *t->buckets);
-    return t->sets && t->buckets;
+/* Room for one more. */
+static bool table_grow(set_table *t) {
+    if (t->n_sets < t->cap_sets) return true;
+    size_t room = t->cap_sets ? 2 * t->cap_sets : 16;
+    async_set *sets = arena_array(t->mem, room, sizeof *sets);
+    uint32_t *buckets = arena_array(t->mem, room, sizeof *buckets);
+    if (!sets || !buckets) return false;
+    if (t->n_sets) memcpy(sets, t->sets, t->n_sets * sizeof *sets);
+    for (uint32_t i = 0; i < t->n_sets; i++) {
+        uint32_t *bucket = &buckets[sets[i].hash & (room - 1)];
+        sets[i].same_hash = *bucket;
+        *bucket = i + 1;
+    }
+    *t = (set_table){t->mem, sets, t->n_sets, room, buckets};
+    return true;
 }
 
 static uint32_t set_intern(set_table *t, const uint32_t *nodes, uint32_t n) {
-    uint32_t *bucket = &t->buckets[hash_bytes(nodes, n * sizeof *nodes) & t->mask];
+    if (!table_grow(t)) return NO_SET;
+    uint32_t hash = (uint32_t)hash_bytes(nodes, n * sizeof *nodes);
+    uint32_t *bucket = &t->buckets[hash & (t->cap_sets - 1)];
     for (uint32_t i = *bucket; i; i = t->sets[i - 1].same_hash) {
         const async_set *s = &t->sets[i - 1];
         if (s->n == n && (n == 0 || memcmp(s->nodes, nodes, n * sizeof *nodes) == 0)) return i - 1;
@@ -48,9 +59,10 @@ static uint32_t set_intern(set_table *t, const uint32_t *nodes, uint32_t n) {
     uint32_t *copy = arena_array(t->mem, n, sizeof *copy);
     if (!copy) return NO_SET;
     if (n) memcpy(copy, nodes, n * sizeof *nodes);
-    t->sets[t->n_sets] = (async_set){.n = n, .block = NO_SET, .nodes = copy, .same_hash = *bucket};
-    *bucket = ++t->n_sets;
-    return t->n_sets - 1;
+    t->sets[t->n_sets] =
+        (async_set){.n = n, .block = NO_SET, .nodes = copy, .hash = hash, .same_hash = *bucket};
+    *bucket = (uint32_t)++t->n_sets;
+    return *bucket - 1;
 }
 
 static int compare_u32(const void *a, const void *b) {
@@ -108,10 +120,14 @@ static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, 
 }
 
 uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
-    set_table t;
+    if (g->n && !memchr(g->ends_later, true, g->n)) { /* all sets are empty */
+        memset(block_of, 0, g->n * sizeof *block_of);
+        return 1;
+    }
+    set_table t = {.mem = g->mem};
     uint32_t *set = arena_array(g->mem, g->n, sizeof *set);
     bool *event = arena_array(g->mem, g->n, sizeof *event);
-    if (!set || !event || !table_init(&t, g->mem, g->n)) return 0;
+    if (!set || !event) return 0;
     uint32_t n_blocks = 0;
     for (uint32_t v = 0; v < g->n; v++) {
         bool overflow = false;

@@ -97,7 +97,7 @@ static bool is_narrower(uint64_t set, uint64_t *best) {
 static bool find_deciders(placed *p) {
     compile_state *c = &p->c;
     p->of = arena_array(&c->mem, c->n_groups, sizeof *p->of);
-    if (!p->of) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     device_name any = device_name_any();
     uint64_t all = place_pin(c, &any);
     for (uint32_t g = 0; g < c->n_groups; g++) p->of[g].pinned = p->of[g].kernels = all;
@@ -474,7 +474,7 @@ static bool find_uses(explaining *x) {
     compile_state *c = &x->here.c;
     x->first_use = arena_array(&c->mem, c->n_emitted, sizeof *x->first_use);
     x->uses = arena_array(&c->mem, c->first_before[c->n_emitted], sizeof *x->uses);
-    if (!x->first_use || !x->uses) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     uint32_t n_uses = 0;
     for (uint32_t e = c->n_emitted; e-- > 0;) {
         uint32_t first = c->first_before[e], inputs = emitted_inputs(c, &c->emitted[e]);
@@ -495,7 +495,7 @@ static bool find_items(explaining *x) {
     const df_graph *g = c->rq->graph;
     x->is_fed = arena_array(&c->mem, g->n_nodes, sizeof *x->is_fed);
     x->first_of = arena_array(&c->mem, g->n_nodes, sizeof(df_node *));
-    if (!x->became || !x->runs_on || !x->is_fed || !x->first_of) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     for (size_t id = 0; id < g->n_nodes; id++)
         if (g->nodes[id]->has_initial) x->first_of[g->nodes[id]->inputs[0].node] = g->nodes[id];
     for (uint32_t e = c->n_emitted; e-- > 0;) {
@@ -511,8 +511,7 @@ static bool find_items(explaining *x) {
 
 static bool look(explaining *x) {
     compile_state *c = &x->here.c;
-    if (!compile_prune(c) || !compile_infer(c) || !compile_order(c) || !compile_place(c) ||
-        !compile_partition(c) || !compile_graphs(c) || !find_uses(x) || !find_items(x) ||
+    if (!compile_run(c, false) || !compile_graphs(c) || !find_uses(x) || !find_items(x) ||
         !find_deciders(&x->here))
         return false;
     bool any = false;
@@ -530,23 +529,18 @@ static void tell(explaining *x) {
 }
 
 df_code compile_explain(const compile_request *rq, bool json, text *t, df_error *err) {
-    df_error local = {.code = DF_OK};
     compile_request without = *rq; /* variables that are placed */
     explaining x = {.f = {.t = t, .json = json}};
-    x.here.c = (compile_state){.rq = rq, .err = err ? err : &local};
-    x.whole.c = (compile_state){.rq = &without, .err = x.here.c.err};
+    compile_begin(&x.here.c, rq, err);
+    compile_begin(&x.whole.c, &without, x.here.c.err);
     without.fixed = NULL;
-    arena_init(&x.here.c.mem, rq->alloc);
-    arena_init(&x.whole.c.mem, rq->alloc);
     text_init(&x.f.words, rq->alloc);
 
     bool ok = look(&x);
     if (ok) tell(&x);
-    if (ok && (t->failed || x.f.words.failed)) ok = compile_no_memory(&x.here.c);
+    if (ok && (t->failed || x.f.words.failed)) (void)compile_no_memory(&x.here.c);
 
     text_fini(&x.f.words);
-    compile_release(&x.here.c);
-    arena_fini(&x.here.c.mem);
-    arena_fini(&x.whole.c.mem);
-    return ok ? DF_OK : x.here.c.err->code;
+    (void)compile_end(&x.whole.c);
+    return compile_end(&x.here.c);
 }

@@ -21,49 +21,32 @@ static df_graph *graph_of(compile_state *c, uint32_t device) {
 
 /* ---- attrs --------------------------------------------------------------- */
 
-static void set_dtype(df_attr *a, df_dtype dtype) {
-    a->type = DF_ATTR_DTYPE;
-    a->i = dtype;
-}
-
-static void set_shape(df_attr *a, df_shape shape) {
-    a->type = DF_ATTR_SHAPE;
-    a->shape = shape;
-}
-
-/* Of Send and Recv; a Send has the first two. */
-static bool set_pair(df_attr *a, const df_key *key, const edge_type *type, arena *mem) {
+static const char *key_text(const df_key *key, arena *mem) {
     size_t length = df_key_text(key, NULL, 0);
     char *whole = arena_alloc(mem, length + 1);
-    if (!whole) return false;
-    (void)df_key_text(key, whole, length + 1);
-    a[0].type = DF_ATTR_STRING;
-    a[0].s = whole;
-    set_dtype(&a[1], type->dtype);
-    set_shape(&a[2], edge_shape(type));
-    return true;
+    if (whole) (void)df_key_text(key, whole, length + 1);
+    return whole;
 }
 
-/* In the op's order. The type lasts as long as the graph. */
-static bool attrs_of(compile_state *c, const emitted *e, const edge_type *type, arena *mem,
+/* In the op's order: which feed or fetch, or the key; dtype and shape. An op has the first of
+ * these, as many as it has attrs. `kept` is of its outputs, and lasts as long as the graph. */
+static bool attrs_of(compile_state *c, const emitted *e, const edge_type *kept, arena *mem,
                      const df_attr **out) {
     const item *it = &c->items[e->item];
-    bool moves = e->what != EMITTED_ITEM;
+    const edge_type *type = emitted_types(c, e);
     *out = it->node->attrs;
-    if (!moves && it->kind == ITEM_NODE) return true;
+    if (e->what == EMITTED_ITEM && it->kind == ITEM_NODE) return true;
     df_attr *a = arena_array(mem, 3, sizeof *a);
+    if (!a) return false;
     *out = a;
-    if (!a || moves) {
-        const plan_channel *ch = &c->plan->channels[e->channel];
-        return a && set_pair(a, ch->key, e->what == EMITTED_RECV ? type : ch->type, mem);
-    }
-    if (it->kind == ITEM_READ) return true;
-    a[0].type = DF_ATTR_INT;
+    a[0].type = e->what == EMITTED_ITEM ? DF_ATTR_INT : DF_ATTR_STRING;
     a[0].i = it->index;
-    if (it->kind == ITEM_FETCH) return true;
-    set_dtype(&a[1], type->dtype);
-    set_shape(&a[2], edge_shape(type));
-    return true;
+    a[1].type = DF_ATTR_DTYPE;
+    a[1].i = type ? type->dtype : DF_DTYPE_NONE;
+    a[2].type = DF_ATTR_SHAPE;
+    a[2].shape = edge_shape(kept);
+    if (e->what != EMITTED_ITEM) a[0].s = key_text(c->plan->channels[e->channel].key, mem);
+    return e->what == EMITTED_ITEM || a[0].s;
 }
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -102,16 +85,12 @@ bool compile_graphs(compile_state *c) {
 }
 
 df_code compile_look(const compile_request *rq, df_graph **graphs, df_error *err) {
-    df_error local = {.code = DF_OK};
-    compile_state c = {.rq = rq, .err = err ? err : &local};
-    arena_init(&c.mem, rq->alloc);
-    bool ok = compile_prune(&c) && compile_infer(&c) && compile_order(&c) && compile_place(&c) &&
-              compile_partition(&c) && compile_graphs(&c);
+    compile_state c;
+    compile_begin(&c, rq, err);
+    bool ok = compile_run(&c, false) && compile_graphs(&c);
     for (uint32_t d = 0; ok && d < rq->n_devices; d++) {
         if (c.graphs[d]) *graphs++ = c.graphs[d];
         c.graphs[d] = NULL;
     }
-    compile_release(&c);
-    arena_fini(&c.mem);
-    return ok ? DF_OK : c.err->code;
+    return compile_end(&c);
 }

@@ -17,8 +17,6 @@ typedef struct inferring {
     compile_state *c;
     bool *anew; /* by item: its types are not the builder's */
     type_pool types;
-    const edge_type **inputs; /* of one node */
-    df_tensor **values;
 } inferring;
 
 /* A feed is what its output was, with the shape that the caller promised. */
@@ -49,37 +47,27 @@ static bool infer_feed(inferring *x, uint32_t i) {
     return c->types[i] || compile_no_memory(c);
 }
 
-/* Room for the inputs of the node that has most. */
-static bool make_room(inferring *x) {
-    compile_state *c = x->c;
-    if (x->inputs) return true;
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < c->n_items; i++)
-        if (c->items[i].n_inputs > most) most = c->items[i].n_inputs;
-    x->inputs = arena_array(&c->mem, most, sizeof *x->inputs);
-    x->values = arena_array(&c->mem, most, sizeof *x->values);
-    return (x->inputs && x->values) || compile_no_memory(c);
-}
-
 static bool infer_node(inferring *x, uint32_t i) {
     compile_state *c = x->c;
     const item *it = &c->items[i];
     const op_def *op = it->node->op;
     edge_type outputs[DF_MAX_OUTPUTS];
-    if (!make_room(x)) return false;
+    const edge_type **inputs = arena_array(&c->pass, it->n_inputs, sizeof *inputs);
+    df_tensor **values = arena_array(&c->pass, it->n_inputs, sizeof *values);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t k = 0; k < it->n_inputs; k++) {
         item_out from = c->inputs[it->first_input + k];
         const item *source = &c->items[from.item];
-        x->inputs[k] = &c->types[from.item][from.index];
+        inputs[k] = &c->types[from.item][from.index];
         bool is_const = source->kind == ITEM_NODE && (source->node->op->flags & OP_CONST);
-        x->values[k] = is_const ? source->node->attrs[0].tensor : NULL;
+        values[k] = is_const ? source->node->attrs[0].tensor : NULL;
     }
     df_infer call = {.op = op,
                      .attrs = it->node->attrs,
                      .n_inputs = (int)it->n_inputs,
                      .n_outputs = it->node->n_outputs,
-                     .inputs = x->inputs,
-                     .values = x->values,
+                     .inputs = inputs,
+                     .values = values,
                      .outputs = outputs};
     if (op_infer(&call, c->err) != DF_OK) {
         error_prefix(c->err, "node %s (%s): ", it->node->name, op->name);
@@ -92,8 +80,9 @@ static bool infer_node(inferring *x, uint32_t i) {
 bool compile_infer(compile_state *c) {
     c->types = arena_array(&c->mem, c->n_items, sizeof *c->types);
     c->plan = plan_new(c->rq->alloc);
-    inferring x = {.c = c, .anew = arena_array(&c->mem, c->n_items, sizeof *x.anew)};
-    if (!c->types || !c->plan || !x.anew) return compile_no_memory(c);
+    inferring x = {.c = c, .anew = arena_array(&c->pass, c->n_items, sizeof *x.anew)};
+    if (!c->plan) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     x.types.mem = &c->plan->mem;
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];

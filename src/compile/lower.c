@@ -22,7 +22,6 @@ static const float GRAIN = 16.0f;
 typedef struct lowering {
     compile_state *c;
     plan *p;
-    arena mem;  /* for this pass alone */
     uint32_t n; /* emitted nodes, called by their place in that order */
     bool *ends_later;
     bool any_later;
@@ -60,8 +59,8 @@ static bool kernel_ends_later(const lowering *l, const emitted *e, const kernel_
 
 static bool find_later(lowering *l) {
     compile_state *c = l->c;
-    l->ends_later = arena_array(&l->mem, l->n, sizeof *l->ends_later);
-    if (!l->ends_later) return compile_no_memory(c);
+    l->ends_later = arena_array(&l->c->pass, l->n, sizeof *l->ends_later);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
         const kernel_def *k = kernel_of(l, e);
@@ -115,12 +114,12 @@ static float work_of(const lowering *l, uint32_t i, uint32_t *first) {
 static bool cut_blocks(lowering *l) {
     compile_state *c = l->c;
     bool many = c->rq->parallelism > 1;
-    float *work = arena_array(&l->mem, many ? l->n : 0, sizeof *work);
-    l->block_of = arena_array(&l->mem, l->n, sizeof *l->block_of);
-    if (!work || !l->block_of) return compile_no_memory(c);
+    float *work = arena_array(&l->c->pass, many ? l->n : 0, sizeof *work);
+    l->block_of = arena_array(&l->c->pass, l->n, sizeof *l->block_of);
+    if (!compile_had_memory(c)) return false;
     uint32_t first = 0;
     for (uint32_t i = 0; many && i < l->n; i++) work[i] = work_of(l, i, &first);
-    block_graph g = {&l->mem, l->n, c->first_before, c->before, l->ends_later, work};
+    block_graph g = {&l->c->pass, l->n, c->first_before, c->before, l->ends_later, work};
     float grain = c->rq->grain;
     if (grain <= 0) {
         grain = l->any_later ? GRAIN : 0;
@@ -136,8 +135,8 @@ static bool cut_blocks(lowering *l) {
 static bool lay_out(lowering *l) {
     plan *p = l->p;
     p->blocks = arena_array(&p->mem, (size_t)p->n_blocks + 1, sizeof *p->blocks);
-    l->node_of = arena_array(&l->mem, l->n, sizeof *l->node_of);
-    if (!p->blocks || !l->node_of) return compile_no_memory(l->c);
+    l->node_of = arena_array(&l->c->pass, l->n, sizeof *l->node_of);
+    if (!compile_had_memory(l->c)) return false;
     for (uint32_t i = 0; i < l->n; i++) p->blocks[l->block_of[i]].count++;
     uint32_t at = 0;
     for (uint32_t b = 0; b <= p->n_blocks; b++) {
@@ -180,7 +179,7 @@ static bool make_slots(lowering *l) {
     compile_state *c = l->c;
     plan *p = l->p;
     p->slots = arena_array(&p->mem, p->n_slots, sizeof *p->slots);
-    if (!p->slots) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < l->n; i++) {
         const emitted *e = &c->emitted[i];
         const kernel_def *k = kernel_of(l, e);
@@ -274,9 +273,8 @@ static bool make_nodes(lowering *l) {
     p->constants = arena_array(&p->mem, n_constants, sizeof *p->constants);
     p->variables = arena_array(&p->mem, n_variables, sizeof *p->variables);
     p->writes = arena_array(&p->mem, n_variables, sizeof *p->writes);
-    l->variable_of = arena_array(&l->mem, n_variables ? n_nodes : 0, sizeof *l->variable_of);
-    if (!p->nodes || !p->constants || !p->variables || !p->writes || !l->variable_of)
-        return compile_no_memory(c);
+    l->variable_of = arena_array(&l->c->pass, n_variables ? n_nodes : 0, sizeof *l->variable_of);
+    if (!compile_had_memory(c)) return false;
     if (n_variables) memset(l->variable_of, 0xff, n_nodes * sizeof *l->variable_of);
     uint32_t n_inputs = 0;
     for (uint32_t i = 0; i < l->n; i++)
@@ -334,10 +332,10 @@ static bool make_events(lowering *l) {
     event_list ev = {0};
     bool any = p->n_blocks > 1 || l->any_later; /* else there is one, for END */
     uint32_t n_later = any ? p->n_nodes : 0;
-    ev.of_block = arena_array(&l->mem, p->n_blocks, sizeof *ev.of_block);
-    ev.of_node = arena_array(&l->mem, n_later, sizeof *ev.of_node);
-    uint32_t *by_node = arena_array(&l->mem, n_later, sizeof *by_node);
-    if (!ev.of_block || !ev.of_node || !by_node) return compile_no_memory(c);
+    ev.of_block = arena_array(&l->c->pass, p->n_blocks, sizeof *ev.of_block);
+    ev.of_node = arena_array(&l->c->pass, n_later, sizeof *ev.of_node);
+    uint32_t *by_node = arena_array(&l->c->pass, n_later, sizeof *by_node);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < n_later; i++) by_node[l->node_of[i]] = i;
     if (any) walk_events(l, &ev, by_node); /* counts */
 
@@ -358,7 +356,7 @@ static bool make_events(lowering *l) {
         n->n_after = 0;
     }
     p->after = arena_array(&p->mem, total, sizeof *p->after);
-    if (!p->after) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     p->n_after = (uint32_t)total;
     memset(ev.of_block, 0, p->n_blocks * sizeof *ev.of_block);
     memset(ev.of_node, 0, n_later * sizeof *ev.of_node);
@@ -440,9 +438,9 @@ static void find_what_stays(lowering *l) {
 
 static bool find_last_reads(lowering *l, last_reads *r) {
     plan *p = l->p;
-    r->of = arena_array(&l->mem, p->n_slots, sizeof *r->of);
-    r->drops = arena_array(&l->mem, p->n_inputs, sizeof *r->drops);
-    if (!r->of || !r->drops) return compile_no_memory(l->c);
+    r->of = arena_array(&l->c->pass, p->n_slots, sizeof *r->of);
+    r->drops = arena_array(&l->c->pass, p->n_inputs, sizeof *r->drops);
+    if (!compile_had_memory(l->c)) return false;
     uint32_t block = 0;
     for (uint32_t n = 0; n < p->n_nodes; n++) {
         const plan_node *node = &p->nodes[n];
@@ -465,7 +463,7 @@ static bool make_drops(lowering *l, last_reads *r) {
     size_t most = p->n_slots;
     for (uint32_t i = 0; i < p->n_inputs; i++) most += r->drops[i];
     p->drops = arena_array(&p->mem, most, sizeof *p->drops);
-    if (!p->drops) return compile_no_memory(l->c);
+    if (!compile_had_memory(l->c)) return false;
     for (uint32_t n = 0; n < p->n_nodes; n++) {
         plan_node *node = &p->nodes[n];
         node->first_drop = p->n_drops;
@@ -520,15 +518,12 @@ static bool make_feeds(lowering *l) {
     p->n_feeds = (uint32_t)c->rq->feeds.n;
     p->n_fetches = (uint32_t)c->rq->fetches.n;
     p->feeds = arena_array(&p->mem, p->n_feeds, sizeof *p->feeds);
-    if (!p->feeds) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < p->n_feeds; i++) {
         df_out out = c->rq->feeds.items[i];
-        size_t size = strlen(out.node->name);
-        char *name = arena_alloc(&p->mem, size + 2 + TEXT_NUMBER);
-        if (!name) return compile_no_memory(c);
-        memcpy(name, out.node->name, size);
-        name[size] = ':';
-        (void)text_number(name + size + 1, (uint64_t)out.index);
+        char *name = arena_alloc(&p->mem, strlen(out.node->name) + sizeof ":1234567890");
+        if (!compile_had_memory(c)) return false;
+        (void)text_number(stpcpy(stpcpy(name, out.node->name), ":"), (uint64_t)out.index);
         p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
     }
     for (uint32_t i = 0; i < c->n_items; i++)
@@ -544,13 +539,10 @@ bool compile_lower(compile_state *c) {
                   .n = c->n_emitted,
                   .send = op_find(ops, "Send"),
                   .recv = op_find(ops, "Recv")};
-    arena_init(&l.mem, c->rq->alloc);
     p->id = c->rq->plan_id;
     p->parallelism = c->rq->parallelism;
     p->devices = c->rq->devices;
     p->n_devices = c->rq->n_devices;
-    bool ok = find_later(&l) && make_slots(&l) && cut_blocks(&l) && lay_out(&l) && make_nodes(&l) &&
-              make_events(&l) && make_last_uses(&l) && make_feeds(&l);
-    arena_fini(&l.mem);
-    return ok;
+    return find_later(&l) && make_slots(&l) && cut_blocks(&l) && lay_out(&l) && make_nodes(&l) &&
+           make_events(&l) && make_last_uses(&l) && make_feeds(&l);
 }

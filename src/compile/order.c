@@ -90,13 +90,13 @@ bool compile_order(compile_state *c) {
     if (n_accesses == 0) return true;
     size_t n_nodes = c->rq->graph->n_nodes;
     ordering o = {.c = c};
-    o.of = arena_array(&c->mem, n_nodes, sizeof *o.of);
-    o.next_read = arena_array(&c->mem, c->n_items, sizeof *o.next_read);
-    o.seen = arena_array(&c->mem, c->n_items, sizeof *o.seen);
-    o.stack = arena_array(&c->mem, c->n_items, sizeof *o.stack);
+    o.of = arena_array(&c->pass, n_nodes, sizeof *o.of);
+    o.next_read = arena_array(&c->pass, c->n_items, sizeof *o.next_read);
+    o.seen = arena_array(&c->pass, c->n_items, sizeof *o.seen);
+    o.stack = arena_array(&c->pass, c->n_items, sizeof *o.stack);
     /* a read is put after one write, and before one */
-    c->ordered = arena_array(&c->mem, 2 * n_accesses, sizeof *c->ordered);
-    if (!o.of || !o.next_read || !o.seen || !o.stack || !c->ordered) return compile_no_memory(c);
+    c->ordered = arena_array(&c->early, 2 * n_accesses, sizeof *c->ordered);
+    if (!compile_had_memory(c)) return false;
     memset(o.of, 0xff, n_nodes * sizeof *o.of);
     for (uint32_t i = 0; i < c->n_items; i++) {
         const df_node *v = item_variable(&c->items[i]);

@@ -31,26 +31,38 @@
 
 enum { CONTROL_ONLY = -1 };
 
+/* Where something was emitted: its place, and the slot of its first output. */
+typedef struct spot {
+    int32_t place; /* NONE: not yet */
+    int32_t slot;
+} spot;
+
 /* One pair, or the copy of a constant: what stands for an output on a device. */
 typedef struct copy {
     uint32_t source; /* item */
     int32_t slot;    /* of the item; CONTROL_ONLY */
     int32_t next;    /* of the same node's */
-    int32_t place;   /* of the Recv, or the constant; NONE: not yet emitted */
+    spot at;         /* of the Recv, or the constant */
     uint8_t device;  /* where it is wanted */
     uint8_t memory;
 } copy;
 
+/* How many feeds and fetches of a node there are so far. */
+typedef struct named_after {
+    uint32_t feeds, fetches;
+} named_after;
+
 typedef struct cutting {
     compile_state *c;
-    arena mem;           /* for this pass alone */
     uint8_t *device_of;  /* by item */
-    uint32_t *place_of;  /* by item, once emitted */
-    int32_t *first_copy; /* by the user's node id: of all its items */
+    spot *at;            /* by item, once emitted */
+    uint32_t *list_of;   /* by item: the user's node id */
+    int32_t *first_copy; /* by that: a list of what is wanted of all items of the node */
     copy *copies;
     size_t n_copies, cap_copies;
+    int32_t *copy_of; /* by input of the items: the copy that it reads; NONE: the source itself */
     uint32_t *first_ordered, *next_ordered; /* edges of order, by the item after; index + 1 */
-    uint32_t *n_feeds, *n_fetches;          /* by the user's node id, so far; NULL: one at most */
+    named_after *named;                     /* by the user's node id; NULL: no need to count */
     uint32_t n_before;
     df_key *keys;      /* by channel */
     uint64_t *devices; /* what a pair of devices gives to the hash of a key; 0: not yet found */
@@ -71,7 +83,7 @@ static uint32_t memory_made(const compile_state *c, const item *it, uint32_t out
 }
 
 static int32_t *copies_of(const cutting *k, uint32_t source) {
-    return &k->first_copy[k->c->items[source].node->id];
+    return &k->first_copy[k->list_of[source]];
 }
 
 static copy *find_copy(const cutting *k, uint32_t source, int32_t slot, uint32_t device,
@@ -84,22 +96,25 @@ static copy *find_copy(const cutting *k, uint32_t source, int32_t slot, uint32_t
     return NULL;
 }
 
-static bool want_copy(cutting *k, uint32_t source, int32_t slot, uint32_t device, uint32_t kind) {
-    if (find_copy(k, source, slot, device, kind)) return true;
+/* Its index; NONE: out of memory. */
+static int32_t want_copy(cutting *k, uint32_t source, int32_t slot, uint32_t device,
+                         uint32_t kind) {
+    const copy *there = find_copy(k, source, slot, device, kind);
+    if (there) return (int32_t)(there - k->copies);
     if (!alloc_grow(k->c->rq->alloc, (void **)&k->copies, &k->cap_copies, k->n_copies + 1,
                     sizeof(copy)))
-        return compile_no_memory(k->c);
+        return PLAN_NONE;
     /* appended at the end of the node's list, so that channels have a stable order */
     int32_t *link = copies_of(k, source);
     while (*link != PLAN_NONE) link = &k->copies[*link].next;
     *link = (int32_t)k->n_copies;
-    k->copies[k->n_copies++] = (copy){.source = source,
-                                      .slot = slot,
-                                      .next = PLAN_NONE,
-                                      .place = PLAN_NONE,
-                                      .device = (uint8_t)device,
-                                      .memory = (uint8_t)kind};
-    return true;
+    k->copies[k->n_copies] = (copy){.source = source,
+                                    .slot = slot,
+                                    .next = PLAN_NONE,
+                                    .at = {PLAN_NONE, PLAN_NONE},
+                                    .device = (uint8_t)device,
+                                    .memory = (uint8_t)kind};
+    return (int32_t)k->n_copies++;
 }
 
 /* What of `source` reaches this device anyway; NULL: nothing. */
@@ -137,9 +152,11 @@ static bool want_data(cutting *k) {
         for (uint32_t n = 0; n < it->n_inputs; n++) {
             item_out from = c->inputs[it->first_input + n];
             uint32_t kind = memory_wanted(c, it, n);
+            int32_t *of = &k->copy_of[it->first_input + n];
+            *of = PLAN_NONE;
             if (names(it, n) || !is_cut(k, from, it, kind)) continue;
-            if (!want_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device, kind))
-                return false;
+            *of = want_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device, kind);
+            if (*of == PLAN_NONE) return compile_no_memory(c);
         }
     }
     return true;
@@ -150,7 +167,8 @@ static bool want_control(cutting *k, uint32_t before, uint32_t after) {
     uint32_t device = k->device_of[after];
     if (c->is_small[before] || k->device_of[before] == device) return true;
     if (find_ride(k, before, device)) return true;
-    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE);
+    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE) != PLAN_NONE ||
+           compile_no_memory(c);
 }
 
 static bool want_controls(cutting *k) {
@@ -177,10 +195,11 @@ static void find_small(cutting *k, const uint32_t *group_size) {
 
 /* ---- emitting ------------------------------------------------------------ */
 
-/* Gives the place; what comes before it is added next. */
-static uint32_t emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device, int n_outputs) {
+/* What comes before it is added next. */
+static spot emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device, int n_outputs) {
     compile_state *c = k->c;
     uint32_t place = c->n_emitted++;
+    spot at = {(int32_t)place, (int32_t)c->plan->n_slots};
     c->emitted[place] = (emitted){.item = of,
                                   .channel = PLAN_NONE,
                                   .first_slot = c->plan->n_slots,
@@ -189,48 +208,44 @@ static uint32_t emit(cutting *k, uint32_t of, emitted_kind what, uint32_t device
     c->first_before[place] = k->n_before;
     c->plan->n_slots += (uint32_t)n_outputs;
     c->used |= UINT64_C(1) << device;
-    return place;
+    return at;
 }
 
-static void add_before(cutting *k, uint32_t place) {
-    k->c->before[k->n_before++] = place;
+static void add_before(cutting *k, spot at) {
+    k->c->before[k->n_before++] = (uint32_t)at.place;
 }
 
-static void add_input(cutting *k, uint32_t place, int32_t slot) {
+static void add_input(cutting *k, spot at, int32_t slot) {
     plan *p = k->c->plan;
-    add_before(k, place);
+    add_before(k, at);
     p->inputs[p->n_inputs++] = slot;
-}
-
-static int32_t slot_at(const cutting *k, uint32_t place, int32_t index) {
-    return (int32_t)k->c->emitted[place].first_slot + index;
 }
 
 /* Of the last one emitted. An edge that is there already is not added again, as far as a short
  * look tells. */
-static void add_control(cutting *k, uint32_t place, uint32_t first) {
+static void add_control(cutting *k, spot at, uint32_t first) {
     enum { LOOK_BACK = 64 };
     const uint32_t *before = k->c->before;
     uint32_t looked = 0;
     for (uint32_t i = k->n_before; i-- > first && looked < LOOK_BACK; looked++)
-        if (before[i] == place) return;
-    add_before(k, place);
+        if (before[i] == (uint32_t)at.place) return;
+    add_before(k, at);
 }
 
 /* "y:0", "y:0@host", "x@read:0", "^y"; in the plan. NULL: out of memory. */
 static const char *edge_name(const compile_state *c, const copy *p) {
     const item *it = &c->items[p->source];
     int index = it->kind == ITEM_FEED ? c->rq->feeds.items[it->index].index : p->slot;
-    size_t n = strlen(it->node->name);
-    char *whole = arena_alloc(&c->plan->mem, n + sizeof "@read:@host" + TEXT_NUMBER), *at = whole;
+    const char *node = it->node->name;
+    char *whole = arena_alloc(&c->plan->mem, strlen(node) + sizeof "@read:1234567890@host");
     if (!whole) return NULL;
-    if (p->slot == CONTROL_ONLY) *at++ = '^';
-    at = (char *)memcpy(at, it->node->name, n) + n;
-    if (p->slot == CONTROL_ONLY) return whole;
-    if (it->kind == ITEM_READ) at = (char *)memcpy(at, "@read", 5) + 5;
-    *at++ = ':';
+    if (p->slot == CONTROL_ONLY) {
+        (void)stpcpy(stpcpy(whole, "^"), node);
+        return whole;
+    }
+    char *at = stpcpy(stpcpy(whole, node), it->kind == ITEM_READ ? "@read:" : ":");
     at += text_number(at, (uint64_t)index);
-    if (p->memory == DF_MEMORY_HOST) memcpy(at, "@host", 5);
+    if (p->memory == DF_MEMORY_HOST) (void)stpcpy(at, "@host");
     return whole;
 }
 
@@ -271,7 +286,7 @@ static bool make_channel(cutting *k, const copy *p) {
 static void number_pair(const cutting *k, const copy *pair, uint32_t *sends, uint32_t *recvs) {
     for (int32_t i = *copies_of(k, pair->source); i != PLAN_NONE; i = k->copies[i].next) {
         const copy *p = &k->copies[i];
-        if (p->place == PLAN_NONE || k->c->is_small[p->source]) continue;
+        if (p->at.place == PLAN_NONE || k->c->is_small[p->source]) continue;
         *sends += k->device_of[p->source] == k->device_of[pair->source];
         *recvs += p->device == pair->device;
     }
@@ -279,62 +294,62 @@ static void number_pair(const cutting *k, const copy *pair, uint32_t *sends, uin
 
 static bool emit_pair(cutting *k, copy *p) {
     compile_state *c = k->c;
-    uint32_t number[2] = {0, 0}, of = k->place_of[p->source];
+    uint32_t sends = 0, recvs = 0;
+    int32_t channel = (int32_t)c->plan->n_channels;
+    spot of = k->at[p->source];
     if (!make_channel(k, p)) return false;
-    number_pair(k, p, &number[0], &number[1]);
-    uint32_t send = emit(k, p->source, EMITTED_SEND, k->device_of[p->source], 0);
+    number_pair(k, p, &sends, &recvs);
+    spot send = emit(k, p->source, EMITTED_SEND, k->device_of[p->source], 0);
     if (p->slot == CONTROL_ONLY)
         add_before(k, of);
     else
-        add_input(k, of, slot_at(k, of, p->slot));
-    uint32_t recv = emit(k, p->source, EMITTED_RECV, p->device, 1);
+        add_input(k, of, of.slot + p->slot);
+    p->at = emit(k, p->source, EMITTED_RECV, p->device, 1);
     add_before(k, send);
-    for (int end = 0; end < 2; end++) {
-        c->emitted[send + (uint32_t)end].channel = (int32_t)c->plan->n_channels - 1;
-        c->emitted[send + (uint32_t)end].number = number[end];
-    }
-    p->place = (int32_t)recv;
+    emitted *pair = &c->emitted[send.place];
+    pair[0].channel = pair[1].channel = channel;
+    pair[0].number = sends;
+    pair[1].number = recvs;
     return true;
 }
 
 /* The copies of small constants that an item needs. */
 static void emit_constants(cutting *k, const item *it) {
-    const compile_state *c = k->c;
-    for (uint32_t n = 0; n < it->n_inputs; n++) {
-        item_out from = c->inputs[it->first_input + n];
-        if (!c->is_small[from.item]) continue;
-        copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)it->device,
-                            memory_wanted(c, it, n));
-        if (p->place != PLAN_NONE) continue;
-        p->place = (int32_t)emit(k, p->source, EMITTED_ITEM, p->device, 1);
-        c->emitted[p->place].memory = p->memory;
+    compile_state *c = k->c;
+    for (uint32_t n = it->first_input; n < it->first_input + it->n_inputs; n++) {
+        copy *p = k->copy_of[n] == PLAN_NONE ? NULL : &k->copies[k->copy_of[n]];
+        if (!p || p->at.place != PLAN_NONE) continue;
+        p->at = emit(k, p->source, EMITTED_ITEM, p->device, 1);
+        c->emitted[p->at.place].memory = p->memory;
     }
 }
 
 /* What stands for an edge's source on the consumer's device. */
-static void link_input(cutting *k, item_out from, const item *to, uint32_t input) {
-    uint32_t kind = memory_wanted(k->c, to, input), place = k->place_of[from.item];
-    if (names(to, input)) {
-        add_input(k, place, PLAN_NONE);
-    } else if (!is_cut(k, from, to, kind)) {
-        add_input(k, place, slot_at(k, place, from.index));
+static void link_input(cutting *k, const item *it, uint32_t input) {
+    uint32_t n = it->first_input + input;
+    item_out from = k->c->inputs[n];
+    spot at = k->at[from.item];
+    if (names(it, input)) {
+        add_input(k, at, PLAN_NONE);
+    } else if (k->copy_of[n] == PLAN_NONE) {
+        add_input(k, at, at.slot + from.index);
     } else {
-        const copy *p = find_copy(k, (uint32_t)from.item, from.index, (uint32_t)to->device, kind);
-        add_input(k, (uint32_t)p->place, slot_at(k, (uint32_t)p->place, 0));
+        at = k->copies[k->copy_of[n]].at;
+        add_input(k, at, at.slot);
     }
 }
 
 static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t first) {
     if (k->c->is_small[before]) return;
     bool here = k->device_of[before] == device;
-    add_control(k, here ? k->place_of[before] : (uint32_t)find_ride(k, before, device)->place,
-                first);
+    add_control(k, here ? k->at[before] : find_ride(k, before, device)->at, first);
 }
 
 /* Its number among those that are named after the same node. */
 static uint32_t number_item(const cutting *k, const item *it) {
-    uint32_t *n = it->kind == ITEM_FEED ? k->n_feeds : it->kind == ITEM_FETCH ? k->n_fetches : NULL;
-    return n ? n[it->node->id]++ : 0;
+    if (!k->named || (it->kind != ITEM_FEED && it->kind != ITEM_FETCH)) return 0;
+    named_after *n = &k->named[it->node->id];
+    return it->kind == ITEM_FEED ? n->feeds++ : n->fetches++;
 }
 
 static void emit_item(cutting *k, uint32_t i) {
@@ -342,11 +357,9 @@ static void emit_item(cutting *k, uint32_t i) {
     const item *it = &c->items[i];
     uint32_t device = k->device_of[i];
     emit_constants(k, it);
-    uint32_t place = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
-    c->emitted[place].number = number_item(k, it);
-    k->place_of[i] = place;
-    for (uint32_t n = 0; n < it->n_inputs; n++)
-        link_input(k, c->inputs[it->first_input + n], it, n);
+    k->at[i] = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
+    c->emitted[k->at[i].place].number = number_item(k, it);
+    for (uint32_t n = 0; n < it->n_inputs; n++) link_input(k, it, n);
     uint32_t first = k->n_before;
     for (uint32_t n = 0; n < it->n_controls; n++)
         link_control(k, c->controls[it->first_control + n], device, first);
@@ -381,15 +394,12 @@ static const char *suffix_of(const compile_state *c, const emitted *e) {
 
 const char *emitted_name(const compile_state *c, const emitted *e, arena *a) {
     const char *name = c->items[e->item].node->name, *suffix = suffix_of(c, e);
-    size_t n = strlen(name), s = strlen(suffix);
-    if (!s) return name;
-    char *whole = arena_alloc(a, n + s + 1 + (e->number ? 1 + TEXT_NUMBER : 0));
+    if (!*suffix) return name;
+    size_t number = e->number ? sizeof "_1234567890" : 1;
+    char *whole = arena_alloc(a, strlen(name) + strlen(suffix) + number);
     if (!whole) return NULL;
-    memcpy(whole, name, n);
-    memcpy(whole + n, suffix, s);
-    if (!e->number) return whole;
-    whole[n + s] = '_';
-    (void)text_number(whole + n + s + 1, e->number);
+    char *at = stpcpy(stpcpy(whole, name), suffix);
+    if (e->number) (void)text_number(stpcpy(at, "_"), e->number);
     return whole;
 }
 
@@ -398,9 +408,9 @@ const char *emitted_name(const compile_state *c, const emitted *e, arena *a) {
 static bool list_ordered(cutting *k) {
     compile_state *c = k->c;
     if (!c->n_ordered) return true;
-    k->first_ordered = arena_array(&k->mem, c->n_items, sizeof *k->first_ordered);
-    k->next_ordered = arena_array(&k->mem, c->n_ordered, sizeof *k->next_ordered);
-    if (!k->first_ordered || !k->next_ordered) return false;
+    k->first_ordered = arena_array(&c->pass, c->n_items, sizeof *k->first_ordered);
+    k->next_ordered = arena_array(&c->pass, c->n_ordered, sizeof *k->next_ordered);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t e = c->n_ordered; e; e--) {
         k->next_ordered[e - 1] = k->first_ordered[c->ordered[e - 1].after];
         k->first_ordered[c->ordered[e - 1].after] = e;
@@ -412,22 +422,21 @@ static bool cutting_init(cutting *k) {
     compile_state *c = k->c;
     const compile_request *rq = c->rq;
     size_t n = c->n_items, n_nodes = rq->graph->n_nodes;
-    k->device_of = arena_array(&k->mem, n, sizeof *k->device_of);
-    k->place_of = arena_array(&k->mem, n, sizeof *k->place_of);
-    k->first_copy = arena_array(&k->mem, n_nodes, sizeof *k->first_copy);
-    k->devices = arena_array(&k->mem, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
-    c->is_small = arena_array(&c->mem, n, sizeof *c->is_small);
-    uint32_t *group_size = arena_array(&k->mem, c->n_groups, sizeof *group_size);
-    bool ok = k->device_of && k->place_of && k->first_copy && k->devices && c->is_small &&
-              group_size && list_ordered(k);
-    if (ok && rq->feeds.n > 1)
-        ok = (k->n_feeds = arena_array(&k->mem, n_nodes, sizeof *k->n_feeds)) != NULL;
-    if (ok && rq->fetches.n > 1)
-        ok = (k->n_fetches = arena_array(&k->mem, n_nodes, sizeof *k->n_fetches)) != NULL;
-    if (!ok) return compile_no_memory(c);
+    k->device_of = arena_array(&c->pass, n, sizeof *k->device_of);
+    k->at = arena_array(&c->pass, n, sizeof *k->at);
+    k->list_of = arena_array(&c->pass, n, sizeof *k->list_of);
+    k->first_copy = arena_array(&c->pass, n_nodes, sizeof *k->first_copy);
+    k->devices = arena_array(&c->pass, (size_t)rq->n_devices * rq->n_devices, sizeof *k->devices);
+    c->is_small = arena_array(&c->early, n, sizeof *c->is_small);
+    k->copy_of = arena_array(&c->pass, c->n_inputs, sizeof *k->copy_of);
+    uint32_t *group_size = arena_array(&c->pass, c->n_groups, sizeof *group_size);
+    if (rq->feeds.n > 1 || rq->fetches.n > 1)
+        k->named = arena_array(&c->pass, n_nodes, sizeof *k->named);
+    if (!compile_had_memory(c) || !list_ordered(k)) return false;
     memset(k->first_copy, 0xff, n_nodes * sizeof *k->first_copy);
     for (uint32_t i = 0; i < n; i++) {
         k->device_of[i] = (uint8_t)c->items[i].device;
+        k->list_of[i] = c->items[i].node->id;
         group_size[c->items[i].group]++;
     }
     find_small(k, group_size);
@@ -438,12 +447,8 @@ static bool cutting_init(cutting *k) {
 static bool make_room(cutting *k) {
     compile_state *c = k->c;
     plan *p = c->plan;
-    size_t n_inputs = k->n_copies, n_controls = c->n_ordered;
+    size_t n_inputs = c->n_inputs + k->n_copies, n_controls = c->n_controls + c->n_ordered;
     size_t n_emitted = c->n_items + 2 * k->n_copies;
-    for (uint32_t i = 0; i < c->n_items; i++) {
-        n_inputs += c->items[i].n_inputs;
-        n_controls += c->items[i].n_controls;
-    }
     size_t n_before = n_inputs + n_controls + k->n_copies;
     if (n_before >= INT32_MAX || n_emitted >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
@@ -453,16 +458,13 @@ static bool make_room(cutting *k) {
     p->inputs = arena_array(&p->mem, n_inputs, sizeof *p->inputs);
     p->channels = arena_array(&p->mem, k->n_copies, sizeof *p->channels);
     k->keys = arena_array(&p->mem, k->n_copies, sizeof *k->keys);
-    return (c->emitted && c->first_before && c->before && p->inputs && p->channels && k->keys) ||
-           compile_no_memory(c);
+    return compile_had_memory(c);
 }
 
 bool compile_partition(compile_state *c) {
     cutting k = {.c = c};
-    arena_init(&k.mem, c->rq->alloc);
     bool ok =
         cutting_init(&k) && want_data(&k) && want_controls(&k) && make_room(&k) && emit_all(&k);
     alloc_free(c->rq->alloc, k.copies, k.cap_copies * sizeof *k.copies);
-    arena_fini(&k.mem);
     return ok;
 }

@@ -17,8 +17,20 @@
  */
 #include "compile/place.h"
 
+/* Which kernel an op has on a kind of device: what was found lately, by op and dtype. */
+typedef struct known_kernel {
+    const op_def *op;
+    const char *kind;
+    df_dtype dtype;
+    const kernel_def *kernel;
+} known_kernel;
+enum { KNOWN_KERNELS = 64 };
+
 typedef struct placing {
     compile_state *c;
+    known_kernel known[KNOWN_KERNELS];
+    const graph_place *pin; /* the last that was looked at, and what it matches */
+    uint64_t pinned;
     uint32_t *parent;  /* union-find, by node id */
     int32_t *group_of; /* by the id of a group's root: the group, + 1; 0: none is needed */
 } placing;
@@ -73,8 +85,16 @@ df_dtype place_dtype(const compile_state *c, uint32_t i) {
     return item_outputs(c, it) ? c->types[i][0].dtype : DF_DTYPE_NONE;
 }
 
-static const kernel_def *kernel_at(const compile_state *c, uint32_t i, uint32_t device) {
-    return kernel_find(item_op(c, &c->items[i]), c->rq->devices[device].kind, place_dtype(c, i));
+static const kernel_def *kernel_at(placing *p, uint32_t i, uint32_t device) {
+    const compile_state *c = p->c;
+    known_kernel wanted = {.op = item_op(c, &c->items[i]),
+                           .kind = c->rq->devices[device].kind,
+                           .dtype = place_dtype(c, i)};
+    known_kernel *k = &p->known[((uintptr_t)wanted.op / 64 + wanted.dtype) % KNOWN_KERNELS];
+    if (k->op == wanted.op && k->kind == wanted.kind && k->dtype == wanted.dtype) return k->kernel;
+    wanted.kernel = kernel_find(wanted.op, wanted.kind, wanted.dtype);
+    *k = wanted;
+    return k->kernel;
 }
 
 static bool needs_kernel(const compile_state *c, const item *it) {
@@ -95,13 +115,14 @@ static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k,
     return true;
 }
 
-static uint64_t devices_with_kernel(const compile_state *c, uint32_t i) {
+static uint64_t devices_with_kernel(placing *p, uint32_t i) {
+    const compile_state *c = p->c;
     if (!needs_kernel(c, &c->items[i])) return all_devices(c);
     const plan_device *devices = c->rq->devices;
     const kernel_def *k = NULL;
     uint64_t set = 0;
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        if (d == 0 || devices[d].kind != devices[d - 1].kind) k = kernel_at(c, i, d);
+        if (d == 0 || devices[d].kind != devices[d - 1].kind) k = kernel_at(p, i, d);
         if (k && strings_fit(c, i, k, d)) set |= UINT64_C(1) << d;
     }
     return set;
@@ -137,13 +158,14 @@ static bool refuse(compile_state *c, df_code code, uint32_t i, text *why) {
     return false;
 }
 
-static bool refuse_no_kernel(compile_state *c, uint32_t i, uint64_t pinned) {
+static bool refuse_no_kernel(placing *p, uint32_t i, uint64_t pinned) {
+    compile_state *c = p->c;
     text why;
     text_init(&why, c->rq->alloc);
     const item *it = &c->items[i];
     text_add(&why, "has no kernel for %s on ", df_dtype_name(place_dtype(c, i)));
     place_list(c, pinned, &why);
-    uint64_t elsewhere = devices_with_kernel(c, i);
+    uint64_t elsewhere = devices_with_kernel(p, i);
     if (elsewhere) {
         text_add(&why, "; it has one on ");
         place_list(c, elsewhere, &why);
@@ -173,18 +195,20 @@ static bool place_item(placing *p, uint32_t i) {
     }
     uint64_t pinned = all_devices(c);
     const df_node *var = item_variable(it);
-    c->unpinned[i] = devices_with_kernel(c, i);
+    c->unpinned[i] = devices_with_kernel(p, i);
     if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE) {
         pinned = UINT64_C(1) << c->rq->fixed[var->id];
         c->unpinned[i] &= pinned;
     } else if (it->kind == ITEM_NODE && it->node->on) {
-        pinned = place_pin(c, &it->node->on->device);
+        if (it->node->on != p->pin) p->pinned = place_pin(c, &it->node->on->device);
+        p->pin = it->node->on;
+        pinned = p->pinned;
     }
     if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
     c->where[i] = pinned & c->unpinned[i];
     if (c->where[i]) return true;
     if (!c->unpinned[i] || !c->rq->soft_placement)
-        return refuse_no_kernel(c, i, pinned ? pinned : all_devices(c));
+        return refuse_no_kernel(p, i, pinned ? pinned : all_devices(c));
     c->where[i] = c->unpinned[i];
     return true;
 }
@@ -207,10 +231,11 @@ static bool refuse_group(placing *p, uint32_t i, uint32_t other) {
 
 static bool intersect(placing *p) {
     compile_state *c = p->c;
-    uint32_t *first = arena_array(&c->mem, c->n_groups, sizeof *first);
-    uint64_t *unpinned = arena_array(&c->mem, c->n_groups, sizeof *unpinned); /* of all so far */
-    c->groups = arena_array(&c->mem, c->n_groups, sizeof *c->groups);
-    if (!first || !unpinned || !c->groups) return compile_no_memory(c);
+    uint32_t *first = arena_array(&p->c->pass, c->n_groups, sizeof *first);
+    uint64_t *unpinned =
+        arena_array(&p->c->pass, c->n_groups, sizeof *unpinned); /* of all so far */
+    c->groups = arena_array(&c->early, c->n_groups, sizeof *c->groups);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++) {
         int32_t g = c->items[i].group;
         if (!c->groups[g].allowed) { /* its first member: sets are never empty */
@@ -274,26 +299,26 @@ static bool take_answer(placing *p) {
             !(g->allowed >> g->device & 1))
             return compile_fail(c, DF_INTERNAL, "the placer put %s where it may not run",
                                 c->items[i].node->name);
-        c->items[i].device = g->device;
+        c->items[i].device = (int8_t)g->device;
         if (needs_kernel(c, &c->items[i]))
-            c->items[i].kernel = kernel_at(c, i, (uint32_t)g->device);
+            c->items[i].kernel = kernel_at(p, i, (uint32_t)g->device);
     }
     return true;
 }
 
-static bool placing_init(placing *p, compile_state *c) {
-    *p = (placing){.c = c};
+static bool placing_init(placing *p) {
+    compile_state *c = p->c;
     size_t n_nodes = c->rq->graph->n_nodes;
-    p->parent = arena_array(&c->mem, n_nodes, sizeof *p->parent);
-    c->where = arena_array(&c->mem, c->n_items, sizeof *c->where);
-    c->unpinned = arena_array(&c->mem, c->n_items, sizeof *c->unpinned);
-    p->group_of = arena_array(&c->mem, n_nodes, sizeof *p->group_of);
-    return (p->parent && c->where && c->unpinned && p->group_of) || compile_no_memory(c);
+    p->parent = arena_array(&p->c->pass, n_nodes, sizeof *p->parent);
+    p->group_of = arena_array(&p->c->pass, n_nodes, sizeof *p->group_of);
+    c->where = arena_array(&c->early, c->n_items, sizeof *c->where);
+    c->unpinned = arena_array(&c->early, c->n_items, sizeof *c->unpinned);
+    return compile_had_memory(c);
 }
 
 bool compile_place(compile_state *c) {
-    placing p;
-    if (!placing_init(&p, c)) return false;
+    placing p = {.c = c};
+    if (!placing_init(&p)) return false;
     make_groups(&p);
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
@@ -309,9 +334,9 @@ static bool whole_graph(compile_state *c) {
     size_t n_inputs = 0;
     for (size_t id = 0; id < g->n_nodes; id++) n_inputs += (size_t)g->nodes[id]->n_inputs;
     c->items = arena_array(&c->mem, g->n_nodes, sizeof *c->items);
-    c->inputs = arena_array(&c->mem, n_inputs, sizeof *c->inputs);
+    c->inputs = arena_array(&c->early, n_inputs, sizeof *c->inputs);
     c->types = arena_array(&c->mem, g->n_nodes, sizeof *c->types);
-    if (!c->items || !c->inputs || !c->types) return compile_no_memory(c);
+    if (!compile_had_memory(c)) return false;
     uint32_t in = 0;
     for (size_t id = 0; id < g->n_nodes; id++) {
         const df_node *n = g->nodes[id];
@@ -329,11 +354,11 @@ static bool whole_graph(compile_state *c) {
 
 /* Only groups with a variable are asked for: what no program will use may stay wrong. */
 static bool place_variables(compile_state *c) {
-    placing p;
-    if (!placing_init(&p, c)) return false;
+    placing p = {.c = c};
+    if (!placing_init(&p)) return false;
     make_groups(&p);
-    bool *wanted = arena_array(&c->mem, c->n_groups, sizeof *wanted);
-    if (!wanted) return compile_no_memory(c);
+    bool *wanted = arena_array(&c->pass, c->n_groups, sizeof *wanted);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_items; i++)
         if (c->items[i].node->op->flags & OP_VARIABLE) wanted[c->items[i].group] = true;
     for (uint32_t i = 0; i < c->n_items; i++) {
@@ -348,13 +373,11 @@ bool compile_place_whole(compile_state *c) {
 }
 
 df_code compile_place_variables(const compile_request *rq, int32_t *fixed, df_error *err) {
-    df_error local = {.code = DF_OK};
-    compile_state c = {.rq = rq, .err = err ? err : &local};
-    arena_init(&c.mem, rq->alloc);
+    compile_state c;
+    compile_begin(&c, rq, err);
     bool ok = compile_place_whole(&c);
     for (uint32_t i = 0; ok && i < c.n_items; i++)
         fixed[i] = c.items[i].node->op->flags & OP_VARIABLE ? c.groups[c.items[i].group].device
                                                             : PLAN_NONE;
-    arena_fini(&c.mem);
-    return ok ? DF_OK : c.err->code;
+    return compile_end(&c);
 }

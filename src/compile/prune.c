@@ -24,12 +24,16 @@ typedef struct pruning {
     int32_t *feed_of;   /* by node id: its first fed output's feed; NONE */
     int32_t *next_feed; /* by feed: the next of the same node; NONE */
     bool *feed_used;
-    bool *keep;      /* by node id */
-    size_t at;       /* nodes are looked at from the last to the first: this id is the next */
-    uint32_t *stack; /* ids that are needed only when that has gone by */
+    bool *keep;         /* by node id */
+    int32_t *needed_by; /* by node id: who needs it, if it is kept */
+    size_t at;          /* nodes are looked at from the last to the first: this id is the next */
+    uint32_t *stack;    /* ids that are needed only when that has gone by */
     size_t top;
     uint32_t *order; /* kept node ids, canonical */
     uint32_t n_kept;
+    size_t n_inputs, n_controls; /* of those */
+    bool points_backward;        /* a control edge does */
+    int32_t *feed_item;          /* by feed */
 } pruning;
 
 /* ---- the request --------------------------------------------------------- */
@@ -88,43 +92,59 @@ static node_out end_of(df_out out) {
 
 /* ---- what is needed ------------------------------------------------------ */
 
-static bool need_node(pruning *p, uint32_t id, const char *by) {
-    if (p->keep[id]) return true;
-    const df_node *n = p->graph->nodes[id];
-    if (n->op->flags & OP_MUST_FEED)
-        return compile_fail(p->c, DF_INVALID_ARGUMENT,
-                            "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
-                            n->name, by);
+/* By another node, or: */
+enum { BY_FETCH = -1, BY_TARGET = -2 };
+
+static void need_node(pruning *p, uint32_t id, int32_t by) {
+    if (p->keep[id]) return;
     p->keep[id] = true;
+    p->needed_by[id] = by;
     if (id >= p->at) p->stack[p->top++] = id;
-    return true;
 }
 
-static bool need_output(pruning *p, node_out out, const char *by) {
+static void need_output(pruning *p, node_out out, int32_t by) {
     int32_t feed = feed_find(p, out.node, out.index);
-    if (feed == PLAN_NONE) return need_node(p, out.node, by);
-    p->feed_used[feed] = true;
-    return true;
+    if (feed == PLAN_NONE)
+        need_node(p, out.node, by);
+    else
+        p->feed_used[feed] = true;
 }
 
 /* A control edge: the feed of a placeholder stands for the placeholder. */
-static bool need_control(pruning *p, uint32_t id, const char *by) {
+static void need_control(pruning *p, uint32_t id, int32_t by) {
     int32_t feed = p->feed_of[id];
     if (feed == PLAN_NONE || !(p->graph->nodes[id]->op->flags & OP_MUST_FEED))
-        return need_node(p, id, by);
-    p->feed_used[feed] = true;
-    return true;
+        need_node(p, id, by);
+    else
+        p->feed_used[feed] = true;
 }
 
-static bool need_inputs(pruning *p, const df_node *n) {
-    bool ok = true;
-    p->n_kept++;
-    for (int i = 0; ok && i < n->n_inputs; i++)
-        ok = node_names_variable(n, i) ? need_node(p, n->inputs[i].node, n->name)
-                                       : need_output(p, n->inputs[i], n->name);
+static bool refuse_not_fed(const pruning *p, const df_node *n) {
+    int32_t by = p->needed_by[n->id];
+    return compile_fail(p->c, DF_INVALID_ARGUMENT,
+                        "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
+                        n->name,
+                        by == BY_FETCH    ? "a fetch"
+                        : by == BY_TARGET ? "a target"
+                                          : p->graph->nodes[by]->name);
+}
+
+static void need_inputs(pruning *p, const df_node *n) {
+    int32_t by = (int32_t)n->id;
     const uint32_t *controls = node_controls(n);
-    for (int i = 0; ok && i < n->n_controls; i++) ok = need_control(p, controls[i], n->name);
-    return ok;
+    p->n_kept++;
+    p->n_inputs += (size_t)n->n_inputs;
+    p->n_controls += (size_t)n->n_controls;
+    for (int i = 0; i < n->n_inputs; i++) {
+        if (node_names_variable(n, i))
+            need_node(p, n->inputs[i].node, by);
+        else
+            need_output(p, n->inputs[i], by);
+    }
+    for (int i = 0; i < n->n_controls; i++) {
+        p->points_backward |= controls[i] > n->id;
+        need_control(p, controls[i], by);
+    }
 }
 
 /* Only control edges point to nodes that were added later. */
@@ -132,26 +152,19 @@ static bool need_all(pruning *p) {
     const compile_request *rq = p->c->rq;
     p->at = p->graph->n_nodes;
     for (size_t i = 0; i < rq->fetches.n; i++)
-        if (!need_output(p, end_of(rq->fetches.items[i]), "a fetch")) return false;
-    for (size_t i = 0; i < rq->targets.n; i++)
-        if (!need_control(p, rq->targets.items[i]->id, "a target")) return false;
+        need_output(p, end_of(rq->fetches.items[i]), BY_FETCH);
+    for (size_t i = 0; i < rq->targets.n; i++) need_control(p, rq->targets.items[i]->id, BY_TARGET);
     while (p->top || p->at) {
         uint32_t id = p->top ? p->stack[--p->top] : (uint32_t)--p->at;
-        if (p->keep[id] && !need_inputs(p, p->graph->nodes[id])) return false;
+        const df_node *n = p->graph->nodes[id];
+        if (!p->keep[id]) continue;
+        if (n->op->flags & OP_MUST_FEED) return refuse_not_fed(p, n);
+        need_inputs(p, n);
     }
     return true;
 }
 
 /* ---- canonical order ----------------------------------------------------- */
-
-static bool points_backward(const pruning *p) {
-    for (size_t id = 0; id < p->graph->n_nodes; id++) {
-        const df_node *n = p->graph->nodes[id];
-        for (int i = 0; p->keep[id] && i < n->n_controls; i++)
-            if (node_controls(n)[i] > id) return true;
-    }
-    return false;
-}
 
 /* A heap of node ids, the smallest on top. */
 static void heap_push(uint32_t *heap, size_t *n, uint32_t id) {
@@ -188,10 +201,10 @@ static uint32_t next_before(const pruning *p, const df_node *n, int *at) {
 
 /* What is left when no node is ready lies on cycles or behind them: walk backward
  * among those until a node comes up again, and name the walk. */
-static bool report_cycle(const pruning *p, const uint32_t *waits) {
+static bool report_cycle(pruning *p, const uint32_t *waits) {
     compile_state *c = p->c;
-    uint32_t *seen = arena_array(&c->mem, p->graph->n_nodes, sizeof *seen);
-    if (!seen) return compile_no_memory(c);
+    uint32_t *seen = arena_array(&p->c->pass, p->graph->n_nodes, sizeof *seen);
+    if (!compile_had_memory(c)) return false;
     uint32_t id = 0;
     while (!p->keep[id] || !waits[id]) id++;
     for (int pass = 0; pass < 2; pass++) { /* reach a cycle; go round it once */
@@ -222,10 +235,10 @@ static bool report_cycle(const pruning *p, const uint32_t *waits) {
 static bool sort_with_heap(pruning *p) {
     compile_state *c = p->c;
     size_t n = p->graph->n_nodes, n_ready = 0, n_edges = 0;
-    uint32_t *waits = arena_array(&c->mem, n, sizeof *waits);
-    uint32_t *first = arena_array(&c->mem, n + 2, sizeof *first);
-    uint32_t *ready = arena_array(&c->mem, n, sizeof *ready);
-    if (!waits || !first || !ready) return compile_no_memory(c);
+    uint32_t *waits = arena_array(&p->c->pass, n, sizeof *waits);
+    uint32_t *first = arena_array(&p->c->pass, n + 2, sizeof *first);
+    uint32_t *ready = arena_array(&p->c->pass, n, sizeof *ready);
+    if (!compile_had_memory(c)) return false;
     uint32_t b;
     for (size_t id = 0; id < n; id++)
         for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;
@@ -233,8 +246,8 @@ static bool sort_with_heap(pruning *p) {
             waits[id]++;
             first[b + 2]++;
         }
-    uint32_t *after = arena_array(&c->mem, n_edges, sizeof *after);
-    if (!after) return compile_no_memory(c);
+    uint32_t *after = arena_array(&p->c->pass, n_edges, sizeof *after);
+    if (!compile_had_memory(c)) return false;
     for (size_t id = 2; id < n + 2; id++) first[id] += first[id - 1];
     for (size_t id = 0; id < n; id++)
         for (int at = 0; p->keep[id] && (b = next_before(p, p->graph->nodes[id], &at)) != NOBODY;)
@@ -252,9 +265,9 @@ static bool sort_with_heap(pruning *p) {
 }
 
 static bool sort_nodes(pruning *p) {
-    p->order = arena_array(&p->c->mem, p->n_kept, sizeof *p->order);
-    if (!p->order) return compile_no_memory(p->c);
-    if (points_backward(p)) return sort_with_heap(p);
+    p->order = arena_array(&p->c->pass, p->n_kept, sizeof *p->order);
+    if (!compile_had_memory(p->c)) return false;
+    if (p->points_backward) return sort_with_heap(p);
     uint32_t n = 0;
     for (uint32_t id = 0; id < p->graph->n_nodes; id++)
         if (p->keep[id]) p->order[n++] = id;
@@ -265,7 +278,7 @@ static bool sort_nodes(pruning *p) {
 
 static item *new_item(compile_state *c, item_kind kind, const df_node *node, int index) {
     item *it = &c->items[c->n_items++];
-    it->kind = kind;
+    it->kind = (uint8_t)kind;
     it->node = node;
     it->index = index;
     it->device = PLAN_NONE;
@@ -273,14 +286,13 @@ static item *new_item(compile_state *c, item_kind kind, const df_node *node, int
 }
 
 /* Where an edge from `out` really comes from. */
-static item_out source_of(const pruning *p, const int32_t *feed_item, node_out out) {
+static item_out source_of(const pruning *p, node_out out) {
     int32_t feed = feed_find(p, out.node, out.index);
-    if (feed != PLAN_NONE) return (item_out){feed_item[feed], 0};
+    if (feed != PLAN_NONE) return (item_out){p->feed_item[feed], 0};
     return (item_out){p->c->item_of[out.node], out.index};
 }
 
-static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint32_t *n_in,
-                      uint32_t *n_ctl) {
+static void link_node(const pruning *p, item *it, uint32_t *n_in, uint32_t *n_ctl) {
     compile_state *c = p->c;
     const df_node *n = it->node;
     it->first_input = *n_in;
@@ -288,21 +300,20 @@ static void link_node(const pruning *p, const int32_t *feed_item, item *it, uint
     for (int i = 0; i < n->n_inputs; i++)
         c->inputs[(*n_in)++] = node_names_variable(n, i)
                                    ? (item_out){c->item_of[n->inputs[i].node], 0}
-                                   : source_of(p, feed_item, n->inputs[i]);
+                                   : source_of(p, n->inputs[i]);
     it->first_control = *n_ctl;
     it->n_controls = (uint32_t)n->n_controls;
     for (int i = 0; i < n->n_controls; i++) {
         uint32_t b = node_controls(n)[i];
         bool by_feed = p->feed_of[b] != PLAN_NONE && (p->graph->nodes[b]->op->flags & OP_MUST_FEED);
-        c->controls[(*n_ctl)++] = (uint32_t)(by_feed ? feed_item[p->feed_of[b]] : c->item_of[b]);
+        c->controls[(*n_ctl)++] = (uint32_t)(by_feed ? p->feed_item[p->feed_of[b]] : c->item_of[b]);
     }
 }
 
 /* The fetch of a variable goes through a node of its own, which order puts last. */
-static item_out fetch_source(pruning *p, const int32_t *feed_item, int32_t *read_of, df_out out,
-                             uint32_t *n_in) {
+static item_out fetch_source(pruning *p, int32_t *read_of, df_out out, uint32_t *n_in) {
     compile_state *c = p->c;
-    item_out from = source_of(p, feed_item, end_of(out));
+    item_out from = source_of(p, end_of(out));
     if (c->items[from.item].kind != ITEM_NODE || !(out.node->op->flags & OP_VARIABLE)) return from;
     if (read_of[out.node->id] == 0) {
         item *read = new_item(c, ITEM_READ, out.node, 0);
@@ -317,60 +328,53 @@ static item_out fetch_source(pruning *p, const int32_t *feed_item, int32_t *read
 static bool make_items(pruning *p) {
     compile_state *c = p->c;
     const compile_request *rq = c->rq;
-    size_t n_in = 2 * rq->fetches.n, n_ctl = 0;
-    for (uint32_t i = 0; i < p->n_kept; i++) {
-        n_in += (size_t)p->graph->nodes[p->order[i]]->n_inputs;
-        n_ctl += (size_t)p->graph->nodes[p->order[i]]->n_controls;
-    }
+    size_t n_in = 2 * rq->fetches.n + p->n_inputs, n_ctl = p->n_controls;
     size_t n_items = rq->feeds.n + p->n_kept + 2 * rq->fetches.n;
     c->items = arena_array(&c->mem, n_items, sizeof *c->items);
-    c->inputs = arena_array(&c->mem, n_in, sizeof *c->inputs);
-    c->controls = arena_array(&c->mem, n_ctl, sizeof *c->controls);
-    c->item_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *c->item_of);
-    int32_t *feed_item = arena_array(&c->mem, rq->feeds.n, sizeof *feed_item);
-    int32_t *read_of = arena_array(&c->mem, p->graph->n_nodes, sizeof *read_of);
-    if (!c->items || !c->inputs || !c->controls || !c->item_of || !feed_item || !read_of)
-        return compile_no_memory(c);
+    c->inputs = arena_array(&c->early, n_in, sizeof *c->inputs);
+    c->controls = arena_array(&c->early, n_ctl, sizeof *c->controls);
+    c->item_of = arena_array(&c->early, p->graph->n_nodes, sizeof *c->item_of);
+    p->feed_item = arena_array(&p->c->pass, rq->feeds.n, sizeof *p->feed_item);
+    int32_t *read_of = arena_array(&p->c->pass, p->graph->n_nodes, sizeof *read_of);
+    if (!compile_had_memory(c)) return false;
     if (n_items >= INT32_MAX || n_in >= INT32_MAX || n_ctl >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
 
     for (size_t i = 0; i < rq->feeds.n; i++) {
         if (!p->feed_used[i]) continue;
-        feed_item[i] = (int32_t)c->n_items;
+        p->feed_item[i] = (int32_t)c->n_items;
         (void)new_item(c, ITEM_FEED, rq->feeds.items[i].node, (int)i);
     }
     memset(c->item_of, 0xff, p->graph->n_nodes * sizeof *c->item_of);
-    uint32_t first = c->n_items, in = 0, ctl = 0;
-    for (uint32_t i = 0; i < p->n_kept; i++) {
-        c->item_of[p->order[i]] = (int32_t)c->n_items;
-        (void)new_item(c, ITEM_NODE, p->graph->nodes[p->order[i]], 0);
-    }
+    uint32_t in = 0, ctl = 0;
+    for (uint32_t i = 0; i < p->n_kept; i++) c->item_of[p->order[i]] = (int32_t)(c->n_items + i);
     for (uint32_t i = 0; i < p->n_kept; i++)
-        link_node(p, feed_item, &c->items[first + i], &in, &ctl);
-    item_out *sources = arena_array(&c->mem, rq->fetches.n, sizeof *sources);
-    if (!sources) return compile_no_memory(c);
+        link_node(p, new_item(c, ITEM_NODE, p->graph->nodes[p->order[i]], 0), &in, &ctl);
+    item_out *sources = arena_array(&p->c->pass, rq->fetches.n, sizeof *sources);
+    if (!compile_had_memory(c)) return false;
     for (size_t i = 0; i < rq->fetches.n; i++)
-        sources[i] = fetch_source(p, feed_item, read_of, rq->fetches.items[i], &in);
+        sources[i] = fetch_source(p, read_of, rq->fetches.items[i], &in);
     for (size_t i = 0; i < rq->fetches.n; i++) {
         item *fetch = new_item(c, ITEM_FETCH, rq->fetches.items[i].node, (int)i);
         fetch->first_input = in;
         fetch->n_inputs = 1;
         c->inputs[in++] = sources[i];
     }
+    c->n_inputs = in;
+    c->n_controls = ctl;
     return true;
 }
 
 bool compile_prune(compile_state *c) {
-    const df_graph *g = c->rq->graph;
-    size_t n = g->n_nodes, n_feeds = c->rq->feeds.n;
-    pruning p = {.c = c, .graph = g};
-    p.feed_of = arena_array(&c->mem, n, sizeof *p.feed_of);
-    p.next_feed = arena_array(&c->mem, n_feeds, sizeof *p.next_feed);
-    p.feed_used = arena_array(&c->mem, n_feeds, sizeof *p.feed_used);
-    p.keep = arena_array(&c->mem, n, sizeof *p.keep);
-    p.stack = arena_array(&c->mem, n, sizeof *p.stack);
-    if (!p.feed_of || !p.next_feed || !p.feed_used || !p.keep || !p.stack)
-        return compile_no_memory(c);
+    pruning p = {.c = c, .graph = c->rq->graph};
+    size_t n = p.graph->n_nodes, n_feeds = c->rq->feeds.n;
+    p.feed_of = arena_array(&c->pass, n, sizeof *p.feed_of);
+    p.next_feed = arena_array(&c->pass, n_feeds, sizeof *p.next_feed);
+    p.feed_used = arena_array(&c->pass, n_feeds, sizeof *p.feed_used);
+    p.keep = arena_array(&c->pass, n, sizeof *p.keep);
+    p.needed_by = arena_array(&c->pass, n, sizeof *p.needed_by);
+    p.stack = arena_array(&c->pass, n, sizeof *p.stack);
+    if (!compile_had_memory(c)) return false;
     memset(p.feed_of, 0xff, n * sizeof *p.feed_of);
     return check_request(&p) && need_all(&p) && sort_nodes(&p) && make_items(&p);
 }

@@ -17,6 +17,12 @@ bool compile_no_memory(compile_state *c) {
     return false;
 }
 
+bool compile_had_memory(compile_state *c) {
+    bool had =
+        !c->mem.failed && !c->early.failed && !c->pass.failed && !(c->plan && c->plan->mem.failed);
+    return had || compile_no_memory(c);
+}
+
 const op_def *item_op(const compile_state *c, const item *it) {
     static const char names[][13] = {[ITEM_NODE] = "",
                                      [ITEM_FEED] = "Feed",
@@ -45,7 +51,7 @@ int emitted_outputs(const compile_state *c, const emitted *e) {
 }
 
 const edge_type *emitted_types(const compile_state *c, const emitted *e) {
-    return e->what == EMITTED_RECV ? c->plan->channels[e->channel].type : c->types[e->item];
+    return e->what == EMITTED_ITEM ? c->types[e->item] : c->plan->channels[e->channel].type;
 }
 
 const df_node *item_variable(const item *it) {

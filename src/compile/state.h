@@ -23,15 +23,16 @@ typedef enum item_kind {
 } item_kind;
 
 typedef struct item {
-    item_kind kind;
-    const df_node *node; /* FEED, FETCH: whose output; READ: the variable's */
-    int index;           /* FEED, FETCH: which; READ: 0 */
+    const df_node *node;      /* FEED, FETCH: whose output; READ: the variable's */
+    const kernel_def *kernel; /* place; NULL where none is needed */
+    int index;                /* FEED, FETCH: which; READ: 0 */
     uint32_t first_input, n_inputs;
     uint32_t first_control, n_controls; /* of the user's edges */
     int32_t group;                      /* place: its colocation group */
-    int32_t device;                     /* place */
-    const kernel_def *kernel;           /* place; NULL where none is needed */
+    int8_t device;                      /* place; NONE */
+    uint8_t kind;                       /* item_kind */
 } item;
+_Static_assert(PLAN_MAX_DEVICES <= INT8_MAX, "device");
 
 /* Where an edge comes from. */
 typedef struct item_out {
@@ -58,15 +59,18 @@ typedef struct emitted {
 
 typedef struct compile_state {
     const compile_request *rq;
-    arena mem;
-    df_error *err;
+    arena mem;   /* what one pass leaves to others */
+    arena early; /* the same, as far as no pass from lower on needs it */
+    arena pass;  /* what the pass that runs needs alone */
+    df_error *err, local;
 
     /* prune: items in canonical order: topological, ties as added */
     item *items;
     uint32_t n_items;
     item_out *inputs;
     uint32_t *controls; /* items */
-    int32_t *item_of;   /* by node id: its ITEM_NODE; NONE */
+    uint32_t n_inputs, n_controls;
+    int32_t *item_of; /* by node id: its ITEM_NODE; NONE */
 
     /* infer: types of an item's outputs; FETCH has none */
     const edge_type **types; /* by item: an array, the graph's or the plan's */
@@ -95,7 +99,8 @@ typedef struct compile_state {
     df_node **nodes; /* by place */
 } compile_state;
 
-/* The passes, in their order. False: c->err says why. Each frees what only it needed. */
+/* The passes, in their order. False: c->err says why. What is in c->pass may go when one is done.
+ */
 bool compile_prune(compile_state *c);
 bool compile_infer(compile_state *c);
 bool compile_order(compile_state *c);
@@ -107,13 +112,18 @@ bool compile_verify(compile_state *c);
 /* No pass: what partition left, as graphs for people. */
 bool compile_graphs(compile_state *c);
 
-/* Frees what the passes made besides what lies in c->mem. */
-void compile_release(compile_state *c);
+/* err may be NULL. All of them, or only as far as people look: what each device runs. */
+void compile_begin(compile_state *c, const compile_request *rq, df_error *err);
+bool compile_run(compile_state *c, bool all);
+/* Frees what is left, unless it was taken out of *c; gives the code of its error. */
+df_code compile_end(compile_state *c);
 
 /* Notes an error and returns false. */
 bool compile_fail(compile_state *c, df_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool compile_no_memory(compile_state *c);
+/* Were the arenas of *c and of its plan always large enough? If not, that is noted. */
+bool compile_had_memory(compile_state *c);
 
 /* The op of an item: its node's, or that of Feed, Fetch, ReadVariable. */
 const op_def *item_op(const compile_state *c, const item *it);
@@ -122,7 +132,8 @@ int item_outputs(const compile_state *c, const item *it);
 const op_def *emitted_op(const compile_state *c, const emitted *e);
 uint32_t emitted_inputs(const compile_state *c, const emitted *e);
 int emitted_outputs(const compile_state *c, const emitted *e);
-const edge_type *emitted_types(const compile_state *c, const emitted *e); /* of its outputs */
+/* Of its outputs; a Send's: of what it sends. */
+const edge_type *emitted_types(const compile_state *c, const emitted *e);
 /* "y", "y@send_1": the user's, or in the arena. NULL: out of memory. */
 const char *emitted_name(const compile_state *c, const emitted *e, arena *a);
 /* The variable that an item owns or names; NULL: none. */

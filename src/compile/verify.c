@@ -28,7 +28,6 @@ typedef struct slot_play {
 typedef struct play {
     compile_state *c;
     const plan *p;
-    arena mem;         /* for this pass alone */
     uint32_t *pending; /* by block */
     uint32_t *ready;   /* blocks */
     uint32_t n_ready;
@@ -255,10 +254,10 @@ static bool check_accesses(play *y) {
     compile_state *c = y->c;
     if (c->rq->strict_order || !c->plan->n_variables) return true;
     access_check k = {.c = c};
-    k.of = arena_array(&y->mem, c->rq->graph->n_nodes, sizeof *k.of);
-    k.next_read = arena_array(&y->mem, c->n_emitted, sizeof *k.next_read);
-    k.behind = arena_array(&y->mem, c->n_emitted, sizeof *k.behind);
-    if (!k.of || !k.next_read || !k.behind) return compile_no_memory(c);
+    k.of = arena_array(&y->c->pass, c->rq->graph->n_nodes, sizeof *k.of);
+    k.next_read = arena_array(&y->c->pass, c->n_emitted, sizeof *k.next_read);
+    k.behind = arena_array(&y->c->pass, c->n_emitted, sizeof *k.behind);
+    if (!compile_had_memory(c)) return false;
     for (uint32_t i = 0; i < c->n_emitted; i++) {
         const emitted *e = &c->emitted[i];
         const df_node *v = e->what == EMITTED_ITEM ? item_variable(&c->items[e->item]) : NULL;
@@ -274,7 +273,7 @@ static bool check_accesses(play *y) {
 
 static bool play_init(play *y) {
     const plan *p = y->p;
-    arena *a = &y->mem;
+    arena *a = &y->c->pass;
     y->pending = arena_array(a, (size_t)p->n_blocks + 1, sizeof *y->pending);
     y->ready = arena_array(a, p->n_blocks, sizeof *y->ready);
     y->later = arena_array(a, p->n_nodes, sizeof *y->later);
@@ -282,8 +281,7 @@ static bool play_init(play *y) {
     y->slots = arena_array(a, p->n_slots, sizeof *y->slots);
     y->sent = arena_array(a, p->n_channels, sizeof *y->sent);
     y->received = arena_array(a, p->n_channels, sizeof *y->received);
-    if (!y->pending || !y->ready || !y->later || !y->ran || !y->slots || !y->sent || !y->received)
-        return compile_no_memory(y->c);
+    if (!compile_had_memory(y->c)) return false;
     for (uint32_t n = 0; n < p->n_nodes; n++)
         for (uint32_t o = 0; o < p->nodes[n].n_outputs; o++)
             y->slots[p->nodes[n].first_slot + o].producer = n;
@@ -294,8 +292,5 @@ static bool play_init(play *y) {
 
 bool compile_verify(compile_state *c) {
     play y = {.c = c, .p = c->plan};
-    arena_init(&y.mem, c->rq->alloc);
-    bool ok = play_init(&y) && play_all(&y) && judge(&y) && check_accesses(&y);
-    arena_fini(&y.mem);
-    return ok;
+    return play_init(&y) && play_all(&y) && judge(&y) && check_accesses(&y);
 }

@@ -71,12 +71,8 @@ static bool check_name(df_graph *g, const char *name) {
 
 /* All three, in the arena. */
 static const char *join(df_graph *g, const char *prefix, const char *name, const char *suffix) {
-    size_t p = strlen(prefix), n = strlen(name), s = strlen(suffix);
-    char *whole = arena_alloc(&g->mem, p + n + s + 1);
-    if (!whole) return NULL;
-    memcpy(whole, prefix, p);
-    memcpy(whole + p, name, n);
-    memcpy(whole + p + n, suffix, s + 1);
+    char *whole = arena_alloc(&g->mem, strlen(prefix) + strlen(name) + strlen(suffix) + 1);
+    if (whole) (void)stpcpy(stpcpy(stpcpy(whole, prefix), name), suffix);
     return whole;
 }
 
@@ -261,13 +257,12 @@ static df_code take_name(draft *d) {
     char name[2 * NAME_MAX_LENGTH + 1 + TEXT_NUMBER]; /* the longest that may be, and a number */
     const char *asked = g->next_name, *prefix = scope_of(g)->prefix;
     const char *last = asked ? asked : d->op->name;
-    size_t front = strlen(prefix), length = front + strlen(last);
+    size_t length = strlen(prefix) + strlen(last);
     g->next_name = NULL;
     if (!graph_reserve(g)) return error_memory(&d->err, "a node");
     bool fits = length <= longest_name(g);
     if (fits) {
-        memcpy(name, prefix, front);
-        memcpy(name + front, last, length - front);
+        (void)stpcpy(stpcpy(name, prefix), last);
         if (asked)
             d->place = graph_name_place(g, name, length);
         else

@@ -5,7 +5,8 @@
  *
  * Names lie in a table with open hashing and linear probing, kept at most half full;
  * nothing is ever removed. A place has the name's hash beside the node: so few names are looked at
- * that are others, and none when the table grows.
+ * that are others, and none when the table grows. Names that differ in their last letter lie side
+ * by side: Add_10 to Add_19 are found in the same few cache lines.
  */
 #include "graph/graph.h"
 
@@ -69,10 +70,17 @@ void graph_freeze(df_graph *g) {
 
 /* ---- names --------------------------------------------------------------- */
 
+static uint32_t hash_name(const char *name, size_t length) {
+    enum { SIDE_BY_SIDE = 16 };
+    if (!length) return 0;
+    uint32_t last = (uint32_t)(unsigned char)name[length - 1] % SIDE_BY_SIDE;
+    return (uint32_t)hash_bytes(name, length - 1) / SIDE_BY_SIDE * SIDE_BY_SIDE + last;
+}
+
 /* There is a free place. */
 name_place graph_name_place(const df_graph *g, const char *name, size_t length) {
     size_t mask = g->cap_names - 1;
-    name_place p = {.hash = (uint32_t)hash_bytes(name, length)};
+    name_place p = {.hash = hash_name(name, length)};
     for (size_t i = p.hash;; i++) {
         p.at = &g->by_name[i & mask];
         if (!p.at->node) return p;
@@ -165,6 +173,18 @@ bool graph_add_control(df_graph *g, df_node *before, df_node *after) {
     if (!room) return false;
     room[after->n_controls++] = before->id;
     return true;
+}
+
+df_out node_input(const df_node *n, int i) {
+    return (df_out){n->graph->nodes[n->inputs[i].node], n->inputs[i].index};
+}
+
+df_node *node_control(const df_node *n, int i) {
+    return n->graph->nodes[node_controls(n)[i]];
+}
+
+df_out node_initial(const df_node *n) {
+    return n->has_initial ? node_input(n, 0) : (df_out){NULL, 0};
 }
 
 /* ---- looking at it ------------------------------------------------------- */

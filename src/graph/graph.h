@@ -131,28 +131,18 @@ void graph_print(const df_graph *g, text *t);
 df_code graph_parse(df_graph *g, const char *text, size_t size, df_error *err);
 void edge_type_print(text *t, const edge_type *type); /* float32[?,10] */
 
-static inline df_out node_input(const df_node *n, int i) {
-    return (df_out){n->graph->nodes[n->inputs[i].node], n->inputs[i].index};
-}
+df_out node_input(const df_node *n, int i);
 
 /* n_controls node ids. */
 static inline const uint32_t *node_controls(const df_node *n) {
     return n->n_controls > NODE_FEW ? n->controls.many : n->controls.few;
 }
 
-static inline df_node *node_control(const df_node *n, int i) {
-    return n->graph->nodes[node_controls(n)[i]];
-}
+df_node *node_control(const df_node *n, int i);
 
 /* Of a variable: where its first value comes from; node NULL: zeros. */
-static inline df_out node_initial(const df_node *n) {
-    return n->has_initial ? node_input(n, 0) : (df_out){NULL, 0};
-}
+df_out node_initial(const df_node *n);
 void node_set_initial(df_node *n, df_out from);
-
-static inline const char *node_device_text(const df_node *n) {
-    return n->on ? n->on->text : NULL;
-}
 
 /* True if input i of the node names a variable instead of carrying a tensor. */
 static inline bool node_names_variable(const df_node *n, int i) {

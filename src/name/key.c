@@ -27,7 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INCARNATION_DIGITS = 16, PUNCTUATION = 5 /* four ';' and one ':' */ };
+enum { INCARNATION_DIGITS = 16 };
 
 static const char form[] = "src device;incarnation;dst device;edge name;frame:iter";
 
@@ -44,12 +44,6 @@ static const char *read_u64(const char *text, uint64_t *out) {
     }
     *out = n;
     return i ? text + i : NULL;
-}
-
-static size_t digits_of(uint64_t n) {
-    size_t digits = 1;
-    for (; n >= 10; n /= 10) digits++;
-    return digits;
 }
 
 static bool is_frame(const char *text) {
@@ -90,10 +84,6 @@ static df_code check_parts(const key_parts *p, df_error *err) {
 
 /* ---- making -------------------------------------------------------------- */
 
-static size_t bounded(const char *text) {
-    return strnlen(text, KEY_TEXT_MAX + 1);
-}
-
 typedef struct owned_key {
     df_key key; /* first */
     const df_allocator *alloc;
@@ -129,8 +119,8 @@ df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan
     if (!p.frame) p.frame = "0";
     df_code code = check_parts(&p, err);
     if (code) return code;
-    size_t texts = bounded(p.src) + bounded(p.dst) + bounded(p.edge) + bounded(p.frame);
-    if (texts + INCARNATION_DIGITS + PUNCTUATION + digits_of(p.iter) > KEY_TEXT_MAX) {
+    size_t length = df_key_text(&(df_key){.parts = p}, NULL, 0);
+    if (!length || length > KEY_TEXT_MAX) { /* 0: longer than can be said */
         char quoted[QUOTE_MAX];
         return error_invalid(
             err,
@@ -138,7 +128,7 @@ df_code key_new(const df_allocator *alloc, const key_parts *parts, uint64_t plan
             "of the node",
             name_quote(p.edge, quoted), KEY_TEXT_MAX);
     }
-    size_t bytes = sizeof(owned_key) + texts + 4;
+    size_t bytes = sizeof(owned_key) + length; /* its punctuation has room for the zeros */
     owned_key *own = alloc_bytes(alloc, bytes);
     if (!own) {
         char quoted[QUOTE_MAX];
@@ -269,7 +259,7 @@ df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **o
     if (!text) return error_invalid(err, "a key's text is NULL: pass %s", form);
     if (!out) return error_no_out(err);
     char copy[KEY_TEXT_MAX + 1], quoted[QUOTE_MAX];
-    size_t n = bounded(text);
+    size_t n = strnlen(text, KEY_TEXT_MAX + 1);
     if (n > KEY_TEXT_MAX)
         return error_invalid(err, "key \"%s\" is longer than %d characters: no key is",
                              name_quote(text, quoted), KEY_TEXT_MAX);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 
+#include <stddef.h>
 #include <string.h>
 
 df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *err) {
@@ -21,29 +22,26 @@ df_code edge_type_set(edge_type *t, df_dtype dtype, df_shape shape, df_error *er
         if (shape.dims[i] < -1)
             return error_invalid(err, "dimension %d is %lld; give a size, or -1 if it is unknown",
                                  i, (long long)shape.dims[i]);
-    edge_type result = {.dtype = dtype, .rank = shape.rank};
-    for (int i = 0; i < shape.rank; i++) result.dims[i] = shape.dims[i];
-    *t = result;
+    t->dtype = dtype;
+    t->rank = shape.rank;
+    for (int i = 0; i < shape.rank; i++) t->dims[i] = shape.dims[i]; /* which may be its own */
     return DF_OK;
 }
 
-/* Dims beyond the rank mean nothing, and need not have been set. */
-static bool same_types(const edge_type *a, const edge_type *b, int n) {
-    for (int i = 0; i < n; i++)
-        if (a[i].dtype != b[i].dtype || a[i].rank != b[i].rank ||
-            !shape_equal(edge_shape(&a[i]), edge_shape(&b[i])))
-            return false;
-    return true;
+/* Of what says something: dims beyond the rank may never have been set. */
+static size_t bytes_of(const edge_type *t) {
+    return offsetof(edge_type, dims) + (t->rank < 0 ? 0 : (size_t)t->rank * sizeof *t->dims);
 }
+_Static_assert(offsetof(edge_type, dims) == sizeof(df_dtype) + sizeof(int), "no holes");
 
 const edge_type *types_keep(type_pool *p, const edge_type *types, int n) {
-    uint64_t hash = (uint64_t)n;
-    for (int i = 0; i < n; i++) {
-        hash = hash_pair(hash, (uint64_t)types[i].dtype << 8 | (uint8_t)types[i].rank);
-        for (int k = 0; k < types[i].rank; k++) hash = hash_pair(hash, (uint64_t)types[i].dims[k]);
-    }
+    uint64_t hash = HASH_NOTHING;
+    for (int i = 0; i < n; i++) hash = hash_more(hash, &types[i], bytes_of(&types[i]));
     __typeof__(p->recent[0]) *at = &p->recent[hash % TYPES_RECENT];
-    if (at->types && at->n == n && same_types(at->types, types, n)) return at->types;
+    bool same = at->types && at->n == n;
+    for (int i = 0; same && i < n; i++)
+        same = memcmp(&at->types[i], &types[i], bytes_of(&types[i])) == 0;
+    if (same) return at->types;
     edge_type *kept = arena_array(p->mem, (size_t)n, sizeof *kept);
     if (!kept) return NULL;
     if (n) memcpy(kept, types, (size_t)n * sizeof *kept);

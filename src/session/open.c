@@ -18,6 +18,7 @@ static df_code find_variables(df_session *s, df_error *err) {
     const df_graph *g = s->graph;
     uint32_t n = 0;
     for (size_t i = 0; i < g->n_nodes; i++) n += (g->nodes[i]->op->flags & OP_VARIABLE) != 0;
+    if (n == 0) return DF_OK;
     s->fixed = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->fixed);
     s->variable_of = alloc_array(s->rt->alloc, g->n_nodes, sizeof *s->variable_of);
     s->variables = alloc_array(s->rt->alloc, n, sizeof *s->variables);
@@ -88,6 +89,7 @@ static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_
 static df_code initialise(df_session *s, df_error *err) {
     const df_allocator *alloc = s->rt->alloc;
     size_t room = s->n_variables, n = 0;
+    if (room == 0) return DF_OK;
     df_out *outs = alloc_array(alloc, room, sizeof *outs);
     uint32_t *which = alloc_array(alloc, room, sizeof *which);
     df_tensor **values = alloc_array(alloc, room, sizeof(df_tensor *));

@@ -16,8 +16,9 @@ struct df_program {
     df_session *session; /* (c), as all below: a reference */
     df_outs feeds, fetches;
     df_nodes targets;
-    arena asked;   /* what these three point to */
-    bool promised; /* shapes of the feeds, which are in the plan */
+    arena asked;      /* what these three point to */
+    uint64_t id;      /* the plan's */
+    df_shape *shapes; /* promised for the feeds; NULL: none are */
     compile_result compiled;
     /* (a) Its partitions, one a device that is used, once somebody looks; release and acquire:
      *   A  makes the graphs, puts them here
@@ -119,6 +120,8 @@ static compile_request request(const df_program *program) {
                              .fixed = s->fixed,
                              .soft_placement = s->soft_placement,
                              .strict_order = s->strict_order,
+                             .feed_shapes = program->shapes,
+                             .plan_id = program->id,
                              .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
@@ -140,6 +143,15 @@ static df_code keep_request(df_program *p, df_outs feeds, df_outs fetches, df_no
     return error_memory(err, "a program");
 }
 
+/* As the plan has them. */
+static df_code keep_shapes(df_program *p, df_error *err) {
+    p->shapes = arena_array(&p->asked, p->feeds.n, sizeof *p->shapes);
+    if (!p->shapes) return error_memory(err, "a program");
+    for (size_t i = 0; i < p->feeds.n; i++)
+        p->shapes[i] = edge_shape(&p->compiled.plan->feeds[i].type);
+    return DF_OK;
+}
+
 df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
                         const df_compile_options *options, df_program **out, df_error *err) {
     df_compile_options o = {.struct_size = sizeof o};
@@ -155,12 +167,12 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
     arena_init(&p->asked, rt->alloc);
     code = keep_request(p, feeds, fetches, o.targets, err);
     if (code == DF_OK) {
+        p->id = atomic_add(&rt->last_plan, 1, RELAXED) + 1;
         compile_request rq = request(p);
-        p->promised = o.feed_shapes != NULL;
         rq.feed_shapes = o.feed_shapes;
-        rq.plan_id = atomic_add(&rt->last_plan, 1, RELAXED) + 1;
         code = compile_program(&rq, &p->compiled, err);
     }
+    if (code == DF_OK && o.feed_shapes) code = keep_shapes(p, err);
     if (code == DF_OK) code = bind_variables(p, err);
     if (code == DF_OK) code = make_executor(p, err);
     if (code == DF_OK)
@@ -306,29 +318,14 @@ size_t df_program_partitions(const df_program *program) {
     return program ? (size_t)__builtin_popcountll(program->compiled.used) : 0;
 }
 
-static compile_request request_again(const df_program *program, df_shape *shapes) {
-    const plan *p = program->compiled.plan;
-    compile_request rq = request(program);
-    for (uint32_t i = 0; i < p->n_feeds; i++) shapes[i] = edge_shape(&p->feeds[i].type);
-    rq.feed_shapes = program->promised ? shapes : NULL;
-    rq.plan_id = p->id;
-    return rq;
-}
-
 /* NULL: out of memory. Two threads may make them at once; one of them for nothing. */
 static df_graph *const *partitions_of(df_program *program) {
     df_graph **there = atomic_get(&program->partitions, ACQUIRE);
     if (there) return there;
     const df_allocator *alloc = program->session->rt->alloc;
-    size_t n_feeds = program->compiled.plan->n_feeds, n = df_program_partitions(program);
-    df_graph **made = alloc_array(alloc, n, sizeof *made);
-    df_shape *shapes = alloc_array(alloc, n_feeds, sizeof *shapes);
-    bool ok = made && shapes;
-    if (ok) {
-        compile_request rq = request_again(program, shapes);
-        ok = compile_look(&rq, made, NULL) == DF_OK;
-    }
-    alloc_free(alloc, shapes, n_feeds * sizeof *shapes);
+    df_graph **made = alloc_array(alloc, df_program_partitions(program), sizeof *made);
+    compile_request rq = request(program);
+    bool ok = made && compile_look(&rq, made, NULL) == DF_OK;
     if (ok && atomic_cas(&program->partitions, &there, made, RELEASE, ACQUIRE)) return made;
     drop_partitions(program, made);
     return there;
@@ -384,22 +381,15 @@ size_t df_program_print(const df_program *program, char *into, size_t size) {
     return text_give(&t, into, size);
 }
 
-static bool explain(const df_program *program, df_explain_form form, text *t) {
-    const plan *p = program->compiled.plan;
-    if (form != DF_EXPLAIN_TEXT && form != DF_EXPLAIN_JSON) return false;
-    df_shape *shapes = alloc_array(t->alloc, p->n_feeds, sizeof *shapes);
-    if (!shapes) return false;
-    compile_request rq = request_again(program, shapes);
-    df_code code = compile_explain(&rq, form == DF_EXPLAIN_JSON, t, NULL);
-    alloc_free(t->alloc, shapes, p->n_feeds * sizeof *shapes);
-    return code == DF_OK;
-}
-
 /* Half an explanation is none. */
 size_t df_program_explain(const df_program *program, df_explain_form form, char *into,
                           size_t size) {
     text t = text_about(program);
-    if (!program || !explain(program, form, &t)) text_fini(&t);
+    bool known = form == DF_EXPLAIN_TEXT || form == DF_EXPLAIN_JSON;
+    if (program && known) {
+        compile_request rq = request(program);
+        if (compile_explain(&rq, form == DF_EXPLAIN_JSON, &t, NULL) != DF_OK) text_fini(&t);
+    }
     return text_give(&t, into, size);
 }
 

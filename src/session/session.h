@@ -15,8 +15,8 @@ struct df_session {
     df_runtime *rt; /* (c), as all below */
     df_graph *graph;
     bool soft_placement, strict_order;
-    int32_t *fixed;       /* by node id: the device of a variable; NONE */
-    int32_t *variable_of; /* by node id: its index in variables; NONE */
+    int32_t *fixed;       /* by node id: the device of a variable; NONE. NULL: there is none */
+    int32_t *variable_of; /* by node id: its index in variables; NONE. NULL: as fixed */
     variable *variables;
     uint32_t n_variables;
     run_group group;

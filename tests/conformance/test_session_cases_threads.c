@@ -101,6 +101,38 @@ static void runtimes_with_threads_of_their_own_run_side_by_side(void **state) {
     }
 }
 
+typedef struct looking {
+    pthread_barrier_t barrier;
+    df_program *p;
+    const df_graph *seen[THREADS][2];
+} looking;
+
+static void look_once(void *arg, int i) {
+    looking *l = arg;
+    (void)pthread_barrier_wait(&l->barrier);
+    for (size_t k = 0; k < 2; k++) l->seen[i][k] = df_program_partition(l->p, k);
+}
+
+/* The graphs are made when somebody looks, and there is one of each. */
+static void many_threads_look_at_one_program_at_once(void **state) {
+    (void)state;
+    minus_ax a;
+    minus_ax_open(&a, (df_runtime_options){.devices = "cpu:2"}, "cpu:0", "cpu:1", one_to_four);
+    for (size_t round = 0; round < test_scaled(50); round++) {
+        looking l = {.p = run_compile(&a.w, DF_NO_OUTS, DF_OUTS(a.y))};
+        assert_int_equal(pthread_barrier_init(&l.barrier, NULL, THREADS), 0);
+        run_threads(THREADS, look_once, &l);
+        for (int i = 0; i < THREADS; i++)
+            for (int k = 0; k < 2; k++) {
+                assert_non_null(l.seen[i][k]);
+                assert_ptr_equal(l.seen[i][k], l.seen[0][k]);
+            }
+        (void)pthread_barrier_destroy(&l.barrier);
+        df_program_free(l.p);
+    }
+    minus_ax_close(&a);
+}
+
 typedef struct start_line {
     pthread_barrier_t barrier;
     check check;
@@ -227,6 +259,7 @@ static void graphs_are_built_while_others_run(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_threads_look_at_one_program_at_once),
         cmocka_unit_test(many_threads_run_one_program),
         cmocka_unit_test(many_threads_run_one_program_helped_by_lent_ones),
         cmocka_unit_test(runtimes_with_threads_of_their_own_run_side_by_side),

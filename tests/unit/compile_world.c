@@ -62,8 +62,7 @@ static void open_runtime(compile_world *w, const char *devices) {
 /* As compile_program does when a pass has failed. */
 static void release(compile_world *w) {
     if (!w->compiled) return;
-    compile_release(&w->c);
-    arena_fini(&w->c.mem);
+    (void)compile_end(&w->c);
     w->compiled = false;
 }
 
@@ -107,8 +106,7 @@ bool world_try(compile_world *w, world_pass last, df_outs feeds, df_outs fetches
     graph_freeze(w->g);
     w->rq.feeds = feeds;
     w->rq.fetches = fetches;
-    w->c = (compile_state){.rq = &w->rq, .err = &w->err};
-    arena_init(&w->c.mem, w->rq.alloc);
+    compile_begin(&w->c, &w->rq, &w->err);
     w->compiled = true;
     bool ok = true;
     for (int i = 0; ok && i <= (int)last; i++) ok = passes[i](&w->c);

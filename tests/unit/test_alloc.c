@@ -239,7 +239,9 @@ static void an_arena_out_of_memory_keeps_what_it_has(void **state) {
     first[3] = 17;
     fault_fail_allocation(&f, 1, FAULT_ONCE);
 
+    assert_false(a.failed);
     assert_null(arena_alloc(&a, 1 << 16));
+    assert_true(a.failed);
 
     assert_int_equal(first[3], 17);
     assert_non_null(arena_alloc(&a, 1 << 16));

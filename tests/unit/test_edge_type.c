@@ -49,10 +49,38 @@ static void what_is_no_dtype_or_shape_is_refused_and_changes_nothing(void **stat
     }
 }
 
+static void types_seen_lately_are_kept_once(void **state) {
+    (void)state;
+    arena a;
+    arena_init(&a, NULL);
+    type_pool p = {.mem = &a};
+    edge_type one[2], other[2];
+    memset(one, 1, sizeof one); /* what lies beyond the rank means nothing */
+    memset(other, 2, sizeof other);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(edge_type_set(&one[i], DF_INT8, DF_SHAPE(2, -1), NULL), DF_OK);
+        assert_int_equal(edge_type_set(&other[i], DF_INT8, DF_SHAPE(2, -1), NULL), DF_OK);
+    }
+    const edge_type *kept = types_keep(&p, one, 2);
+    assert_ptr_not_equal(kept, one);
+    assert_ptr_equal(types_keep(&p, other, 2), kept);
+    assert_ptr_not_equal(types_keep(&p, other, 1), kept);
+    other[1].dims[0] = 3;
+    const edge_type *different = types_keep(&p, other, 2);
+    assert_ptr_not_equal(different, kept);
+    assert_int_equal(different[1].dims[0], 3);
+    other[0].rank = other[1].rank = -1;
+    assert_int_equal(types_keep(&p, other, 2)->rank, -1);
+    assert_non_null(types_keep(&p, NULL, 0));
+    assert_int_equal(kept[1].dims[0], 2);
+    arena_fini(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dtype_and_shape_are_taken_as_they_are),
         cmocka_unit_test(what_is_no_dtype_or_shape_is_refused_and_changes_nothing),
+        cmocka_unit_test(types_seen_lately_are_kept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -332,6 +332,13 @@ static void each_channel_has_two_ends_and_a_key_of_its_own(const compile_world *
         }
         assert_true(send && recv && send < recv); /* a Send comes first */
         assert_int_equal(df_key_channel(p->channels[i].key), i);
+        char words[512];
+        df_key *read;
+        assert_true(df_key_text(p->channels[i].key, words, sizeof words) < sizeof words);
+        assert_int_equal(df_key_parse(NULL, words, &read, NULL), DF_OK);
+        assert_true(df_key_equal(read, p->channels[i].key));
+        assert_int_equal(df_key_hash(read), df_key_hash(p->channels[i].key));
+        df_key_free(read);
         for (uint32_t k = 0; k < i; k++)
             assert_false(df_key_equal(p->channels[i].key, p->channels[k].key));
     }
