@@ -280,9 +280,9 @@ static void a_wide_level_is_cut_into_pieces(void **state) {
     start(w);
     for (int v = 0; v < 32; v++) add(w, false, 10, NULL);
     add(w, false, 1, BEHIND(0, 31));
-    for_many(w, 2, 10); /* 320 of work, pieces of 320 / 8 */
-    for (uint32_t v = 0; v < 32; v++) assert_int_equal(w->of[v], v / 4);
-    assert_int_equal(w->of[32], 8);
+    for_many(w, 2, 10); /* 320 of work, pieces of 320 / 16 */
+    for (uint32_t v = 0; v < 32; v++) assert_int_equal(w->of[v], v / 2);
+    assert_int_equal(w->of[32], 16);
     for_many(w, 2, 100); /* no piece is below the grain */
     for (uint32_t v = 0; v < 32; v++) assert_int_equal(w->of[v], v / 10);
 }
