@@ -89,7 +89,8 @@ static df_code check_parts(const key_parts *p, df_error *err) {
 /* ---- making -------------------------------------------------------------- */
 
 static size_t bounded(const char *text) {
-    return strnlen(text, KEY_TEXT_MAX + 1);
+    const char *end = memchr(text, '\0', KEY_TEXT_MAX + 1);
+    return end ? (size_t)(end - text) : KEY_TEXT_MAX + 1;
 }
 
 typedef struct owned_key {
