@@ -38,7 +38,7 @@ static int64_t power(int64_t base, int64_t exponent) {
 
 /* NumPy's remainder: it has the sign of b. In double for both: a rest is exact, and
  * rounding the sum of two float32 twice is rounding it once. */
-static double floor_mod_real(double a, double b) {
+COLD static double floor_mod_real(double a, double b) {
     double rest = fmod(a, b);
     if (b == 0) return rest;
     if (rest == 0) return copysign(0, b);
