@@ -6,25 +6,13 @@
 #include <string.h>
 
 const char *df_code_name(df_code code) {
-    static const char names[][20] = {"OK",
-                                     "CANCELLED",
-                                     "UNKNOWN",
-                                     "INVALID_ARGUMENT",
-                                     "DEADLINE_EXCEEDED",
-                                     "NOT_FOUND",
-                                     "ALREADY_EXISTS",
-                                     "PERMISSION_DENIED",
-                                     "RESOURCE_EXHAUSTED",
-                                     "FAILED_PRECONDITION",
-                                     "ABORTED",
-                                     "OUT_OF_RANGE",
-                                     "UNIMPLEMENTED",
-                                     "INTERNAL",
-                                     "UNAVAILABLE",
-                                     "DATA_LOSS",
-                                     "UNAUTHENTICATED"};
-    size_t n = sizeof names / sizeof *names;
-    return (size_t)code < n ? names[code] : "UNKNOWN";
+    const char *name = "OK\0CANCELLED\0UNKNOWN\0INVALID_ARGUMENT\0DEADLINE_EXCEEDED\0NOT_FOUND\0"
+                       "ALREADY_EXISTS\0PERMISSION_DENIED\0RESOURCE_EXHAUSTED\0"
+                       "FAILED_PRECONDITION\0ABORTED\0OUT_OF_RANGE\0UNIMPLEMENTED\0INTERNAL\0"
+                       "UNAVAILABLE\0DATA_LOSS\0UNAUTHENTICATED";
+    unsigned n = (unsigned)code;
+    for (n = n > DF_UNAUTHENTICATED ? DF_UNKNOWN : n; n > 0; n--) name += strlen(name) + 1;
+    return name;
 }
 
 static void mark_cut(char *message, size_t size, int length) {

@@ -24,12 +24,13 @@
 #include "exec/step.h"
 
 #include "base/clock.h"
+#include "base/cold.h"
 
 #include <string.h>
 
 /* ---- groups and handles --------------------------------------------------- */
 
-bool run_group_init(run_group *g) {
+COLD bool run_group_init(run_group *g) {
     if (!tickets_init(&g->tickets)) return false;
     if (mutex_init(&g->lock)) {
         if (condition_init(&g->idle)) return true;
@@ -39,13 +40,13 @@ bool run_group_init(run_group *g) {
     return false;
 }
 
-void run_group_fini(run_group *g) {
+COLD void run_group_fini(run_group *g) {
     condition_fini(&g->idle);
     mutex_fini(&g->lock);
     tickets_fini(&g->tickets);
 }
 
-void cancel_unref(df_cancel *c) {
+COLD void cancel_unref(df_cancel *c) {
     if (c && refcount_unref(&c->refs)) c->free(c);
 }
 
@@ -59,14 +60,14 @@ static df_code refusal_locked(executor *x, const run_request *rq, df_error *err)
     return DF_OK;
 }
 
-static void tell_turn(ticket *t) {
+COLD static void tell_turn(ticket *t) {
     step *s = (step *)((char *)t - offsetof(step, ticket));
     pool_post(s->pool, s, &s->turn);
 }
 
 /* What a step uses when nobody else may be there who has it: a run beside from its beginning, and
  * another before its caller is told that it has ended. */
-static void keep(step *s) {
+COLD static void keep(step *s) {
     s->keeps = true;
     for (uint32_t i = 0; i < s->p->n_feeds; i++) (void)df_tensor_ref(s->feeds[i]);
     s->x->o.hold(s->x->o.owner);
@@ -77,7 +78,7 @@ static void give_locked(executor *x, step *s) DF_REQUIRES(&x->lock) {
     x->spares = s;
 }
 
-static void tell_group(run_group *g) {
+COLD static void tell_group(run_group *g) {
     mutex_lock(&g->lock);
     condition_broadcast(&g->idle);
     mutex_unlock(&g->lock);
@@ -120,7 +121,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
     return code == DF_OK ? s : NULL;
 }
 
-static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
+COLD static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
     const df_rendezvous_factory *f = &s->x->o.group->factory;
     df_step_info info = {.struct_size = sizeof info,
                          .program = s->p->id,
@@ -193,7 +194,7 @@ static void copy_results(step *s) {
     }
 }
 
-void run_end(step *s) {
+COLD void run_end(step *s) {
     pool *p = s->pool;
     bool is_inside = pool_enter(p);
     run_request rq = s->rq;
@@ -214,7 +215,7 @@ void run_end(step *s) {
 
 /* ---- the end that comes early ---------------------------------------------- */
 
-void run_end_early(step *s, const df_error *why) {
+COLD void run_end_early(step *s, const df_error *why) {
     run_request rq = s->rq;
     pool *p = s->pool;
     bool is_inside = pool_enter(p);
@@ -232,7 +233,7 @@ void run_end_early(step *s, const df_error *why) {
     if (is_inside) pool_exit(p);
 }
 
-void run_end_late(step *s) {
+COLD void run_end_late(step *s) {
     df_error why;
     (void)error_set(&why, DF_DEADLINE_EXCEEDED,
                     "the run's deadline has passed: give it more time, or see what it waits for");
@@ -240,7 +241,7 @@ void run_end_late(step *s) {
 }
 
 /* The runs to be ended, each with a token. */
-static step *find_ending(pool *p, const run_group *group, const df_cancel *cancel) {
+COLD static step *find_ending(pool *p, const run_group *group, const df_cancel *cancel) {
     step *list = NULL;
     for (executor *x = pool_executors_lock(p); x; x = x->next) {
         if (group && x->o.group != group) continue;
@@ -256,7 +257,7 @@ static step *find_ending(pool *p, const run_group *group, const df_cancel *cance
     return list;
 }
 
-void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df_error *why) {
+COLD void runs_end(pool *p, const run_group *group, const df_cancel *cancel, const df_error *why) {
     for (step *s = find_ending(p, group, cancel); s;) {
         step *next = s->next_ending;
         run_end_early(s, why);
@@ -309,7 +310,7 @@ end:
 
 /* ---- a run beside the caller ------------------------------------------------ */
 
-void executor_start(executor *x, const run_request *rq) {
+COLD void executor_start(executor *x, const run_request *rq) {
     df_error why = {.code = DF_OK};
     step *s = NULL;
     if (!rq->deadline || pool_watch(x->o.pool, &why) == DF_OK) s = take(x, rq, &why);
@@ -329,7 +330,7 @@ void executor_start(executor *x, const run_request *rq) {
 
 /* ---- waiting for the last --------------------------------------------------- */
 
-static bool any_runs(pool *p, const run_group *group) {
+COLD static bool any_runs(pool *p, const run_group *group) {
     bool any = false;
     for (executor *x = pool_executors_lock(p); x && !any; x = x->next) {
         if (x->o.group != group) continue;
@@ -341,7 +342,7 @@ static bool any_runs(pool *p, const run_group *group) {
     return any;
 }
 
-bool runs_await(pool *p, run_group *group, uint64_t until) {
+COLD bool runs_await(pool *p, run_group *group, uint64_t until) {
     bool any;
     mutex_lock(&group->lock);
     while ((any = any_runs(p, group)) && clock_now() < until)

@@ -546,7 +546,8 @@ df_code pool_new(const df_allocator *alloc, const df_threads *threads, int worke
 }
 
 void pool_stop(pool *p) {
-    static const df_error why = {.code = DF_CANCELLED, .message = "the runtime was freed"};
+    df_error why;
+    (void)error_set(&why, DF_CANCELLED, "the runtime was freed");
     runs_end(p, NULL, NULL, &why);
     mutex_lock(&p->lock);
     begin_starting_locked(p);

@@ -27,6 +27,7 @@
 #include "exec/step.h"
 
 #include "base/clock.h"
+#include "base/cold.h"
 #include "base/error.h"
 #include "rendezvous/slot.h"
 
@@ -227,7 +228,7 @@ static void run_block(worker *w, uint32_t b) {
 }
 
 /* A node has ended after its block went on, or, if it was parked, with its block waiting. */
-static void node_ended(worker *w, uint32_t node) {
+COLD static void node_ended(worker *w, uint32_t node) {
     step *s = w->step;
     const plan_node *n = &s->p->nodes[node];
     if (n->role != ROLE_RECV)
@@ -279,7 +280,7 @@ static void work(worker *w) {
 
 /* ---- the verdict --------------------------------------------------------- */
 
-static df_code queue_passed(launch *l, df_error *err) {
+COLD static df_code queue_passed(launch *l, df_error *err) {
     (void)err;
     join_op *j = (join_op *)l;
     atomic_put(&j->is_asked, 0, RELAXED);
@@ -289,7 +290,7 @@ static df_code queue_passed(launch *l, df_error *err) {
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
  * that cannot take the request never took work either, or has stopped after all of it. */
-static void join_queues(worker *w) {
+COLD static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
     for (uint32_t d = 0; d < s->p->n_devices; d++) {
@@ -305,7 +306,7 @@ static void join_queues(worker *w) {
     }
 }
 
-static void name_starved(step *s, df_error *why) {
+COLD static void name_starved(step *s, df_error *why) {
     char list[360];
     (void)account_list(s, true, ", ", list, sizeof list);
     (void)error_set(why, DF_FAILED_PRECONDITION,
@@ -350,7 +351,7 @@ bool run_step(worker *w) {
     return leave(w);
 }
 
-void run_help(step *s, event *e) {
+COLD void run_help(step *s, event *e) {
     live_engage(&s->live);
     worker w = {.step = s};
     if (e) run_push(&w, e);

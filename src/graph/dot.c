@@ -46,7 +46,9 @@ static void add_short(text *t, const char *words, size_t most) {
 static bool names_op(const char *name, const char *op) {
     const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
     size_t n = strlen(op);
-    return strncmp(last, op, n) == 0 && strspn(last + n, "_0123456789") == strlen(last + n);
+    if (strncmp(last, op, n) != 0) return false;
+    for (last += n; *last && strchr("_0123456789", *last);) last++;
+    return !*last;
 }
 
 static bool same_value(const df_attr *a, const df_attr *b) {

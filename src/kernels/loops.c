@@ -38,11 +38,15 @@ static int64_t power(int64_t base, int64_t exponent) {
 
 /* NumPy's remainder: it has the sign of b. In double for both: a rest is exact, and
  * rounding the sum of two float32 twice is rounding it once. */
-static double floor_mod_real(double a, double b) {
+COLD static double floor_mod_real(double a, double b) {
     double rest = fmod(a, b);
     if (b == 0) return rest;
     if (rest == 0) return copysign(0, b);
     return (b < 0) != (rest < 0) ? rest + b : rest;
+}
+
+static double root(double x) {
+    return sqrt(x); /* one instruction: the C library's function would have to be found */
 }
 
 static double rsqrt(double x) {
@@ -75,7 +79,7 @@ typedef float (*function_f32)(float);
 
 COLD static function_f64 choose_f64(loop_kind kind) {
     switch (kind) {
-        CHOOSE(LOOP_SQRT, sqrt)
+        CHOOSE(LOOP_SQRT, root)
         CHOOSE(LOOP_RSQRT, rsqrt)
         CHOOSE(LOOP_EXP, exp)
         CHOOSE(LOOP_EXPM1, expm1)

@@ -114,6 +114,11 @@ int df_kernel_inputs(const df_kernel *k) {
     return kernel_inputs(k);
 }
 
+df_tensor *kernel_input(const df_kernel *k, int i) {
+    uint32_t at = k->io->first_input + (uint32_t)i;
+    return k->slots[k->places ? (uint32_t)k->places[at] : at];
+}
+
 df_tensor *df_kernel_input(const df_kernel *k, int i) {
     return i >= 0 && i < kernel_inputs(k) ? kernel_input(k, i) : NULL;
 }

@@ -252,10 +252,7 @@ static inline int kernel_inputs(const df_kernel *c) {
     return (int)c->io->n_inputs;
 }
 
-static inline df_tensor *kernel_input(const df_kernel *c, int i) {
-    uint32_t at = c->io->first_input + (uint32_t)i;
-    return c->slots[c->places ? (uint32_t)c->places[at] : at];
-}
+df_tensor *kernel_input(const df_kernel *c, int i);
 
 static inline int kernel_outputs(const df_kernel *c) {
     return c->io->n_outputs;

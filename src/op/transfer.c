@@ -16,26 +16,19 @@ static df_code infer_source(df_infer *c, df_error *err) {
     return df_infer_set(c, 0, c->attrs[SHAPE].shape, err);
 }
 
-static const df_op_def transfer_ops[] = {
-    {.struct_size = sizeof(df_op_def),
-     .signature = "Send(x?: any) {key: string}", /* without x it carries only order */
-     .flags = OP_SEND | OP_STATEFUL},
-    {.struct_size = sizeof(df_op_def), /* of a Send without a tensor: bool[0] */
-     .signature = "Recv() {key: string, dtype: dtype, shape: shape} : dtype",
-     .infer = infer_source,
-     .flags = OP_RECV | OP_STATEFUL},
-    {.struct_size = sizeof(df_op_def),
-     .signature = "Feed() {index: int, dtype: dtype, shape: shape} : dtype",
-     .infer = infer_source,
-     .flags = OP_FEED | OP_STATEFUL},
-    {.struct_size = sizeof(df_op_def),
-     .signature = "Fetch(x: any) {index: int}",
-     .flags = OP_FETCH | OP_STATEFUL},
-};
+static df_code add(op_registry *r, const char *signature, uint32_t flag, df_error *err) {
+    df_op_def def = {
+        .struct_size = sizeof def, .signature = signature, .flags = flag | OP_STATEFUL};
+    if (flag & (OP_RECV | OP_FEED)) def.infer = infer_source;
+    return op_register(r, &def, err);
+}
 
 df_code op_register_transfer(op_registry *r, df_error *err) {
-    size_t n = sizeof transfer_ops / sizeof *transfer_ops;
-    df_code code = DF_OK;
-    for (size_t i = 0; i < n && code == DF_OK; i++) code = op_register(r, &transfer_ops[i], err);
-    return code;
+    /* A Send without x carries only order; its Recv gives a bool[0]. */
+    df_code code = add(r, "Send(x?: any) {key: string}", OP_SEND, err);
+    if (code == DF_OK)
+        code = add(r, "Recv() {key: string, dtype: dtype, shape: shape} : dtype", OP_RECV, err);
+    if (code == DF_OK)
+        code = add(r, "Feed() {index: int, dtype: dtype, shape: shape} : dtype", OP_FEED, err);
+    return code == DF_OK ? add(r, "Fetch(x: any) {index: int}", OP_FETCH, err) : code;
 }

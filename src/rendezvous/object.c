@@ -38,12 +38,13 @@ static void destroy(df_rendezvous *r) {
 }
 
 void df_rendezvous_unref(df_rendezvous *r) {
-    static const df_error gone = {.code = DF_CANCELLED,
-                                  .message = "the rendezvous was released while this recv waited; "
-                                             "keep a reference until every recv has ended"};
+    df_error gone;
     if (!r || !refcount_unref(&r->refs)) return;
     /* Relaxed: nobody else has a reference. */
     atomic_put(&r->refs.n, 1, RELAXED);
+    (void)error_set(&gone, DF_CANCELLED,
+                    "the rendezvous was released while this recv waited; keep a reference until "
+                    "every recv has ended");
     df_rendezvous_abort(r, &gone);
     if (refcount_unref(&r->refs)) destroy(r);
 }

@@ -303,8 +303,9 @@ df_code df_cancel_new(df_runtime *runtime, df_cancel **out, df_error *err) {
 }
 
 void df_cancel_fire(df_cancel *cancel) {
-    static const df_error why = {.code = DF_CANCELLED, .message = "the run was cancelled"};
+    df_error why;
     if (!cancel || atomic_swap(&cancel->is_fired, 1, RELAXED)) return;
+    (void)error_set(&why, DF_CANCELLED, "the run was cancelled");
     runs_end(((session_cancel *)cancel)->rt->pool, NULL, cancel, &why);
 }
 

@@ -71,7 +71,7 @@ df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) 
 
 uint64_t runtime_draw(void) {
     uint64_t n;
-    if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uint64_t)getpid());
+    if (getentropy(&n, sizeof n) != 0) n = hash_pair(clock_now(), (uintptr_t)&n);
     return n ? n : 1;
 }
 
