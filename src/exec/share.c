@@ -127,7 +127,7 @@ bool share_note(executor *x, step *s) {
         sh->untimed = sh->n_timed < WARM ? 0 : STRIDE;
         return false;
     }
-    if (!x->n_running && is_cut_wanted(sh)) {
+    if (x->n_running == 1 && is_cut_wanted(sh)) {
         sh->is_cutting = true;
         return true;
     }

@@ -134,6 +134,8 @@ struct step {
 
     run_request rq;        /* (s) */
     uint64_t number;       /* (x) of the run, in its program */
+    bool is_taken;         /* (x) a run has it, */
+    bool is_held;          /* (x) and a reference, which others took for it */
     ticket ticket;         /* its turn at the variables, */
     event turn;            /* and what tells of it */
     event handed;          /* who began it has left: others have the step now */
