@@ -7,12 +7,14 @@
 #include "exec/join.h"
 
 enum {
-    LEAST = 20000, /* ns of a step that a second thread can make shorter */
-    WAKE = 40000,  /* ns that it takes a thread to wake up, about */
-    WARM = 4,      /* timed steps before anything is decided; the first does not count */
-    TRIAL = 5,     /* steps of a trial; the first, which may wake others, does not count */
-    FAITH = 50,    /* so much longer than the loss of a trial the faster way is kept, at least */
-    STRIDE = 63    /* short steps that are not timed, to one that is */
+    LEAST = 20000,   /* ns of a step that a second thread can make shorter */
+    WAKE = 40000,    /* ns that it takes a thread to wake up, about */
+    WARM = 4,        /* timed steps before anything is decided; the first does not count */
+    TRIAL = 5,       /* steps of a trial; the first, which may wake others, does not count */
+    FAITH = 50,      /* so much longer than the loss of a trial the faster way is kept, at least */
+    STRIDE = 63,     /* short steps that are not timed, to one that is */
+    LONGER = 4,      /* times what steps take on average: as what one more counts, at most */
+    SLICE = 20000000 /* ns that somebody else has a core for, at most */
 };
 
 /* ---- its life ------------------------------------------------------------- */
@@ -80,20 +82,50 @@ void share_choose(executor *x, step *s) {
 
 /* ---- what came of it ------------------------------------------------------ */
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
 static void average(uint64_t *ns, uint64_t now, unsigned weight) {
     *ns = *ns ? (*ns * (weight - 1) + now) / weight : now;
 }
 
+/* Somebody else may have had the core: a step that takes much longer than those before counts as
+ * little longer; and one of the first that takes much less shows that this was so with those. */
+static void average_on(sharing *sh, bool shared, uint64_t ns) {
+    uint64_t *so_far = &sh->ns[shared];
+    bool are_first = sh->n_timed <= 2 * WARM;
+    if (!*so_far || (are_first && ns < *so_far / 2))
+        *so_far = ns;
+    else
+        average(so_far, least(ns, LONGER * *so_far), are_first ? 2 : 8);
+}
+
+/* What a step lost that could have taken so much less. What somebody else had the core for may come
+ * again, but nothing that takes longer. */
+static uint64_t loss(uint64_t ns, uint64_t less) {
+    uint64_t most = less > SLICE ? less : SLICE;
+    return ns > less ? least(ns - less, most) : 0;
+}
+
 static void begin_trial(sharing *sh) {
     sh->trial = TRIAL;
-    sh->ns[!sh->is_kept] = 0;
+    sh->ns[!sh->is_kept] = sh->lost = 0;
 }
 
 static void end_trial(sharing *sh) {
     uint64_t alone = sh->ns[0], shared = sh->ns[1];
-    uint64_t loss = alone > shared ? alone - shared : shared - alone;
+    uint64_t more = TRIAL * (alone > shared ? alone - shared : shared - alone);
     sh->is_kept = shared < alone - alone / 20;
-    sh->content = (int64_t)(FAITH * (TRIAL * loss + alone / 4));
+    sh->content = (int64_t)(FAITH * ((more > sh->lost ? more : sh->lost) + alone / 4));
+}
+
+static void try_on(sharing *sh, bool shared, uint64_t ns) {
+    if (shared == sh->is_kept) return; /* it could not be run the other way */
+    uint64_t other = sh->ns[sh->is_kept];
+    sh->lost += loss(ns, other);
+    if (sh->trial < TRIAL) average(&sh->ns[shared], least(ns, LONGER * other), 2);
+    if (--sh->trial == 0) end_trial(sh);
 }
 
 static bool is_cut_wanted(const sharing *sh) {
@@ -106,14 +138,12 @@ bool sharing_tell(sharing *sh, bool shared, uint64_t ns, uint64_t now, bool is_o
     sh->last_end = now;
     if (sh->n_timed++ == 0) return false;
     if (sh->trial) {
-        bool is_part = shared != sh->is_kept;
-        if (is_part && sh->trial < TRIAL) average(&sh->ns[shared], ns, 2);
-        if (is_part && --sh->trial == 0) end_trial(sh);
+        try_on(sh, shared, ns);
         return false;
     }
-    average(&sh->ns[shared], ns, 8);
+    average_on(sh, shared, ns);
     if (!shared && sh->ns[0] < LEAST) {
-        sh->untimed = sh->n_timed < WARM ? 0 : STRIDE;
+        sh->untimed = sh->n_timed < WARM || ns >= LEAST ? 0 : STRIDE;
         return false;
     }
     if (is_only && is_cut_wanted(sh)) {
@@ -124,7 +154,7 @@ bool sharing_tell(sharing *sh, bool shared, uint64_t ns, uint64_t now, bool is_o
     sh->content -= (int64_t)ns;
     if (shared && ns > sh->ns[0] + sh->ns[0] / 2) { /* somebody else has the other core */
         sh->is_kept = false;
-        sh->content = FAITH * (int64_t)(ns - sh->ns[0]);
+        sh->content = (int64_t)(FAITH * loss(ns, sh->ns[0]));
     } else if (sh->content <= 0) {
         begin_trial(sh);
     }

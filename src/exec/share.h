@@ -50,6 +50,7 @@ typedef struct sharing {
     uint32_t untimed;  /* steps to come before one is timed again */
     uint32_t trial;    /* steps left that are run the other way, to see */
     uint64_t ns[2];    /* that a step takes alone, and shared: moving averages; 0: not known */
+    uint64_t lost;     /* ns in this trial, so far */
     uint64_t cut_for;  /* ns[0] when `shared` was made; 0: never */
     int64_t content;   /* ns to be run before the other way is tried again */
     uint64_t credit;   /* ns that sharing would have saved while the others slept */
