@@ -161,6 +161,7 @@ static void meet(step *s) {
 static df_code conclude(step *s, df_error *err) {
     df_code code = s->has_error ? s->error.code : DF_OK;
     if (code != DF_OK && err) *err = s->error;
+    if (s->clocked) s->ended = clock_now();
     step_settle(s);
     if (ticket_is_needed(&s->ticket)) tickets_give(&s->x->o.group->tickets, &s->ticket);
     for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
@@ -175,7 +176,7 @@ static void give(step *s) {
     void (*const release)(void *owner) = x->o.release;
     void *const owner = x->o.owner;
     mutex_lock(&x->lock); /* for those who look for runs to end */
-    if (!s->has_error && !s->keeps && share_note(x, s)) {
+    if (!s->has_error && share_note(x, s)) {
         mutex_unlock(&x->lock);
         share_cut(x); /* while the run is not over for those who wait for it */
         mutex_lock(&x->lock);

@@ -62,22 +62,18 @@ bool sharing_ask(sharing *sh, uint64_t now, bool is_awake) {
 
 void share_choose(executor *x, step *s) {
     sharing *sh = &x->sharing;
-    const bool beside = s->rq.done != NULL;
     s->clocked = 0;
-    s->shared = beside;
-    s->cut = &sh->alone;
-    if (!sh->is_possible) {
-        s->cut = &sh->plain;
-        s->shared = beside || (pool_helpers(s->pool) > 0 && s->cut->n_blocks > 1);
-    } else if (x->n_running > 0 || beside) {
-        if (!x->n_running && sh->is_kept && !sh->is_cutting) s->cut = &sh->shared;
-    } else if (sh->untimed) {
+    s->cut = sh->is_possible ? &sh->alone : &sh->plain;
+    s->shared = s->rq.done || (pool_helpers(s->pool) > 0 && s->cut->n_blocks > 1);
+    if (!sh->is_possible || x->n_running > 0) return;
+    if (sh->untimed) {
         sh->untimed--;
-    } else {
-        s->clocked = clock_now();
-        s->shared = sharing_ask(sh, s->clocked, pool_is_awake(s->pool));
-        if (s->shared) s->cut = &sh->shared;
+        return;
     }
+    s->clocked = clock_now();
+    if (!sharing_ask(sh, s->clocked, pool_is_awake(s->pool))) return;
+    s->cut = &sh->shared;
+    s->shared = true;
 }
 
 /* ---- what came of it ------------------------------------------------------ */
@@ -164,8 +160,8 @@ bool sharing_tell(sharing *sh, bool shared, uint64_t ns, uint64_t now, bool is_o
 bool share_note(executor *x, step *s) {
     sharing *sh = &x->sharing;
     if (!s->clocked) return false;
-    const uint64_t now = clock_now();
-    return sharing_tell(sh, s->cut == &sh->shared, now - s->clocked, now, x->n_running == 1);
+    const uint64_t ns = s->ended - s->clocked;
+    return sharing_tell(sh, s->cut == &sh->shared, ns, s->ended, x->n_running == 1);
 }
 
 /* ---- joining blocks ------------------------------------------------------- */

@@ -62,8 +62,7 @@ bool share_init(struct executor *x);
 void share_fini(struct executor *x);
 /* How this step is run, which begins. */
 void share_choose(struct executor *x, struct step *s);
-/* It is over, and has succeeded. True: call share_cut, without the lock, before it is given back.
- */
+/* It has succeeded. True: call share_cut, without the lock, before it is given back. */
 bool share_note(struct executor *x, struct step *s);
 void share_cut(struct executor *x);
 

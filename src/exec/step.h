@@ -128,7 +128,8 @@ struct step {
     work_tag tag;     /* (a) first in line for failures of enqueued work */
     bool shared;      /* (s) several threads may be in it */
     const cut *cut;   /* (s) its nodes in blocks */
-    uint64_t clocked; /* (s) ns, when it was begun, if that is to be known; else 0 */
+    uint64_t clocked; /* ns, when its turn came, if that is to be known; else 0 */
+    uint64_t ended;   /* the same of its end, once it is over */
     bool end;         /* (n) END's events have all come; read by the verdict */
     bool joined;      /* the verdict's: queues were asked to report their end */
 
