@@ -108,6 +108,7 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
         s->meets = x->keys ? NULL : s->rendezvous;
         s->is_closed = true;
         s->is_foreign = false;
+        s->is_taken = true;
         share_choose(x, s);
         if (rq->cancel) refcount_ref(&rq->cancel->refs);
         if (rq->done) keep(s);
@@ -161,6 +162,7 @@ static void meet(step *s) {
 static df_code conclude(step *s, df_error *err) {
     df_code code = s->has_error ? s->error.code : DF_OK;
     if (code != DF_OK && err) *err = s->error;
+    if (s->clocked) s->ended = clock_now();
     step_settle(s);
     if (ticket_is_needed(&s->ticket)) tickets_give(&s->x->o.group->tickets, &s->ticket);
     for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
@@ -172,19 +174,28 @@ static df_code conclude(step *s, df_error *err) {
 static void give(step *s) {
     executor *x = s->x;
     df_cancel *cancel = s->rq.cancel;
+    void (*const release)(void *owner) = x->o.release;
+    void *const owner = x->o.owner;
     mutex_lock(&x->lock); /* for those who look for runs to end */
-    bool keeps = s->keeps, tells = atomic_get(&x->o.group->is_closed, RELAXED);
-    bool cuts = false;
-    if (tells && !keeps) x->o.hold(x->o.owner);
-    x->n_running--;
-    if (!s->has_error && !keeps) cuts = share_note(x, s);
+    if (!s->has_error && share_note(x, s)) {
+        mutex_unlock(&x->lock);
+        share_cut(x); /* while the run is not over for those who wait for it */
+        mutex_lock(&x->lock);
+    }
+    bool tells = atomic_get(&x->o.group->is_closed, RELAXED);
+    int refs = s->keeps + s->is_held;
+    if (tells && !refs) {
+        x->o.hold(owner);
+        refs = 1;
+    }
+    s->is_taken = s->is_held = false;
     step_renew(s);
     give_locked(x, s);
+    x->n_running--;
     mutex_unlock(&x->lock);
-    if (cuts) share_cut(x);
     if (tells) tell_group(x->o.group);
     cancel_unref(cancel);
-    if (tells || keeps) x->o.release(x->o.owner);
+    while (refs--) release(owner);
 }
 
 static void copy_results(step *s) {
@@ -240,6 +251,14 @@ COLD void run_end_late(step *s) {
     run_end_early(s, &why);
 }
 
+/* Of a run that is over, or that another ends: it has no reference of its own, or not yet, and who
+ * looks for it may free everything as soon as it is told that not all has ended. */
+static void hold_locked(executor *x, step *s) DF_REQUIRES(&x->lock) {
+    if (!s->is_taken || s->is_held) return;
+    x->o.hold(x->o.owner);
+    s->is_held = true;
+}
+
 /* The runs to be ended, each with a token. */
 COLD static step *find_ending(pool *p, const run_group *group, const df_cancel *cancel) {
     step *list = NULL;
@@ -247,7 +266,11 @@ COLD static step *find_ending(pool *p, const run_group *group, const df_cancel *
         if (group && x->o.group != group) continue;
         mutex_lock(&x->lock);
         for (step *s = x->made; s; s = s->next_made) {
-            if ((cancel && s->rq.cancel != cancel) || pool_is_ending(p, s)) continue;
+            if (cancel && s->rq.cancel != cancel) continue;
+            if (pool_is_ending(p, s)) {
+                hold_locked(x, s);
+                continue;
+            }
             s->next_ending = list;
             list = s;
         }

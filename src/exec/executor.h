@@ -9,6 +9,8 @@
  *   transfer.c  one node: Send, Recv, Feed, Fetch
  *   quick.c     what the loop of run.c knows of each node
  *   step.c      the frame: a step's memory, used again by the next step
+ *   share.c     whether the threads share a step
+ *   join.c      its blocks joined to pieces that they share
  *   executor.c  a plan made ready: devices, constants, frames
  *   begin.c     a run from its beginning to its end, and the ends that come early
  *   tickets.c   whose turn it is at the variables

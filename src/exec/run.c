@@ -84,6 +84,7 @@ void run_begin(worker *w) {
     for (uint32_t b = 0; b <= c->n_blocks; b++)
         atomic_put(&s->pending[b], c->blocks[b].pending, RELAXED);
     if (s->rq.stats) atomic_put(&s->came, clock_now(), RELAXED);
+    if (s->clocked) s->clocked = clock_now(); /* it may have waited for its turn */
     for (uint32_t b = c->n_blocks; b-- > 0;)
         if (!c->blocks[b].pending) start_block(w, b);
     if (s->shared) run_share(w);

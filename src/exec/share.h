@@ -9,7 +9,7 @@
  *   1. Some steps are timed. One that takes less than LEAST, or whose nodes stand one behind the
  *      other, is never shared.
  *   2. From the time of a node the plan's blocks, which are as small as can be, are joined to
- * larger ones: of several grains the one that is played fastest (share_cut).
+ *      larger ones (share_cut).
  *   3. A few steps are run that way, to see. The faster way is kept. When the time that has been
  *      run is FAITH times what the last trial lost, the other way is tried again.
  *   4. Threads that sleep are woken if that saves more than it costs: in one step, or in several
@@ -49,8 +49,8 @@ typedef struct sharing {
     uint32_t n_timed;  /* steps so far */
     uint32_t untimed;  /* steps to come before one is timed again */
     uint32_t trial;    /* steps left that are run the other way, to see */
-    bool is_first;     /* none was, yet */
     uint64_t ns[2];    /* that a step takes alone, and shared: moving averages; 0: not known */
+    uint64_t lost;     /* ns in this trial, so far */
     uint64_t cut_for;  /* ns[0] when `shared` was made; 0: never */
     int64_t content;   /* ns to be run before the other way is tried again */
     uint64_t credit;   /* ns that sharing would have saved while the others slept */
@@ -62,8 +62,18 @@ bool share_init(struct executor *x);
 void share_fini(struct executor *x);
 /* How this step is run, which begins. */
 void share_choose(struct executor *x, struct step *s);
-/* It is over, and has succeeded. True: call share_cut, without the lock. */
+/* It has succeeded. True: call share_cut, without the lock, before it is given back. */
 bool share_note(struct executor *x, struct step *s);
 void share_cut(struct executor *x);
+
+/* ---- the policy alone ----------------------------------------------------- */
+
+/* A step that is timed begins now, and no other runs. True: it is shared. */
+bool sharing_ask(sharing *sh, uint64_t now, bool is_awake);
+/* It was over at `now`, after ns. True: the blocks are to be joined (anew), and is_cutting is set,
+ * which may be if the step is the only one. */
+bool sharing_tell(sharing *sh, bool shared, uint64_t ns, uint64_t now, bool is_only);
+/* They have been, from steps of cut_for ns; `shared` with n_blocks 0: none are worth it. */
+void sharing_set(sharing *sh, cut shared, uint64_t cut_for);
 
 #endif /* EXEC_SHARE_H */

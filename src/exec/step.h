@@ -128,12 +128,15 @@ struct step {
     work_tag tag;     /* (a) first in line for failures of enqueued work */
     bool shared;      /* (s) several threads may be in it */
     const cut *cut;   /* (s) its nodes in blocks */
-    uint64_t clocked; /* (s) ns, when it was begun, if that is to be known; else 0 */
+    uint64_t clocked; /* ns, when its turn came, if that is to be known; else 0 */
+    uint64_t ended;   /* the same of its end, once it is over */
     bool end;         /* (n) END's events have all come; read by the verdict */
     bool joined;      /* the verdict's: queues were asked to report their end */
 
     run_request rq;        /* (s) */
     uint64_t number;       /* (x) of the run, in its program */
+    bool is_taken;         /* (x) a run has it, */
+    bool is_held;          /* (x) and a reference, which others took for it */
     ticket ticket;         /* its turn at the variables, */
     event turn;            /* and what tells of it */
     event handed;          /* who began it has left: others have the step now */
