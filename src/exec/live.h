@@ -64,9 +64,9 @@ static inline bool live_is_running(live *l) {
     return atomic_get(&l->word, RELAXED) != 0;
 }
 
-/* The calling thread is in the step, alone: the beginning. Nobody changes a word that is 0. Release:
- *   A  writes what the run is to do, starts it
- *   B  takes a token, ends the run by what A wrote. */
+/* The calling thread is in the step, alone: the beginning. Nobody changes a word that is 0.
+ * Release: A  writes what the run is to do, starts it B  takes a token, ends the run by what A
+ * wrote: must see it. */
 static inline void live_start(live *l) {
     atomic_put(&l->word, LIVE_ENGAGED, RELEASE);
 }

@@ -67,7 +67,7 @@ void graph_refuses(const df_graph *g, df_code code, const char *parts);
 
 /* ---- building ------------------------------------------------------------ */
 
-df_out world_input(compile_world *w, const char *name);  /* float32[4] */
+df_out world_input(compile_world *w, const char *name); /* float32[4] */
 /* The same, too large to lie in a header. */
 df_out world_large_input(compile_world *w, const char *name);
 df_node *world_node(compile_world *w, const char *name); /* a NoOp */
