@@ -65,8 +65,8 @@ static inline bool live_is_running(live *l) {
 }
 
 /* The calling thread is in the step, alone: the beginning. Nobody changes a word that is 0.
- * Release: A  writes what the run is to do, starts it B  takes a token, ends the run by what A
- * wrote: must see it. */
+ *   A  writes what the run is to do, starts it (release)
+ *   B  takes a token, ends the run by what A wrote: must see it. */
 static inline void live_start(live *l) {
     atomic_put(&l->word, LIVE_ENGAGED, RELEASE);
 }
