@@ -101,10 +101,10 @@ typedef struct cut {
 
 /* Bit d: dimension d disappears. infer has checked the axes. */
 static uint32_t mask_of(const df_kernel *c, reduction r, int rank) {
-    df_shape axes = {1, &kernel_attrs(c)[AXIS].i};
     uint32_t mask = 0, all = (1u << rank) - 1;
-    if (r == BIAS_ADD_GRAD) return all >> 1;
-    if (!is_arg(r)) axes = kernel_attrs(c)[AXES].shape;
+    if (r == BIAS_ADD_GRAD) return all >> 1; /* it has no attrs */
+    const df_attr *attrs = kernel_attrs(c);
+    df_shape axes = is_arg(r) ? (df_shape){1, &attrs[AXIS].i} : attrs[AXES].shape;
     for (int i = 0; i < axes.rank; i++) mask |= 1u << axis_in(axes.dims[i], rank);
     return mask ? mask : all;
 }
