@@ -119,6 +119,7 @@ static compile_request request(const df_program *program) {
                              .fixed = s->fixed,
                              .soft_placement = s->soft_placement,
                              .strict_order = s->strict_order,
+                             .is_foreign = s->group.factory.create != NULL,
                              .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
