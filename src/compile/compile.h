@@ -32,6 +32,7 @@ typedef struct compile_request {
     const df_shape *feed_shapes; /* what the feeds will have, one each; NULL: as the graph says */
     const int32_t *fixed; /* by node id: where a variable already is, else NONE; may be NULL */
     bool soft_placement, strict_order;
+    bool is_foreign;      /* what crosses passes a rendezvous of the user's, and may be late */
     uint32_t parallelism; /* threads that will run it, at least 1 */
     float grain;          /* least work of a block, in thousands of elements; 0: the default */
     uint64_t plan_id;     /* not 0 */

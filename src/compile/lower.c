@@ -122,8 +122,8 @@ static bool cut_blocks(lowering *l) {
     block_graph g = {&l->c->pass, l->n, c->first_before, c->before, l->ends_later, work};
     float grain = c->rq->grain;
     if (grain <= 0) {
-        grain = l->any_later ? GRAIN : 0;
-        l->p->is_fine = many && !l->any_later;
+        l->p->is_fine = many && !l->any_later && !c->rq->is_foreign;
+        grain = l->p->is_fine ? 0 : GRAIN;
     }
     l->p->n_blocks = many ? blocks_for_many(&g, c->rq->parallelism, grain, l->block_of)
                           : blocks_for_one(&g, l->block_of);

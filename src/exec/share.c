@@ -23,8 +23,7 @@ bool share_init(executor *x) {
     const plan *p = x->o.plan;
     sharing *sh = &x->sharing;
     sh->plain = (cut){p->blocks, p->n_blocks, p->after};
-    /* What comes through a rendezvous of the user's may be late: other blocks go on then. */
-    sh->is_possible = p->is_fine && p->n_blocks > 1 && !x->keys && pool_helpers(x->o.pool) > 0;
+    sh->is_possible = p->is_fine && p->n_blocks > 1;
     if (!sh->is_possible) return true;
     sh->whole[0] = (plan_block){.count = p->n_nodes, .n_after = 1};
     sh->whole[1] = (plan_block){.first = p->n_nodes, .pending = 1};

@@ -24,7 +24,7 @@ uint32_t intervals_cut(const interval_item *items, uint32_t n, uint32_t threads,
         float least = total / (float)(PIECES * threads);
         if (least < grain) least = grain;
         for (uint32_t i = first; i < end; i++) {
-            if (wide && gathered >= least) {
+            if (wide && i > first && gathered >= least) {
                 piece++;
                 gathered = 0;
             }

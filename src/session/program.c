@@ -122,6 +122,7 @@ static compile_request request(const df_program *program) {
                              .strict_order = s->strict_order,
                              .feed_shapes = program->shapes,
                              .plan_id = program->id,
+                             .is_foreign = s->group.factory.create != NULL,
                              .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }

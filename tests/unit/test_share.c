@@ -208,7 +208,7 @@ static void steps_that_meet_at_the_users_rendezvous_are_not_joined(void **state)
     assert_int_equal(df_session_new(w.g, &o, &w.s, &w.err), DF_OK);
     df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(b));
     executor *x = share_executor(&w, p);
-    assert_true(x->o.plan->is_fine);
+    assert_false(x->o.plan->is_fine);
     assert_false(x->sharing.is_possible);
     run_fails(&w, p, DF_NO_TENSORS, 1, DF_UNAVAILABLE, "none today", "");
     df_program_free(p);
