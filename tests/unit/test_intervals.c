@@ -50,14 +50,14 @@ static void narrow_levels_are_joined_and_wide_ones_cut(void **state) {
     ARE_CUT(items, 2, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }
 
-static void a_wide_level_has_four_pieces_for_each_thread(void **state) {
+static void a_wide_level_has_eight_pieces_for_each_thread(void **state) {
     (void)state;
-    interval_item level[160];
-    uint32_t piece_of[160];
-    for (int i = 0; i < 160; i++) level[i] = (interval_item){0, 0, 1};
+    interval_item level[320];
+    uint32_t piece_of[320];
+    for (int i = 0; i < 320; i++) level[i] = (interval_item){0, 0, 1};
     for (uint32_t threads = 1; threads <= 8; threads *= 2) {
-        assert_int_equal(intervals_cut(level, 160, threads, 0, piece_of), 4 * threads);
-        for (uint32_t i = 0; i < 160; i++) assert_int_equal(piece_of[i], i / (160 / (4 * threads)));
+        assert_int_equal(intervals_cut(level, 320, threads, 0, piece_of), 8 * threads);
+        for (uint32_t i = 0; i < 320; i++) assert_int_equal(piece_of[i], i / (320 / (8 * threads)));
     }
 }
 
@@ -158,7 +158,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_no_piece),
         cmocka_unit_test(a_chain_is_cut_where_a_grain_is_full),
         cmocka_unit_test(narrow_levels_are_joined_and_wide_ones_cut),
-        cmocka_unit_test(a_wide_level_has_four_pieces_for_each_thread),
+        cmocka_unit_test(a_wide_level_has_eight_pieces_for_each_thread),
         cmocka_unit_test(pieces_lie_within_one_depth),
         cmocka_unit_test(one_item_is_one_piece_whatever_it_weighs),
         cmocka_unit_test(no_piece_is_empty_where_nothing_weighs_anything),
