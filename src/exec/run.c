@@ -333,7 +333,8 @@ static bool verdict(worker *w) {
 /* True: the verdict fell to this thread, and the step is over. */
 static bool leave(worker *w) {
     step *s = w->step;
-    bool is_done = !s->shared && s->end && !s->p->queues;
+    /* Who ends it early is in it, too, and has failed it: `end` is not for him to read. */
+    bool is_done = !s->shared && !step_failed(s) && s->end && !s->p->queues;
     for (;; work(w)) {
         int64_t balance = w->balance;
         w->balance = 0;

@@ -236,6 +236,39 @@ static void a_cancel_ends_a_step_that_two_threads_are_in(void **state) {
     }
 }
 
+/* Three threads that know of each other only by the gate. */
+static void end_at_the_last_node(void *arg, int i) {
+    gates *g = arg;
+    if (i == 0) {
+        df_run_options o = {.struct_size = sizeof o, .cancel = g->cancel};
+        g->code = df_program_run(g->p, DF_NO_TENSORS, NULL, &o, &g->err);
+        return;
+    }
+    probe_await_inside(&g->pr, 1);
+    if (i == 1)
+        df_cancel_fire(g->cancel);
+    else
+        probe_open(&g->pr);
+}
+
+/* Whoever cancels a step is in it for a moment, though it is one thread's. */
+static void a_cancel_may_meet_the_end_of_a_step_that_one_thread_runs(void **state) {
+    (void)state;
+    for (size_t i = 0; i < test_scaled(100); i++) {
+        gates g = {.code = DF_OK};
+        share_open(&g.w, "cpu:1", (int)(i % 3));
+        probe_init(&g.pr);
+        g.pr.way = PROBE_WAITS;
+        df_out last = probe_node(g.w.g, "TestCopy", df_neg(g.w.g, run_const(g.w.g, 1)), &g.pr);
+        g.p = run_compile_targets(&g.w, DF_NO_OUTS, DF_NO_OUTS, DF_NODES(last.node));
+        assert_int_equal(df_cancel_new(g.w.rt, &g.cancel, NULL), DF_OK);
+        share_never(share_executor(&g.w, g.p));
+        run_threads(3, end_at_the_last_node, &g);
+        assert_true(g.code == DF_CANCELLED || g.code == DF_OK);
+        gates_close(&g);
+    }
+}
+
 static void a_deadline_ends_a_step_that_is_shared(void **state) {
     (void)state;
     for (size_t i = 0; i < test_scaled(20); i++) {
@@ -445,6 +478,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(shared_steps_may_use_a_queue),
         cmocka_unit_test(a_failing_kernel_fails_a_shared_step_and_not_the_next),
         cmocka_unit_test(a_cancel_ends_a_step_that_two_threads_are_in),
+        cmocka_unit_test(a_cancel_may_meet_the_end_of_a_step_that_one_thread_runs),
         cmocka_unit_test(a_deadline_ends_a_step_that_is_shared),
         cmocka_unit_test(a_run_that_nobody_waits_for_is_shared_too),
         cmocka_unit_test(runs_that_nobody_waits_for_find_out_whether_to_share),
