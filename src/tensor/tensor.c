@@ -44,6 +44,12 @@ static bool place_is_host(place p) {
 
 /* ---- buffers ------------------------------------------------------------- */
 
+/* A reference goes; true: the last. When there is but the caller's nobody can take one more, or
+ * drop his: no locked instruction is needed. */
+static bool is_last(refcount *r) {
+    return refcount_is_one(r) || refcount_unref(r);
+}
+
 static tensor_buffer *buffer_empty(place headers) {
     tensor_buffer *b = place_take(headers, sizeof *b, NULL);
     if (!b) return NULL;
@@ -65,14 +71,13 @@ static bool buffer_fetch_data(tensor_buffer *b, place elements, size_t bytes) {
 }
 
 static void buffer_unref(tensor_buffer *b) {
-    if (!b || !refcount_unref(&b->refs)) return;
-    if (!b->wrapped) {
-        buffer_drop_data(b);
-    } else if (b->release) {
+    if (!b || !is_last(&b->refs)) return;
+    if (b->wrapped && b->release) {
         DF_SCHED_POINT();
         b->release(b->user, b->data);
     }
-    place_give((place){b->headers, b->alloc}, b, sizeof *b);
+    if (!b->wrapped && !b->joined) buffer_drop_data(b);
+    place_give((place){b->headers, b->alloc}, b, b->joined ? b->size : sizeof *b);
 }
 
 static tensor_buffer *buffer_new(place headers, place elements, size_t bytes) {
@@ -84,7 +89,7 @@ static tensor_buffer *buffer_new(place headers, place elements, size_t bytes) {
 
 /* May whoever holds the one tensor of this buffer fetch other elements into it? */
 static bool buffer_is_own(const tensor_buffer *b) {
-    return !b->wrapped && refcount_is_one((refcount *)(uintptr_t)&b->refs);
+    return !b->wrapped && !b->joined && refcount_is_one((refcount *)(uintptr_t)&b->refs);
 }
 
 static bool buffer_suits(const tensor_buffer *b, const memory *mem, size_t bytes) {
@@ -108,10 +113,7 @@ static df_code check_place(df_dtype dtype, place elements, df_error *err) {
                          "a string tensor cannot lie in device memory: keep it in host memory");
 }
 
-/* A header that says everything but where the elements are. */
-static df_tensor *header_new(place p) {
-    df_tensor *t = place_take(p, sizeof *t, NULL);
-    if (!t) return NULL;
+static void header_init(df_tensor *t, place p) {
     refcount_init(&t->refs);
     t->data = NULL;
     t->buf = NULL;
@@ -120,11 +122,38 @@ static df_tensor *header_new(place p) {
     t->ready = NULL;
     t->made_for = NULL;
     t->is_lent = false;
+    t->is_joined = false;
+}
+
+/* A header that says everything but where the elements are. */
+static df_tensor *header_new(place p) {
+    df_tensor *t = place_take(p, sizeof *t, NULL);
+    if (t) header_init(t, p);
     return t;
 }
 
 static void header_give(df_tensor *t) {
     place_give((place){t->mem, t->alloc}, t, sizeof *t);
+}
+
+typedef struct joined {
+    _Alignas(ALLOC_ALIGN) tensor_buffer buf; /* first member */
+    _Alignas(ALLOC_ALIGN) df_tensor header;
+    _Alignas(ALLOC_ALIGN) unsigned char data[];
+} joined;
+
+/* Header, buffer and so many bytes of elements in one block: NULL if there is none. */
+static df_tensor *joined_new(place p, size_t bytes) {
+    size_t size;
+    if (!size_add(sizeof(joined), bytes, &size)) return NULL;
+    joined *j = place_take(p, size, NULL);
+    if (!j) return NULL;
+    j->buf = (tensor_buffer){.joined = true, .size = size, .data = j->data, .alloc = p.alloc};
+    refcount_init(&j->buf.refs);
+    header_init(&j->header, p);
+    j->header.is_joined = true;
+    j->header.buf = &j->buf;
+    return &j->header;
 }
 
 /* shape may be t's own. */
@@ -146,19 +175,18 @@ static df_code create(place headers, place elements, df_dtype dtype, df_shape sh
     if (!code && !out) code = error_no_out(err);
     if (code) return code;
     if (!size_add(bytes, text, &total)) return no_memory(dtype, shape, SIZE_MAX, err);
-    df_tensor *t = header_new(headers);
+    bool is_inline = place_is_host(elements) && total <= TENSOR_INLINE;
+    bool is_joined = !elements.mem && !is_inline;
+    df_tensor *t = is_joined ? joined_new(headers, total) : header_new(headers);
     if (!t) return no_memory(dtype, shape, total, err);
     describe(t, dtype, shape, n, bytes);
     t->is_host = place_is_host(elements);
-    t->data = t->inline_data;
-    if (!t->is_host || total > TENSOR_INLINE) {
-        t->buf = buffer_new(headers, elements, total);
-        if (!t->buf) {
-            header_give(t);
-            return no_memory(dtype, shape, total, err);
-        }
-        t->data = t->buf->data;
+    if (!is_joined && !is_inline) t->buf = buffer_new(headers, elements, total);
+    if (!is_inline && !t->buf) {
+        header_give(t);
+        return no_memory(dtype, shape, total, err);
     }
+    t->data = is_inline ? t->inline_data : t->buf->data;
     if (dtype == DF_STRING) memset(t->data, 0, bytes);
     *out = t;
     return DF_OK;
@@ -326,7 +354,9 @@ df_code tensor_reshape(memory *headers, df_tensor *t, df_shape shape, df_tensor 
 }
 
 bool tensor_is_sole(const df_tensor *t) {
-    return refcount_is_one((refcount *)(uintptr_t)&t->refs) && (!t->buf || buffer_is_own(t->buf));
+    const tensor_buffer *b = t->buf;
+    return refcount_is_one((refcount *)(uintptr_t)&t->refs) &&
+           (!b || (!b->wrapped && refcount_is_one((refcount *)(uintptr_t)&b->refs)));
 }
 
 /* ---- ending and using again ---------------------------------------------- */
@@ -346,17 +376,18 @@ df_tensor *df_tensor_ref(df_tensor *tensor) {
 }
 
 void df_tensor_unref(df_tensor *tensor) {
-    if (!tensor || !refcount_unref(&tensor->refs)) return;
+    if (!tensor || !is_last(&tensor->refs)) return;
+    bool goes_along = tensor->is_joined;
     forget_fence(tensor);
-    forget_buffer(tensor);
-    header_give(tensor);
+    buffer_unref(tensor->buf);
+    if (!goes_along) header_give(tensor);
 }
 
 /* The elements of a buffer that nobody shares go, and the buffer stays for the next. */
 void tensor_release(df_tensor **slot) {
     df_tensor *t = *slot;
     if (!t) return;
-    if (!refcount_is_one(&t->refs)) {
+    if (!refcount_is_one(&t->refs) || t->is_joined) {
         *slot = NULL;
         df_tensor_unref(t);
         return;
@@ -391,6 +422,29 @@ static bool refit(df_tensor *t, place headers, memory *mem, size_t bytes) {
     return true;
 }
 
+void tensor_take_over(df_tensor **slot, df_tensor *from, memory *headers, memory *mem,
+                      df_dtype dtype, df_shape shape) {
+    df_tensor *t = *slot;
+    int64_t n;
+    size_t bytes;
+    if (from == t || !from->buf || !tensor_is_sole(from) ||
+        tensor_size(dtype, shape, &n, &bytes, NULL) != DF_OK ||
+        !buffer_suits(from->buf, mem, bytes))
+        return;
+    if (!t || t->mem != headers || !refcount_is_one(&t->refs)) {
+        t = header_new((place){.mem = headers});
+        if (!t) return;
+        df_tensor_unref(*slot);
+        *slot = t;
+    }
+    forget_fence(t);
+    forget_buffer(t);
+    t->data = NULL;
+    t->made_for = NULL;
+    t->buf = from->buf;
+    from->buf = NULL;
+}
+
 /* In a warm step a slot holds just what is asked for, and only the fence is over. */
 static bool is_as_wanted(const df_tensor *t, const memory *mem, df_dtype dtype, df_shape shape) {
     if (!t->data || t->dtype != dtype || dtype == DF_STRING || t->rank != shape.rank) return false;
@@ -398,7 +452,8 @@ static bool is_as_wanted(const df_tensor *t, const memory *mem, df_dtype dtype, 
     for (int i = 0; i < t->rank; i++) {
         if (t->dims[i] != shape.dims[i]) return false;
     }
-    return t->buf ? t->buf->mem == mem && buffer_is_own(t->buf) : memory_is_host(mem);
+    if (t->buf) return t->buf->mem == mem && buffer_is_own(t->buf);
+    return t->data == t->inline_data && memory_is_host(mem);
 }
 
 static df_code renew_here(df_tensor *t, memory *mem, df_dtype dtype, df_shape shape,

@@ -18,10 +18,14 @@
  *    that was put on the same queue before has run.
  * 5. A string tensor's text lies in the same block, behind the table of df_string:
  *    [df_string, df_string, ...][bytes]. It counts for (1), but not in `bytes`.
- * 6. A header says in `made_for` for whom it was made as it is, with its value inline. As long as
- *    nobody else holds it, who finds his mark there may write it again without looking further.
- * 7. Header, buffer and elements come from memories (tensor_new_in), or all three from
- *    one df_allocator (df_tensor_new). Each knows where it came from.
+ * 6. A header says in `made_for` for whom it was made as it is, but for where its elements lie if
+ * it has a buffer. As long as nobody else holds it, who finds his mark there may write it again
+ *    without looking further.
+ * 7. A buffer passes from a tensor that nobody else sees to another, to be written there. What was
+ *    computed in place is so read through the header that had it, which still says where it lies.
+ * 8. Header, buffer and elements come from memories (tensor_new_in), or are one block of a
+ *    df_allocator (df_tensor_new), which lasts as long as the buffer. Each knows where it came
+ * from.
  */
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
@@ -38,6 +42,7 @@ enum { TENSOR_INLINE = 64 };
 typedef struct tensor_buffer {
     refcount refs;                           /* (a) */
     bool wrapped;                            /* (c) the elements are the caller's */
+    bool joined;                             /* (c) all is one block, of `size` bytes */
     size_t size;                             /* (s) bytes to give back */
     void *data;                              /* (s) NULL: none after tensor_release */
     memory *mem;                             /* (s) of the elements; NULL: `alloc`, or wrapped */
@@ -54,7 +59,8 @@ struct df_tensor {
     refcount refs;  /* (a) */
     df_dtype dtype; /* (c) once handed over, like all below */
     int rank;
-    bool is_host; /* the host can read data */
+    bool is_host;   /* the host can read data */
+    bool is_joined; /* lies in its first buffer's block */
     bool is_lent; /* what a kernel sees of a tensor on a queue: good while it runs, counted so that
                      it may be passed around, and never the last reference */
     int64_t elements;
@@ -108,14 +114,35 @@ df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape sha
 df_code tensor_renew(df_tensor **slot, memory *headers, memory *mem, df_dtype dtype, df_shape shape,
                      df_error *err);
 
-/* Marks it, if its value is inline. Only who has it alone. */
+/* Rule 7: before tensor_renew with the same arguments, *slot gets the buffer of `from`, if the
+ * caller's reference is the only way to that and its block is what tensor_renew would use again. If
+ * not, or out of memory, nothing happens. */
+void tensor_take_over(df_tensor **slot, df_tensor *from, memory *headers, memory *mem,
+                      df_dtype dtype, df_shape shape);
+
+/* Only who has it alone. */
 static inline void tensor_mark(df_tensor *t, const void *made_for) {
-    t->made_for = t->buf || t->ready ? NULL : made_for;
+    t->made_for = t->ready ? NULL : made_for;
 }
 
 /* True: it is as it was when it was marked so, and the caller, who holds it, may write it. */
 static inline bool tensor_is_made_for(df_tensor *t, const void *made_for) {
     return t->made_for == made_for && refcount_is_one(&t->refs);
+}
+
+/* The same as tensor_take_over, of two slots' tensors (*from may be t) with marks, which need as
+ * much room. True: t has a buffer now that it alone holds. */
+static inline bool tensor_take_room(df_tensor *t, df_tensor **from) {
+    df_tensor *f = *from;
+    if (f != t) {
+        if (t->buf || !f || !f->buf || !tensor_is_made_for(f, from)) return false;
+        if (!refcount_is_one(&f->buf->refs)) return false;
+        t->buf = f->buf;
+        t->data = f->data;
+        f->buf = NULL;
+        return true;
+    }
+    return t->buf && refcount_is_one(&t->buf->refs);
 }
 
 /* A tensor of the same elements and another shape (same number of elements; else

@@ -209,6 +209,109 @@ static void a_released_tensor_keeps_its_header_and_takes_its_block_from_the_cach
     world_end(&w);
 }
 
+/* ---- passed on ----------------------------------------------------------- */
+
+static void take_over(world *w, df_tensor **slot, df_tensor *from, df_shape shape) {
+    tensor_take_over(slot, from, w->headers, w->host, DF_INT8, shape);
+    renew(w, slot, w->host, DF_INT8, shape);
+}
+
+static void a_buffer_passes_to_the_next_that_has_its_size(void **state) {
+    (void)state;
+    world w;
+    world_init(&w);
+    df_tensor *from = NULL, *to = NULL;
+    renew(&w, &from, w.host, DF_INT8, DF_SHAPE(1000));
+    void *data = from->data;
+    take_over(&w, &to, from, DF_SHAPE(10, 99));
+    assert_ptr_equal(to->data, data);
+    assert_ptr_equal(from->data, data); /* so it can still be read */
+    assert_null(from->buf);
+    renew(&w, &from, w.host, DF_INT8, DF_SHAPE(1000));
+    assert_ptr_not_equal(from->data, data);
+    assert_non_null(from->buf);
+    data = from->data;
+    take_over(&w, &to, from, DF_SHAPE(1000)); /* for the one that it had */
+    assert_ptr_equal(to->data, data);
+    df_tensor_unref(from);
+    df_tensor_unref(to);
+    world_end(&w);
+}
+
+static void what_others_see_does_not_pass(void **state) {
+    (void)state;
+    world w;
+    world_init(&w);
+    df_tensor *from = NULL, *to = NULL, *twin = NULL, *users = NULL;
+    renew(&w, &from, w.host, DF_INT8, DF_SHAPE(1000));
+    df_tensor *held = df_tensor_ref(from);
+    take_over(&w, &to, from, DF_SHAPE(1000));
+    assert_ptr_not_equal(to->data, from->data);
+    df_tensor_unref(held);
+    assert_int_equal(tensor_reshape(w.headers, from, DF_SHAPE(10, 100), &twin, NULL), DF_OK);
+    take_over(&w, &to, from, DF_SHAPE(1000));
+    assert_ptr_not_equal(to->data, from->data);
+    df_tensor_unref(twin);
+    take_over(&w, &to, from, DF_SHAPE(5000)); /* too small */
+    assert_non_null(from->buf);
+    assert_int_equal(df_tensor_new(&w.f.allocator, DF_INT8, DF_SHAPE(1000), &users, NULL), DF_OK);
+    take_over(&w, &to, users, DF_SHAPE(1000)); /* of no memory */
+    assert_non_null(users->buf);
+    df_tensor_unref(users);
+    df_tensor_unref(from);
+    df_tensor_unref(to);
+    world_end(&w);
+}
+
+static void marked_tensors_pass_their_buffer_around(void **state) {
+    (void)state;
+    world w;
+    world_init(&w);
+    df_tensor *t[2] = {NULL}, *twin = NULL;
+    for (int i = 0; i < 2; i++) {
+        renew(&w, &t[i], w.host, DF_INT8, DF_SHAPE(1000));
+        tensor_mark(t[i], &t[i]);
+    }
+    assert_true(tensor_take_room(t[0], &t[0]));  /* its own */
+    assert_false(tensor_take_room(t[1], &t[0])); /* has one */
+    void *data = t[0]->data;
+    tensor_release(&t[1]);
+    renew(&w, &t[1], w.host, DF_INT8, DF_SHAPE(8));
+    tensor_mark(t[1], &t[1]);
+    for (int i = 0; i < 3; i++) {
+        assert_true(tensor_take_room(t[(i + 1) % 2], &t[i % 2]));
+        assert_ptr_equal(t[(i + 1) % 2]->data, data);
+        assert_false(tensor_take_room(t[i % 2], &t[i % 2])); /* has none */
+    }
+    df_tensor *held = df_tensor_ref(t[1]);
+    assert_false(tensor_take_room(t[0], &t[1]));
+    df_tensor_unref(held);
+    assert_int_equal(tensor_reshape(w.headers, t[1], DF_SHAPE(1000), &twin, NULL),
+                     DF_INVALID_ARGUMENT);
+    assert_int_equal(tensor_reshape(w.headers, t[1], DF_SHAPE(2, 4), &twin, NULL), DF_OK);
+    assert_false(tensor_take_room(t[0], &t[1]));
+    df_tensor_unref(twin);
+    assert_true(tensor_take_room(t[0], &t[1]));
+    df_tensor_unref(t[0]);
+    df_tensor_unref(t[1]);
+    world_end(&w);
+}
+
+static void a_user_tensor_lasts_as_long_as_one_who_shares_its_buffer(void **state) {
+    (void)state;
+    world w;
+    world_init(&w);
+    df_tensor *t = NULL, *twin = NULL;
+    assert_int_equal(df_tensor_new(&w.f.allocator, DF_INT8, DF_SHAPE(100), &t, NULL), DF_OK);
+    memset(df_tensor_data(t), 7, 100);
+    assert_int_equal(tensor_reshape(w.headers, t, DF_SHAPE(10, 10), &twin, NULL), DF_OK);
+    df_tensor_unref(t);
+    assert_true(is_filled_with(df_tensor_data(twin), 100, 7));
+    renew(&w, &twin, w.host, DF_INT8, DF_SHAPE(100));
+    df_tensor_unref(twin);
+    world_end(&w);
+}
+
 static void a_release_of_what_others_hold_only_drops_the_reference(void **state) {
     (void)state;
     world w;
@@ -304,7 +407,7 @@ static void user_under_faults(fault_allocator *f, void *arg) {
 
 static void want_of_memory_leaves_no_user_tensor_half_made(void **state) {
     (void)state;
-    assert_int_equal(fault_each_allocation(user_under_faults, NULL), 1 + 3 + 3 + 2);
+    assert_int_equal(fault_each_allocation(user_under_faults, NULL), 1 + 1 + 1 + 2);
 }
 
 static void step_in(fault_allocator *f, memory *headers, memory *host, memory *device) {
@@ -377,6 +480,10 @@ int main(void) {
         cmocka_unit_test(renewed_strings_are_empty),
         cmocka_unit_test(a_shape_that_no_tensor_has_changes_nothing),
         cmocka_unit_test(a_released_tensor_keeps_its_header_and_takes_its_block_from_the_cache),
+        cmocka_unit_test(a_buffer_passes_to_the_next_that_has_its_size),
+        cmocka_unit_test(what_others_see_does_not_pass),
+        cmocka_unit_test(marked_tensors_pass_their_buffer_around),
+        cmocka_unit_test(a_user_tensor_lasts_as_long_as_one_who_shares_its_buffer),
         cmocka_unit_test(a_release_of_what_others_hold_only_drops_the_reference),
         cmocka_unit_test(a_release_of_the_callers_memory_releases_it),
         cmocka_unit_test(a_user_tensor_can_be_released_and_renewed),
