@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "compile/blocks.h"
 #include "compile/state.h"
+#include "compile/uses.h"
 
 #include <string.h>
 
@@ -201,7 +202,7 @@ static int32_t variable_index(lowering *l, const emitted *e) {
         *index = (int32_t)p->n_variables;
         p->variables[p->n_variables++] = v->id;
     }
-    if (op_of(l, e)->flags & OP_WRITES) p->writes[*index] = true;
+    if (op_of(l, e)->flags & OP_WRITES) p->writes[*index]++;
     return *index;
 }
 
@@ -244,7 +245,6 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
                         .flags = l->ends_later[i] ? PLAN_ENDS_LATER : 0,
                         .device = e->device,
                         .n_outputs = (uint8_t)emitted_outputs(c, e),
-                        .forward = PLAN_NONE,
                         .first_input = *n_inputs,
                         .n_inputs = emitted_inputs(c, e),
                         .first_slot = e->first_slot,
@@ -252,8 +252,11 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
                         .variable = variable_index(l, e)};
     *n_inputs += node->n_inputs;
     if (known_shapes(l, i, node)) node->flags |= PLAN_KNOWN_SHAPES;
-    if (e->what == EMITTED_SEND)
-        p->channels[e->channel].producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
+    if (e->what == EMITTED_SEND) {
+        plan_channel *ch = &p->channels[e->channel];
+        ch->producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
+        if (node->n_inputs) ch->slot = (uint32_t)p->inputs[node->first_input];
+    }
     if (c->rq->devices[e->device].has_queue) p->queues |= UINT64_C(1) << e->device;
     return node->name || compile_no_memory(c);
 }
@@ -370,146 +373,6 @@ static bool make_events(lowering *l) {
     return true;
 }
 
-/* ---- drops and forwards -------------------------------------------------- */
-
-/* Nodes lie block by block, in order: the last reader of a slot within a block is the last
- * that is met before the block changes. */
-typedef struct slot_reads {
-    uint32_t n_blocks;   /* that read it */
-    uint32_t read_block; /* that read it last, + 1 */
-    uint32_t input;      /* that read it last */
-    uint32_t async_node; /* that read it last, + 1 */
-} slot_reads;
-
-typedef struct last_reads {
-    slot_reads *of; /* by slot */
-    bool *drops;    /* by input: this read is the last one in its block */
-} last_reads;
-
-/* An async kernel reads on when its block has long gone by: it counts as a block of its own,
- * and drops when it has ended. */
-static void note_async_read(last_reads *r, slot_reads *s, uint32_t node, uint32_t input) {
-    bool again = s->async_node == node + 1;
-    s->async_node = node + 1;
-    r->drops[input] = !again;
-    s->n_blocks += !again;
-}
-
-static void note_read(last_reads *r, slot_reads *s, uint32_t block, uint32_t input) {
-    if (s->read_block == block + 1)
-        r->drops[s->input] = false;
-    else
-        s->n_blocks++;
-    r->drops[input] = true;
-    s->input = input;
-    s->read_block = block + 1;
-}
-
-/* A value that lies in its header, which is kept for the next step in any case. */
-static bool is_small(const plan *p, const plan_node *n, uint32_t slot) {
-    const edge_type *t = p->slots[slot].type;
-    size_t bytes;
-    int64_t elements;
-    return n->role == ROLE_KERNEL && (n->flags & PLAN_KNOWN_SHAPES) &&
-           !(n->op->flags & OP_WRITES) && t->dtype != DF_STRING &&
-           tensor_size(t->dtype, edge_shape(t), &elements, &bytes, NULL) == DF_OK &&
-           bytes <= TENSOR_INLINE;
-}
-
-/* Both ends can read what stays with the Send; a token stays in any case. */
-static bool is_lent(const plan *p, const plan_node *send, const plan_channel *ch) {
-    bool stays = ch->control || p->slots[p->inputs[send->first_input]].stays;
-    return stays && !p->devices[ch->src_device].has_queue && !p->devices[ch->dst_device].has_queue;
-}
-
-/* Rule 4 of plan.h. A Send comes before its Recv. */
-static void find_what_stays(lowering *l) {
-    plan *p = l->p;
-    for (uint32_t i = 0; i < l->n; i++) {
-        const plan_node *n = &p->nodes[l->node_of[i]];
-        plan_channel *ch =
-            n->role == ROLE_SEND || n->role == ROLE_RECV ? &p->channels[n->index] : NULL;
-        if (n->role == ROLE_SEND) ch->lent = is_lent(p, n, ch);
-        for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++)
-            p->slots[s].stays =
-                n->role == ROLE_FEED || (n->role == ROLE_RECV ? ch->lent : is_small(p, n, s));
-    }
-}
-
-static bool find_last_reads(lowering *l, last_reads *r) {
-    plan *p = l->p;
-    r->of = arena_array(&l->c->pass, p->n_slots, sizeof *r->of);
-    r->drops = arena_array(&l->c->pass, p->n_inputs, sizeof *r->drops);
-    if (!compile_had_memory(l->c)) return false;
-    uint32_t block = 0;
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        const plan_node *node = &p->nodes[n];
-        while (n >= p->blocks[block].first + p->blocks[block].count) block++;
-        for (uint32_t input = node->first_input; input < node->first_input + node->n_inputs;
-             input++) {
-            int32_t s = p->inputs[input];
-            if (s == PLAN_NONE || p->slots[s].stays) continue;
-            if (node->role == ROLE_ASYNC || node->role == ROLE_QUEUE_LATER)
-                note_async_read(r, &r->of[s], n, input);
-            else
-                note_read(r, &r->of[s], block, input);
-        }
-    }
-    return true;
-}
-
-static bool make_drops(lowering *l, last_reads *r) {
-    plan *p = l->p;
-    size_t most = p->n_slots;
-    for (uint32_t i = 0; i < p->n_inputs; i++) most += r->drops[i];
-    p->drops = arena_array(&p->mem, most, sizeof *p->drops);
-    if (!compile_had_memory(l->c)) return false;
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        plan_node *node = &p->nodes[n];
-        node->first_drop = p->n_drops;
-        for (uint32_t k = 0; k < node->n_inputs; k++)
-            if (r->drops[node->first_input + k])
-                p->drops[p->n_drops++] = (uint32_t)p->inputs[node->first_input + k];
-        /* a kernel that ends later drops then; a Recv has readers */
-        for (uint32_t o = 0; o < node->n_outputs && node->role != ROLE_RECV; o++)
-            if (r->of[node->first_slot + o].n_blocks == 0 && !p->slots[node->first_slot + o].stays)
-                p->drops[p->n_drops++] = node->first_slot + o; /* nobody reads it */
-        node->n_drops = p->n_drops - node->first_drop;
-    }
-    for (uint32_t s = 0; s < p->n_slots; s++)
-        p->slots[s].readers = r->of[s].n_blocks > 1 ? r->of[s].n_blocks : 0;
-    return true;
-}
-
-/* Input i may give its buffer to output 0 if this node alone drops it. */
-static bool may_forward(const plan *p, const last_reads *r, const plan_node *n, uint32_t i) {
-    int32_t s = p->inputs[n->first_input + i];
-    if (s == PLAN_NONE || i >= 31 || !(n->kernel->may_overwrite >> i & 1)) return false;
-    if (!r->drops[n->first_input + i] || p->slots[s].readers) return false;
-    for (uint32_t k = 0; k < n->n_inputs; k++) /* not read through another input as well */
-        if (k != i && p->inputs[n->first_input + k] == s) return false;
-    const plan_slot *to = &p->slots[n->first_slot], *from = &p->slots[s];
-    return from->type->dtype == to->type->dtype && from->memory == to->memory &&
-           from->device == to->device;
-}
-
-static void find_forwards(plan *p, const last_reads *r) {
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        plan_node *node = &p->nodes[n];
-        bool computes = node->role == ROLE_KERNEL || node->role == ROLE_QUEUE;
-        for (uint32_t i = 0; computes && node->forward == PLAN_NONE && i < node->n_inputs; i++)
-            if (may_forward(p, r, node, i)) node->forward = (int32_t)i;
-    }
-}
-
-static bool make_last_uses(lowering *l) {
-    last_reads r = {0};
-    find_what_stays(l);
-    if (!find_last_reads(l, &r) || !make_drops(l, &r)) return false;
-    find_forwards(l->p, &r);
-    return true;
-}
-
 /* ---- the rest ------------------------------------------------------------ */
 
 static bool make_feeds(lowering *l) {
@@ -544,5 +407,5 @@ bool compile_lower(compile_state *c) {
     p->devices = c->rq->devices;
     p->n_devices = c->rq->n_devices;
     return find_later(&l) && make_slots(&l) && cut_blocks(&l) && lay_out(&l) && make_nodes(&l) &&
-           make_events(&l) && make_last_uses(&l) && make_feeds(&l);
+           make_events(&l) && (uses_make(p, &c->pass) || compile_no_memory(c)) && make_feeds(&l);
 }

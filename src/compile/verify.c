@@ -20,9 +20,14 @@ typedef enum slot_state { SLOT_EMPTY, SLOT_FULL, SLOT_DROPPED } slot_state;
 
 typedef struct slot_play {
     uint32_t producer; /* the node */
+    uint32_t block;    /* and its block */
     uint32_t readers;  /* blocks still to read it */
+    uint32_t reads;    /* still to come, those of what it is lent to included */
     uint8_t state;     /* slot_state */
     bool read;
+    bool is_bound; /* to the end of the step: read elsewhere, or when its node has gone by */
+    bool is_taken; /* some slot has it for its `from` */
+    uint8_t gives; /* variables it is given to, 2 at most: more are as wrong */
 } slot_play;
 
 typedef struct play {
@@ -79,7 +84,7 @@ static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
         return broken(y, n, "dtype, shape or memory is not its channel's");
     if (ch->lent ? !s->stays : s->stays && !sends)
         return broken(y, n, "lends, or borrows, what does not stay");
-    if (sends && producer_of(y, slot) != ch->producer)
+    if (sends && (producer_of(y, slot) != ch->producer || slot != ch->slot))
         return broken(y, n, "sends another output than its channel's");
     return true;
 }
@@ -105,12 +110,22 @@ static bool memory_fits(const play *y, const plan_node *n, uint32_t input, const
     return s->memory == (host ? DF_MEMORY_HOST : DF_MEMORY_DEVICE);
 }
 
-static bool read_inputs(play *y, const plan_node *n) {
+/* Where the tensor of a slot comes from, if it is lent. */
+static slot_play *lender_of(const play *y, uint32_t slot) {
+    const plan_node *n = &y->p->nodes[y->slots[slot].producer];
+    const plan_channel *ch = n->role == ROLE_RECV ? &y->p->channels[n->index] : NULL;
+    return &y->slots[ch && ch->lent && !ch->control ? ch->slot : slot];
+}
+
+static bool read_inputs(play *y, const plan_node *n, uint32_t block) {
+    bool now = n->role == ROLE_KERNEL || (n->role == ROLE_SEND && y->p->channels[n->index].lent);
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         int32_t s = y->p->inputs[n->first_input + i];
         if (s == PLAN_NONE) continue;
-        slot_play *slot = &y->slots[s];
+        slot_play *slot = &y->slots[s], *lender = lender_of(y, (uint32_t)s);
         slot->read = true;
+        lender->reads--;
+        lender->is_bound |= !now || block != lender->block;
         if (slot->state == SLOT_EMPTY) return broken(y, n, "reads what is not yet written");
         if (slot->state == SLOT_DROPPED) return broken(y, n, "reads what was dropped");
         if (!memory_fits(y, n, i, &y->p->slots[s]))
@@ -119,16 +134,47 @@ static bool read_inputs(play *y, const plan_node *n) {
     return true;
 }
 
-/* A buffer may be taken over only from a slot that this node alone drops, and reads once. */
-static bool check_forward(play *y, const plan_node *n) {
-    if (n->forward == PLAN_NONE) return true;
-    int32_t s = y->p->inputs[n->first_input + (uint32_t)n->forward];
-    uint32_t reads = 0, drops = 0;
-    for (uint32_t i = 0; i < n->n_inputs; i++) reads += y->p->inputs[n->first_input + i] == s;
-    for (uint32_t i = 0; i < n->n_drops; i++)
-        drops += y->p->drops[n->first_drop + i] == (uint32_t)s;
-    if (s != PLAN_NONE && reads == 1 && drops == 1 && y->p->slots[s].readers == 0) return true;
-    return broken(y, n, "would compute into what others read");
+/* Rule 5 of plan.h. What is dropped when nobody will read it is dropped by this node. */
+static bool may_take_over(play *y, const plan_node *n, uint32_t slot, uint32_t from) {
+    const plan_slot *to = &y->p->slots[slot], *of = &y->p->slots[from];
+    slot_play *f = &y->slots[from];
+    uint32_t reads = 0;
+    bool taken = f->is_taken, is_before = f->state == SLOT_EMPTY; /* of the step before */
+    f->is_taken = true;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        reads += y->p->inputs[n->first_input + i] == (int32_t)from;
+    if (taken || reads > 1 || to->device != of->device || to->memory != of->memory ||
+        (!is_before && f->reads) || (reads && to->type->dtype != of->type->dtype))
+        return false;
+    if (of->stays == PLAN_DROPPED) return reads && of->readers == 0;
+    return to->stays == PLAN_KEPT && of->stays == PLAN_KEPT &&
+           plan_block_size(to) == plan_block_size(of) && f->block == y->slots[slot].block &&
+           (is_before || !f->is_bound) &&
+           (!reads || shape_equal(edge_shape(to->type), edge_shape(of->type)));
+}
+
+/* What is given to a variable is the value that this node, and no other, writes. */
+static bool check_giver(play *y, const plan_node *n) {
+    if (!(n->op->flags & OP_WRITES) || !y->p->givers[n->variable]) return true;
+    uint32_t slot = y->p->givers[n->variable] - 1;
+    if (slot == plan_written(y->p, n) && y->p->writes[n->variable] == 1 &&
+        y->slots[slot].gives == 1 && y->p->slots[slot].stays == PLAN_KEPT)
+        return true;
+    return broken(y, n, "gives away what it may not");
+}
+
+/* Rules 4 and 5 of plan.h, of what the node produces. */
+static bool check_outputs(play *y, const plan_node *n) {
+    for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++) {
+        const plan_slot *slot = &y->p->slots[s];
+        bool plain = n->role == ROLE_KERNEL && (n->flags & PLAN_KNOWN_SHAPES);
+        if (slot->stays == PLAN_KEPT && !plain) return broken(y, n, "keeps what it cannot");
+        if (slot->stays == PLAN_BORROWED && !plan_borrows(y->p, n))
+            return broken(y, n, "borrows what may not last");
+        if (slot->from && !may_take_over(y, n, s, slot->from - 1))
+            return broken(y, n, "would compute into what others read");
+    }
+    return true;
 }
 
 static bool drop_slots(play *y, const plan_node *n) {
@@ -150,12 +196,12 @@ static void fill_slots(play *y, const plan_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) y->slots[n->first_slot + o].state = SLOT_FULL;
 }
 
-static bool play_node(play *y, uint32_t i) {
+static bool play_node(play *y, uint32_t i, uint32_t block) {
     const plan_node *n = &y->p->nodes[i];
     if (y->ran[i]) return broken(y, n, "runs twice");
     y->ran[i] = true;
     y->n_ran++;
-    if (!read_inputs(y, n) || !check_forward(y, n)) return false;
+    if (!read_inputs(y, n, block) || !check_outputs(y, n) || !check_giver(y, n)) return false;
     if ((n->role == ROLE_SEND || n->role == ROLE_RECV) && !play_channel(y, n)) return false;
     if (n->flags & PLAN_ENDS_LATER) { /* drops when it has ended */
         y->later[y->n_later++] = i;
@@ -168,7 +214,7 @@ static bool play_node(play *y, uint32_t i) {
 static bool play_block(play *y, uint32_t b) {
     const plan_block *block = &y->p->blocks[b];
     for (uint32_t i = block->first; i < block->first + block->count; i++)
-        if (!play_node(y, i)) return false;
+        if (!play_node(y, i, b)) return false;
     return fire_events(y, &y->p->nodes[block->first], block->first_after, block->n_after);
 }
 
@@ -271,6 +317,26 @@ static bool check_accesses(play *y) {
 
 /* ---- the pass ------------------------------------------------------------ */
 
+static void note_nodes(play *y) {
+    const plan *p = y->p;
+    for (uint32_t b = 0; b < p->n_blocks; b++)
+        for (uint32_t i = p->blocks[b].first; i < p->blocks[b].first + p->blocks[b].count; i++) {
+            const plan_node *n = &p->nodes[i];
+            for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++) {
+                y->slots[s].producer = i;
+                y->slots[s].block = b;
+            }
+        }
+    for (uint32_t i = 0; i < p->n_inputs; i++)
+        if (p->inputs[i] != PLAN_NONE) lender_of(y, (uint32_t)p->inputs[i])->reads++;
+    for (uint32_t v = 0; v < p->n_variables; v++) {
+        if (!p->givers[v]) continue;
+        slot_play *s = &y->slots[p->givers[v] - 1];
+        s->gives = s->gives ? 2 : 1;
+        s->is_bound = true;
+    }
+}
+
 static bool play_init(play *y) {
     const plan *p = y->p;
     arena *a = &y->c->pass;
@@ -282,9 +348,7 @@ static bool play_init(play *y) {
     y->sent = arena_array(a, p->n_channels, sizeof *y->sent);
     y->received = arena_array(a, p->n_channels, sizeof *y->received);
     if (!compile_had_memory(y->c)) return false;
-    for (uint32_t n = 0; n < p->n_nodes; n++)
-        for (uint32_t o = 0; o < p->nodes[n].n_outputs; o++)
-            y->slots[p->nodes[n].first_slot + o].producer = n;
+    note_nodes(y);
     for (uint32_t b = 0; b <= p->n_blocks; b++) y->pending[b] = p->blocks[b].pending;
     for (uint32_t s = 0; s < p->n_slots; s++) y->slots[s].readers = p->slots[s].readers;
     return true;

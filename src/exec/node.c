@@ -87,17 +87,16 @@ static bool check_promised(const plan_node *n, uint32_t o, df_shape now, df_shap
            false;
 }
 
-/* Output 0 may be computed into the buffer of an input that nobody else can see. */
-static bool forward(step *s, const plan_node *n, df_shape shape) {
-    if (n->forward == PLAN_NONE) return false;
-    df_tensor **from = &s->slots[s->p->inputs[n->first_input + (uint32_t)n->forward]];
-    if (!(*from)->buf || !tensor_is_sole(*from) || !shape_equal(tensor_shape(*from), shape))
-        return false;
-    df_tensor **to = &s->slots[n->first_slot];
-    df_tensor_unref(*to);
-    *to = *from;
-    *from = NULL;
-    return true;
+/* Rule 5 of plan.h. What is dropped is an input, and overwritten only by what has its shape. */
+static void take_over(step *s, const plan_node *n, uint32_t o, df_shape shape) {
+    const plan_slot *slot = &s->p->slots[n->first_slot + o];
+    df_tensor *from = slot->from ? s->slots[slot->from - 1] : NULL;
+    if (!from || (s->p->slots[slot->from - 1].stays == PLAN_DROPPED &&
+                  !shape_equal(tensor_shape(from), shape)))
+        return;
+    memory *mem = device_memory(s->x->o.devices[n->device], slot->memory, s->x->o.host);
+    tensor_take_over(&s->slots[n->first_slot + o], from, s->x->o.host, mem, slot->type->dtype,
+                     shape);
 }
 
 /* Output o becomes an allocated tensor in this kind of memory. */
@@ -125,7 +124,7 @@ bool node_allocate(step *s, const plan_node *n, df_error *err) {
             continue;
         }
         if (!known && !check_promised(n, o, shape, edge_shape(slot->type), err)) return false;
-        if (o == 0 && forward(s, n, shape)) continue;
+        take_over(s, n, o, shape);
         if (!node_renew(s, n, o, slot->memory, shape, err)) return false;
     }
     return true;
@@ -228,7 +227,7 @@ node_call node_call_of(step *s, uint32_t node) {
  * at hand until the step has succeeded. */
 bool node_write_variable(step *s, const plan_node *n, df_error *err) {
     if (!(n->op->flags & OP_WRITES)) return true;
-    variable *v = s->x->o.variables[n->variable];
+    const variable *v = s->x->o.variables[n->variable];
     df_tensor *value = s->slots[n->first_slot], *kept = value;
     memory *host = s->x->o.host;
     if (value->dtype != v->type->dtype || !shape_fits(tensor_shape(value), edge_shape(v->type))) {
@@ -245,12 +244,7 @@ bool node_write_variable(step *s, const plan_node *n, df_error *err) {
         (void)tensor_ref(value);
     else if (tensor_copy(host, host, value, &kept, err) != DF_OK)
         return false;
-    if (s->written[n->variable])
-        df_tensor_unref(v->value);
-    else
-        s->before[n->variable] = v->value;
-    s->written[n->variable] = true;
-    v->value = kept;
+    step_write(s, (uint32_t)n->variable, kept);
     return true;
 }
 
@@ -272,6 +266,10 @@ static node_end run_inline(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_error err;
     if (!node_gather(s, n, &err)) return node_fail(s, n, &err);
+    if ((n->op->flags & OP_PASSES_ON) && s->p->slots[n->first_slot].stays == PLAN_BORROWED) {
+        s->slots[n->first_slot] = s->inputs[n->first_input + n->n_inputs - 1];
+        return node_write_variable(s, n, &err) ? NODE_DONE : node_fail(s, n, &err);
+    }
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         df_tensor_unref(s->slots[n->first_slot + o]);
         s->slots[n->first_slot + o] = NULL;

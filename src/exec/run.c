@@ -80,6 +80,8 @@ void run_begin(worker *w) {
         uint32_t n = s->x->counted[i];
         atomic_put(&s->readers[n], p->slots[n].readers, RELAXED);
     }
+    for (uint32_t v = 0; v < p->n_variables; v++)
+        s->slots[p->n_slots + v] = s->x->o.variables[v]->value;
     const cut *c = s->cut;
     for (uint32_t b = 0; b <= c->n_blocks; b++)
         atomic_put(&s->pending[b], c->blocks[b].pending, RELAXED);
@@ -110,8 +112,19 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
 /* What a slot holds from the step before is written again, if nobody else has it. */
 static inline bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
     df_tensor **t = s->slots + io->first_output;
-    for (uint32_t n = io->n_outputs; n > 0; n--, t++)
-        if (!*t || !tensor_is_made_for(*t, t)) return node_renew_outputs(s, io->index, err);
+    const plan_slot *is = s->p->slots + io->first_output;
+    for (uint32_t n = io->n_outputs; n > 0; n--, t++, is++)
+        if (!*t || !tensor_is_made_for(*t, t) ||
+            (is->from ? !tensor_take_room(*t, &s->slots[is->from - 1]) : (*t)->buf != NULL))
+            return node_renew_outputs(s, io->index, err);
+    return true;
+}
+
+/* A variable may have no value. */
+static inline bool has_inputs(step *s, const kernel_io *io) {
+    const int32_t *place = s->x->places + io->first_input;
+    for (uint32_t n = io->n_inputs; n > 0; n--, place++)
+        if (!s->slots[*place]) return false;
     return true;
 }
 
@@ -124,15 +137,31 @@ static inline bool run_kernel(node_call *c, const kernel_io *io, df_error *err) 
     DF_SCHED_POINT(); /* kernels are callbacks */
     df_code code = io->kernel->compute(&c->ctx, err);
     if (code != DF_OK) return (void)error_from(err, code, "its kernel"), false;
+    if (io->flags & QUICK_GIVES) step_write(s, io->channel, s->slots[io->first_output]);
     if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
     return true;
 }
 
-/* The tensor of a Send that is lent stays where it is. */
-static inline void run_send(step *s, const kernel_io *io) {
+/* False: it has no value, and who reads the slot needs one. */
+static inline bool run_read(step *s, const kernel_io *io) {
+    df_tensor *t = s->slots[s->p->n_slots + io->channel];
+    s->slots[io->first_output] = t;
+    return t || !io->n_inputs;
+}
+
+static inline void run_assign(step *s, const kernel_io *io) {
+    df_tensor *t = s->slots[s->p->inputs[io->first_input + io->n_inputs - 1]];
+    s->slots[io->first_output] = t;
+    step_write(s, io->channel, t);
+}
+
+/* The tensor of a Send that is lent stays where it is. False: there is none. */
+static inline bool run_send(step *s, const kernel_io *io) {
     df_tensor *t = io->n_inputs ? s->slots[s->p->inputs[io->first_input]] : s->x->token;
+    if (!t) return false;
     channel_count(&s->traffic[io->channel], io->n_inputs ? t->bytes : 0);
     slots_lend(s->channels, io->channel, t);
+    return true;
 }
 
 /* False: aborted, and the step has been told why. */
@@ -150,9 +179,11 @@ static inline bool run_feed(step *s, const kernel_io *io) {
     return true;
 }
 
+/* The same. */
 static inline bool run_fetch(step *s, const kernel_io *io) {
-    if (s->rq.into) return false;
-    s->results[io->channel] = tensor_ref(s->slots[s->p->inputs[io->first_input]]);
+    df_tensor *t = s->slots[s->p->inputs[io->first_input]];
+    if (!t || s->rq.into) return false;
+    s->results[io->channel] = tensor_ref(t);
     if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
     return true;
 }
@@ -165,13 +196,18 @@ static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kerne
     for (; io < end && !step_failed(s); io++) {
         atomic_put(at, io->index, RELAXED);
         if (io->kind == QUICK_KERNEL) {
+            if ((io->flags & QUICK_MISSES) && !has_inputs(s, io)) break;
             if (run_kernel(c, io, err)) continue;
             step_fail_node(s, &s->p->nodes[io->index], err);
             break;
         }
         bool ran = true;
-        if (io->kind == QUICK_SEND)
-            run_send(s, io);
+        if (io->kind == QUICK_READ)
+            ran = run_read(s, io);
+        else if (io->kind == QUICK_ASSIGN)
+            run_assign(s, io);
+        else if (io->kind == QUICK_SEND)
+            ran = run_send(s, io);
         else if (io->kind == QUICK_RECV)
             ran = run_recv(s, io);
         else if (io->kind == QUICK_FEED)

@@ -2,12 +2,13 @@
  *
  * step - the frame of a step: made once, used again.
  *
- * A frame between steps: slots hold headers whose buffers were given back (or
- * results that the caller may still have); nothing else is held. A step that succeeds
- * leaves it so by itself, by the plan's drops. One that fails is swept.
+ * A frame between steps: slots hold what the plan says is kept, and of the rest headers whose
+ * buffers were given back (or results that the caller may still have); nothing else is held. A step
+ * that succeeds leaves it so by itself, by the plan's drops. One that fails is swept.
  *
  * A step writes variables as it goes, and keeps what was there before. At the end either
- * all of it stays or all of it goes: a failed step has changed nothing.
+ * all of it stays or all of it goes: a failed step has changed nothing. What the variable does not
+ * keep goes into the slot from which it was given its value, if there is such a slot.
  */
 #include "exec/step.h"
 
@@ -120,7 +121,7 @@ static bool make_types(step *s) {
 static bool make_arrays(step *s) {
     const plan *p = s->p;
     arena *a = &s->mem;
-    s->slots = arena_array(a, p->n_slots, sizeof *s->slots);
+    s->slots = arena_array(a, (size_t)p->n_slots + p->n_variables, sizeof *s->slots);
     s->readers = arena_array(a, p->n_slots, sizeof *s->readers);
     s->pending = arena_array(a, (size_t)p->n_blocks + 1, sizeof *s->pending);
     s->blocks = arena_array(a, p->n_blocks, sizeof *s->blocks);
@@ -138,6 +139,14 @@ static bool make_arrays(step *s) {
     return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
            s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
            s->written && s->traffic;
+}
+
+/* They are there from the beginning. */
+static void show_constants(step *s) {
+    for (uint32_t i = 0; i < s->p->n_nodes; i++) {
+        const plan_node *n = &s->p->nodes[i];
+        if (n->op->flags & OP_CONST) s->slots[n->first_slot] = s->x->constants[n->index];
+    }
 }
 
 step *step_new(executor *x, df_error *err) {
@@ -159,6 +168,7 @@ step *step_new(executor *x, df_error *err) {
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->tag,
                             &s->rendezvous, err) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
+        show_constants(s);
         return s;
     }
     (void)error_memory(err, "a step");
@@ -168,9 +178,17 @@ step *step_new(executor *x, df_error *err) {
     return NULL;
 }
 
-/* What a step borrowed, and of which no reference is its own. */
+/* What came through channels that lend. From another rendezvous it came with a reference. */
 static void forget_lent(step *s) {
-    for (uint32_t i = 0; !s->x->keys && i < s->x->n_lent; i++) s->slots[s->x->lent[i]] = NULL;
+    for (uint32_t i = 0; i < s->x->n_lent; i++) {
+        df_tensor **slot = &s->slots[s->x->lent[i]];
+        if (s->x->keys) df_tensor_unref(*slot);
+        *slot = NULL;
+    }
+}
+
+static bool holds(const step *s, uint32_t slot) {
+    return s->p->slots[slot].stays != PLAN_BORROWED;
 }
 
 /* The same of the caller's feeds; what was copied instead is its own. */
@@ -185,7 +203,8 @@ static void forget_fed(step *s) {
 
 void step_free(step *s) {
     forget_lent(s);
-    for (uint32_t i = 0; i < s->p->n_slots; i++) df_tensor_unref(s->slots[i]);
+    for (uint32_t i = 0; i < s->p->n_slots; i++)
+        if (holds(s, i)) df_tensor_unref(s->slots[i]);
     df_rendezvous_unref(s->rendezvous);
     condition_fini(&s->wake);
     arena_fini(&s->mem);
@@ -203,18 +222,39 @@ void step_drop(step *s, const plan_node *n) {
     }
 }
 
+void step_write(step *s, uint32_t which, df_tensor *value) {
+    variable *v = s->x->o.variables[which];
+    if (s->written[which])
+        df_tensor_unref(v->value);
+    else
+        s->before[which] = v->value;
+    s->written[which] = true;
+    v->value = s->slots[s->p->n_slots + which] = value;
+}
+
 /* ---- after a step -------------------------------------------------------- */
+
+/* What was given to a variable comes back, or what it had before comes instead: for the next step
+ * to be written, if nobody else has it. The block of a large one is worth more to others meanwhile.
+ */
+static void give_back(df_tensor **slot, df_tensor *t) {
+    *slot = t;
+    if (t && (t->bytes > PLAN_KEPT_MOST || !tensor_is_sole(t))) tensor_release(slot);
+}
 
 static void settle_variables(step *s) {
     for (uint32_t i = 0; i < s->p->n_variables; i++) {
         if (!s->written[i]) continue;
         variable *v = s->x->o.variables[i];
+        df_tensor *old = s->before[i];
         if (s->has_error) {
-            df_tensor_unref(v->value);
+            old = v->value;
             v->value = s->before[i];
-        } else {
-            df_tensor_unref(s->before[i]);
         }
+        if (s->p->givers[i])
+            give_back(&s->slots[s->p->givers[i] - 1], old);
+        else
+            df_tensor_unref(old);
         s->before[i] = NULL;
         s->written[i] = false;
     }
@@ -231,7 +271,7 @@ static void settle_queue_ops(step *s) {
 /* What a step left behind that did not come to its end. */
 static void sweep(step *s) {
     for (uint32_t i = 0; i < s->p->n_slots; i++)
-        if (s->slots[i]) tensor_release(&s->slots[i]);
+        if (holds(s, i)) tensor_release(&s->slots[i]);
     for (uint32_t i = 0; i < s->p->n_nodes; i++) {
         if (!s->recvs[i]) continue;
         df_tensor_unref(s->recvs[i]->tensor);

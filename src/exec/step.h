@@ -65,9 +65,11 @@ typedef struct node_call {
 /* How the loop over a block's nodes runs one: kernel_io.kind. */
 enum {
     QUICK_NOT,    /* needs more: node_run, transfer_run */
-    QUICK_KERNEL, /* runs here and now, all shapes are known, and every input is there */
+    QUICK_KERNEL, /* runs here and now, and all shapes are known */
     QUICK_NOTHING,
-    QUICK_SEND, /* of a tensor that stays */
+    QUICK_READ,   /* of a variable, whose value its slot borrows */
+    QUICK_ASSIGN, /* of a tensor that is given to a variable, whose value the slot borrows */
+    QUICK_SEND,   /* of a tensor that stays */
     QUICK_RECV,
     QUICK_FEED, /* into a slot that stays */
     QUICK_FETCH /* of what is there */
@@ -76,7 +78,9 @@ enum {
 /* kernel_io.flags */
 enum {
     QUICK_DROPS = 1u << 0,
-    QUICK_CHEAP = 1u << 1 /* takes no time that a deadline would miss */
+    QUICK_CHEAP = 1u << 1,  /* takes no time that a deadline would miss */
+    QUICK_MISSES = 1u << 2, /* an input may be missing, since a variable has no value yet */
+    QUICK_GIVES = 1u << 3   /* its output is given to a variable */
 };
 
 /* Of a kernel that ends later. Kept by the pool, never freed before it, so that a late second
@@ -172,7 +176,7 @@ struct step {
     df_tensor **feeds;             /* (s) */
     df_tensor **results;           /* (n) by fetch */
     df_span *into;                 /* (s) by fetch: rq.into is here, not the caller's */
-    df_tensor **slots;             /* (n) */
+    df_tensor **slots;             /* (n) and behind the plan's, by variable: its value */
     _Atomic uint32_t *readers;     /* (a) by slot: blocks still to read it */
     _Atomic uint32_t *pending;     /* (a) by block */
     event *blocks;                 /* (n) */
@@ -211,6 +215,7 @@ struct executor {
     uint32_t n_open;       /* (c) nodes that were opened: those before it */
     df_tensor *token;      /* (c) what a control-only channel carries */
     kernel_io *io;         /* (c) by node */
+    int32_t *places;       /* (c) by the plan's inputs: in a step's slots, those of variables too */
     uint32_t *counted;     /* (c) slots that several blocks read */
     uint32_t n_counted;    /* (c) */
     uint32_t *fed;         /* (c) by feed: its slot, if that stays; NO_SLOT */
@@ -285,6 +290,9 @@ void step_settle(step *s);
 void step_renew(step *s);
 /* Gives back the slots that a node read last. */
 void step_drop(step *s, const plan_node *n);
+/* The variable has this value from now on; what it had before stays at hand until the step is over.
+ */
+void step_write(step *s, uint32_t which, df_tensor *value);
 /* The step fails with *why, unless it has already, with a cause as good. Any thread that
  * holds the step. */
 void step_fail(step *s, const df_error *why);
@@ -312,7 +320,7 @@ extern const struct kernel_calls node_calls;
 /* For the calls of kernels that run here and now: all but io. */
 static inline node_call node_call_here(step *s) {
     return (node_call){.ctx = {.slots = s->slots,
-                               .places = s->p->inputs,
+                               .places = s->x->places,
                                .made = s->slots,
                                .states = s->x->states,
                                .headers = s->x->o.host,

@@ -10,18 +10,13 @@
 #include "kernels/family.h"
 
 enum { VALUE = 0, SHAPE = 1 };
+enum { PASSES_ON = OP_PASSES_ON | ADD_INLINE };
 
 /* ---- kernels ------------------------------------------------------------- */
 
 static df_code pass_on(df_kernel *c, df_error *err) {
     (void)err;
-    kernel_set_output(c, 0, tensor_ref(kernel_input(c, 0)));
-    return DF_OK;
-}
-
-static df_code assign(df_kernel *c, df_error *err) {
-    (void)err;
-    kernel_set_output(c, 0, tensor_ref(kernel_input(c, 1)));
+    kernel_set_output(c, 0, tensor_ref(kernel_input(c, kernel_inputs(c) - 1)));
     return DF_OK;
 }
 
@@ -61,18 +56,18 @@ static df_code infer_assign(df_infer *c, df_error *err) {
 /* ---- the family ---------------------------------------------------------- */
 
 void state_ops(adder *a) {
-    add_op(a, "Const() {value: tensor} : value", infer_const, pass_on, OP_CONST | ADD_INLINE);
+    add_op(a, "Const() {value: tensor} : value", infer_const, pass_on, OP_CONST | PASSES_ON);
     add_op(a, "Placeholder() {dtype: dtype, shape: shape} : dtype", infer_declared, NULL,
            OP_MUST_FEED);
     add_op(a, "Variable() {dtype: dtype, shape: shape} : dtype", infer_declared, pass_on,
-           OP_VARIABLE | OP_STATEFUL | ADD_INLINE);
+           OP_VARIABLE | OP_STATEFUL | PASSES_ON);
     add_op(a, "ReadVariable(variable: any) : variable", df_infer_same, pass_on,
-           OP_READS | ADD_INLINE);
-    add_op(a, "Assign(variable: any, value: variable) : variable", infer_assign, assign,
-           OP_WRITES | OP_STATEFUL | ADD_INLINE);
+           OP_READS | PASSES_ON);
+    add_op(a, "Assign(variable: any, value: variable) : variable", infer_assign, pass_on,
+           OP_WRITES | OP_STATEFUL | PASSES_ON);
     add_op_with(a, "AssignAdd|AssignSub(variable: number, delta: variable) : variable",
                 infer_assign, assign_update, OP_WRITES | OP_STATEFUL | ADD_OVERWRITES(0),
                 ELEMENTWISE_ADD);
-    add_op(a, "Identity(x: any) : x", df_infer_same, pass_on, ADD_INLINE);
+    add_op(a, "Identity(x: any) : x", df_infer_same, pass_on, PASSES_ON);
     add_op(a, "NoOp()", NULL, NULL, OP_NO_KERNEL);
 }

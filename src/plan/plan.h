@@ -16,11 +16,22 @@
  *    place in the block came, after the producer ran.
  * 3. A slot is dropped after its last reader: by that node alone if all readers are in
  *    the producer's block, else by whichever block reads it last.
- * 4. A slot that stays is not dropped, which saves counting who has read it: nothing would be
- *    gained by that.
- *      a kernel's   its value is small, and lies in the header, which is kept for the next step
- *      a feed's     it is the caller's, who keeps it until the step is over
- *      a Recv's     its channel's Send reads a kernel's that stays: the Recv's is that one again
+ * 4. A slot that stays is not dropped, which saves counting who has read it.
+ *    It is the frame's (PLAN_KEPT): a kernel's of known shape
+ *      that is small   the value lies in the header, which is kept for the next step;
+ *      of middle size  its block is kept, too, and shared with others by rule 5;
+ *      that is given   it becomes the value of a variable, whose old one comes into the slot when
+ *                      the step is over.
+ *    Or it holds no reference (PLAN_BORROWED), because somebody has the tensor until the step is
+ * over: a feed's        the caller a Recv's        the slot that its channel's Send reads, which
+ * stays a constant's    the executor a variable's    the variable, or the step, which keeps what it
+ * was before: of one that the plan writes once at most
+ * 5. A slot may take over the block of another, `from`, if nobody else can see that:
+ *      of an input     which this node alone reads, and last: it computes in place
+ *      of one that is kept, has been read for the last time, by nodes of the same block as both,
+ * and is taken over by no other of one that is kept, and produced later: its block of the step
+ * before, or its own So the kept slots of a block form rings, in each of which one block of memory
+ * goes round.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
@@ -32,7 +43,12 @@
 
 enum {
     PLAN_NONE = -1,
-    PLAN_MAX_DEVICES = 64 /* of one process; a node, a slot and a channel have them in a byte */
+    PLAN_MAX_DEVICES = 64, /* of one process; a node, a slot and a channel have them in a byte */
+    /* Bytes of a value of middle size, and of all that a frame keeps, so far as they have no memory
+     * in common: that is other programs' loss between steps. What is larger takes much more time to
+     * compute than a block takes to be given back and taken again. */
+    PLAN_KEPT_MOST = 64 << 10,
+    PLAN_KEPT_ALL = 16 << 20
 };
 
 /* A device as the passes know it: no memory, no thread. */
@@ -80,7 +96,6 @@ typedef struct plan_node {
     uint8_t flags;
     uint8_t device;       /* in plan->devices */
     uint8_t n_outputs;    /* from first_slot on */
-    int32_t forward;      /* the input whose buffer output 0 may take over; NONE */
     uint32_t first_input; /* in plan->inputs; n_inputs of them */
     uint32_t n_inputs;
     uint32_t first_slot;
@@ -98,12 +113,16 @@ typedef struct plan_block {
     uint32_t first_after, n_after; /* blocks its end is an event of, in plan->after */
 } plan_block;
 
+/* Rule 4. */
+typedef enum plan_stay { PLAN_DROPPED, PLAN_KEPT, PLAN_BORROWED } plan_stay;
+
 typedef struct plan_slot {
     const edge_type *type; /* shape as far as known; one for many slots */
     uint32_t readers;      /* blocks that read it, if more than one or not the producer's; else 0 */
+    uint32_t from;         /* rule 5: a slot, + 1; 0: none */
     uint8_t device;        /* where it is produced */
     uint8_t memory;        /* DF_MEMORY_... */
-    bool stays;            /* rule 4; readers is 0 */
+    uint8_t stays;         /* plan_stay; if it does, readers is 0 */
 } plan_slot;
 
 typedef struct plan_channel {
@@ -111,7 +130,8 @@ typedef struct plan_channel {
     const edge_type *type;
     uint8_t src_device, dst_device;
     uint8_t src_memory, dst_memory; /* DF_MEMORY_... */
-    bool control;                   /* carries no value */
+    uint32_t slot;                  /* that is sent, if it has a value */
+    bool control;                   /* carries none */
     bool lent;                      /* what is sent stays, and so does the Recv's slot */
     const char *producer; /* the partition's node whose output travels, or which it follows */
 } plan_channel;
@@ -157,11 +177,20 @@ typedef struct plan {
     plan_constant *constants;
     uint32_t n_constants;
     uint32_t *variables; /* ids of the variables' nodes in the user's graph */
-    bool *writes;        /* of variables: the plan writes it */
+    uint32_t *writes;    /* of variables: nodes that write it */
+    uint32_t *givers;    /* of variables: the slot that is given to it, + 1; 0: a reference is */
     uint32_t n_variables;
 } plan;
 
 plan *plan_new(const df_allocator *alloc);
 void plan_free(plan *p); /* NULL is fine */
+
+/* Rule 4: what the node has for its output somebody keeps, if a channel lends what its Recv gets.
+ */
+bool plan_borrows(const plan *p, const plan_node *n);
+/* The slot of what a node writes into its variable. */
+uint32_t plan_written(const plan *p, const plan_node *n);
+/* Bytes of the block in which the value of a slot lies; 0: its shape is not known. */
+size_t plan_block_size(const plan_slot *s);
 
 #endif /* PLAN_PLAN_H */

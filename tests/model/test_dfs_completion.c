@@ -139,26 +139,24 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 #define KERNEL_NODE(NAME)                                                                          \
     {                                                                                              \
         .name = NAME, .op = &op, .kernel = &kernel, .role = ROLE_KERNEL,                           \
-        .flags = PLAN_KNOWN_SHAPES, .forward = PLAN_NONE, .index = PLAN_NONE,                      \
-        .variable = PLAN_NONE                                                                      \
+        .flags = PLAN_KNOWN_SHAPES, .index = PLAN_NONE, .variable = PLAN_NONE                      \
     }
 #define ASYNC_NODE(NAME, FIRST, COUNT)                                                             \
     {                                                                                              \
         .name = NAME, .op = &op, .kernel = &async_kernel, .role = ROLE_ASYNC,                      \
-        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .forward = PLAN_NONE, .index = PLAN_NONE,    \
-        .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT                              \
+        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .index = PLAN_NONE, .variable = PLAN_NONE,   \
+        .first_after = FIRST, .n_after = COUNT                                                     \
     }
 #define QUEUED_NODE(NAME, KERNEL, FIRST, COUNT)                                                    \
     {                                                                                              \
         .name = NAME, .op = &op, .kernel = &KERNEL, .role = ROLE_QUEUE_LATER, .device = 1,         \
-        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .forward = PLAN_NONE, .index = PLAN_NONE,    \
-        .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT                              \
+        .flags = PLAN_KNOWN_SHAPES | PLAN_ENDS_LATER, .index = PLAN_NONE, .variable = PLAN_NONE,   \
+        .first_after = FIRST, .n_after = COUNT                                                     \
     }
 #define CHANNEL_NODE(NAME, ROLE, FLAGS, OUTPUTS, FIRST, COUNT)                                     \
     {                                                                                              \
         .name = NAME, .op = &op, .role = ROLE, .flags = PLAN_KNOWN_SHAPES | (FLAGS),               \
-        .n_outputs = OUTPUTS, .forward = PLAN_NONE, .variable = PLAN_NONE, .first_after = FIRST,   \
-        .n_after = COUNT                                                                           \
+        .n_outputs = OUTPUTS, .variable = PLAN_NONE, .first_after = FIRST, .n_after = COUNT        \
     }
 #define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof *(ARRAY))
 #define A_PLAN(NODES, BLOCKS, AFTER)                                                               \

@@ -301,10 +301,7 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 /* ---- plans --------------------------------------------------------------- */
 
 #define NODE(NAME, ROLE, ...)                                                                      \
-    {                                                                                              \
-        .name = NAME, .op = &op, .role = ROLE, .forward = PLAN_NONE, .variable = PLAN_NONE,        \
-        __VA_ARGS__                                                                                \
-    }
+    { .name = NAME, .op = &op, .role = ROLE, .variable = PLAN_NONE, __VA_ARGS__ }
 #define FEED  NODE("f", ROLE_FEED, .flags = PLAN_KNOWN_SHAPES, .n_outputs = 1)
 #define FETCH NODE("z", ROLE_FETCH, .flags = PLAN_KNOWN_SHAPES, .n_inputs = 1, .n_drops = 1)
 #define KERNEL(NAME)                                                                               \

@@ -150,7 +150,7 @@ df_out world_input(compile_world *w, const char *name) {
 }
 
 df_out world_large_input(compile_world *w, const char *name) {
-    return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(32));
+    return df_placeholder(w->g, name, DF_FLOAT32, DF_SHAPE(20000));
 }
 
 df_node *world_node(compile_world *w, const char *name) {
@@ -258,7 +258,7 @@ uint64_t world_draw(uint64_t *seed) {
 
 enum { RANDOM_MOST = 512 };
 
-/* float32[4] everywhere, so that anything may go anywhere. */
+/* One shape everywhere, so that anything may go anywhere: small, middling or large. */
 typedef struct drawing {
     compile_world *w;
     uint64_t seed;
@@ -324,13 +324,14 @@ random_graph world_random(compile_world *w, uint64_t seed, int n_nodes) {
     assert_true(n_nodes + 4 < RANDOM_MOST);
     drawing d = {.w = w, .seed = seed};
     random_graph r;
+    df_shape shape = (const df_shape[]){DF_SHAPE(4), DF_SHAPE(32), DF_SHAPE(20000)}[seed % 3];
     static const char *const names[] = {"x0", "x1"}, *const of_variables[] = {"v0", "v1"};
     static const char *const homes[] = {"cpu:1", "sim:0"};
     for (int i = 0; i < 2; i++) {
-        r.feeds[i] = d.floats[d.n_floats++] = world_input(w, names[i]);
+        r.feeds[i] = d.floats[d.n_floats++] = df_placeholder(w->g, names[i], DF_FLOAT32, shape);
         df_graph_on(w->g, homes[i]);
         d.variables[i] = d.floats[d.n_floats++] =
-            df_variable(w->g, of_variables[i], DF_FLOAT32, DF_SHAPE(4));
+            df_variable(w->g, of_variables[i], DF_FLOAT32, shape);
         df_graph_on(w->g, NULL);
     }
     for (int i = 0; i < n_nodes; i++) draw_node(&d);

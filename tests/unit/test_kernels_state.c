@@ -117,14 +117,14 @@ static void the_flags_say_what_each_op_does(void **state) {
         const char *op;
         uint32_t flags;
     } cases[] = {
-        {"Const", OP_CONST},
+        {"Const", OP_CONST | OP_PASSES_ON},
         {"Placeholder", OP_MUST_FEED},
-        {"Variable", OP_VARIABLE | OP_STATEFUL},
-        {"ReadVariable", OP_READS},
-        {"Assign", OP_WRITES | OP_STATEFUL},
+        {"Variable", OP_VARIABLE | OP_STATEFUL | OP_PASSES_ON},
+        {"ReadVariable", OP_READS | OP_PASSES_ON},
+        {"Assign", OP_WRITES | OP_STATEFUL | OP_PASSES_ON},
         {"AssignAdd", OP_WRITES | OP_STATEFUL},
         {"AssignSub", OP_WRITES | OP_STATEFUL},
-        {"Identity", 0},
+        {"Identity", OP_PASSES_ON},
         {"NoOp", OP_NO_KERNEL},
         {"Add", 0},
     };

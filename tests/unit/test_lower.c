@@ -31,6 +31,15 @@ static bool drops(const compile_world *w, const plan_node *n, uint32_t slot) {
     return false;
 }
 
+/* The slot whose block the node's output 0 may take over; NONE. */
+static int32_t from(const compile_world *w, const char *name) {
+    return (int32_t)w->c.plan->slots[node_named(w, name)->first_slot].from - 1;
+}
+
+static int32_t slot_of(const compile_world *w, const char *name) {
+    return (int32_t)node_named(w, name)->first_slot;
+}
+
 static df_out neg(compile_world *w, const char *name, const char *device, df_out x) {
     df_graph_on(w->g, device);
     df_graph_name(w->g, name);
@@ -166,10 +175,10 @@ static void the_last_reader_drops_a_slot_and_may_take_its_buffer(void **state) {
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b, d));
     uint32_t slot = node_named(w, "a")->first_slot;
     assert_false(drops(w, node_named(w, "b"), slot));
-    assert_int_equal(node_named(w, "b")->forward, PLAN_NONE);
+    assert_int_equal(from(w, "b"), PLAN_NONE);
     assert_true(drops(w, node_named(w, "c"), slot));
-    assert_int_equal(node_named(w, "c")->forward, 0);
-    assert_int_equal(node_named(w, "d")->forward, 0);
+    assert_int_equal(from(w, "c"), slot);
+    assert_int_equal(from(w, "d"), slot_of(w, "c"));
 }
 
 static void an_output_that_nobody_reads_is_dropped_at_once(void **state) {
@@ -187,7 +196,7 @@ static void what_is_read_twice_by_one_node_is_not_taken_over(void **state) {
     df_out b = df_add(w->g, a, a);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b));
     const plan_node *n = node_named(w, "b");
-    assert_int_equal(n->forward, PLAN_NONE);
+    assert_int_equal(from(w, "b"), PLAN_NONE);
     assert_int_equal(n->n_drops, 1);
 }
 
@@ -203,8 +212,8 @@ static void what_several_blocks_read_is_taken_over_by_none(void **state) {
     assert_int_equal(w->c.plan->slots[slot].readers, 2);
     assert_true(drops(w, node_named(w, "b"), slot));
     assert_true(drops(w, node_named(w, "c"), slot));
-    assert_int_equal(node_named(w, "b")->forward, PLAN_NONE);
-    assert_int_equal(node_named(w, "c")->forward, 1); /* of what it alone reads */
+    assert_int_equal(from(w, "b"), PLAN_NONE);
+    assert_int_equal(from(w, "c"), slot_of(w, "Later")); /* of what it alone reads */
 }
 
 static bool stays(const compile_world *w, const char *name) {
@@ -302,16 +311,61 @@ static void each_reading_block_drops_once(const compile_world *w) {
     }
 }
 
-static void what_is_taken_over_has_no_other_reader(const compile_world *w) {
-    const plan *p = w->c.plan;
+/* The slot whose tensor a slot has, if it is lent. */
+static uint32_t lender_of(const plan *p, uint32_t slot) {
+    for (uint32_t r = 0; r < p->n_nodes; r++) {
+        const plan_node *recv = &p->nodes[r];
+        if (recv->role != ROLE_RECV || recv->first_slot != slot) continue;
+        for (uint32_t i = 0; p->channels[recv->index].lent && i < p->n_nodes; i++)
+            if (p->nodes[i].role == ROLE_SEND && p->nodes[i].index == recv->index &&
+                p->nodes[i].n_inputs)
+                return (uint32_t)p->inputs[p->nodes[i].first_input];
+    }
+    return slot;
+}
+
+static uint32_t producer_of(const plan *p, uint32_t slot) {
+    for (uint32_t n = 0; n < p->n_nodes; n++)
+        if (slot - p->nodes[n].first_slot < p->nodes[n].n_outputs) return n;
+    fail_msg("slot %u has no producer", slot);
+    return 0;
+}
+
+/* Every node that reads what is in the slot has gone by in this block, or is this one, and looks at
+ * it no more. */
+static void nobody_reads_on(const plan *p, uint32_t slot, uint32_t node) {
     for (uint32_t n = 0; n < p->n_nodes; n++) {
-        const plan_node *node = &p->nodes[n];
-        if (node->forward == PLAN_NONE) continue;
-        int32_t s = p->inputs[node->first_input + (uint32_t)node->forward];
-        assert_true(drops(w, node, (uint32_t)s));
-        assert_int_equal(p->slots[s].readers, 0);
-        assert_int_equal(p->slots[s].type->dtype, p->slots[node->first_slot].type->dtype);
-        assert_int_equal(p->slots[s].device, node->device);
+        const plan_node *reader = &p->nodes[n];
+        for (uint32_t k = 0; k < reader->n_inputs; k++) {
+            int32_t input = p->inputs[reader->first_input + k];
+            if (input == PLAN_NONE || lender_of(p, (uint32_t)input) != slot) continue;
+            assert_true(n <= node && block_of(p, n) == block_of(p, node));
+            assert_true(reader->role == ROLE_KERNEL || reader->role == ROLE_SEND);
+        }
+    }
+}
+
+static void a_block_is_taken_over_when_nobody_reads_on(const compile_world *w) {
+    const plan *p = w->c.plan;
+    for (uint32_t s = 0; s < p->n_slots; s++) {
+        if (!p->slots[s].from) continue;
+        const plan_slot *to = &p->slots[s], *from = &p->slots[to->from - 1];
+        uint32_t node = producer_of(p, s), before = producer_of(p, to->from - 1);
+        assert_int_equal(from->device, to->device);
+        for (uint32_t other = 0; other < s; other++)
+            assert_int_not_equal(p->slots[other].from, to->from);
+        if (from->stays == PLAN_DROPPED) {
+            assert_true(drops(w, &p->nodes[node], to->from - 1));
+            assert_int_equal(from->readers, 0);
+            continue;
+        }
+        assert_int_equal(to->stays, PLAN_KEPT);
+        assert_int_equal(from->stays, PLAN_KEPT);
+        assert_int_equal(from->type->dims[0], to->type->dims[0]);
+        assert_int_equal(block_of(p, node), block_of(p, before));
+        if (before < node) nobody_reads_on(p, to->from - 1, node);
+        for (uint32_t v = 0; before < node && v < p->n_variables; v++)
+            assert_int_not_equal(p->givers[v], to->from);
     }
 }
 
@@ -356,7 +410,7 @@ static void the_arrays_of_random_plans_agree(void **state) {
         every_node_is_in_one_block(w);
         pending_counts_are_the_events(w);
         each_reading_block_drops_once(w);
-        what_is_taken_over_has_no_other_reader(w);
+        a_block_is_taken_over_when_nobody_reads_on(w);
         each_channel_has_two_ends_and_a_key_of_its_own(w);
     }
 }
@@ -409,7 +463,7 @@ static void what_an_async_kernel_reads_lasts_until_its_end(void **state) {
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(later, beside));
     /* The kernel and its neighbour of the same block are two readers, whoever is last. */
     assert_int_equal(w->c.plan->slots[node_named(w, "made")->first_slot].readers, 2);
-    assert_int_equal(node_named(w, "beside")->forward, PLAN_NONE);
+    assert_int_equal(from(w, "beside"), PLAN_NONE);
 }
 
 int main(void) {

@@ -269,7 +269,7 @@ static void what_is_lent_is_borrowed(void **state) {
     assert_true(channel_of(w, "here@send")->lent);
     REFUSED_WITH(w, p->slots[node(w, "here")->first_slot].stays, false, "does not stay");
     REFUSED_WITH(w, p->slots[node(w, "here@recv")->first_slot].stays, false, "does not stay");
-    REFUSED_WITH(w, channel_of(w, "here@send")->lent, false, "does not stay");
+    REFUSED_WITH(w, channel_of(w, "here@send")->lent, false, "may not last");
     accepted(w);
 }
 
@@ -499,7 +499,8 @@ static void a_buffer_that_others_read_is_not_taken_over(void **state) {
     df_out x = world_input(w, "x"), a = neg(w, "a", NULL, x), b = neg(w, "b", NULL, a);
     df_out c = neg(w, "c", NULL, a);
     world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b, c));
-    REFUSED_WITH(w, node(w, "b")->forward, 0, "");
+    plan_slot *to = &w->c.plan->slots[node(w, "b")->first_slot];
+    REFUSED_WITH(w, to->from, node(w, "a")->first_slot + 1, "would compute into what others read");
 }
 
 static void a_slot_that_nobody_drops_is_refused(void **state) {
