@@ -68,8 +68,15 @@ static void find_giver(uses *u, const plan_node *n) {
     p->givers[n->variable] = slot + 1;
 }
 
-/* But for what comes through channels. */
+/* Both ends can read what stays with the Send; a token stays in any case. */
+static bool is_lent(const plan *p, const plan_channel *ch) {
+    return (ch->control || p->slots[ch->slot].stays) && !p->devices[ch->src_device].has_queue &&
+           !p->devices[ch->dst_device].has_queue;
+}
+
 static plan_stay stay_of(uses *u, const plan_node *n, uint32_t slot) {
+    if (n->role == ROLE_RECV)
+        u->p->channels[n->index].lent = is_lent(u->p, &u->p->channels[n->index]);
     if (plan_borrows(u->p, n)) return PLAN_BORROWED;
     if (!is_plain(u, n, slot)) return PLAN_DROPPED;
     if (u->of[slot].is_bound) return PLAN_KEPT;
@@ -81,19 +88,7 @@ static plan_stay stay_of(uses *u, const plan_node *n, uint32_t slot) {
     return PLAN_KEPT;
 }
 
-/* Both ends can read what stays with the Send; a token stays in any case. */
-static void find_lent(uses *u) {
-    plan *p = u->p;
-    for (uint32_t c = 0; c < p->n_channels; c++) {
-        plan_channel *ch = &p->channels[c];
-        ch->lent = (ch->control || p->slots[ch->slot].stays) &&
-                   !p->devices[ch->src_device].has_queue && !p->devices[ch->dst_device].has_queue;
-    }
-    for (uint32_t i = 0; i < p->n_nodes; i++)
-        if (p->nodes[i].role == ROLE_RECV && p->channels[p->nodes[i].index].lent)
-            p->slots[p->nodes[i].first_slot].stays = PLAN_BORROWED;
-}
-
+/* Slots are numbered in the order in which a Send comes before its Recv. */
 static void find_what_stays(uses *u) {
     plan *p = u->p;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
@@ -104,7 +99,6 @@ static void find_what_stays(uses *u) {
     for (uint32_t i = 0; i < p->n_nodes; i++) find_giver(u, &p->nodes[i]);
     for (uint32_t s = 0; s < p->n_slots; s++)
         p->slots[s].stays = (uint8_t)stay_of(u, &p->nodes[u->makers[s]], s);
-    find_lent(u);
 }
 
 /* ---- last reads ---------------------------------------------------------- */

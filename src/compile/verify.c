@@ -20,7 +20,6 @@ typedef enum slot_state { SLOT_EMPTY, SLOT_FULL, SLOT_DROPPED } slot_state;
 
 typedef struct slot_play {
     uint32_t producer; /* the node */
-    uint32_t block;    /* and its block */
     uint32_t readers;  /* blocks still to read it */
     uint32_t reads;    /* still to come, those of what it is lent to included */
     uint8_t state;     /* slot_state */
@@ -33,8 +32,9 @@ typedef struct slot_play {
 typedef struct play {
     compile_state *c;
     const plan *p;
-    uint32_t *pending; /* by block */
-    uint32_t *ready;   /* blocks */
+    const plan_block *block; /* that is played */
+    uint32_t *pending;       /* by block */
+    uint32_t *ready;         /* blocks */
     uint32_t n_ready;
     uint32_t *later; /* nodes whose end is still to come */
     uint32_t n_later;
@@ -117,7 +117,11 @@ static slot_play *lender_of(const play *y, uint32_t slot) {
     return &y->slots[ch && ch->lent && !ch->control ? ch->slot : slot];
 }
 
-static bool read_inputs(play *y, const plan_node *n, uint32_t block) {
+static bool is_of_this_block(const play *y, const slot_play *s) {
+    return s->producer - y->block->first < y->block->count;
+}
+
+static bool read_inputs(play *y, const plan_node *n) {
     bool now = n->role == ROLE_KERNEL || (n->role == ROLE_SEND && y->p->channels[n->index].lent);
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         int32_t s = y->p->inputs[n->first_input + i];
@@ -125,7 +129,7 @@ static bool read_inputs(play *y, const plan_node *n, uint32_t block) {
         slot_play *slot = &y->slots[s], *lender = lender_of(y, (uint32_t)s);
         slot->read = true;
         lender->reads--;
-        lender->is_bound |= !now || block != lender->block;
+        lender->is_bound |= !now || !is_of_this_block(y, lender);
         if (slot->state == SLOT_EMPTY) return broken(y, n, "reads what is not yet written");
         if (slot->state == SLOT_DROPPED) return broken(y, n, "reads what was dropped");
         if (!memory_fits(y, n, i, &y->p->slots[s]))
@@ -148,7 +152,7 @@ static bool may_take_over(play *y, const plan_node *n, uint32_t slot, uint32_t f
         return false;
     if (of->stays == PLAN_DROPPED) return reads && of->readers == 0;
     return to->stays == PLAN_KEPT && of->stays == PLAN_KEPT &&
-           plan_block_size(to) == plan_block_size(of) && f->block == y->slots[slot].block &&
+           plan_block_size(to) == plan_block_size(of) && is_of_this_block(y, f) &&
            (is_before || !f->is_bound) &&
            (!reads || shape_equal(edge_shape(to->type), edge_shape(of->type)));
 }
@@ -196,12 +200,12 @@ static void fill_slots(play *y, const plan_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) y->slots[n->first_slot + o].state = SLOT_FULL;
 }
 
-static bool play_node(play *y, uint32_t i, uint32_t block) {
+static bool play_node(play *y, uint32_t i) {
     const plan_node *n = &y->p->nodes[i];
     if (y->ran[i]) return broken(y, n, "runs twice");
     y->ran[i] = true;
     y->n_ran++;
-    if (!read_inputs(y, n, block) || !check_outputs(y, n) || !check_giver(y, n)) return false;
+    if (!read_inputs(y, n) || !check_outputs(y, n) || !check_giver(y, n)) return false;
     if ((n->role == ROLE_SEND || n->role == ROLE_RECV) && !play_channel(y, n)) return false;
     if (n->flags & PLAN_ENDS_LATER) { /* drops when it has ended */
         y->later[y->n_later++] = i;
@@ -212,9 +216,9 @@ static bool play_node(play *y, uint32_t i, uint32_t block) {
 }
 
 static bool play_block(play *y, uint32_t b) {
-    const plan_block *block = &y->p->blocks[b];
+    const plan_block *block = y->block = &y->p->blocks[b];
     for (uint32_t i = block->first; i < block->first + block->count; i++)
-        if (!play_node(y, i, b)) return false;
+        if (!play_node(y, i)) return false;
     return fire_events(y, &y->p->nodes[block->first], block->first_after, block->n_after);
 }
 
@@ -319,14 +323,9 @@ static bool check_accesses(play *y) {
 
 static void note_nodes(play *y) {
     const plan *p = y->p;
-    for (uint32_t b = 0; b < p->n_blocks; b++)
-        for (uint32_t i = p->blocks[b].first; i < p->blocks[b].first + p->blocks[b].count; i++) {
-            const plan_node *n = &p->nodes[i];
-            for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++) {
-                y->slots[s].producer = i;
-                y->slots[s].block = b;
-            }
-        }
+    for (uint32_t n = 0; n < p->n_nodes; n++)
+        for (uint32_t o = 0; o < p->nodes[n].n_outputs; o++)
+            y->slots[p->nodes[n].first_slot + o].producer = n;
     for (uint32_t i = 0; i < p->n_inputs; i++)
         if (p->inputs[i] != PLAN_NONE) lender_of(y, (uint32_t)p->inputs[i])->reads++;
     for (uint32_t v = 0; v < p->n_variables; v++) {
