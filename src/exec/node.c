@@ -268,7 +268,10 @@ static node_end run_inline(step *s, uint32_t node) {
     if (!node_gather(s, n, &err)) return node_fail(s, n, &err);
     if ((n->op->flags & OP_PASSES_ON) && s->p->slots[n->first_slot].stays == PLAN_BORROWED) {
         s->slots[n->first_slot] = s->inputs[n->first_input + n->n_inputs - 1];
-        return node_write_variable(s, n, &err) ? NODE_DONE : node_fail(s, n, &err);
+        if (!node_write_variable(s, n, &err)) return node_fail(s, n, &err);
+        if (n->op->flags & OP_WRITES) /* which may have kept a copy */
+            s->slots[n->first_slot] = s->x->o.variables[n->variable]->value;
+        return NODE_DONE;
     }
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         df_tensor_unref(s->slots[n->first_slot + o]);

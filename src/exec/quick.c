@@ -55,10 +55,18 @@ static uint8_t kind_of(const executor *x, const plan_node *n) {
     }
 }
 
+static bool takes(const plan *p, const plan_node *n) {
+    bool any = false;
+    for (uint32_t s = n->first_slot; s < n->first_slot + n->n_outputs; s++)
+        any |= p->slots[s].from != 0;
+    return any;
+}
+
 static uint8_t flags_of(const plan *p, const plan_node *n, uint8_t kind) {
     bool is_cheap = kind == QUICK_KERNEL ? n->kernel->flags & KERNEL_CHEAP : kind != QUICK_NOT;
     return (uint8_t)((n->n_drops ? QUICK_DROPS : 0) | (is_cheap ? QUICK_CHEAP : 0) |
-                     (may_miss(p, n) ? QUICK_MISSES : 0) | (gives(p, n) ? QUICK_GIVES : 0));
+                     (may_miss(p, n) ? QUICK_MISSES : 0) | (gives(p, n) ? QUICK_GIVES : 0) |
+                     (takes(p, n) ? QUICK_TAKES : 0));
 }
 
 static bool make_arrays(executor *x) {

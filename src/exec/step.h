@@ -80,7 +80,8 @@ enum {
     QUICK_DROPS = 1u << 0,
     QUICK_CHEAP = 1u << 1,  /* takes no time that a deadline would miss */
     QUICK_MISSES = 1u << 2, /* an input may be missing, since a variable has no value yet */
-    QUICK_GIVES = 1u << 3   /* its output is given to a variable */
+    QUICK_GIVES = 1u << 3,  /* its output is given to a variable */
+    QUICK_TAKES = 1u << 4   /* an output takes over another slot's buffer */
 };
 
 /* Of a kernel that ends later. Kept by the pool, never freed before it, so that a late second

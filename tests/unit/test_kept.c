@@ -289,6 +289,33 @@ static void a_warm_training_step_takes_no_block(void **state) {
     descent_close(&d);
 }
 
+/* A variable keeps a copy of what the caller only lent. Who reads the variable's node reads that,
+ * and not what has been dropped. */
+static void what_was_lent_is_read_as_the_copy(void **state) {
+    (void)state;
+    run_world w;
+    run_open(&w, "cpu", 0);
+    df_out x = placeholder(&w);
+    df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(N * N));
+    df_out flat = df_reshape(w.g, x, DF_SHAPE(N * N)), now = df_assign(w.g, v, flat);
+    df_out sum = df_add(w.g, flat, now), back = df_transpose(w.g, now, (int64_t[]){0}, 1);
+    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(sum, back));
+    for (int i = 0; i < STEPS; i++) {
+        float lent[N * N];
+        for (int k = 0; k < N * N; k++) lent[k] = (float)i;
+        df_tensor *t = NULL, *results[2];
+        assert_int_equal(
+            df_tensor_wrap(NULL, DF_FLOAT32, DF_SHAPE(N, N), lent, NULL, NULL, &t, NULL), DF_OK);
+        run_ok(&w, p, DF_TENSORS(t), results);
+        df_tensor_unref(t);
+        is_filled(results[0], (float)(2 * i));
+        is_filled(results[1], (float)i);
+        for (int k = 0; k < 2; k++) df_tensor_unref(results[k]);
+    }
+    df_program_free(p);
+    run_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_that_is_held_does_not_change),
@@ -296,6 +323,7 @@ int main(void) {
         cmocka_unit_test(a_step_that_fails_leaves_variables_as_they_were),
         cmocka_unit_test(a_value_that_is_held_does_not_change),
         cmocka_unit_test(programs_that_write_the_same_variables_take_turns),
+        cmocka_unit_test(what_was_lent_is_read_as_the_copy),
         cmocka_unit_test(a_warm_training_step_takes_no_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
