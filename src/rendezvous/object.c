@@ -37,16 +37,20 @@ static void destroy(df_rendezvous *r) {
     alloc_free(r->alloc, r, sizeof *r);
 }
 
-void df_rendezvous_unref(df_rendezvous *r) {
+/* Apart, as most who come by have no rendezvous or drop one of several references. */
+static __attribute__((noinline)) void drop_last(df_rendezvous *r) {
     df_error gone;
-    if (!r || !refcount_unref(&r->refs)) return;
-    /* Relaxed: nobody else has a reference. */
-    atomic_put(&r->refs.n, 1, RELAXED);
     (void)error_set(&gone, DF_CANCELLED,
                     "the rendezvous was released while this recv waited; keep a reference until "
                     "every recv has ended");
+    /* Relaxed: nobody else has a reference. */
+    atomic_put(&r->refs.n, 1, RELAXED);
     df_rendezvous_abort(r, &gone);
     if (refcount_unref(&r->refs)) destroy(r);
+}
+
+void df_rendezvous_unref(df_rendezvous *r) {
+    if (r && refcount_unref(&r->refs)) drop_last(r);
 }
 
 static void set_why(df_rendezvous *r, const df_error *why) {
