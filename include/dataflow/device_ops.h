@@ -21,8 +21,8 @@
  *       Work that has failed already (df_work_failed) may be skipped, but for events and waits.
  *   D4  A queue waits for events of its own kind only, which have been recorded: so waits point
  *       backwards. If the event fails, so does what waits, as in D3.
- *   D5  The library gives memory back, and ends an event, when nothing on a queue uses it any more.
- *       Host memory of a copy stays until an event behind it has ended.
+ *   D5  The library gives memory back, and records an event again or frees it, when nothing on a
+ *       queue uses it any more. Host memory of a copy stays until an event behind it has ended.
  *   D6  A device that is lost answers UNAVAILABLE to every call, and fails every event that has not
  *       ended; close still works, and the process goes on. Nothing exits, prints or aborts.
  *
@@ -54,12 +54,13 @@ DF_API bool df_work_failed(const df_work *work);
  * held. NULL work is fine. */
 DF_API void df_work_fail(df_work *work, const df_error *why);
 
-/* Who wants to know that an event has ended. */
+/* Who wants to know that an event has ended: reached, why is NULL, or failed with *why, which lasts
+ * for the call. Called exactly once for each time that it was given to record, on any thread, with
+ * no lock held. */
 typedef struct df_event_listener df_event_listener;
-
-/* The event has been reached, or has failed with *why, which is copied. Exactly once for each
- * listener that was given to record. Threads: any, with no lock held. */
-DF_API void df_event_ended(df_event_listener *listener, const df_error *why);
+struct df_event_listener {
+    void (*ended)(df_event_listener *listener, const df_error *why);
+};
 
 /* A host function that runs in a queue's order, on the device's memory: how an accelerator without
  * a kernel language of its own (SIM) computes. The struct and all that it points to stay until
@@ -79,7 +80,7 @@ struct df_host_function {
     df_code (*run)(df_host_function *f, df_error *err);
     /* A region cannot be reached: called in the place of run. NULL: the work fails. */
     void (*refused)(df_host_function *f, const df_error *why);
-    df_region *regions;
+    df_region *regions; /* those of 0 bytes are left as they are */
     int n_regions;
     void *reserved[4]; /* the kind's */
 };
@@ -90,8 +91,7 @@ struct df_host_function {
 enum {
     /* The host can read and write its memory, at the same addresses, between events. */
     DF_DEVICE_HOST_VISIBLE = 1u << 0,
-    /* It calls df_event_ended for events that have a listener. Without this the library asks, on a
-     * thread of its own. */
+    /* It calls the listeners of events. Without this the library asks, on a thread of its own. */
     DF_DEVICE_NOTIFIES = 1u << 1,
     /* Copies from memory that was not pinned (host_alloc, host_register) run as any other: there
      * is nothing to be staged. */

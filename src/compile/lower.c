@@ -257,7 +257,11 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
         ch->producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
         if (node->n_inputs) ch->slot = (uint32_t)p->inputs[node->first_input];
     }
-    if (c->rq->devices[e->device].has_queue) p->queues |= UINT64_C(1) << e->device;
+    if (c->rq->devices[e->device].has_queue) {
+        p->queues |= UINT64_C(1) << e->device;
+        if (e->what == EMITTED_RECV && p->channels[e->channel].dst_memory == DF_MEMORY_DEVICE)
+            p->arrives |= UINT64_C(1) << e->device;
+    }
     return node->name || compile_no_memory(c);
 }
 

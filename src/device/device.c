@@ -1,41 +1,179 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kinds of device, in one table, and what all of them have in common: a name, an
- * incarnation, a memory. Work does not pass through here; it goes straight to the
- * vtable of the kind.
+ * Kinds of device, opening and closing, and what all devices have in common: a name, an
+ * incarnation, a memory.
+ *
+ * A CPU is a name for host memory. It has no queue, since its kernels run on the runtime's own
+ * threads; several of them let a graph be cut between them. All others are of a kind that
+ * device_ops.h describes.
  */
-#include "device/device.h"
+#include "device/core.h"
 
 #include "base/alloc.h"
 #include "base/options.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <string.h>
 
-typedef struct device_kind {
-    const char *name; /* upper case */
-    df_code (*open)(df_device *d, const device_options *options, df_error *err);
-} device_kind;
+/* ---- kinds ---------------------------------------------------------------- */
 
-static const device_kind kinds[] = {{"CPU", cpu_open}, {"SIM", sim_open}};
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
+static const df_device_ops *const built_in[] = {&sim_ops};
+enum { N_BUILT_IN = sizeof built_in / sizeof *built_in };
 
-static const device_kind *kind_find(const char *name) {
-    for (int i = 0; i < N_KINDS; i++) {
-        if (strcmp(kinds[i].name, name) == 0) return &kinds[i];
-    }
+/* The program's own come first: it may replace one. */
+static const df_device_ops *kind_at(const device_options *o, size_t i) {
+    return i < o->n_kinds ? o->kinds[i] : built_in[i - o->n_kinds];
+}
+
+static const df_device_ops *kind_find(const device_options *o, const char *name) {
+    for (size_t i = 0; i < o->n_kinds + N_BUILT_IN; i++)
+        if (strcmp(kind_at(o, i)->kind, name) == 0) return kind_at(o, i);
     return NULL;
 }
 
-static df_code kind_unknown(const device_name *name, df_error *err) {
-    char known[16 * N_KINDS] = "";
-    size_t used = 0;
-    for (int i = 0; i < N_KINDS && used < sizeof known; i++) {
-        int n = snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", kinds[i].name);
+static df_code kind_unknown(const device_options *o, const device_name *name, df_error *err) {
+    char known[256] = "CPU";
+    size_t used = 3;
+    for (size_t i = 0; i < o->n_kinds + N_BUILT_IN && used < sizeof known; i++) {
+        int n = snprintf(known + used, sizeof known - used, ", %s", kind_at(o, i)->kind);
         used += n > 0 ? (size_t)n : 0;
     }
     return error_set(err, DF_NOT_FOUND, "no device of kind %s in this library; it knows %s",
                      name->kind, known);
+}
+
+/* ---- waiting until nothing is queued --------------------------------------- */
+
+typedef struct sleeper {
+    fence_waiter waiter; /* first */
+    mutex lock;
+    condition wake;
+    bool ended; /* (l) */
+} sleeper;
+
+static void sleeper_wake(fence_waiter *w, const df_error *why) {
+    sleeper *s = (sleeper *)w;
+    (void)why;
+    mutex_lock(&s->lock);
+    s->ended = true;
+    condition_signal(&s->wake);
+    mutex_unlock(&s->lock);
+}
+
+/* Without locks to sleep on there is no other way than to ask again and again. */
+static void wait_for(fence *f) {
+    sleeper s = {.waiter = {.ready = sleeper_wake}};
+    bool can_sleep = mutex_init(&s.lock);
+    if (can_sleep && !condition_init(&s.wake)) {
+        mutex_fini(&s.lock);
+        can_sleep = false;
+    }
+    if (!can_sleep) {
+        while (!f->ops->ended(f)) thread_pause();
+        return;
+    }
+    f->ops->on_ready(f, &s.waiter);
+    mutex_lock(&s.lock);
+    while (!s.ended) condition_wait(&s.wake, &s.lock);
+    mutex_unlock(&s.lock);
+    condition_fini(&s.wake);
+    mutex_fini(&s.lock);
+}
+
+void device_wait(df_queue *q) {
+    fence *f = NULL;
+    if (device_is_inside(q->device) || queue_record_kept(q, NULL, &f, NULL) != DF_OK) return;
+    wait_for(f);
+    fence_unref(f);
+}
+
+/* ---- queues --------------------------------------------------------------- */
+
+static void queue_free(df_queue *q) {
+    if (!q) return;
+    DF_SCHED_POINT();
+    if (q->impl) q->books->ops->queue_free(q->impl);
+    alloc_free(q->device->alloc, q, sizeof *q);
+}
+
+static df_code queue_new(df_device *d, device_books *b, df_queue_kind kind, df_error *err) {
+    df_queue *q = alloc_zeroed(d->alloc, sizeof *q);
+    if (!q) return error_memory(err, d->full_name);
+    q->device = d;
+    q->kind = kind;
+    q->books = b;
+    d->queues[kind] = b->queues[kind] = q;
+    DF_SCHED_POINT();
+    df_code code = d->ops->queue_new(d->core->impl, kind, &q->impl, err);
+    if (code != DF_OK) return code;
+    return queue_keep_fences(q, 1) ? DF_OK : error_memory(err, d->full_name);
+}
+
+static df_code make_queues(df_device *d, const device_options *options, df_error *err) {
+    device_books *b = books_new(d->alloc);
+    if (!b) return error_memory(err, d->full_name);
+    d->books = b;
+    b->ops = d->ops;
+    b->impl = d->core->impl;
+    b->threads = options->threads;
+    b->notifies = d->core->traits.flags & DF_DEVICE_NOTIFIES;
+    memcpy(b->name, d->full_name, sizeof b->name);
+    df_code code = DF_OK;
+    for (int k = 0; k < DF_QUEUE_KINDS && code == DF_OK; k++)
+        code = queue_new(d, b, (df_queue_kind)k, err);
+    if (code == DF_OK && !b->notifies) code = waiter_start(b, err);
+    if (code != DF_OK) return code;
+    d->queue = d->queues[DF_QUEUE_COMPUTE];
+    atomic_put(&d->core->compute, d->queue, RELEASE);
+    return DF_OK;
+}
+
+/* What was enqueued meanwhile is waited for, too. */
+static void queue_stop(df_queue *q) {
+    for (;;) {
+        uint64_t put = atomic_get(&q->put, ACQUIRE);
+        if (atomic_get(&q->reached, RELAXED) < put) device_wait(q);
+        if (queue_close(q, put)) return;
+        thread_pause();
+    }
+}
+
+void device_stop(df_device *d) {
+    for (int k = 0; k < DF_QUEUE_KINDS; k++)
+        if (d->queues[k] && d->queues[k]->impl) queue_stop(d->queues[k]);
+}
+
+static void close_queues(df_device *d) {
+    if (!d->books) return;
+    device_stop(d);
+    waiter_stop(d->books);
+    books_drop_loose(d->books);
+    atomic_put(&d->core->compute, NULL, RELEASE);
+    for (int k = 0; k < DF_QUEUE_KINDS; k++) queue_free(d->queues[k]);
+    books_close(d->books);
+}
+
+bool device_is_inside(const df_device *d) {
+    if (!d->queue || !d->ops->queue_is_inside) return false;
+    for (int k = 0; k < DF_QUEUE_KINDS; k++)
+        if (d->ops->queue_is_inside(d->queues[k]->impl)) return true;
+    return false;
+}
+
+/* ---- opening and closing -------------------------------------------------- */
+
+static df_code open_kind(df_device *d, const device_options *options, df_error *err) {
+    d->ops = kind_find(options, d->name.kind);
+    if (!d->ops) return kind_unknown(options, &d->name, err);
+    const df_device_request request = {.struct_size = sizeof request,
+                                       .index = d->name.index,
+                                       .name = d->full_name,
+                                       .memory_limit = options->memory_limit,
+                                       .allocator = options->alloc,
+                                       .threads = options->threads};
+    df_code code = core_open(d->ops, &request, &d->core, &d->mem, err);
+    return code == DF_OK ? make_queues(d, options, err) : code;
 }
 
 df_code device_open(const device_name *name, uint64_t incarnation, const device_options *options,
@@ -46,18 +184,20 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
     if (!device_name_is_full(name))
         return error_invalid(
             err, "cannot open device \"%s\": give it a job, a task, a kind and an index", text);
-    const device_kind *kind = kind_find(name->kind);
-    if (!kind) return kind_unknown(name, err);
     df_device *d = alloc_zeroed(options->alloc, sizeof *d);
     if (!d) return error_memory(err, text);
     d->name = *name;
     memcpy(d->full_name, text, sizeof text);
     d->incarnation = incarnation;
     d->alloc = options->alloc;
-    df_code rc = kind->open(d, options, err);
-    if (rc != DF_OK) {
-        alloc_free(options->alloc, d, sizeof *d);
-        return rc;
+    df_code code = DF_OK;
+    if (strcmp(name->kind, "CPU") == 0)
+        d->mem = memory_ref(options->host);
+    else
+        code = open_kind(d, options, err);
+    if (code != DF_OK) {
+        device_close(d);
+        return code;
     }
     *out = d;
     return DF_OK;
@@ -65,7 +205,7 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
 
 void device_close(df_device *d) {
     if (!d) return;
-    d->ops->close(d);
+    close_queues(d);
     memory_unref(d->mem);
     alloc_free(d->alloc, d, sizeof *d);
 }
@@ -75,7 +215,7 @@ const char *df_device_name(const df_device *device) {
 }
 
 const char *df_device_kind(const df_device *device) {
-    return device ? device->ops->kind : "";
+    return device ? device->name.kind : "";
 }
 
 uint64_t df_device_incarnation(const df_device *device) {

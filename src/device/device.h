@@ -1,127 +1,150 @@
 /* SPDX-License-Identifier: MIT
  *
- * device.h - the device as the rest of the library sees it, and the vtable that a
- * kind of device fills.
+ * device.h - devices as the rest of the library sees them: memory, queues and fences, in front of
+ * what a kind of device does (device_ops.h).
  *
- * 1. Work calls (copies, launch, fence_record, queue_wait) only enqueue, in bounded
- *    time, on any thread. They never wait for the device.
- * 2. Work on one queue runs in the order enqueued.
- * 3. Work carries a tag: the step that it belongs to. If work fails, its tag is told,
- *    once, with the cause; what is enqueued later with the same tag is skipped, and a
- *    fence recorded with the tag fails. So no error of enqueued work is lost, as long
- *    as the step waits for one last fence on each queue that it used. Work without a
- *    tag leaves its error to the next fence that is recorded without one.
- * 4. A queue waits only for fences that exist, so waits point backwards.
- * 5. A device's memory is touched by its own queue only. Memory given back while
- *    queued work still uses it is therefore safe: the next user's work on it is
- *    enqueued behind. Host memory that a copy or a launch uses is held by a reference
- *    until the work has run.
+ * 1. Work is put on a queue and runs later, in the queue's order. Its errors come by fences, and
+ *    are told to the step that it belongs to, its df_work, once; a step that waits for a fence
+ *    on each queue that it used misses none.
+ * 2. What lies in a device's memory is in the order of its compute queue: work that is put there
+ *    may use any block at once, even one that has just been given back. The other queues
+ *      - hold the tensors that they touch until their work has been seen to have ended, and
+ *      - write into a block only behind what the compute queue had when it was given back.
+ * 3. A tensor that another queue makes carries a fence, `ready`, for which whoever uses it waits:
+ *    queues by queue_wait, the host by on_ready.
+ * 4. Host memory that work uses is held in the same way.
+ * 5. Positions: each queue counts its work; `put` is how much there is. A fence covers all work up
+ *    to its own position, since work is counted when it is there.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
-#include <dataflow/device.h>
-#include <dataflow/threads.h>
+#include <dataflow/device_ops.h>
 
 #include "base/atomic.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "name/device_name.h"
 #include "tensor/tensor.h"
 
-/* What enqueued work belongs to. Lives until the last piece of work that carries it
- * has run. fail is called by the device, on any thread, perhaps more than once: the
- * owner keeps the first cause and sets `failed`. */
-typedef struct work_tag work_tag;
-struct work_tag {
+/* ---- whose work ---------------------------------------------------------- */
+
+/* Lives until the last fence that was recorded with it has ended. fail is called on any thread,
+ * perhaps more than once: the owner keeps the first cause and sets `failed`. */
+struct df_work {
     /* (a) release when set, acquire when read: who sees it also sees the cause. */
     _Atomic uint32_t failed;
-    void (*fail)(work_tag *tag, const df_error *why);
+    void (*fail)(df_work *work, const df_error *why);
     /* A transfer has begun that ends later by itself: until then the owner must not take
      * itself for idle. May be NULL. */
-    void (*hold)(work_tag *tag);
+    void (*hold)(df_work *work);
 };
 
-static inline bool work_tag_failed(const work_tag *tag) {
-    return tag && atomic_get(&((work_tag *)(uintptr_t)tag)->failed, ACQUIRE) != 0;
+static inline bool work_failed(const df_work *work) {
+    return work && atomic_get(&((df_work *)(uintptr_t)work)->failed, ACQUIRE) != 0;
 }
 
-/* The first member of every kind's queue. */
+/* ---- queues -------------------------------------------------------------- */
+
+typedef struct device_fence device_fence;
+typedef struct queue_held queue_held;
+typedef struct device_books device_books;
+
 struct df_queue {
-    df_device *device; /* (c) */
+    df_device *device;   /* (c) */
+    df_queue_kind kind;  /* (c) */
+    void *impl;          /* (c) the kind's */
+    device_books *books; /* (c) the device's */
+    /* (a) work that is there. Release when it is counted, acquire when a fence is recorded: the
+     * fence is put behind what was counted. */
+    _Atomic uint64_t put;
+    _Atomic uint64_t reached; /* (a) relaxed: the highest position that was seen to be over */
+    /* (a) calls that are putting work on it; CLOSED: no more is taken. */
+    _Atomic uint32_t users;
+    /* Under the books' lock: */
+    device_fence *first, *last;    /* recorded, and not seen to have ended */
+    queue_held *loose;             /* until the next fence has ended */
+    uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
+    uint32_t n_watched;            /* fences among those for which somebody waits */
+    bool is_polled;                /* by some thread */
 };
 
-/* A host function that runs in a queue's order on the device's own memory: how an
- * accelerator without a kernel language of its own (sim) runs the CPU's kernels.
+/* A kernel on a queue. The record and everything it points to are the caller's, and must stay as
+ * they are until the queue has passed it (a fence recorded after it tells).
  *
- * The record and everything it points to are the caller's, and must stay as they are
- * until the queue has passed it (a fence recorded after it tells).
- *
- * On the device's thread, `tensors` holds copies of the headers whose data pointers
- * the function may use, and is_host says so. Host-memory tensors among them come as they
- * are. */
+ * Where a device runs host functions, run is called on its thread: `tensors` are copies of headers,
+ * whose data pointers the function may use, and is_host says so. Elsewhere it is called at once and
+ * puts its own work on the queue, and data are the device's addresses. */
 typedef struct launch launch;
 struct launch {
-    df_code (*run)(launch *l, df_error *err); /* the error's message names the node */
-    /* Called instead of run if that cannot be, because of a tensor; then nobody else is told. NULL:
-     * as if run had failed. */
-    void (*refused)(launch *l, const df_error *why);
-    df_tensor *tensors; /* headers, copied by value by the caller */
+    df_host_function base;                           /* first; the queue's */
+    df_code (*run)(launch *l, df_error *err);        /* the error's message names the node */
+    void (*refused)(launch *l, const df_error *why); /* as df_host_function's */
+    df_tensor *tensors;                              /* headers, copied by value by the caller */
+    df_region *regions;                              /* room for as many; the queue's */
     int n_tensors;
-    launch *next;  /* the queue's */
-    work_tag *tag; /* the queue's */
 };
 
-typedef struct device_ops {
-    const char *kind; /* upper case */
+/* All of these only enqueue, on any thread. RESOURCE_EXHAUSTED: no host memory for the books;
+ * UNAVAILABLE: the device is closed, or lost. */
 
-    /* Releases everything; no work is queued any more. */
-    void (*close)(df_device *d);
-    /* Waits until all work has run, and ends the device's threads. Work may be put on its queue
-     * meanwhile; what is refused from then on finds nothing there that has not run. NULL: there are
-     * no threads. */
-    void (*stop)(df_device *d);
+/* Between host tensors of plain numbers and tensors in the queue's device's memory of as many
+ * bytes. */
+df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
+df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
+df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
+/* What is put on q from now on comes after f. If f fails, so does work. INVALID_ARGUMENT: q cannot
+ * (queue_can_wait). */
+df_code queue_wait(df_queue *q, df_work *work, fence *f, df_error *err);
+bool queue_can_wait(const df_queue *q, const fence *f);
+/* *out holds one reference, the caller's. */
+df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err);
+/* Keeps what is held until the work that is on the queue now is over, and drops it then, on any
+ * thread. A hold is made before work is put there, since that may fail, and begins behind it. */
+queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df_error *err);
+void queue_hold(df_queue *q, queue_held *h);
+void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
-    /* ---- for devices with queues only; else NULL ---- */
+/* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
+ * more of them are in use at a time. */
+bool queue_keep_fences(df_queue *q, size_t n);
+void queue_drop_fences(df_queue *q, size_t n);
+df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err);
 
-    /* dst, src: an address of this device's memory; the host side is data of `host`,
-     * which is referenced until the copy has run. */
-    df_code (*copy_in)(df_queue *q, work_tag *tag, void *dst, df_tensor *host, df_error *err);
-    df_code (*copy_out)(df_queue *q, work_tag *tag, df_tensor *host, const void *src,
-                        df_error *err);
-    df_code (*launch)(df_queue *q, work_tag *tag, launch *l, df_error *err);
-    /* *out holds one reference, the caller's. */
-    df_code (*fence_record)(df_queue *q, work_tag *tag, fence **out, df_error *err);
-    /* What is enqueued on q after this runs after f has been reached. If f fails and
-     * tag is not NULL, the tag fails. */
-    df_code (*queue_wait)(df_queue *q, work_tag *tag, fence *f, df_error *err);
-    /* True: the caller is a launch's function, on the queue's own thread. Who waits there for a
-     * queue waits for ever. */
-    bool (*is_inside)(const df_queue *q);
-} device_ops;
+/* ---- devices ------------------------------------------------------------- */
+
+typedef struct device_core device_core;
 
 struct df_device {
-    const device_ops *ops; /* (c), as all below */
+    const df_device_ops *ops; /* (c), as all below; NULL: a CPU */
+    device_core *core;
+    device_books *books;
     device_name name;
     char full_name[DEVICE_NAME_MAX];
     uint64_t incarnation;
-    memory *mem;     /* the device's own; a CPU's is host memory */
-    df_queue *queue; /* NULL: its kernels run on the host's threads */
-    void *impl;      /* the kind's */
+    memory *mem; /* the device's own; a CPU's is host memory */
+    /* Where its kernels run. NULL: on the host's threads. */
+    df_queue *queue;
+    df_queue *queues[DF_QUEUE_KINDS]; /* by kind */
     const df_allocator *alloc;
 };
 
-/* Work goes to the front; kinds of device are behind it. */
 typedef struct device_options {
     const df_allocator *alloc;
     const df_threads *threads;
     memory *host;        /* the runtime's host memory */
     size_t memory_limit; /* bytes of an accelerator's own memory; 0: the kind's default */
+    const df_device_ops *const *kinds; /* the program's own */
+    size_t n_kinds;
 } device_options;
 
-/* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that this
- * library does not know, with the list of those it does. */
+/* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that is not known, with
+ * the list of those that are. */
 df_code device_open(const device_name *name, uint64_t incarnation, const device_options *options,
                     df_device **out, df_error *err);
+/* Waits until all work has run; then none is taken any more. Work may be put there meanwhile; what
+ * is refused from then on finds nothing there that has not run. */
+void device_stop(df_device *d);
 void device_close(df_device *d); /* NULL is fine */
 
 /* True: the host can read and write what lies in the device's own memory. */
@@ -129,13 +152,19 @@ static inline bool device_is_host(const df_device *d) {
     return d->queue == NULL;
 }
 
+/* Waits until what is on the queue now has run; on the device's own thread, not. */
+void device_wait(df_queue *q);
+
+/* True: the caller is a thread of the device. Who waits there for a queue waits for ever. */
+bool device_is_inside(const df_device *d);
+
 /* The memory of a kind (DF_MEMORY_...) at a device; `host` for host memory. */
 static inline memory *device_memory(const df_device *d, uint32_t kind, memory *host) {
     return kind == DF_MEMORY_HOST ? host : d->mem;
 }
 
-/* ---- kinds ---- */
-df_code cpu_open(df_device *d, const device_options *options, df_error *err);
-df_code sim_open(df_device *d, const device_options *options, df_error *err);
+/* ---- kinds ---------------------------------------------------------------- */
+
+extern const df_device_ops sim_ops;
 
 #endif /* DEVICE_DEVICE_H */

@@ -140,9 +140,9 @@ static void add_waits(list *l, step *s, bool keys_only) {
         uint32_t at = atomic_get(&s->blocks[b].at, RELAXED);
         if (at < p->n_nodes && !(s->recvs[at] && recv_waits(s->recvs[at]))) add_node(l, s, at);
     }
-    for (uint32_t d = 0; d < p->n_devices; d++)
-        if (atomic_get(&s->joins[d].is_asked, RELAXED))
-            add(l, "the work of this step on %s", p->devices[d].full_name);
+    for (uint32_t i = 0; i < s->n_joins; i++)
+        if (atomic_get(&s->joins[i].is_asked, RELAXED))
+            add(l, "the work of this step on %s", s->joins[i].queue->device->full_name);
 }
 
 size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size) {

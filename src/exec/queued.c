@@ -53,8 +53,20 @@ static queue_op *prepare(step *s, uint32_t node) {
     q->call.ctx.io = &q->io;
     q->call.ctx.slots = q->pointers;
     q->call.ctx.made = q->pointers;
-    q->launch = (launch){.tensors = q->headers, .n_tensors = (int)(n->n_inputs + n->n_outputs)};
+    q->launch.tensors = q->headers;
+    q->launch.n_tensors = (int)(n->n_inputs + n->n_outputs);
+    q->launch.refused = NULL;
     return q;
+}
+
+/* Those that another queue makes. */
+static bool wait_for_inputs(step *s, const plan_node *n, df_error *err) {
+    df_queue *q = s->x->o.devices[n->device]->queue;
+    for (uint32_t i = n->first_input; i < n->first_input + n->n_inputs; i++) {
+        fence *ready = s->inputs[i]->ready;
+        if (ready && queue_wait(q, &s->work, ready, err) != DF_OK) return false;
+    }
+    return true;
 }
 
 /* What is enqueued behind needs the outputs now. */
@@ -79,7 +91,8 @@ node_end node_run_queued(step *s, uint32_t node) {
     queue_op *q = prepare(s, node);
     q->launch.run = queue_run;
     atomic_put(&q->is_queued, 1, RELAXED);
-    if (d->ops->launch(d->queue, &s->tag, &q->launch, &err) != DF_OK ||
+    if (!wait_for_inputs(s, n, &err) ||
+        queue_launch(d->queue, &s->work, &q->launch, &err) != DF_OK ||
         !node_write_variable(s, n, &err))
         return node_fail(s, n, &err);
     return NODE_DONE;
@@ -123,7 +136,7 @@ node_end node_run_async(worker *w, uint32_t node) {
     return NODE_LATER;
 }
 
-/* On the device's thread. It carries no tag, so that it is never skipped: who has counted on its
+/* On the device's thread. It is nobody's work, so that it is never skipped: who has counted on its
  * end gets it, even if there is nothing to be computed any more. */
 static df_code queue_run_later(launch *l, df_error *unused) {
     (void)unused;
@@ -160,7 +173,8 @@ node_end node_run_queued_later(worker *w, uint32_t node) {
     q->call.op = k;
     k->call = q->call;
     df_kernel_handle h = df_kernel_handle_of(&k->call.ctx);
-    if (d->ops->launch(d->queue, NULL, &q->launch, &err) != DF_OK) df_kernel_done(h, &err);
+    if (!wait_for_inputs(s, n, &err) || queue_launch(d->queue, NULL, &q->launch, &err) != DF_OK)
+        df_kernel_done(h, &err);
     return NODE_LATER;
 }
 
@@ -173,7 +187,7 @@ static bool put_outputs(step *s, const plan_node *n, df_error *err) {
         if (s->p->slots[n->first_slot + o].memory == DF_MEMORY_HOST || !host->is_host) continue;
         *slot = NULL;
         bool ok = node_renew(s, n, o, DF_MEMORY_DEVICE, tensor_shape(host), err) &&
-                  d->ops->copy_in(d->queue, &s->tag, (*slot)->data, host, err) == DF_OK;
+                  queue_copy_in(d->queue, &s->work, *slot, host, err) == DF_OK;
         df_tensor_unref(host);
         if (!ok) return false;
     }

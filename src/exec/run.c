@@ -319,28 +319,30 @@ static void work(worker *w) {
 
 /* ---- the verdict --------------------------------------------------------- */
 
-COLD static df_code queue_passed(launch *l, df_error *err) {
-    (void)err;
-    join_op *j = (join_op *)l;
+static void queue_passed(fence_waiter *w, const df_error *why) {
+    join_op *j = (join_op *)w;
+    (void)why; /* the step has been told */
+    fence_unref(j->fence);
     atomic_put(&j->is_asked, 0, RELAXED);
     pool_post(j->step->pool, j->step, &j->ended);
-    return DF_OK;
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request never took work either, or has stopped after all of it. */
+ * that cannot take the request has stopped after all of it, or is lost. */
 COLD static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
-    for (uint32_t d = 0; d < s->p->n_devices; d++) {
-        if (!(s->p->queues >> d & 1)) continue;
-        df_device *device = s->x->o.devices[d];
-        join_op *j = &s->joins[d];
-        j->launch = (launch){.run = queue_passed};
+    for (uint32_t i = 0; i < s->n_joins; i++) {
+        join_op *j = &s->joins[i];
+        df_error why;
         live_hold(&s->live); /* before it is handed over: it may come back at once */
-        atomic_put(&j->is_asked, 1, RELAXED);
-        if (device->ops->launch(device->queue, NULL, &j->launch, NULL) == DF_OK) continue;
-        atomic_put(&j->is_asked, 0, RELAXED);
+        if (queue_record_kept(j->queue, &s->work, &j->fence, &why) == DF_OK) {
+            atomic_put(&j->is_asked, 1, RELAXED);
+            j->waiter = (fence_waiter){.ready = queue_passed};
+            j->fence->ops->on_ready(j->fence, &j->waiter);
+            continue;
+        }
+        step_fail(s, &why);
         w->balance--;
     }
 }
@@ -358,7 +360,7 @@ COLD static void name_starved(step *s, df_error *why) {
 static bool verdict(worker *w) {
     step *s = w->step;
     bool failed = step_failed(s);
-    if (s->joined || (!s->p->queues && (s->end || failed))) return live_end(&s->live);
+    if (s->joined || (!s->n_joins && (s->end || failed))) return live_end(&s->live);
     if (!s->end && !failed) {
         df_error why;
         name_starved(s, &why);
@@ -372,7 +374,7 @@ static bool verdict(worker *w) {
 static bool leave(worker *w) {
     step *s = w->step;
     /* Who ends it early is in it, too, and has failed it: `end` is not for him to read. */
-    bool is_done = !s->shared && !step_failed(s) && s->end && !s->p->queues;
+    bool is_done = !s->shared && !step_failed(s) && s->end && !s->n_joins;
     for (;; work(w)) {
         int64_t balance = w->balance;
         w->balance = 0;

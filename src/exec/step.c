@@ -27,7 +27,7 @@ void step_fail(step *s, const df_error *why) {
     if (s->error.code == DF_OK) s->error.code = DF_INTERNAL; /* whoever said so: it failed */
     s->has_error = true;
     /* Under the lock: who fails the step second and goes on must find it failed. */
-    atomic_put(&s->tag.failed, 1, RELEASE);
+    atomic_put(&s->work.failed, 1, RELEASE);
     df_rendezvous *meets = s->meets;
     pool_unlock(s->pool);
     if (first) df_rendezvous_abort(meets, why);
@@ -40,12 +40,12 @@ void step_fail_node(step *s, const plan_node *n, const df_error *why) {
     step_fail(s, &err);
 }
 
-static void tag_fail(work_tag *tag, const df_error *why) {
-    step_fail((step *)((char *)tag - offsetof(step, tag)), why);
+static void work_fail(df_work *work, const df_error *why) {
+    step_fail((step *)((char *)work - offsetof(step, work)), why);
 }
 
-static void tag_hold(work_tag *tag) {
-    live_hold(&((step *)((char *)tag - offsetof(step, tag)))->live);
+static void work_hold(df_work *work) {
+    live_hold(&((step *)((char *)work - offsetof(step, work)))->live);
 }
 
 /* ---- making a frame ------------------------------------------------------ */
@@ -69,7 +69,8 @@ static bool make_queue_op(step *s, uint32_t node) {
     q->headers = arena_array(&s->mem, n_tensors, sizeof *q->headers);
     q->pointers = arena_array(&s->mem, n_tensors, sizeof *q->pointers);
     q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
-    if (!q->headers || !q->pointers || !q->kept) return false;
+    q->launch.regions = arena_array(&s->mem, n_tensors, sizeof *q->launch.regions);
+    if (!q->headers || !q->pointers || !q->kept || !q->launch.regions) return false;
     for (size_t i = 0; i < n_tensors; i++) q->pointers[i] = &q->headers[i];
     q->io = s->x->io[node];
     q->io.first_input = 0;
@@ -95,11 +96,29 @@ static bool make_queue_ops(step *s) {
 static bool make_events(step *s) {
     for (uint32_t b = 0; b < s->p->n_blocks; b++)
         s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b, .at = NOT_RUNNING};
-    for (uint32_t d = 0; d < s->p->n_devices; d++) {
-        s->joins[d].step = s;
-        s->joins[d].ended = (event){.kind = EVENT_JOINED};
+    return true;
+}
+
+static bool make_join(step *s, df_queue *q) {
+    if (!queue_keep_fences(q, 1)) return false;
+    s->joins[s->n_joins++] = (join_op){.queue = q, .step = s, .ended = {.kind = EVENT_JOINED}};
+    return true;
+}
+
+/* What leaves a device is waited for by those that ask for it. The fences of the end are there from
+ * the beginning: a step that has begun can end. */
+static bool make_joins(step *s) {
+    const plan *p = s->p;
+    for (uint32_t d = 0; d < p->n_devices; d++) {
+        df_queue *const *queues = s->x->o.devices[d]->queues;
+        if ((p->queues >> d & 1) && !make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
+        if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN])) return false;
     }
     return true;
+}
+
+static void drop_joins(step *s) {
+    for (uint32_t i = 0; i < s->n_joins; i++) queue_drop_fences(s->joins[i].queue, 1);
 }
 
 static bool any_unknown_shape(const plan *p) {
@@ -129,7 +148,7 @@ static bool make_arrays(step *s) {
     s->recvs = arena_array(a, p->n_nodes, sizeof *s->recvs);
     s->queued = arena_array(a, p->n_nodes, sizeof *s->queued);
     s->kernels = arena_array(a, p->n_nodes, sizeof *s->kernels);
-    s->joins = arena_array(a, p->n_devices, sizeof *s->joins);
+    s->joins = arena_array(a, (size_t)p->n_devices * 2, sizeof *s->joins);
     s->before = arena_array(a, p->n_variables, sizeof *s->before);
     s->written = arena_array(a, p->n_variables, sizeof *s->written);
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);
@@ -160,18 +179,19 @@ step *step_new(executor *x, df_error *err) {
     s->pool = x->o.pool;
     s->turn = (event){.kind = EVENT_TURN};
     s->handed = (event){.kind = EVENT_HANDED};
-    s->tag = (work_tag){.fail = tag_fail, .hold = tag_hold};
+    s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
     bool ok = condition_init(&s->wake);
     if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
-        make_queue_ops(s) &&
-        rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->tag,
+        make_queue_ops(s) && make_joins(s) &&
+        rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->work,
                             &s->rendezvous, err) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
         show_constants(s);
         return s;
     }
     (void)error_memory(err, "a step");
+    drop_joins(s);
     if (ok) condition_fini(&s->wake);
     arena_fini(&s->mem);
     alloc_free(x->o.alloc, s, sizeof *s);
@@ -206,6 +226,7 @@ void step_free(step *s) {
     for (uint32_t i = 0; i < s->p->n_slots; i++)
         if (holds(s, i)) df_tensor_unref(s->slots[i]);
     df_rendezvous_unref(s->rendezvous);
+    drop_joins(s);
     condition_fini(&s->wake);
     arena_fini(&s->mem);
     alloc_free(s->x->o.alloc, s, sizeof *s);
@@ -303,5 +324,5 @@ void step_renew(step *s) {
     s->is_ending = s->abandoned = s->left = s->keeps = false;
     for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
     atomic_put(&s->ran, 0, RELAXED);
-    atomic_put(&s->tag.failed, 0, RELAXED);
+    atomic_put(&s->work.failed, 0, RELAXED);
 }

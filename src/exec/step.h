@@ -108,7 +108,9 @@ typedef struct queue_op {
 
 /* The end of a queue's work for this step. */
 typedef struct join_op {
-    launch launch; /* first member */
+    fence_waiter waiter; /* first member */
+    df_queue *queue;     /* (c) */
+    fence *fence;        /* (n) recorded behind the work; a reference */
     event ended;
     step *step;
     _Atomic uint32_t is_asked; /* (a) relaxed: it has not answered */
@@ -130,7 +132,7 @@ struct step {
     arena mem;     /* (c) everything below that is a pointer */
 
     live live;        /* (a) */
-    work_tag tag;     /* (a) first in line for failures of enqueued work */
+    df_work work;     /* (a) its own on queues: first in line for failures */
     bool shared;      /* (s) several threads may be in it */
     const cut *cut;   /* (s) its nodes in blocks */
     uint64_t clocked; /* ns, when its turn came, if that is to be known; else 0 */
@@ -189,7 +191,8 @@ struct step {
     queue_op *queue_ops;           /* (c) the same, n_queue_ops of them */
     uint32_t n_queue_ops;          /* (c) */
     _Atomic(kernel_op *) *kernels; /* (a) relaxed, by node: of one that ends later, in progress */
-    join_op *joins;                /* (c) by device */
+    join_op *joins;                /* (c) one for each queue that the plan uses: n_joins */
+    uint32_t n_joins;              /* (c) */
     df_tensor **before;            /* (n) by variable: its value before this step wrote it */
     bool *written;                 /* (n) by variable */
     channel_traffic *traffic;      /* (a) by channel */
@@ -300,7 +303,7 @@ void step_fail(step *s, const df_error *why);
 /* The same, with the node's name in front. */
 void step_fail_node(step *s, const plan_node *n, const df_error *why);
 static inline bool step_failed(step *s) {
-    return work_tag_failed(&s->tag);
+    return work_failed(&s->work);
 }
 
 /* ---- node.c, queued.c, transfer.c ---- */

@@ -87,7 +87,7 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
                          .done = recv_done};
     op->tensor = NULL;
     op->block = w->block;
-    rendezvous_mark_planned(&op->recv, &s->tag);
+    rendezvous_mark_planned(&op->recv, &s->work);
     atomic_put(&op->state, OP_INSIDE, RELAXED);
     if (s->is_foreign) live_give_away(&s->live);
     df_rendezvous_recv(s->meets, &op->recv);

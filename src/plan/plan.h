@@ -156,7 +156,8 @@ typedef struct plan {
 
     const plan_device *devices; /* borrowed */
     uint32_t n_devices;
-    uint64_t queues; /* bit d: device d has a queue, and this plan uses it */
+    uint64_t queues;  /* bit d: device d has queues, and this plan uses it; */
+    uint64_t arrives; /* something is copied into its memory */
 
     plan_node *nodes;
     uint32_t n_nodes;

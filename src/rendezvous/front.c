@@ -10,7 +10,7 @@
 /* ---- making ---- */
 
 static df_code new_built_in(const df_allocator *alloc, memory *host, uint64_t plan,
-                            size_t n_channels, size_t n_shards, size_t n_buckets, work_tag *tag,
+                            size_t n_channels, size_t n_shards, size_t n_buckets, df_work *tag,
                             df_rendezvous **out, df_error *err) {
     local *l = NULL;
     df_code code = local_new(alloc, plan, n_channels, n_shards, n_buckets, &l, err);
@@ -22,7 +22,7 @@ static df_code new_built_in(const df_allocator *alloc, memory *host, uint64_t pl
 
 /* A step has its keys in slots: the table is for guests. */
 df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t plan,
-                            size_t n_channels, work_tag *tag, df_rendezvous **out, df_error *err) {
+                            size_t n_channels, df_work *tag, df_rendezvous **out, df_error *err) {
     return new_built_in(alloc, host, plan, n_channels, 2, 8, tag, out, err);
 }
 

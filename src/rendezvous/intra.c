@@ -20,8 +20,7 @@
  *    done reaches the step. Without one a transfer that copies has a tag of its own,
  *    and the host waits for each step, so that a failure reaches the recv.
  * 2. A tag must outlive the work that carries it. A step's does. The transfer's own is
- *    held by the host tensors of its copies, wrapped for that purpose, since a device
- *    holds those until the copy has run, whatever else fails.
+ *    held by the queues (queue_hold) until that has run, whatever else fails.
  * 3. A transfer that waits lies in the recv's words and holds a reference of the
  *    rendezvous.
  * 4. A tensor without bytes is never copied, but waits as any other.
@@ -32,32 +31,25 @@
 
 /* ---- the transfer's own tag ---- */
 
-/* One host tensor of a copy, held until the copy has run. */
-typedef struct copy_hold {
-    own_tag *own;
-    df_tensor *host;
-} copy_hold;
-
 struct own_tag {
-    work_tag tag;  /* first */
-    refcount refs; /* the transfer's, and one for each copy */
+    df_work work;  /* first */
+    refcount refs; /* the transfer's, and one for each queue that has its work */
     const df_allocator *alloc;
     _Atomic uint32_t is_told; /* (a) relaxed: the first to set it writes why */
-    df_error why;             /* written before tag.failed is set */
-    copy_hold out, in;
+    df_error why;             /* written before work.failed is set */
 };
 
-static void own_fail(work_tag *tag, const df_error *why) {
-    own_tag *own = (own_tag *)tag;
+static void own_fail(df_work *work, const df_error *why) {
+    own_tag *own = (own_tag *)work;
     if (atomic_swap(&own->is_told, 1, RELAXED) != 0) return;
     own->why = *why;
-    atomic_put(&tag->failed, 1, RELEASE);
+    atomic_put(&work->failed, 1, RELEASE);
 }
 
 static own_tag *own_new(const df_allocator *alloc) {
     own_tag *own = alloc_zeroed(alloc, sizeof *own);
     if (!own) return NULL;
-    own->tag.fail = own_fail;
+    own->work.fail = own_fail;
     refcount_init(&own->refs);
     own->alloc = alloc;
     return own;
@@ -67,21 +59,17 @@ static void own_unref(own_tag *own) {
     if (own && refcount_unref(&own->refs)) alloc_free(own->alloc, own, sizeof *own);
 }
 
-static void copy_ended(void *user, void *data) {
-    copy_hold *h = user;
-    (void)data;
-    df_tensor_unref(h->host);
-    own_unref(h->own);
+static void own_drop(void *own) {
+    own_unref(own);
 }
 
-/* The host's elements as a tensor whose end is the end of the copy; see (2). */
-static df_code hold(own_tag *own, copy_hold *h, df_tensor *host, df_tensor **out, df_error *err) {
-    *h = (copy_hold){.own = own, .host = tensor_ref(host)};
+/* Work that carries the tag is about to be put on q. NULL: it has none of its own, or *err. */
+static queue_held *own_hold(own_tag *own, df_queue *q, df_error *err) {
+    if (!own) return NULL;
     refcount_ref(&own->refs);
-    df_code code = df_tensor_wrap(own->alloc, host->dtype, tensor_shape(host), host->data,
-                                  copy_ended, h, out, err);
-    if (code != DF_OK) copy_ended(h, NULL);
-    return code;
+    queue_held *h = queue_hold_new(q, own_drop, own, err);
+    if (!h) own_unref(own);
+    return h;
 }
 
 /* ---- a value on its way ---- */
@@ -89,13 +77,12 @@ static df_code hold(own_tag *own, copy_hold *h, df_tensor *host, df_tensor **out
 typedef struct transfer {
     df_recv *r;
     df_rendezvous *owner;
-    work_tag *tag;    /* the step's, or the transfer's own, or NULL: nothing is copied */
-    own_tag *own;     /* NULL: the tag is the step's */
+    df_work *work;    /* the step's, or the transfer's own, or NULL: nothing is copied */
+    own_tag *own;     /* NULL: the work is the step's */
     df_tensor *value; /* owned */
     df_device *at;    /* whose memory it lies in; NULL: the host's */
-    df_device *device;
-    df_queue *queue; /* pending: the work so far of this queue of `device`; or */
-    fence *after;    /* pending: this, owned */
+    df_queue *queue;  /* pending: the work so far of this queue; or */
+    fence *after;     /* pending: this, owned */
 } transfer;
 
 static const df_endpoint *to_of(const transfer *t) {
@@ -120,75 +107,74 @@ static void not_pending(transfer *t) {
     fence_unref(t->after);
     t->after = NULL;
     t->queue = NULL;
-    t->device = NULL;
 }
 
 /* What is pending, as a fence: *out holds one reference. */
 static df_code pending_fence(transfer *t, fence **out, df_error *err) {
-    if (t->queue) return t->device->ops->fence_record(t->queue, t->tag, out, err);
+    if (t->queue) return queue_record(t->queue, t->work, out, err);
     *out = fence_ref(t->after);
     return DF_OK;
 }
 
+/* False: the queue cannot wait for what is pending, and so the host must. */
+static bool can_order(const transfer *t, const df_queue *q) {
+    if (t->queue) return t->queue == q || t->queue->device->ops == q->device->ops;
+    return !t->after || queue_can_wait(q, t->after);
+}
+
 /* Work put on q from now on comes after the value. */
-static df_code order_behind(transfer *t, df_device *d, df_queue *q, df_error *err) {
+static df_code order_behind(transfer *t, df_queue *q, df_error *err) {
     fence *f = NULL;
     if (!is_pending(t) || q == t->queue) return DF_OK;
     df_code code = pending_fence(t, &f, err);
     if (code != DF_OK) return code;
-    code = d->ops->queue_wait(q, t->tag, f, err);
+    code = queue_wait(q, t->work, f, err);
     fence_unref(f);
     return code;
 }
 
 /* ---- the copies ---- */
 
-static df_code enqueue_out(transfer *t, df_tensor *host, df_error *err) {
-    df_device *d = t->at;
-    df_tensor *end = host;
-    if (host->bytes == 0) return DF_OK;
-    if (t->own) {
-        df_code code = hold(t->own, &t->own->out, host, &end, err);
-        if (code != DF_OK) return code;
-    }
-    df_code code = d->ops->copy_out(t->queue, t->tag, end, t->value->data, err);
-    if (t->own) df_tensor_unref(end);
+typedef df_code (*queue_copy)(df_queue *q, df_work *work, df_tensor *to, df_tensor *from,
+                              df_error *err);
+
+static df_code enqueue(transfer *t, df_queue *q, queue_copy copy, df_tensor *to, df_error *err) {
+    queue_held *h = own_hold(t->own, q, err);
+    if (t->own && !h) return DF_RESOURCE_EXHAUSTED;
+    df_code code = order_behind(t, q, err);
+    if (code == DF_OK) code = copy(q, t->work, to, t->value, err);
+    if (h) queue_hold(q, h);
     return code;
 }
 
-/* The device's block may be given back at once: its next user's work is queued behind. */
+/* Takes `to`, in whose memory the value will lie. */
+static df_code copied(transfer *t, df_code code, df_tensor *to, df_device *at) {
+    df_tensor *gone = code == DF_OK ? t->value : to;
+    if (code == DF_OK) {
+        t->value = to;
+        t->at = at;
+    }
+    df_tensor_unref(gone);
+    return code;
+}
+
 static df_code leave(transfer *t, df_error *err) {
     df_tensor *host = NULL, *value = t->value;
     memory *mem = t->owner->host;
+    df_queue *q = t->at->queues[DF_QUEUE_OUT];
     df_code code = tensor_new_in(mem, mem, value->dtype, tensor_shape(value), &host, err);
     if (code != DF_OK) return code;
-    code = enqueue_out(t, host, err);
-    if (code != DF_OK) {
-        df_tensor_unref(host);
-        return code;
+    if (host->bytes) {
+        code = enqueue(t, q, queue_copy_out, host, err);
+        not_pending(t);
+        t->queue = q;
     }
-    df_tensor_unref(value);
-    t->value = host;
-    t->at = NULL;
-    return DF_OK;
-}
-
-static df_code enqueue_in(transfer *t, df_tensor *there, df_error *err) {
-    df_device *d = to_of(t)->device;
-    df_tensor *end = t->value;
-    df_code code = order_behind(t, d, d->queue, err);
-    if (code != DF_OK || there->bytes == 0) return code;
-    if (t->own) {
-        code = hold(t->own, &t->own->in, t->value, &end, err);
-        if (code != DF_OK) return code;
-    }
-    code = d->ops->copy_in(d->queue, t->tag, there->data, end, err);
-    if (t->own) df_tensor_unref(end);
-    return code;
+    return copied(t, code, host, NULL);
 }
 
 static df_code enter(transfer *t, df_error *err) {
     df_device *d = to_of(t)->device;
+    df_queue *q = d->queues[DF_QUEUE_IN];
     df_tensor *there = NULL, *value = t->value;
     if (value->dtype == DF_STRING)
         return error_invalid(err,
@@ -198,21 +184,17 @@ static df_code enter(transfer *t, df_error *err) {
     df_code code =
         tensor_new_in(t->owner->host, d->mem, value->dtype, tensor_shape(value), &there, err);
     if (code != DF_OK) return code;
-    code = enqueue_in(t, there, err);
-    if (code != DF_OK) {
-        df_tensor_unref(there);
-        return code;
+    if (there->bytes) {
+        code = enqueue(t, q, queue_copy_in, there, err);
+        not_pending(t);
+        t->queue = q;
     }
-    bool is_queued = is_pending(t) || there->bytes > 0;
-    not_pending(t);
-    df_tensor_unref(value);
-    t->value = there;
-    t->at = d;
-    if (is_queued) {
-        t->device = d;
-        t->queue = d->queue;
+    if (code == DF_OK && is_pending(t)) code = pending_fence(t, &there->ready, err);
+    if (code == DF_OK && is_pending(t)) {
+        not_pending(t);
+        t->after = fence_ref(there->ready);
     }
-    return DF_OK;
+    return copied(t, code, there, d);
 }
 
 /* ---- the end ---- */
@@ -243,7 +225,7 @@ static df_recv *recv_of_waiter(fence_waiter *w) {
 
 /* The cause, not that the fence failed because of it. */
 static const df_error *cause(const own_tag *own, const df_error *why) {
-    return own && work_tag_failed(&own->tag) ? &own->why : why;
+    return own && work_failed(&own->work) ? &own->why : why;
 }
 
 static void reached(fence_waiter *w, const df_error *why) {
@@ -253,7 +235,7 @@ static void reached(fence_waiter *w, const df_error *why) {
     transfer t = {.r = r,
                   .owner = words->owner,
                   .own = words->own,
-                  .tag = words->own ? &words->own->tag : recv_tag(r),
+                  .work = words->own ? &words->own->work : recv_work(r),
                   .value = words->tensor};
     t.at = t.value->is_host ? NULL : r->to.device;
     df_error copy = {.code = DF_OK};
@@ -284,26 +266,28 @@ static df_code wait_for(transfer *t, df_error *err) {
     return DF_OK;
 }
 
-/* True: the value may be handed to to.queue now. */
+/* True: the value may be handed to to.queue now. What lies in a device's memory is in the order of
+ * its compute queue, or carries its fence. */
 static bool is_ordered_by_queue(const transfer *t) {
     const df_endpoint *to = to_of(t);
-    return to->queue && !t->own && (to->queue == t->queue || t->tag);
+    if (!to->queue || t->own) return false;
+    if (to->queue == t->queue) return true;
+    return t->work && (t->at || can_order(t, to->queue));
 }
 
 static df_code settle(transfer *t, bool *waits, df_error *err) {
-    const df_endpoint *to = to_of(t);
     if (!is_pending(t)) return DF_OK;
-    if (is_ordered_by_queue(t)) return order_behind(t, to->device, to->queue, err);
+    if (is_ordered_by_queue(t)) return t->at ? DF_OK : order_behind(t, to_of(t)->queue, err);
     *waits = true;
     return wait_for(t, err);
 }
 
 /* Without a step's tag a copy must be able to fail on its own; see (1). */
 static df_code need_tag(transfer *t, df_error *err) {
-    if (t->tag || !(must_leave(t) || must_enter(t))) return DF_OK;
+    if (t->work || !(must_leave(t) || must_enter(t))) return DF_OK;
     t->own = own_new(t->owner->alloc);
     if (!t->own) return error_memory(err, "a copy between devices");
-    t->tag = &t->own->tag;
+    t->work = &t->own->work;
     return DF_OK;
 }
 
@@ -314,7 +298,7 @@ static void proceed(transfer *t) {
     df_code code = need_tag(t, &err);
     if (code == DF_OK && must_leave(t)) code = leave(t, &err);
     if (code == DF_OK && must_enter(t)) {
-        if (t->own && is_pending(t)) {
+        if (is_pending(t) && (t->own || !can_order(t, to_of(t)->device->queues[DF_QUEUE_IN]))) {
             waits = true;
             code = wait_for(t, &err);
         } else {
@@ -328,13 +312,11 @@ static void proceed(transfer *t) {
 
 void intra_move(df_recv *r, const df_endpoint *from, df_tensor *tensor) {
     df_rendezvous *owner = df_rendezvous_ref(recv_words_of(r)->owner);
-    transfer t = {.r = r, .owner = owner, .tag = recv_tag(r), .value = tensor};
+    transfer t = {.r = r, .owner = owner, .work = recv_work(r), .value = tensor};
     if (!tensor->is_host) t.at = from->device;
-    if (from->queue || t.at) {
-        t.device = from->device;
-        t.queue = from->queue ? from->queue : from->device->queue;
-    } else {
+    if (tensor->ready)
         t.after = fence_ref(tensor->ready);
-    }
+    else if (from->queue || t.at)
+        t.queue = from->queue ? from->queue : from->device->queue;
     proceed(&t);
 }

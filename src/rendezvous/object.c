@@ -10,7 +10,7 @@
 #include "rendezvous/object.h"
 
 df_code rendezvous_new(const df_allocator *alloc, const df_rendezvous_ops *ops, void *self,
-                       local *built_in, memory *host, work_tag *tag, df_rendezvous **out,
+                       local *built_in, memory *host, df_work *tag, df_rendezvous **out,
                        df_error *err) {
     df_rendezvous *r = alloc_zeroed(alloc, sizeof *r);
     if (!r) return error_memory(err, "a rendezvous");

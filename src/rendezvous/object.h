@@ -31,7 +31,7 @@ struct df_rendezvous {
     local *built_in;              /* (c) self, if it is the library's own; else NULL */
     const df_allocator *alloc;    /* (c) */
     memory *host;                 /* (c) one reference */
-    work_tag *tag;                /* (c) NULL: each transfer has its own */
+    df_work *tag;                /* (c) NULL: each transfer has its own */
 };
 
 /* Why r was aborted; NULL while it is open. */
@@ -41,7 +41,7 @@ static inline const df_error *rendezvous_why(df_rendezvous *r) {
 
 /* Makes the object around a backend; host is referenced. built_in: self, or NULL. */
 df_code rendezvous_new(const df_allocator *alloc, const df_rendezvous_ops *ops, void *self,
-                       local *built_in, memory *host, work_tag *tag, df_rendezvous **out,
+                       local *built_in, memory *host, df_work *tag, df_rendezvous **out,
                        df_error *err);
 
 /* ---- the words of a df_recv ---- */
@@ -82,7 +82,7 @@ static inline recv_words *recv_words_of(df_recv *r) {
 }
 
 /* The step's that its transfer belongs to; NULL: none. */
-static inline work_tag *recv_tag(df_recv *r) {
+static inline df_work *recv_work(df_recv *r) {
     recv_words *w = recv_words_of(r);
     return w->planned && w->planned != r ? w->planned : w->owner->tag;
 }
@@ -92,7 +92,7 @@ static inline work_tag *recv_tag(df_recv *r) {
  * what is held for it. */
 static inline void recv_hold(df_recv *r) {
     recv_words *w = recv_words_of(r);
-    work_tag *tag = recv_tag(r);
+    df_work *tag = recv_work(r);
     if (!tag || !tag->hold || !w->planned) return;
     if (atomic_get(&w->is_over, RELAXED) & RECV_HELD) return;
     atomic_put(&w->is_over, RECV_OVER | RECV_HELD, RELAXED);

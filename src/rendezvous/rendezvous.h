@@ -29,7 +29,7 @@
  * host  where headers, and tensors that are delivered to the host, are made
  * tag   what enqueued copies belong to; NULL: each transfer to itself */
 df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t plan,
-                            size_t n_channels, work_tag *tag, df_rendezvous **out, df_error *err);
+                            size_t n_channels, df_work *tag, df_rendezvous **out, df_error *err);
 
 /* As df_rendezvous_send, but takes the reference of tensor, whatever it returns.
  *
@@ -45,7 +45,7 @@ df_code rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *
  *
  * tag: the step's, to which its transfer belongs whichever rendezvous it is in; NULL: as that has
  * it. */
-static inline void rendezvous_mark_planned(df_recv *r, work_tag *tag) {
+static inline void rendezvous_mark_planned(df_recv *r, df_work *tag) {
     enum { RECV_WORD_PLANNED = 1 }; /* see recv_words in object.h */
     r->reserved[RECV_WORD_PLANNED] = tag ? (void *)tag : (void *)r;
 }

@@ -40,8 +40,7 @@ void runtime_enter(df_runtime *rt) {
 void runtime_leave(df_runtime *rt) {
     if (refcount_unref(&rt->handles)) {
         pool_stop(rt->pool);
-        for (uint32_t d = 0; d < rt->n_devices; d++)
-            if (rt->devices[d]->ops->stop) rt->devices[d]->ops->stop(rt->devices[d]);
+        for (uint32_t d = 0; d < rt->n_devices; d++) device_stop(rt->devices[d]);
     }
     runtime_unref(rt);
 }
@@ -60,7 +59,7 @@ size_t df_runtime_poll(df_runtime *runtime, uint64_t timeout, uint64_t *next) {
 df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err) {
     for (uint32_t d = 0; d < rt->n_devices; d++) {
         const df_device *device = rt->devices[d];
-        if (!device->queue || !device->ops->is_inside(device->queue)) continue;
+        if (!device_is_inside(device)) continue;
         return error_set(err, DF_FAILED_PRECONDITION,
                          "a kernel or callback on the thread of %s %s: it would wait for ever; do "
                          "it in a kernel on a CPU, or on a thread of your own",
@@ -89,7 +88,7 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
     if (code != DF_OK) return code;
     rt->plan_devices[rt->n_devices] = (plan_device){.name = d->name,
                                                     .full_name = d->full_name,
-                                                    .kind = d->ops->kind,
+                                                    .kind = d->name.kind,
                                                     .incarnation = d->incarnation,
                                                     .has_queue = !device_is_host(d)};
     rt->devices[rt->n_devices++] = d;

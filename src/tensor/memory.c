@@ -51,6 +51,7 @@ typedef struct idle idle;
 struct idle {
     idle *next;
     void *block;
+    uint64_t position;
 };
 _Static_assert(sizeof(idle) <= SMALLEST, "the record fits in every host block");
 
@@ -62,7 +63,8 @@ struct memory {
     size_t refs;               /* (l) handles, and blocks that are out */
     size_t in_use;             /* (l) bytes of blocks that are out, or being asked for */
     idle *spare;               /* (l) records of the blocks that are out; not in host memory */
-    idle *lists[CLASSES];      /* (l) idle blocks */
+    /* (l) Idle blocks: of host memory the first; else the last, behind which comes the first. */
+    idle *lists[CLASSES];
 };
 
 /* ---- size classes -------------------------------------------------------- */
@@ -174,13 +176,42 @@ static void spare_locked(memory *m, idle *record) DF_REQUIRES(&m->lock) {
 
 /* ---- taking and giving --------------------------------------------------- */
 
-static void *take_idle_locked(memory *m, unsigned c) DF_REQUIRES(&m->lock) {
-    idle *record = m->lists[c];
+static void *take_idle_locked(memory *m, unsigned c, uint64_t *position) DF_REQUIRES(&m->lock) {
+    idle **list = &m->lists[c], *record = *list;
+    *position = 0;
     if (!record) return NULL;
-    m->lists[c] = record->next;
+    if (m->is_host) {
+        *list = record->next;
+        return record->block;
+    }
+    idle *last = record;
+    record = last->next;
+    last->next = record->next;
+    if (record == last) *list = NULL;
+    *position = record->position;
     void *block = record->block;
-    if (!m->is_host) spare_locked(m, record);
+    spare_locked(m, record);
     return block;
+}
+
+static void put_idle_locked(memory *m, unsigned c, idle *record) DF_REQUIRES(&m->lock) {
+    idle **list = &m->lists[c], *last = *list;
+    record->next = last;
+    if (!m->is_host) {
+        record->next = last ? last->next : record;
+        if (last) last->next = record;
+    }
+    *list = record;
+}
+
+/* All of a class, as a chain that ends. */
+static idle *take_all_locked(memory *m, unsigned c) DF_REQUIRES(&m->lock) {
+    idle *chain = m->lists[c];
+    m->lists[c] = NULL;
+    if (m->is_host || !chain) return chain;
+    idle *first = chain->next;
+    chain->next = NULL;
+    return first;
 }
 
 /* A block from the source, and in `spare` its record. */
@@ -203,11 +234,16 @@ static void *take_new(memory *m, size_t bytes) DF_EXCLUDES(&m->lock) {
 }
 
 void *memory_take(memory *m, size_t bytes, size_t *got) {
+    uint64_t position;
+    return memory_take_at(m, bytes, got, &position);
+}
+
+void *memory_take_at(memory *m, size_t bytes, size_t *got, uint64_t *position) {
     if (bytes > largest) return NULL;
     unsigned c = class_of(bytes);
     size_t size = class_bytes(c);
     mutex_lock(&m->lock);
-    void *block = take_idle_locked(m, c);
+    void *block = take_idle_locked(m, c, position);
     m->in_use += size;
     m->refs++;
     mutex_unlock(&m->lock);
@@ -215,6 +251,7 @@ void *memory_take(memory *m, size_t bytes, size_t *got) {
     if (!block) block = take_new(m, size);
     if (!block) {
         memory_trim(m);
+        if (m->source.drain) m->source.drain(m->source.user);
         block = take_new(m, size);
     }
     if (!block) {
@@ -230,10 +267,11 @@ void memory_give(memory *m, void *block, size_t got) {
     unsigned c = class_of(got);
     size_t size = class_bytes(c);
     if (m->is_host) POISON((char *)block + sizeof(idle), size - sizeof(idle));
+    uint64_t position = m->source.position ? m->source.position(m->source.user) : 0;
     mutex_lock(&m->lock);
     idle *record = record_locked(m, block);
-    record->next = m->lists[c];
-    m->lists[c] = record;
+    record->position = position;
+    put_idle_locked(m, c, record);
     m->in_use -= size;
     bool last = --m->refs == 0;
     mutex_unlock(&m->lock);
@@ -256,18 +294,21 @@ static void free_chain(memory *m, idle *chain, size_t bytes) DF_EXCLUDES(&m->loc
 void memory_trim(memory *m) {
     for (unsigned c = 0; c < CLASSES; c++) {
         mutex_lock(&m->lock);
-        idle *chain = m->lists[c];
-        m->lists[c] = NULL;
+        idle *chain = take_all_locked(m, c);
         mutex_unlock(&m->lock);
         free_chain(m, chain, class_bytes(c));
     }
+}
+
+static const idle *next_of(const memory *m, unsigned c, const idle *i) {
+    return !m->is_host && i->next == m->lists[c] ? NULL : i->next;
 }
 
 memory_counts memory_count(memory *m) {
     mutex_lock(&m->lock);
     memory_counts n = {.limit = m->source.limit, .in_use = m->in_use};
     for (unsigned c = 0; c < CLASSES; c++)
-        for (const idle *i = m->lists[c]; i; i = i->next) n.cached += class_bytes(c);
+        for (const idle *i = m->lists[c]; i; i = next_of(m, c, i)) n.cached += class_bytes(c);
     mutex_unlock(&m->lock);
     return n;
 }

@@ -6,7 +6,9 @@
  * keeps them by size class, so that a warm step reaches neither the user's
  * allocator nor a device's. Classes are a quarter of a power of two apart: at most a
  * fifth of a block is unused (of one above 64 bytes, the smallest). Nothing is given
- * back to the source before memory_trim, or before it has none left.
+ * back to the source before memory_trim, or before it has none left. Host memory that was given
+ * back last is taken first, since it is in the processor's caches; a device's that was given back
+ * first, since queued work is done with it sooner.
  *
  * A memory is shared by everything that lies in it: each block that is out holds
  * a reference. So a tensor that a caller kept stays valid after the runtime that
@@ -27,6 +29,12 @@ typedef struct memory_source {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *block, size_t bytes);
     void (*close)(void *user); /* after the last block; may be NULL */
+    /* Of memory that queued work may still use when it is given back: how much work there is by
+     * now. NULL: there is none such. */
+    uint64_t (*position)(void *user);
+    /* What was given back to it so far may be taken again: waits, or gives up, until it is. May be
+     * NULL. */
+    void (*drain)(void *user);
     void *user;
     size_t limit; /* bytes that it has in all; 0: not known */
 } memory_source;
@@ -47,6 +55,8 @@ const df_allocator *memory_allocator(const memory *m); /* for books, not for blo
  * back with that number, or with `bytes`. Zero bytes give a block. NULL: none left,
  * even after the cache was emptied. Any thread. */
 void *memory_take(memory *m, size_t bytes, size_t *got);
+/* The same; *position: the source's when the block was given back, 0 for a new one. */
+void *memory_take_at(memory *m, size_t bytes, size_t *got, uint64_t *position);
 void memory_give(memory *m, void *block, size_t got); /* never fails; NULL is fine */
 /* How large a block is that memory_take gives for `bytes`; 0: too large for any. */
 size_t memory_block_size(size_t bytes);

@@ -66,7 +66,9 @@ static void buffer_drop_data(tensor_buffer *b) {
 
 static bool buffer_fetch_data(tensor_buffer *b, place elements, size_t bytes) {
     b->mem = elements.mem;
-    b->data = place_take(elements, bytes, &b->size);
+    b->position = 0;
+    b->data = elements.mem ? memory_take_at(elements.mem, bytes, &b->size, &b->position)
+                           : place_take(elements, bytes, &b->size);
     return b->data != NULL;
 }
 
@@ -357,6 +359,20 @@ bool tensor_is_sole(const df_tensor *t) {
     const tensor_buffer *b = t->buf;
     return refcount_is_one((refcount *)(uintptr_t)&t->refs) &&
            (!b || (!b->wrapped && refcount_is_one((refcount *)(uintptr_t)&b->refs)));
+}
+
+static void drop_buffer(void *buffer) {
+    buffer_unref(buffer);
+}
+
+static void drop_tensor(void *tensor) {
+    df_tensor_unref(tensor);
+}
+
+kept_elements tensor_keep(df_tensor *t) {
+    if (!t->buf) return (kept_elements){drop_tensor, tensor_ref(t)};
+    refcount_ref(&t->buf->refs);
+    return (kept_elements){drop_buffer, t->buf};
 }
 
 /* ---- ending and using again ---------------------------------------------- */

@@ -45,6 +45,7 @@ typedef struct tensor_buffer {
     bool joined;                             /* (c) all is one block, of `size` bytes */
     size_t size;                             /* (s) bytes to give back */
     void *data;                              /* (s) NULL: none after tensor_release */
+    uint64_t position;                       /* (s) memory_take's, of a device's memory */
     memory *mem;                             /* (s) of the elements; NULL: `alloc`, or wrapped */
     memory *headers;                         /* (c) of this struct; NULL: `alloc` */
     const df_allocator *alloc;               /* (c) */
@@ -158,6 +159,13 @@ df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor 
 /* True: the caller's reference is the only way to these elements, and they are
  * not the caller's own memory (wrapped). */
 bool tensor_is_sole(const df_tensor *t);
+
+/* Keeps the elements of a tensor where they are, and not the tensor: drop(what) lets go of them. */
+typedef struct kept_elements {
+    void (*drop)(void *what);
+    void *what;
+} kept_elements;
+kept_elements tensor_keep(df_tensor *t);
 
 /* Gives the elements back early if the caller is the only holder, and keeps the
  * header for tensor_renew (or for df_tensor_unref; nothing else); if not, drops the

@@ -14,7 +14,7 @@ struct rendezvous_suite {
     const char *name; /* of the group of tests */
     /* A new rendezvous, whose memory comes from alloc; tag is a step's, or NULL. */
     df_rendezvous *(*make)(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                           work_tag *tag);
+                           df_work *tag);
     uint64_t plan;   /* of the keys: the n-th has channel n; 0: of no plan */
     bool is_planned; /* the plan's own calls are used, where they may be */
     bool has_tag;    /* make uses the tag, so that queues can wait for each other */

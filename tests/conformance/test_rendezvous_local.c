@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static df_rendezvous *make_local(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                 work_tag *tag) {
+                                 df_work *tag) {
     df_rendezvous *r = NULL;
     (void)s;
     (void)host;
@@ -23,7 +23,7 @@ static df_rendezvous *make_local(const rendezvous_suite *s, const df_allocator *
 enum { PLAN = 11 };
 
 static df_rendezvous *make_step(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                work_tag *tag) {
+                                df_work *tag) {
     df_rendezvous *r = NULL;
     (void)s;
     (void)rendezvous_new_step(alloc, host, PLAN, RENDEZVOUS_SUITE_KEYS, tag, &r, NULL);
@@ -70,7 +70,7 @@ static const df_rendezvous_ops relay_ops = {.struct_size = sizeof relay_ops,
                                             .destroy = relay_destroy};
 
 static df_rendezvous *make_relay(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                 work_tag *tag) {
+                                 df_work *tag) {
     df_rendezvous *r = NULL;
     relay *x = alloc_bytes(alloc, sizeof *x);
     (void)s;

@@ -117,7 +117,7 @@ static const kernel_def async_kernel = {
 
 /* ---- devices: a CPU, and a queue that is the Q of the mix ---------------- */
 
-static df_code ask_queue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
+static df_code ask_queue(df_queue *q, df_work *tag, launch *l, df_error *err) {
     (void)q;
     (void)tag;
     (void)err;

@@ -214,7 +214,7 @@ static const kernel_def async_kernel = {
 
 /* ---- devices: a CPU, and a queue ----------------------------------------- */
 
-static df_code enqueue(df_queue *q, work_tag *tag, launch *l, df_error *err) {
+static df_code enqueue(df_queue *q, df_work *tag, launch *l, df_error *err) {
     (void)q;
     DF_SCHED_POINT();
     if (w.has_stopped) return error_set(err, DF_UNAVAILABLE, "the device has stopped");
@@ -260,14 +260,14 @@ static df_code play_mark(launch *l, df_error *err) {
     mark *m = (mark *)l;
     fence_waiter *waiter = m->waiter;
     (void)err;
-    m->has_failed = work_tag_failed(l->tag);
+    m->has_failed = df_work_failed(l->tag);
     m->has_ended = true;
     m->refs--;
     if (waiter) tell_mark(m, waiter);
     return DF_OK;
 }
 
-static df_code record(df_queue *q, work_tag *tag, fence **out, df_error *err) {
+static df_code record(df_queue *q, df_work *tag, fence **out, df_error *err) {
     static const fence_ops ops = {
         .ref = mark_ref, .unref = mark_unref, .ended = mark_ended, .on_ready = mark_on_ready};
     if (w.n_marks == MAX_MARKS) dfs_fail("too many fences");
@@ -286,7 +286,7 @@ static bool play_one(void) {
     launch *l = w.queued[0];
     for (int i = 1; i < w.n_queued; i++) w.queued[i - 1] = w.queued[i];
     w.n_queued--;
-    if (l->run == play_mark || !work_tag_failed(l->tag)) (void)l->run(l, &err);
+    if (l->run == play_mark || !df_work_failed(l->tag)) (void)l->run(l, &err);
     return true;
 }
 

@@ -69,23 +69,23 @@ static inline void world_end(world *w) {
     fault_allocator_end(&w->heap);
 }
 
-/* ---- tags ---- */
+/* ---- steps ---- */
 
 typedef struct step {
-    work_tag tag; /* first */
+    df_work work; /* first */
     _Atomic uint32_t told;
     df_error why; /* the first */
 } step;
 
-static inline void step_fail(work_tag *tag, const df_error *why) {
-    step *s = (step *)tag;
+static inline void step_fail(df_work *work, const df_error *why) {
+    step *s = (step *)work;
     if (atomic_add(&s->told, 1, RELAXED) == 0) s->why = *why;
-    atomic_put(&tag->failed, 1, RELEASE);
+    atomic_put(&work->failed, 1, RELEASE);
 }
 
 static inline void step_init(step *s) {
     memset(s, 0, sizeof *s);
-    s->tag.fail = step_fail;
+    s->work.fail = step_fail;
 }
 
 /* ---- waiting ---- */
@@ -139,7 +139,7 @@ static inline bool fence_wait(fence *f, df_error *why) {
 
 static inline fence *record(df_device *d, step *s) {
     fence *f = NULL;
-    assert_int_equal(d->ops->fence_record(d->queue, s ? &s->tag : NULL, &f, NULL), DF_OK);
+    assert_int_equal(queue_record(d->queue, s ? &s->work : NULL, &f, NULL), DF_OK);
     assert_non_null(f);
     return f;
 }
@@ -175,7 +175,7 @@ static inline void gate_shut(gate *g, df_device *d) {
     g->base.run = gate_run;
     assert_true(mutex_init(&g->lock));
     assert_true(condition_init(&g->changed));
-    assert_int_equal(d->ops->launch(d->queue, NULL, &g->base, NULL), DF_OK);
+    assert_int_equal(queue_launch(d->queue, NULL, &g->base, NULL), DF_OK);
 }
 
 static inline void gate_open(gate *g) {
@@ -194,6 +194,7 @@ static inline void gate_fini(gate *g) {
 typedef struct adder {
     launch base; /* first */
     df_tensor header;
+    df_region region;
     int *turns; /* the engine's until a fence behind has ended */
     int turn;
 } adder;
@@ -214,9 +215,10 @@ static inline void adder_launch(adder *a, df_device *d, step *s, const df_tensor
     if (t) {
         a->header = *t;
         a->base.tensors = &a->header;
+        a->base.regions = &a->region;
         a->base.n_tensors = 1;
     }
-    assert_int_equal(d->ops->launch(d->queue, s ? &s->tag : NULL, &a->base, NULL), DF_OK);
+    assert_int_equal(queue_launch(d->queue, s ? &s->work : NULL, &a->base, NULL), DF_OK);
 }
 
 static inline df_code failing_run(launch *l, df_error *err) {
@@ -228,7 +230,7 @@ static inline df_code failing_run(launch *l, df_error *err) {
 
 static inline void failing_launch(launch *l, df_device *d, step *s) {
     *l = (launch){.run = failing_run};
-    assert_int_equal(d->ops->launch(d->queue, s ? &s->tag : NULL, l, NULL), DF_OK);
+    assert_int_equal(queue_launch(d->queue, s ? &s->work : NULL, l, NULL), DF_OK);
 }
 
 /* ---- tensors ---- */
@@ -255,16 +257,17 @@ static inline bool bytes_are(const df_tensor *t, size_t n, unsigned first) {
     return true;
 }
 
-static inline void copy_in(df_device *d, step *s, void *dst, df_tensor *host) {
-    assert_int_equal(d->ops->copy_in(d->queue, s ? &s->tag : NULL, dst, host, NULL), DF_OK);
+/* On the compute queue, where it needs no fence. */
+static inline void copy_in(df_device *d, step *s, df_tensor *there, df_tensor *host) {
+    assert_int_equal(queue_copy_in(d->queue, s ? &s->work : NULL, there, host, NULL), DF_OK);
 }
 
-static inline void copy_out(df_device *d, step *s, df_tensor *host, const void *src) {
-    assert_int_equal(d->ops->copy_out(d->queue, s ? &s->tag : NULL, host, src, NULL), DF_OK);
+static inline void copy_out(df_device *d, step *s, df_tensor *host, df_tensor *there) {
+    assert_int_equal(queue_copy_out(d->queue, s ? &s->work : NULL, host, there, NULL), DF_OK);
 }
 
 static inline void wait_for(df_device *d, step *s, fence *f) {
-    assert_int_equal(d->ops->queue_wait(d->queue, s ? &s->tag : NULL, f, NULL), DF_OK);
+    assert_int_equal(queue_wait(d->queue, s ? &s->work : NULL, f, NULL), DF_OK);
 }
 
 /* Random yields at the library's scheduling points, where it was built with them. */

@@ -26,7 +26,7 @@ static void route_init(route *x, bool has_tag) {
     step_init(&x->step);
     x->key = test_key(0, 0, KEY_NO_CHANNEL);
     assert_int_equal(rendezvous_new_step(&x->w.heap.allocator, x->w.host, PLAN, 0,
-                                         has_tag ? &x->step.tag : NULL, &x->r, NULL),
+                                         has_tag ? &x->step.work : NULL, &x->r, NULL),
                      DF_OK);
 }
 
@@ -261,7 +261,7 @@ static void under_a_tag_a_copy_that_fails_tells_the_step(void **state) {
 
     assert_int_equal(x.g.calls, 1);
     assert_true(x.g.code != DF_OK);
-    assert_true(work_tag_failed(&x.step.tag));
+    assert_true(df_work_failed(&x.step.work));
     assert_int_equal(x.step.why.code, DF_INTERNAL);
     got_fini(&x.g);
     route_end(&x);
@@ -280,7 +280,7 @@ static void a_warm_step_allocates_nothing(void **state) {
     df_device *d = x.w.d[0];
     const df_endpoint there = at(d);
     assert_int_equal(
-        rendezvous_new_step(&x.w.heap.allocator, x.w.host, PLAN, 2, &x.step.tag, &r, NULL), DF_OK);
+        rendezvous_new_step(&x.w.heap.allocator, x.w.host, PLAN, 2, &x.step.work, &r, NULL), DF_OK);
     for (int round = 0; round < 6; round++) {
         gate shut;
         if (round == 1) before = fault_allocations(&x.w.heap);
@@ -344,7 +344,7 @@ static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_en
     return arrived;
 }
 
-static void round_trip(fault_allocator *f, world *w, work_tag *tag, df_key *key) {
+static void round_trip(fault_allocator *f, world *w, df_work *tag, df_key *key) {
     static unsigned char bytes[300] = {1, 2, 3};
     df_rendezvous *r = NULL;
     df_tensor *t = NULL;

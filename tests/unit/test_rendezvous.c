@@ -361,7 +361,7 @@ static void never_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     fail();
 }
 
-static void count_hold(work_tag *tag) {
+static void count_hold(df_work *tag) {
     tag->failed++; /* the test's own use of it */
 }
 
@@ -369,7 +369,7 @@ static void count_hold(work_tag *tag) {
 static void a_second_finish_leaves_what_a_step_was_told(void **state) {
     (void)state;
     held h = {0};
-    work_tag tag = {.hold = count_hold};
+    df_work tag = {.hold = count_hold};
     df_rendezvous *r = NULL;
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     df_recv recv = {.key = key, .to = on_host, .done = never_done};

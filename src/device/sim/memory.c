@@ -9,13 +9,7 @@
  * 1. Every access of the engine goes through sim_memory_at, which finds the block that
  *    the address lies in and checks the whole length. Between two blocks lies at least
  *    a page that belongs to none, so what runs past its block is always refused.
- * 2. A block may be given back, and its place taken by another, while work that uses
- *    it is still queued: whoever has it next enqueues behind that work. So the table
- *    counts in pieces of work. A live block serves work enqueued after it was born; one
- *    that was given back is retired, and serves the work enqueued before its death until
- *    all of that has run.
- * 3. Giving back never allocates: there is room in `retired` for every live block.
- * 4. A page is the system's until it is first written, and then ours until the end. New
+ * 2. A page is the system's until it is first written, and then ours until the end. New
  *    blocks take the lowest place, so that pages are used again.
  *
  * It needs Linux (memfd_create).
@@ -38,25 +32,18 @@
 typedef struct block {
     size_t offset;
     size_t bytes;
-    uint64_t work; /* live: enqueued before its birth; retired: before its death */
 } block;
 
-/* (c) constant after new, (a) atomic, (l) under lock */
+/* (c) constant after new, (l) under lock */
 struct sim_memory {
     const df_allocator *alloc;  /* (c) */
     char name[DEVICE_NAME_MAX]; /* (c) */
     char *guard;                /* (c) device addresses */
     char *view;                 /* (c) the same bytes, for the engine */
     size_t page, span, limit;   /* (c) */
-    /* (a) relaxed: who gives a block back holds references that were handed on after
-     * the work that uses it was enqueued, so it cannot read an older `queued`. An old
-     * `done` only keeps a retired block for longer. */
-    _Atomic uint64_t queued, done;
     mutex lock;
     block *live; /* (l) by offset */
     size_t n_live, live_cap;
-    block *retired; /* (l) in no order, places may be others' by now */
-    size_t n_retired, retired_cap;
     size_t used;   /* (l) bytes of live blocks */
     size_t packed; /* (l) no gap lies before live[packed] */
 };
@@ -74,10 +61,6 @@ static size_t block_end(const sim_memory *m, const block *b) {
 
 static size_t live_after_locked(const sim_memory *m, size_t offset) DF_REQUIRES(&m->lock);
 static bool place_locked(sim_memory *m, size_t bytes, size_t *index, size_t *offset)
-    DF_REQUIRES(&m->lock);
-static bool room_locked(sim_memory *m) DF_REQUIRES(&m->lock);
-static void sweep_locked(sim_memory *m) DF_REQUIRES(&m->lock);
-static bool holds_locked(sim_memory *m, uint64_t work, size_t offset, size_t bytes)
     DF_REQUIRES(&m->lock);
 
 /* The index of the first live block that begins after `offset`. */
@@ -110,43 +93,17 @@ static bool place_locked(sim_memory *m, size_t bytes, size_t *index, size_t *off
     return false;
 }
 
-static bool room_locked(sim_memory *m) {
-    return alloc_grow(m->alloc, (void **)&m->live, &m->live_cap, m->n_live + 1, sizeof(block)) &&
-           alloc_grow(m->alloc, (void **)&m->retired, &m->retired_cap, m->n_live + m->n_retired + 1,
-                      sizeof(block));
-}
+/* ---- blocks ---- */
 
-/* Forgets the retired blocks that no queued work can use any more. */
-static void sweep_locked(sim_memory *m) {
-    uint64_t done = atomic_get(&m->done, RELAXED);
-    size_t kept = 0;
-    for (size_t i = 0; i < m->n_retired; i++) {
-        if (m->retired[i].work > done) m->retired[kept++] = m->retired[i];
-    }
-    m->n_retired = kept;
-}
-
-static bool holds_locked(sim_memory *m, uint64_t work, size_t offset, size_t bytes) {
-    size_t i = live_after_locked(m, offset);
-    if (i && m->live[i - 1].work < work && block_holds(&m->live[i - 1], offset, bytes)) return true;
-    for (i = 0; i < m->n_retired; i++) {
-        if (m->retired[i].work >= work && block_holds(&m->retired[i], offset, bytes)) return true;
-    }
-    return false;
-}
-
-/* ---- the source of blocks ---- */
-
-static void *source_alloc(void *user, size_t bytes) {
-    sim_memory *m = user;
+void *sim_memory_take(sim_memory *m, size_t bytes) {
     void *address = NULL;
     size_t i, offset;
-    if (bytes == 0) bytes = 1;
     mutex_lock(&m->lock);
-    sweep_locked(m);
-    if (bytes <= m->limit - m->used && room_locked(m) && place_locked(m, bytes, &i, &offset)) {
+    if (bytes <= m->limit - m->used &&
+        alloc_grow(m->alloc, (void **)&m->live, &m->live_cap, m->n_live + 1, sizeof(block)) &&
+        place_locked(m, bytes, &i, &offset)) {
         memmove(m->live + i + 1, m->live + i, (m->n_live - i) * sizeof(block));
-        m->live[i] = (block){offset, bytes, atomic_get(&m->queued, RELAXED)};
+        m->live[i] = (block){offset, bytes};
         m->n_live++;
         m->used += bytes;
         address = m->guard + offset;
@@ -156,32 +113,31 @@ static void *source_alloc(void *user, size_t bytes) {
 }
 
 /* What is no block of ours is left alone. */
-static void source_free(void *user, void *address, size_t bytes) {
-    sim_memory *m = user;
-    (void)bytes;
+void sim_memory_give(sim_memory *m, void *address) {
     size_t offset = (uintptr_t)address - (uintptr_t)m->guard;
     mutex_lock(&m->lock);
     size_t i = live_after_locked(m, offset);
     if (i && m->live[i - 1].offset == offset) {
-        block b = m->live[--i];
+        m->used -= m->live[--i].bytes;
         memmove(m->live + i, m->live + i + 1, (m->n_live - i - 1) * sizeof(block));
         m->n_live--;
-        m->used -= b.bytes;
         if (i < m->packed) m->packed = i;
-        b.work = atomic_get(&m->queued, RELAXED);
-        m->retired[m->n_retired++] = b;
-        sweep_locked(m);
     }
     mutex_unlock(&m->lock);
 }
 
-static void source_close(void *user) {
-    sim_memory *m = user;
+uint64_t sim_memory_free_bytes(sim_memory *m) {
+    mutex_lock(&m->lock);
+    uint64_t bytes = m->limit - m->used;
+    mutex_unlock(&m->lock);
+    return bytes;
+}
+
+void sim_memory_free(sim_memory *m) {
     (void)munmap(m->guard, m->span);
     (void)munmap(m->view, m->span);
     mutex_fini(&m->lock);
     alloc_free(m->alloc, m->live, m->live_cap * sizeof(block));
-    alloc_free(m->alloc, m->retired, m->retired_cap * sizeof(block));
     alloc_free(m->alloc, m, sizeof *m);
 }
 
@@ -237,7 +193,7 @@ static df_code memory_open(sim_memory *m, df_error *err) {
 }
 
 df_code sim_memory_new(const df_allocator *alloc, const char *name, size_t limit, sim_memory **out,
-                       memory **mem, df_error *err) {
+                       df_error *err) {
     sim_memory *m = alloc_zeroed(alloc, sizeof *m);
     if (!m) return error_memory(err, name);
     m->alloc = alloc;
@@ -249,25 +205,11 @@ df_code sim_memory_new(const df_allocator *alloc, const char *name, size_t limit
         alloc_free(alloc, m, sizeof *m);
         return rc;
     }
-    const memory_source source = {source_alloc, source_free, source_close, m, limit};
-    *mem = memory_new(alloc, &source, false);
-    if (!*mem) {
-        source_close(m);
-        return error_memory(err, name);
-    }
     *out = m;
     return DF_OK;
 }
 
 /* ---- for the engine ---- */
-
-void sim_memory_queued(sim_memory *m, uint64_t n) {
-    atomic_put(&m->queued, n, RELAXED);
-}
-
-void sim_memory_done(sim_memory *m, uint64_t n) {
-    atomic_put(&m->done, n, RELAXED);
-}
 
 /* `near`: the live block at or below the address, bytes 0 if there is none. */
 static df_code access_refused(const sim_memory *m, const void *address, size_t bytes,
@@ -286,17 +228,15 @@ static df_code access_refused(const sim_memory *m, const void *address, size_t b
                      m->name, bytes, at, near->bytes, (uintptr_t)m->guard + near->offset, mend);
 }
 
-df_code sim_memory_at(sim_memory *m, uint64_t work, const void *address, size_t bytes, void **out,
-                      df_error *err) {
+df_code sim_memory_at(sim_memory *m, const void *address, size_t bytes, void **out, df_error *err) {
     /* What is below the guard wraps round to far above it. */
     size_t offset = (uintptr_t)address - (uintptr_t)m->guard;
     block near = {0};
     mutex_lock(&m->lock);
-    bool fits = holds_locked(m, work, offset, bytes);
     size_t i = live_after_locked(m, offset);
     if (i && offset < m->span) near = m->live[i - 1];
     mutex_unlock(&m->lock);
-    if (!fits) return access_refused(m, address, bytes, &near, err);
+    if (!block_holds(&near, offset, bytes)) return access_refused(m, address, bytes, &near, err);
     *out = m->view + offset;
     return DF_OK;
 }

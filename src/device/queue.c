@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Putting work on queues: what must be kept until it has run, what it must come behind, and where
+ * its end will be seen.
+ *
+ * 1. Every call is between enter and leave, so that a device is closed only when none is going on.
+ * 2. What can fail for want of memory is taken before anything is put on the queue.
+ * 3. Work is counted when it is there (device.h, rule 5).
+ */
+#include "device/books.h"
+
+static const uint32_t CLOSED = UINT32_C(1) << 31;
+
+/* ---- who is inside -------------------------------------------------------- */
+
+static df_code enter(df_queue *q, df_error *err) {
+    if (!(atomic_add(&q->users, 1, ACQUIRE) & CLOSED)) return DF_OK;
+    (void)atomic_sub(&q->users, 1, RELAXED);
+    return error_set(err, DF_UNAVAILABLE, "device %s is closed", q->device->full_name);
+}
+
+static void leave(df_queue *q) {
+    (void)atomic_sub(&q->users, 1, RELEASE);
+}
+
+bool queue_close(df_queue *q, uint64_t put) {
+    uint32_t none = 0;
+    if (!atomic_cas(&q->users, &none, CLOSED, ACQ_REL, RELAXED)) return none & CLOSED;
+    if (atomic_get(&q->put, ACQUIRE) == put) return true;
+    (void)atomic_sub(&q->users, CLOSED, RELAXED);
+    return false;
+}
+
+static void count(df_queue *q) {
+    (void)atomic_add(&q->put, 1, RELEASE);
+}
+
+/* The work is there, or is not. */
+static df_code end_with(df_queue *q, df_code code) {
+    if (code == DF_OK) count(q);
+    leave(q);
+    return code;
+}
+
+/* ---- fences --------------------------------------------------------------- */
+
+static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_error *err) {
+    *out = NULL;
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    queue_poll(q);
+    device_fence *f = fence_take(q->books, is_kept, err);
+    if (!f) return leave(q), DF_RESOURCE_EXHAUSTED;
+    f->queue = q;
+    f->work = work;
+    f->position = atomic_get(&q->put, ACQUIRE);
+    fence_enter(f);
+    DF_SCHED_POINT();
+    code = q->books->ops->record(q->impl, work, f->event, &f->listener, err);
+    if (code == DF_OK)
+        fence_recorded(f);
+    else
+        fence_leave(f);
+    if (code == DF_OK) *out = &f->base;
+    leave(q);
+    return code;
+}
+
+df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err) {
+    return record(q, work, false, out, err);
+}
+
+df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err) {
+    return record(q, work, true, out, err);
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+bool queue_can_wait(const df_queue *q, const fence *f) {
+    const device_fence *d = fence_of((fence *)(uintptr_t)f);
+    return d && d->books->ops == q->books->ops;
+}
+
+static void unref_fence(void *f) {
+    fence_unref(f);
+}
+
+static bool is_past_locked(df_queue *q, const device_fence *f) DF_REQUIRES(&q->books->lock);
+
+/* Work of this queue is behind it anyway. */
+static bool is_past_locked(df_queue *q, const device_fence *f) {
+    return f->books == q->books && (f->queue == q || f->position <= q->past[f->queue->kind]);
+}
+
+static void note_past(df_queue *q, const device_fence *f) {
+    if (f->books != q->books) return;
+    uint64_t *past = &q->past[f->queue->kind];
+    mutex_lock(&q->books->lock);
+    if (f->position > *past) *past = f->position;
+    mutex_unlock(&q->books->lock);
+}
+
+/* True: nothing needs to be waited for. A fence that has failed says so once more. */
+static bool is_over(df_queue *q, df_work *work, device_fence *f) {
+    mutex_lock(&f->books->lock);
+    bool failed = f->ended && f->failed, over = f->ended || is_past_locked(q, f);
+    mutex_unlock(&f->books->lock);
+    if (failed) df_work_fail(work, &f->why);
+    return over;
+}
+
+df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
+    device_fence *f = fence_of(base);
+    if (is_over(q, work, f)) return DF_OK;
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    queue_held *h = queue_hold_new(q, unref_fence, fence_ref(base), err);
+    if (!h) return fence_unref(base), leave(q), DF_RESOURCE_EXHAUSTED;
+    DF_SCHED_POINT();
+    code = q->books->ops->wait(q->impl, work, f->event, err);
+    if (code != DF_OK) return queue_hold_drop(q, h), end_with(q, code);
+    note_past(q, f);
+    code = end_with(q, DF_OK);
+    queue_hold(q, h);
+    return code;
+}
+
+/* ---- copies --------------------------------------------------------------- */
+
+static queue_held *hold_elements(df_queue *q, df_tensor *t, df_error *err) {
+    kept_elements kept = tensor_keep(t);
+    queue_held *h = queue_hold_new(q, kept.drop, kept.what, err);
+    if (!h) kept.drop(kept.what);
+    return h;
+}
+
+/* The oldest fence of the compute queue that is behind `position`; NULL: there is none. */
+static fence *fence_behind(df_queue *compute, uint64_t position) {
+    mutex_lock(&compute->books->lock);
+    device_fence *f = compute->first;
+    while (f && (!f->is_recorded || f->position < position)) f = f->next;
+    if (f) f->refs++;
+    mutex_unlock(&compute->books->lock);
+    return f ? &f->base : NULL;
+}
+
+static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
+    mutex_lock(&q->books->lock);
+    bool behind = q->past[DF_QUEUE_COMPUTE] >= position;
+    mutex_unlock(&q->books->lock);
+    return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, RELAXED) >= position;
+}
+
+/* The block of t may be in use by what the compute queue had when it was given back. */
+static df_code wait_for_block(df_queue *q, df_work *work, const df_tensor *t, df_error *err) {
+    df_queue *compute = q->device->queue;
+    uint64_t position = t->buf ? t->buf->position : 0;
+    if (q == compute || is_behind(q, compute, position)) return DF_OK;
+    fence *f = fence_behind(compute, position);
+    df_code code = f ? DF_OK : queue_record(compute, NULL, &f, err);
+    if (code == DF_OK) code = queue_wait(q, work, f, err);
+    fence_unref(f);
+    return code;
+}
+
+typedef df_code (*copy_call)(void *queue, df_work *work, void *to, const void *from, size_t bytes,
+                             df_error *err);
+
+static df_code copy(df_queue *q, copy_call call, df_work *work, df_tensor *to, df_tensor *from,
+                    df_error *err) {
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    queue_held *h[2] = {hold_elements(q, to, err), NULL};
+    if (h[0]) h[1] = hold_elements(q, from, err);
+    DF_SCHED_POINT();
+    code = h[1] ? call(q->impl, work, to->data, from->data, to->bytes, err) : DF_RESOURCE_EXHAUSTED;
+    code = end_with(q, code);
+    for (int i = 0; i < 2; i++) {
+        if (code == DF_OK)
+            queue_hold(q, h[i]);
+        else
+            queue_hold_drop(q, h[i]);
+    }
+    return code;
+}
+
+static df_code check_copy(df_queue *q, const df_tensor *host, const df_tensor *there,
+                          df_error *err) {
+    if (host->is_host && host->dtype != DF_STRING && host->bytes == there->bytes) return DF_OK;
+    return error_set(err, DF_INTERNAL,
+                     "device %s: a copy needs a host tensor of plain numbers, as large as the "
+                     "device's, at its host end",
+                     q->device->full_name);
+}
+
+df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
+    df_code code = check_copy(q, from, to, err);
+    if (code != DF_OK || to->bytes == 0) return code;
+    code = wait_for_block(q, work, to, err);
+    return code != DF_OK ? code : copy(q, q->books->ops->copy_in, work, to, from, err);
+}
+
+df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
+    df_code code = check_copy(q, to, from, err);
+    if (code != DF_OK || to->bytes == 0) return code;
+    return copy(q, q->books->ops->copy_out, work, to, from, err);
+}
+
+/* ---- kernels -------------------------------------------------------------- */
+
+/* On the device's thread. */
+static df_code launch_run(df_host_function *base, df_error *err) {
+    launch *l = (launch *)base;
+    for (int i = 0; i < l->n_tensors; i++) {
+        if (l->tensors[i].is_host) continue;
+        if (l->tensors[i].bytes) l->tensors[i].data = l->regions[i].at;
+        l->tensors[i].is_host = true; /* as seen from here */
+    }
+    return l->run(l, err);
+}
+
+static void launch_refused(df_host_function *base, const df_error *why) {
+    launch *l = (launch *)base;
+    l->refused(l, why);
+}
+
+static df_code put_function(df_queue *q, df_work *work, launch *l, df_error *err) {
+    l->base = (df_host_function){.run = launch_run,
+                                 .refused = l->refused ? launch_refused : NULL,
+                                 .regions = l->regions,
+                                 .n_regions = l->n_tensors};
+    for (int i = 0; i < l->n_tensors; i++) {
+        const df_tensor *t = &l->tensors[i];
+        l->regions[i] = (df_region){.address = t->data, .bytes = t->is_host ? 0 : t->bytes};
+    }
+    DF_SCHED_POINT();
+    return q->books->ops->run(q->impl, work, &l->base, err);
+}
+
+/* Here and now: the kernel puts its work on the queue. What it returns is the kernel's. */
+static df_code call_here(df_queue *q, df_work *work, launch *l, df_error *err) {
+    const device_books *b = q->books;
+    void *before = NULL;
+    if (work_failed(work)) return DF_OK;
+    DF_SCHED_POINT();
+    df_code code = b->ops->enter ? b->ops->enter(b->impl, &before, err) : DF_OK;
+    if (code != DF_OK) return code;
+    code = l->run(l, err);
+    if (b->ops->leave) b->ops->leave(b->impl, before);
+    return code;
+}
+
+df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err) {
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    code = q->books->ops->run ? put_function(q, work, l, err) : call_here(q, work, l, err);
+    if (code == DF_OK) count(q);
+    leave(q);
+    return code;
+}

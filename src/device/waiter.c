@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Seeing that fences have ended, where a device does not tell.
+ *
+ * Whoever puts work on a queue looks at the oldest fences there on the way (queue_poll), so what is
+ * held is given back as work goes on. Fences for which somebody waits have a thread of their own,
+ * which sleeps in the device's wait for the oldest of them: at length if they are all of one
+ * queue; briefly, and looking at all, if not. Without such fences it sleeps.
+ */
+#include "device/books.h"
+
+#include "base/thread.h"
+
+#include <stdio.h>
+
+enum { LONG_WAIT = 1000000, SHORT_WAIT = 20000 }; /* ns */
+
+/* ---- asking --------------------------------------------------------------- */
+
+/* The oldest of a queue, if it can be asked. */
+static device_fence *oldest(df_queue *q, bool begins) {
+    mutex_lock(&q->books->lock);
+    device_fence *f = q->first && q->first->is_recorded ? q->first : NULL;
+    if (begins && q->is_polled) f = NULL;
+    if (f || !begins) q->is_polled = f != NULL;
+    mutex_unlock(&q->books->lock);
+    return f;
+}
+
+/* One thread at a time, so that each end is seen once. */
+void queue_poll(df_queue *q) {
+    device_books *b = q->books;
+    if (b->notifies) return;
+    device_fence *f = oldest(q, true);
+    while (f) {
+        df_error why = {.code = DF_OK};
+        DF_SCHED_POINT();
+        if (!b->ops->event_ended(b->impl, f->event, &why)) break;
+        fence_over(f, why.code != DF_OK ? &why : NULL);
+        f = oldest(q, false);
+    }
+    if (!f) return;
+    mutex_lock(&b->lock);
+    q->is_polled = false;
+    mutex_unlock(&b->lock);
+}
+
+/* ---- the thread ----------------------------------------------------------- */
+
+/* A watched fence, with a reference, and how many queues have some. NULL: no more will come. */
+static device_fence *next_watched(device_books *b, int *n_queues) {
+    device_fence *f = NULL;
+    mutex_lock(&b->lock);
+    for (;;) {
+        *n_queues = 0;
+        for (int k = 0; k < DF_QUEUE_KINDS; k++) {
+            df_queue *q = b->queues[k];
+            if (!q || !q->n_watched) continue;
+            ++*n_queues;
+            for (f = f ? f : q->first; f && f->queue == q && !f->waiters;) f = f->next;
+        }
+        if (f || b->closing) break;
+        condition_wait(&b->wake, &b->lock);
+    }
+    if (f) f->refs++;
+    mutex_unlock(&b->lock);
+    return f;
+}
+
+static void waiter_main(void *arg) {
+    device_books *b = arg;
+    int n_queues;
+    for (device_fence *f; (f = next_watched(b, &n_queues)) != NULL;) {
+        DF_SCHED_POINT();
+        b->ops->event_wait(b->impl, f->event, n_queues == 1 ? LONG_WAIT : SHORT_WAIT);
+        fence_unref(&f->base);
+        for (int k = 0; k < DF_QUEUE_KINDS; k++)
+            if (b->queues[k]) queue_poll(b->queues[k]);
+    }
+}
+
+df_code waiter_start(device_books *b, df_error *err) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "df-%s-events", b->ops->kind);
+    df_code code = thread_start(b->threads, name, waiter_main, b, &b->thread, err);
+    if (code != DF_OK) error_prefix(err, "device %s: ", b->name);
+    return code;
+}
+
+void waiter_stop(device_books *b) {
+    if (!b->thread) return;
+    mutex_lock(&b->lock);
+    b->closing = true;
+    condition_signal(&b->wake);
+    mutex_unlock(&b->lock);
+    thread_join(b->threads, b->thread);
+    b->thread = NULL;
+}
