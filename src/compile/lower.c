@@ -259,8 +259,11 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
     }
     if (c->rq->devices[e->device].has_queue) {
         p->queues |= UINT64_C(1) << e->device;
-        if (e->what == EMITTED_RECV && p->channels[e->channel].dst_memory == DF_MEMORY_DEVICE)
+        bool recv = e->what == EMITTED_RECV, send = e->what == EMITTED_SEND;
+        if (recv && p->channels[e->channel].dst_memory == DF_MEMORY_DEVICE)
             p->arrives |= UINT64_C(1) << e->device;
+        if (send && p->channels[e->channel].src_memory == DF_MEMORY_DEVICE)
+            p->leaves |= UINT64_C(1) << e->device;
     }
     return node->name || compile_no_memory(c);
 }

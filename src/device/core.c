@@ -59,14 +59,14 @@ static void core_free(void *user, void *block, size_t bytes) {
     device_core *c = user;
     df_queue *q = atomic_get(&c->compute, ACQUIRE);
     if (q && !is_idle(q) && give_later(c, q, block, bytes)) return;
-    if (q) device_wait(q);
+    if (q) (void)device_wait(q);
     give(c, block, bytes);
 }
 
 static void core_drain(void *user) {
     device_core *c = user;
     df_queue *q = atomic_get(&c->compute, ACQUIRE);
-    if (q && !is_idle(q)) device_wait(q);
+    if (q && !is_idle(q)) (void)device_wait(q);
 }
 
 static uint64_t core_position(void *user) {

@@ -81,21 +81,17 @@ static void wait_for(fence *f) {
     mutex_fini(&s.lock);
 }
 
-void device_wait(df_queue *q) {
+bool device_wait(df_queue *q) {
     fence *f = NULL;
-    if (device_is_inside(q->device) || queue_record_kept(q, NULL, &f, NULL) != DF_OK) return;
+    if (device_is_inside(q->device)) return false;
+    df_code code = queue_record_kept(q, NULL, &f, NULL);
+    if (code != DF_OK) return code == DF_UNAVAILABLE; /* lost, or closed: nothing runs any more */
     wait_for(f);
     fence_unref(f);
+    return true;
 }
 
 /* ---- queues --------------------------------------------------------------- */
-
-static void queue_free(df_queue *q) {
-    if (!q) return;
-    DF_SCHED_POINT();
-    if (q->impl) q->books->ops->queue_free(q->impl);
-    alloc_free(q->device->alloc, q, sizeof *q);
-}
 
 static df_code queue_new(df_device *d, device_books *b, df_queue_kind kind, df_error *err) {
     df_queue *q = alloc_zeroed(d->alloc, sizeof *q);
@@ -129,35 +125,39 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
     return DF_OK;
 }
 
-/* What was enqueued meanwhile is waited for, too. */
+/* What was enqueued meanwhile is waited for, too; and whoever is called by the queue's thread. */
 static void queue_stop(df_queue *q) {
     for (;;) {
         uint64_t put = atomic_get(&q->put, ACQUIRE);
-        if (atomic_get(&q->reached, RELAXED) < put) device_wait(q);
-        if (queue_close(q, put)) return;
+        bool idle = atomic_get(&q->reached, RELAXED) >= put || device_wait(q);
+        if (idle && queue_close(q, put)) break;
         thread_pause();
     }
+    DF_SCHED_POINT();
+    q->books->ops->queue_free(q->impl);
+    q->impl = NULL;
 }
 
 void device_stop(df_device *d) {
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
         if (d->queues[k] && d->queues[k]->impl) queue_stop(d->queues[k]);
+    if (d->books) waiter_stop(d->books);
 }
 
 static void close_queues(df_device *d) {
     if (!d->books) return;
     device_stop(d);
-    waiter_stop(d->books);
     books_drop_loose(d->books);
     atomic_put(&d->core->compute, NULL, RELEASE);
-    for (int k = 0; k < DF_QUEUE_KINDS; k++) queue_free(d->queues[k]);
     books_close(d->books);
+    for (int k = 0; k < DF_QUEUE_KINDS; k++)
+        if (d->queues[k]) alloc_free(d->alloc, d->queues[k], sizeof *d->queues[k]);
 }
 
 bool device_is_inside(const df_device *d) {
     if (!d->queue || !d->ops->queue_is_inside) return false;
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
-        if (d->ops->queue_is_inside(d->queues[k]->impl)) return true;
+        if (d->queues[k]->impl && d->ops->queue_is_inside(d->queues[k]->impl)) return true;
     return false;
 }
 

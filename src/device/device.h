@@ -62,6 +62,7 @@ struct df_queue {
     /* (a) calls that are putting work on it; CLOSED: no more is taken. */
     _Atomic uint32_t users;
     /* Under the books' lock: */
+    const df_work *reached_by;     /* of the fence that was seen at `reached` */
     device_fence *first, *last;    /* recorded, and not seen to have ended */
     queue_held *loose;             /* until the next fence has ended */
     uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
@@ -104,6 +105,9 @@ df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err);
 queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df_error *err);
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
+
+/* True: a fence of this work has ended behind all that is on the queue. */
+bool queue_is_over(df_queue *q, const df_work *work);
 
 /* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
  * more of them are in use at a time. */
@@ -152,8 +156,9 @@ static inline bool device_is_host(const df_device *d) {
     return d->queue == NULL;
 }
 
-/* Waits until what is on the queue now has run; on the device's own thread, not. */
-void device_wait(df_queue *q);
+/* Waits until what is on the queue now has run. False: it may not have, since the caller is on the
+ * device's own thread, or there is no thread to run it. */
+bool device_wait(df_queue *q);
 
 /* True: the caller is a thread of the device. Who waits there for a queue waits for ever. */
 bool device_is_inside(const df_device *d);

@@ -307,6 +307,21 @@ void fence_leave(device_fence *f) {
     fence_give(f);
 }
 
+static void note_reached(device_fence *f) {
+    df_queue *q = f->queue;
+    if (f->position < atomic_get(&q->reached, RELAXED)) return;
+    atomic_put(&q->reached, f->position, RELAXED);
+    q->reached_by = f->work;
+}
+
+bool queue_is_over(df_queue *q, const df_work *work) {
+    mutex_lock(&q->books->lock);
+    bool over =
+        q->reached_by == work && atomic_get(&q->reached, RELAXED) == atomic_get(&q->put, ACQUIRE);
+    mutex_unlock(&q->books->lock);
+    return over;
+}
+
 static queue_held *take_holds(device_fence *f) {
     mutex_lock(&f->books->lock);
     queue_held *all = f->holds;
@@ -317,15 +332,14 @@ static queue_held *take_holds(device_fence *f) {
 
 void fence_over(device_fence *f, const df_error *why) {
     device_books *b = f->books;
-    if (why && f->work) {
+    if (why && f->work && !work_failed(f->work)) {
         DF_SCHED_POINT();
         f->work->fail(f->work, why);
     }
     drop_holds(b, take_holds(f));
     mutex_lock(&b->lock);
     leave_locked(b, f);
-    if (f->position > atomic_get(&f->queue->reached, RELAXED))
-        atomic_put(&f->queue->reached, f->position, RELAXED);
+    note_reached(f);
     f->ended = true;
     f->failed = why != NULL;
     if (why) f->why = *why;

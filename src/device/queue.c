@@ -151,14 +151,15 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
     return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, RELAXED) >= position;
 }
 
-/* The block of t may be in use by what the compute queue had when it was given back. */
-static df_code wait_for_block(df_queue *q, df_work *work, const df_tensor *t, df_error *err) {
+/* The block of t may be in use by what the compute queue had when it was given back. Whether that
+ * fails is no matter here. */
+static df_code wait_for_block(df_queue *q, const df_tensor *t, df_error *err) {
     df_queue *compute = q->device->queue;
     uint64_t position = t->buf ? t->buf->position : 0;
     if (q == compute || is_behind(q, compute, position)) return DF_OK;
     fence *f = fence_behind(compute, position);
     df_code code = f ? DF_OK : queue_record(compute, NULL, &f, err);
-    if (code == DF_OK) code = queue_wait(q, work, f, err);
+    if (code == DF_OK) code = queue_wait(q, NULL, f, err);
     fence_unref(f);
     return code;
 }
@@ -196,7 +197,7 @@ static df_code check_copy(df_queue *q, const df_tensor *host, const df_tensor *t
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
     df_code code = check_copy(q, from, to, err);
     if (code != DF_OK || to->bytes == 0) return code;
-    code = wait_for_block(q, work, to, err);
+    code = wait_for_block(q, to, err);
     return code != DF_OK ? code : copy(q, q->books->ops->copy_in, work, to, from, err);
 }
 

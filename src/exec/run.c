@@ -327,14 +327,16 @@ static void queue_passed(fence_waiter *w, const df_error *why) {
     pool_post(j->step->pool, j->step, &j->ended);
 }
 
-/* Every queue that the plan uses reports when it has passed what the step put on it. A queue
- * that cannot take the request has stopped after all of it, or is lost. */
+/* Every queue that the plan uses reports when it has passed what the step put on it, but where that
+ * has been seen already. A queue that cannot take the request has stopped after all of it, or is
+ * lost. */
 COLD static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
     for (uint32_t i = 0; i < s->n_joins; i++) {
         join_op *j = &s->joins[i];
         df_error why;
+        if (queue_is_over(j->queue, &s->work)) continue;
         live_hold(&s->live); /* before it is handed over: it may come back at once */
         if (queue_record_kept(j->queue, &s->work, &j->fence, &why) == DF_OK) {
             atomic_put(&j->is_asked, 1, RELAXED);

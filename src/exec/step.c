@@ -105,7 +105,7 @@ static bool make_join(step *s, df_queue *q) {
     return true;
 }
 
-/* What leaves a device is waited for by those that ask for it. The fences of the end are there from
+/* The fences of the end are there from
  * the beginning: a step that has begun can end. */
 static bool make_joins(step *s) {
     const plan *p = s->p;
@@ -113,6 +113,7 @@ static bool make_joins(step *s) {
         df_queue *const *queues = s->x->o.devices[d]->queues;
         if ((p->queues >> d & 1) && !make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
         if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN])) return false;
+        if ((p->leaves >> d & 1) && !make_join(s, queues[DF_QUEUE_OUT])) return false;
     }
     return true;
 }
@@ -148,7 +149,7 @@ static bool make_arrays(step *s) {
     s->recvs = arena_array(a, p->n_nodes, sizeof *s->recvs);
     s->queued = arena_array(a, p->n_nodes, sizeof *s->queued);
     s->kernels = arena_array(a, p->n_nodes, sizeof *s->kernels);
-    s->joins = arena_array(a, (size_t)p->n_devices * 2, sizeof *s->joins);
+    s->joins = arena_array(a, (size_t)p->n_devices * 3, sizeof *s->joins);
     s->before = arena_array(a, p->n_variables, sizeof *s->before);
     s->written = arena_array(a, p->n_variables, sizeof *s->written);
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);

@@ -157,7 +157,8 @@ typedef struct plan {
     const plan_device *devices; /* borrowed */
     uint32_t n_devices;
     uint64_t queues;  /* bit d: device d has queues, and this plan uses it; */
-    uint64_t arrives; /* something is copied into its memory */
+    uint64_t arrives; /* something is copied into its memory, */
+    uint64_t leaves;  /* or out of it */
 
     plan_node *nodes;
     uint32_t n_nodes;

@@ -65,7 +65,7 @@ static void R9_a_tensor_goes_from_device_to_device(void **state) {
     const df_endpoint from = {.device = a, .queue = a->queue};
     const df_endpoint to = {.device = b, .queue = b->queue};
     df_tensor *host = host_bytes(&m.w, 5000, 1), *t = bytes_in(&m.w, a->mem, 5000);
-    copy_in(a, &s, t->data, host);
+    copy_in(a, &s, t, host);
     df_tensor_unref(host);
     prepare(&m, &there, 0, to);
     df_rendezvous_recv(m.r, &there.recv);
@@ -97,7 +97,7 @@ static void R10_for_the_host_the_tensor_is_ready_when_done_runs(void **state) {
     const df_endpoint from = {.device = d, .queue = d->queue};
     df_tensor *host = host_bytes(&m.w, 300, 9), *t = bytes_in(&m.w, d->mem, 300);
     gate_shut(&held, d);
-    copy_in(d, &s, t->data, host);
+    copy_in(d, &s, t, host);
     df_tensor_unref(host);
     ask(&m, &g, 0);
     (void)send_from(&m, 0, &from, t);
@@ -155,7 +155,7 @@ static void R10_for_a_queue_the_work_is_enqueued_when_done_runs(void **state) {
     gate_open(&held);
     got_wait(&g);
     df_tensor *host = bytes_in(&m.w, m.w.host, 300);
-    copy_out(d, &m.step, host, g.tensor->data);
+    copy_out(d, &m.step, host, g.tensor);
     assert_true(join(d, &m.step, NULL));
     assert_true(bytes_are(host, 300, 9));
     df_tensor_unref(host);

@@ -140,7 +140,7 @@ static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state
     df_device *a = x.w.d[0], *b = x.w.d[1];
     df_tensor *host = host_bytes(&x.w, 700, 2), *t = bytes_in(&x.w, a->mem, 700);
     gate_shut(&shut, a);
-    copy_in(a, &x.step, t->data, host);
+    copy_in(a, &x.step, t, host);
     df_tensor_unref(host);
 
     ship(&x, at(a), t, at(b));
@@ -148,7 +148,7 @@ static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state
     assert_int_equal(got_calls(&x.g), 1);
     gate_open(&shut);
     df_tensor *back = bytes_in(&x.w, x.w.host, 700);
-    copy_out(b, &x.step, back, x.g.tensor->data);
+    copy_out(b, &x.step, back, x.g.tensor);
     assert_true(join(b, &x.step, NULL));
     assert_true(bytes_are(back, 700, 2));
     df_tensor_unref(back);
@@ -175,7 +175,7 @@ static void without_a_tag_a_pending_host_tensor_reaches_a_device(void **state) {
     got_wait(&x.g);
     assert_int_equal(x.g.code, DF_OK);
     df_tensor *back = bytes_in(&x.w, x.w.host, 700);
-    copy_out(b, NULL, back, x.g.tensor->data);
+    copy_out(b, NULL, back, x.g.tensor);
     assert_true(join(b, NULL, NULL));
     assert_true(bytes_are(back, 700, 2));
     df_tensor_unref(back);
