@@ -31,6 +31,9 @@ typedef struct df_queue df_queue;   /* one ordered stream of a device's work */
 DF_API const char *df_device_name(const df_device *device); /* the full name */
 DF_API const char *df_device_kind(const df_device *device); /* "CPU", "SIM" */
 
+/* Model and driver, for people: "NVIDIA H100, driver 13.0"; of a CPU, nothing. */
+DF_API const char *df_device_text(const df_device *device);
+
 /* A number drawn when the device was opened. It is in every rendezvous key, so that
  * a process that was restarted never answers for the one before it. */
 DF_API uint64_t df_device_incarnation(const df_device *device);
@@ -46,9 +49,11 @@ typedef struct df_memory_info {
     uint64_t limit;     /* UINT64_MAX: as much as the allocator gives */
     uint64_t in_use;    /* by tensors */
     uint64_t cached;
+    uint64_t free; /* that the device has now, whoever used the rest; UINT64_MAX: not known */
 } df_memory_info;
 
-/* Fills *out up to out->struct_size. Threads: any. INVALID_ARGUMENT without a struct_size. */
+/* Fills *out up to out->struct_size. Threads: any. INVALID_ARGUMENT without a struct_size; the
+ * device's, if it is lost. */
 DF_API df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err);
 
 #ifdef __cplusplus

@@ -124,9 +124,11 @@ typedef struct df_device_traits {
     char text[128];     /* model and driver, for people: "NVIDIA H100, driver 13.0" */
 } df_device_traits;
 
+typedef struct df_device_ops df_device_ops;
+
 /* The calls. `device`, `queue` and `event` are what open, queue_new and event_new gave. Those that
  * say "or NULL" may be missing; all others are there. */
-typedef struct df_device_ops {
+struct df_device_ops {
     size_t struct_size; /* sizeof(df_device_ops) */
     const char *kind;   /* upper case, at most 15 letters: "CUDA" */
 
@@ -192,7 +194,7 @@ typedef struct df_device_ops {
     df_code (*event_time)(void *device, void *event, uint64_t *ns, df_error *err);
 
     void *user; /* for open */
-} df_device_ops;
+};
 
 #ifdef __cplusplus
 }

@@ -138,7 +138,9 @@ typedef struct df_kernel_def {
 
     /* Computes the outputs from the inputs. On an accelerator that runs host functions (SIM) it is
      * called on the device's thread, where df_tensor_data is readable; so it may run in
-     * several threads at once, for several nodes and several steps.
+     * several threads at once, for several nodes and several steps. On another accelerator it is
+     * called on the host, puts its work on df_kernel_queue and returns; df_tensor_data are the
+     * device's addresses, but for inputs and outputs in host memory.
      *
      * ASYNC: starts, and returns; df_kernel_done ends it, now or later, from any thread. Returning
      * other than DF_OK ends it too.
@@ -184,6 +186,10 @@ DF_API df_tensor *df_kernel_output(const df_kernel *k, int i);
 DF_API const df_attr *df_kernel_attr(const df_kernel *k, int i);
 DF_API void *df_kernel_user(const df_kernel *k);
 DF_API void *df_kernel_state(const df_kernel *k);
+/* The device's queue on which the kernel puts its work, as its kind knows it; NULL where compute is
+ * the work itself (CPU, SIM). What follows on the queue may use the outputs, so the kernel need not
+ * wait; an error of the work reaches the step by itself. */
+DF_API void *df_kernel_queue(const df_kernel *k);
 
 /* Allocates output i, of this shape, where the kernel's outputs lie: for those whose shape could
  * not be inferred. *out is borrowed, as df_kernel_output gives it from then on.

@@ -53,6 +53,11 @@ typedef struct df_runtime_options {
      * on threads of its own if it has any; the bits are its own. It is closed with the runtime.
      * NULL: none. */
     const char *cblas;
+
+    /* Kinds of device besides the library's own (device_ops.h), n_kinds of them; one of a name that
+     * is there already takes its place. Borrowed for as long as the runtime lives. */
+    const struct df_device_ops *const *kinds;
+    size_t n_kinds;
 } df_runtime_options;
 
 /* Opens the devices and registers the standard ops.

@@ -222,6 +222,10 @@ uint64_t df_device_incarnation(const df_device *device) {
     return device ? device->incarnation : 0;
 }
 
+const char *df_device_text(const df_device *device) {
+    return device && device->core ? device->core->traits.text : "";
+}
+
 df_queue *df_device_queue(const df_device *device) {
     return device ? device->queue : NULL;
 }
@@ -232,11 +236,17 @@ df_code df_device_memory(const df_device *device, df_memory_info *out, df_error 
         return error_invalid(err, "the %s is NULL", device ? "df_memory_info" : "device");
     df_code code = options_read(&info, out, "df_memory_info", err);
     if (code != DF_OK) return code;
+    uint64_t left = UINT64_MAX;
+    if (device->core && device->ops->memory_free) {
+        code = device->ops->memory_free(device->core->impl, &left, err);
+        if (code != DF_OK) return code;
+    }
     memory_counts n = memory_count(device->mem);
     info = (df_memory_info){.struct_size = out->struct_size,
                             .limit = n.limit ? n.limit : UINT64_MAX,
                             .in_use = n.in_use,
-                            .cached = n.cached};
+                            .cached = n.cached,
+                            .free = left};
     memcpy(out, &info, info.struct_size < sizeof info ? info.struct_size : sizeof info);
     return DF_OK;
 }

@@ -93,6 +93,9 @@ struct launch {
  * bytes. */
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
 df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
+/* From the memory of q's device into that of d, which it reaches. */
+df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
+                          df_tensor *from, df_error *err);
 df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
 /* What is put on q from now on comes after f. If f fails, so does work. INVALID_ARGUMENT: q cannot
  * (queue_can_wait). */
@@ -160,6 +163,15 @@ static inline bool device_is_host(const df_device *d) {
  * device's own thread, or there is no thread to run it. */
 bool device_wait(df_queue *q);
 
+/* On which kernels that are called on the host put their work; NULL: they run on the device's own
+ * thread, or it is a CPU. */
+static inline void *queue_of_kernels(const df_device *d) {
+    return d->queue && !d->ops->run ? d->queue->impl : NULL;
+}
+
+/* True: there is a way from memory to memory without the host. May take some time. */
+bool device_reaches(const df_device *from, const df_device *to);
+
 /* True: the caller is a thread of the device. Who waits there for a queue waits for ever. */
 bool device_is_inside(const df_device *d);
 
@@ -167,6 +179,14 @@ bool device_is_inside(const df_device *d);
 static inline memory *device_memory(const df_device *d, uint32_t kind, memory *host) {
     return kind == DF_MEMORY_HOST ? host : d->mem;
 }
+
+/* ---- pinned.c ---- */
+/* Host memory of which larger blocks are made by the first device that has memory for it, once
+ * pinned_by has found one, before any block is out. NULL: out of memory. */
+memory *pinned_new(const df_allocator *alloc);
+void pinned_by(memory *host, df_device *d);
+/* True: devices of d's kind copy from there at full speed. host is of pinned_new. */
+bool pinned_holds(const memory *host, const df_device *d, const df_tensor *t);
 
 /* ---- kinds ---------------------------------------------------------------- */
 

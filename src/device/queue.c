@@ -7,7 +7,7 @@
  * 2. What can fail for want of memory is taken before anything is put on the queue.
  * 3. Work is counted when it is there (device.h, rule 5).
  */
-#include "device/books.h"
+#include "device/core.h"
 
 static const uint32_t CLOSED = UINT32_C(1) << 31;
 
@@ -146,15 +146,15 @@ static fence *fence_behind(df_queue *compute, uint64_t position) {
 
 static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
     mutex_lock(&q->books->lock);
-    bool behind = q->past[DF_QUEUE_COMPUTE] >= position;
+    bool behind = q->books == compute->books && q->past[DF_QUEUE_COMPUTE] >= position;
     mutex_unlock(&q->books->lock);
     return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, RELAXED) >= position;
 }
 
-/* The block of t may be in use by what the compute queue had when it was given back. Whether that
- * fails is no matter here. */
-static df_code wait_for_block(df_queue *q, const df_tensor *t, df_error *err) {
-    df_queue *compute = q->device->queue;
+/* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether
+ * that fails is no matter here. */
+static df_code wait_for_block(df_queue *q, const df_device *d, const df_tensor *t, df_error *err) {
+    df_queue *compute = d->queue;
     uint64_t position = t->buf ? t->buf->position : 0;
     if (q == compute || is_behind(q, compute, position)) return DF_OK;
     fence *f = fence_behind(compute, position);
@@ -164,17 +164,25 @@ static df_code wait_for_block(df_queue *q, const df_tensor *t, df_error *err) {
     return code;
 }
 
-typedef df_code (*copy_call)(void *queue, df_work *work, void *to, const void *from, size_t bytes,
-                             df_error *err);
+typedef enum way { IN, OUT, ACROSS } way;
 
-static df_code copy(df_queue *q, copy_call call, df_work *work, df_tensor *to, df_tensor *from,
-                    df_error *err) {
+/* For ACROSS, to the memory of d. */
+static df_code put_copy(df_queue *q, way how, const df_device *d, df_work *work, df_tensor *to,
+                        df_tensor *from, df_error *err) {
+    const df_device_ops *ops = q->books->ops;
+    DF_SCHED_POINT();
+    if (how == IN) return ops->copy_in(q->impl, work, to->data, from->data, to->bytes, err);
+    if (how == OUT) return ops->copy_out(q->impl, work, to->data, from->data, to->bytes, err);
+    return ops->copy_peer(q->impl, work, d->core->impl, to->data, from->data, to->bytes, err);
+}
+
+static df_code copy(df_queue *q, way how, const df_device *d, df_work *work, df_tensor *to,
+                    df_tensor *from, df_error *err) {
     df_code code = enter(q, err);
     if (code != DF_OK) return code;
     queue_held *h[2] = {hold_elements(q, to, err), NULL};
     if (h[0]) h[1] = hold_elements(q, from, err);
-    DF_SCHED_POINT();
-    code = h[1] ? call(q->impl, work, to->data, from->data, to->bytes, err) : DF_RESOURCE_EXHAUSTED;
+    code = h[1] ? put_copy(q, how, d, work, to, from, err) : DF_RESOURCE_EXHAUSTED;
     code = end_with(q, code);
     for (int i = 0; i < 2; i++) {
         if (code == DF_OK)
@@ -197,14 +205,28 @@ static df_code check_copy(df_queue *q, const df_tensor *host, const df_tensor *t
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
     df_code code = check_copy(q, from, to, err);
     if (code != DF_OK || to->bytes == 0) return code;
-    code = wait_for_block(q, to, err);
-    return code != DF_OK ? code : copy(q, q->books->ops->copy_in, work, to, from, err);
+    code = wait_for_block(q, q->device, to, err);
+    return code != DF_OK ? code : copy(q, IN, q->device, work, to, from, err);
 }
 
 df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
     df_code code = check_copy(q, to, from, err);
     if (code != DF_OK || to->bytes == 0) return code;
-    return copy(q, q->books->ops->copy_out, work, to, from, err);
+    return copy(q, OUT, q->device, work, to, from, err);
+}
+
+bool device_reaches(const df_device *from, const df_device *to) {
+    const df_device_ops *ops = from->ops;
+    if (from->core == to->core || to->ops != ops || !ops->copy_peer || !ops->reaches) return false;
+    DF_SCHED_POINT();
+    return ops->reaches(from->core->impl, to->core->impl);
+}
+
+df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
+                          df_tensor *from, df_error *err) {
+    if (to->bytes == 0) return DF_OK;
+    df_code code = wait_for_block(q, d, to, err);
+    return code != DF_OK ? code : copy(q, ACROSS, d, work, to, from, err);
 }
 
 /* ---- kernels -------------------------------------------------------------- */

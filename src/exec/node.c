@@ -162,16 +162,18 @@ static const edge_type *output_type(const df_kernel *c, int i) {
     return call->step->p->slots[node_of(call)->first_slot + (uint32_t)i].type;
 }
 
-/* On a queue an output that has no shape before lies in host memory first: device memory that
- * is taken while the queue runs may still be in use by what is enqueued behind. */
+/* An output that has no shape before lies in host memory first if the kernel runs in the queue's
+ * order: device memory that is taken then may still be in use by what is enqueued behind. */
 static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out, df_error *err) {
     node_call *call = (node_call *)c;
     step *s = call->step;
     const plan_node *n = node_of(call);
     df_tensor *there = kernel_output(c, i);
     bool queued = n->role == ROLE_QUEUE_LATER; /* on ROLE_QUEUE all are there */
+    bool runs_there = queued && !kernel_queue(c);
     if (!there) {
-        uint32_t kind = queued ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
+        uint32_t kind =
+            runs_there ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
         if (!node_renew(s, n, (uint32_t)i, kind, shape, err))
             return err ? err->code : DF_RESOURCE_EXHAUSTED;
         there = *slot_of(c, i);

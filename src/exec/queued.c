@@ -50,6 +50,7 @@ static queue_op *prepare(step *s, uint32_t node) {
             q->headers[n->n_inputs + o] = (df_tensor){.is_host = true};
     }
     q->call = node_call_of(s, node);
+    q->call.ctx.queue = queue_of_kernels(s->x->o.devices[n->device]);
     q->call.ctx.io = &q->io;
     q->call.ctx.slots = q->pointers;
     q->call.ctx.made = q->pointers;

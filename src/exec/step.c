@@ -113,7 +113,9 @@ static bool make_joins(step *s) {
         df_queue *const *queues = s->x->o.devices[d]->queues;
         if ((p->queues >> d & 1) && !make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
         if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN])) return false;
-        if ((p->leaves >> d & 1) && !make_join(s, queues[DF_QUEUE_OUT])) return false;
+        if (!(p->leaves >> d & 1)) continue;
+        if (!make_join(s, queues[DF_QUEUE_OUT])) return false;
+        if (!make_join(s, queues[DF_QUEUE_ACROSS])) return false;
     }
     return true;
 }
@@ -149,7 +151,7 @@ static bool make_arrays(step *s) {
     s->recvs = arena_array(a, p->n_nodes, sizeof *s->recvs);
     s->queued = arena_array(a, p->n_nodes, sizeof *s->queued);
     s->kernels = arena_array(a, p->n_nodes, sizeof *s->kernels);
-    s->joins = arena_array(a, (size_t)p->n_devices * 3, sizeof *s->joins);
+    s->joins = arena_array(a, (size_t)p->n_devices * DF_QUEUE_KINDS, sizeof *s->joins);
     s->before = arena_array(a, p->n_variables, sizeof *s->before);
     s->written = arena_array(a, p->n_variables, sizeof *s->written);
     s->traffic = arena_array(a, p->n_channels, sizeof *s->traffic);

@@ -139,6 +139,10 @@ void *df_kernel_user(const df_kernel *k) {
     return k->io->kernel->user;
 }
 
+void *df_kernel_queue(const df_kernel *k) {
+    return kernel_queue(k);
+}
+
 void *df_kernel_state(const df_kernel *k) {
     return k->states ? k->states[k->io->index] : NULL;
 }

@@ -247,6 +247,7 @@ struct df_kernel {
     memory *headers;        /* host memory, for what KERNEL_INLINE makes */
     void *exec;             /* the executor's */
     const struct kernel_calls *calls;
+    void *queue; /* where a kernel that is called on the host puts its work; NULL: it computes */
 };
 
 static inline int kernel_inputs(const df_kernel *c) {
@@ -254,6 +255,10 @@ static inline int kernel_inputs(const df_kernel *c) {
 }
 
 df_tensor *kernel_input(const df_kernel *c, int i);
+
+static inline void *kernel_queue(const df_kernel *c) {
+    return c->queue;
+}
 
 static inline int kernel_outputs(const df_kernel *c) {
     return c->io->n_outputs;

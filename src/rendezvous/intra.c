@@ -4,12 +4,14 @@
  *
  * A value on its way is a tensor and what must happen before it may be read: nothing, the
  * work queued so far on some queue, or a fence. It takes at most two steps, a copy out of
- * device memory and a copy into it; then the receiver's endpoint decides when it has
- * arrived (rule R10):
+ * device memory and a copy into it, or one across, where the devices reach each other; then the
+ * receiver's endpoint decides when it has arrived (rule R10):
  *
- *     device memory --copy_out--> host memory --copy_in--> device memory
- *           |                          |                         |
- *           +---- wanted here ---------+-------------------------+--> settle --> done
+ *                  +---------------- cross ----------------+
+ *                  |                                       v
+ *     device memory --leave--> host memory --enter--> device memory
+ *           |                       |                      |
+ *           +---- wanted here ------+----------------------+--> settle --> done
  *
  *   nothing pending                       done now
  *   pending on the receiver's queue       done now: the queue's own order does it
@@ -89,6 +91,13 @@ static const df_endpoint *to_of(const transfer *t) {
     return &t->r->to;
 }
 
+/* It must go from the memory of one device to that of another, and can without the host. */
+static bool can_cross(const transfer *t) {
+    const df_endpoint *to = to_of(t);
+    return t->at && intra_is_device_memory(to) && to->device != t->at &&
+           device_reaches(t->at, to->device);
+}
+
 /* It must leave device memory, for the host's or another device's. */
 static bool must_leave(const transfer *t) {
     if (!t->at) return false;
@@ -135,66 +144,70 @@ static df_code order_behind(transfer *t, df_queue *q, df_error *err) {
 
 /* ---- the copies ---- */
 
-typedef df_code (*queue_copy)(df_queue *q, df_work *work, df_tensor *to, df_tensor *from,
-                              df_error *err);
+static df_code put(transfer *t, df_queue *q, df_tensor *to, df_error *err) {
+    if (q->kind == DF_QUEUE_OUT) return queue_copy_out(q, t->work, to, t->value, err);
+    if (q->kind == DF_QUEUE_IN) return queue_copy_in(q, t->work, to, t->value, err);
+    return queue_copy_across(q, t->work, to_of(t)->device, to, t->value, err);
+}
 
-static df_code enqueue(transfer *t, df_queue *q, queue_copy copy, df_tensor *to, df_error *err) {
+/* Behind what is pending; and then the copy is. */
+static df_code enqueue(transfer *t, df_queue *q, df_tensor *to, df_error *err) {
+    if (to->bytes == 0) return DF_OK;
     queue_held *h = own_hold(t->own, q, err);
     if (t->own && !h) return DF_RESOURCE_EXHAUSTED;
     df_code code = order_behind(t, q, err);
-    if (code == DF_OK) code = copy(q, t->work, to, t->value, err);
+    if (code == DF_OK) code = put(t, q, to, err);
     if (h) queue_hold(q, h);
+    not_pending(t);
+    t->queue = q;
     return code;
 }
 
-/* Takes `to`, in whose memory the value will lie. */
-static df_code copied(transfer *t, df_code code, df_tensor *to, df_device *at) {
-    df_tensor *gone = code == DF_OK ? t->value : to;
-    if (code == DF_OK) {
-        t->value = to;
-        t->at = at;
+/* What lies in a device's memory carries its fence. */
+static df_code carry_fence(transfer *t, df_tensor *there, df_error *err) {
+    if (!is_pending(t)) return DF_OK;
+    df_code code = pending_fence(t, &there->ready, err);
+    if (code != DF_OK) return code;
+    not_pending(t);
+    t->after = fence_ref(there->ready);
+    return DF_OK;
+}
+
+/* By queue q, whose kind says how, to the memory of `at`, or to the host's. */
+static df_code go(transfer *t, df_queue *q, df_device *at, df_error *err) {
+    df_tensor *to = NULL, *value = t->value;
+    memory *host = t->owner->host;
+    if (at && value->dtype == DF_STRING)
+        return error_invalid(err,
+                             "a string tensor cannot lie in the memory of %s; receive it with "
+                             "DF_MEMORY_HOST",
+                             df_device_name(at));
+    df_code code =
+        tensor_new_in(host, at ? at->mem : host, value->dtype, tensor_shape(value), &to, err);
+    if (code != DF_OK) return code;
+    code = enqueue(t, q, to, err);
+    if (code == DF_OK && at) code = carry_fence(t, to, err);
+    if (code != DF_OK) {
+        df_tensor_unref(to);
+        return code;
     }
-    df_tensor_unref(gone);
-    return code;
+    df_tensor_unref(value);
+    t->value = to;
+    t->at = at;
+    return DF_OK;
 }
 
 static df_code leave(transfer *t, df_error *err) {
-    df_tensor *host = NULL, *value = t->value;
-    memory *mem = t->owner->host;
-    df_queue *q = t->at->queues[DF_QUEUE_OUT];
-    df_code code = tensor_new_in(mem, mem, value->dtype, tensor_shape(value), &host, err);
-    if (code != DF_OK) return code;
-    if (host->bytes) {
-        code = enqueue(t, q, queue_copy_out, host, err);
-        not_pending(t);
-        t->queue = q;
-    }
-    return copied(t, code, host, NULL);
+    return go(t, t->at->queues[DF_QUEUE_OUT], NULL, err);
 }
 
 static df_code enter(transfer *t, df_error *err) {
     df_device *d = to_of(t)->device;
-    df_queue *q = d->queues[DF_QUEUE_IN];
-    df_tensor *there = NULL, *value = t->value;
-    if (value->dtype == DF_STRING)
-        return error_invalid(err,
-                             "a string tensor cannot lie in the memory of %s; receive it with "
-                             "DF_MEMORY_HOST",
-                             df_device_name(d));
-    df_code code =
-        tensor_new_in(t->owner->host, d->mem, value->dtype, tensor_shape(value), &there, err);
-    if (code != DF_OK) return code;
-    if (there->bytes) {
-        code = enqueue(t, q, queue_copy_in, there, err);
-        not_pending(t);
-        t->queue = q;
-    }
-    if (code == DF_OK && is_pending(t)) code = pending_fence(t, &there->ready, err);
-    if (code == DF_OK && is_pending(t)) {
-        not_pending(t);
-        t->after = fence_ref(there->ready);
-    }
-    return copied(t, code, there, d);
+    return go(t, d->queues[DF_QUEUE_IN], d, err);
+}
+
+static df_code cross(transfer *t, df_error *err) {
+    return go(t, t->at->queues[DF_QUEUE_ACROSS], to_of(t)->device, err);
 }
 
 /* ---- the end ---- */
@@ -296,7 +309,7 @@ static void proceed(transfer *t) {
     df_error err = {.code = DF_OK};
     bool waits = false;
     df_code code = need_tag(t, &err);
-    if (code == DF_OK && must_leave(t)) code = leave(t, &err);
+    if (code == DF_OK && must_leave(t)) code = can_cross(t) ? cross(t, &err) : leave(t, &err);
     if (code == DF_OK && must_enter(t)) {
         if (is_pending(t) && (t->own || !can_order(t, to_of(t)->device->queues[DF_QUEUE_IN]))) {
             waits = true;

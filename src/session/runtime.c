@@ -82,7 +82,9 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
     device_options options = {.alloc = rt->alloc,
                               .threads = rt->threads,
                               .host = rt->host,
-                              .memory_limit = o->device_memory};
+                              .memory_limit = o->device_memory,
+                              .kinds = o->kinds,
+                              .n_kinds = o->n_kinds};
     df_device *d;
     df_code code = device_open(name, incarnation, &options, &d, err);
     if (code != DF_OK) return code;
@@ -92,6 +94,7 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
                                                     .incarnation = d->incarnation,
                                                     .has_queue = !device_is_host(d)};
     rt->devices[rt->n_devices++] = d;
+    pinned_by(rt->host, d);
     return DF_OK;
 }
 
@@ -141,7 +144,7 @@ static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_erro
 /* ---- making -------------------------------------------------------------- */
 
 static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) {
-    rt->host = memory_new_host(rt->alloc);
+    rt->host = pinned_new(rt->alloc);
     rt->ops = op_registry_new(rt->alloc);
     if (!rt->host || !rt->ops) return error_memory(err, "a runtime");
     df_code code = o->cblas ? blas_open(o->cblas, &rt->blas, err) : DF_OK;

@@ -152,6 +152,10 @@ bool memory_is_host(const memory *m) {
     return m->is_host;
 }
 
+void *memory_user(const memory *m) {
+    return m->source.user;
+}
+
 const df_allocator *memory_allocator(const memory *m) {
     return m->alloc;
 }

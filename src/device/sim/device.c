@@ -72,6 +72,10 @@ static df_code sim_memory_left(void *device, uint64_t *bytes, df_error *err) {
     return DF_OK;
 }
 
+static bool sim_reaches(void *device, void *other) {
+    return device != other;
+}
+
 const df_device_ops sim_ops = {
     .struct_size = sizeof sim_ops,
     .kind = "SIM",
@@ -86,6 +90,8 @@ const df_device_ops sim_ops = {
     .copy_in = sim_copy_in,
     .copy_out = sim_copy_out,
     .copy_within = sim_copy_within,
+    .reaches = sim_reaches,
+    .copy_peer = sim_copy_peer,
     .run = sim_run,
     .event_new = sim_event_new,
     .event_free = sim_event_free,

@@ -36,8 +36,8 @@ _Static_assert(sizeof(item) <= sizeof(((df_host_function *)0)->reserved),
 
 /* Of a copy or a wait. */
 typedef struct record {
-    item item; /* first */
-    bool to_device, from_device;
+    item item;                           /* first */
+    sim_memory *to_memory, *from_memory; /* NULL: the host's */
     void *to;
     const void *from;
     size_t bytes;
@@ -103,9 +103,8 @@ static void fail(sim_queue *q, df_work *work, const df_error *why) {
 }
 
 /* Where this thread finds the bytes of one end of a copy. */
-static df_code end_at(sim_queue *q, bool on_device, const void *address, size_t bytes, void **out,
-                      df_error *err) {
-    if (on_device) return sim_memory_at(q->device->memory, address, bytes, out, err);
+static df_code end_at(sim_memory *m, const void *address, size_t bytes, void **out, df_error *err) {
+    if (m) return sim_memory_at(m, address, bytes, out, err);
     *out = (void *)(uintptr_t)address;
     return DF_OK;
 }
@@ -116,8 +115,8 @@ static void play_copy(sim_queue *q, item *i) {
     void *to, *from;
     df_error why;
     if (!df_work_failed(work)) {
-        df_code code = end_at(q, r->to_device, r->to, r->bytes, &to, &why);
-        if (code == DF_OK) code = end_at(q, r->from_device, r->from, r->bytes, &from, &why);
+        df_code code = end_at(r->to_memory, r->to, r->bytes, &to, &why);
+        if (code == DF_OK) code = end_at(r->from_memory, r->from, r->bytes, &from, &why);
         if (code == DF_OK)
             memmove(to, from, r->bytes);
         else
@@ -276,23 +275,37 @@ static df_code push_record(sim_queue *q, df_work *work, void (*play)(sim_queue *
     return rc;
 }
 
+static df_code push_copy(void *queue, df_work *work, record r, df_error *err) {
+    return push_record(queue, work, play_copy, r, err);
+}
+
 df_code sim_copy_in(void *queue, df_work *work, void *to, const void *from, size_t bytes,
                     df_error *err) {
-    const record r = {.to_device = true, .to = to, .from = from, .bytes = bytes};
-    return push_record(queue, work, play_copy, r, err);
+    sim_memory *own = ((sim_queue *)queue)->device->memory;
+    return push_copy(queue, work,
+                     (record){.to_memory = own, .to = to, .from = from, .bytes = bytes}, err);
 }
 
 df_code sim_copy_out(void *queue, df_work *work, void *to, const void *from, size_t bytes,
                      df_error *err) {
-    const record r = {.from_device = true, .to = to, .from = from, .bytes = bytes};
-    return push_record(queue, work, play_copy, r, err);
+    sim_memory *own = ((sim_queue *)queue)->device->memory;
+    return push_copy(queue, work,
+                     (record){.from_memory = own, .to = to, .from = from, .bytes = bytes}, err);
 }
 
 df_code sim_copy_within(void *queue, df_work *work, void *to, const void *from, size_t bytes,
                         df_error *err) {
-    const record r = {
-        .to_device = true, .from_device = true, .to = to, .from = from, .bytes = bytes};
-    return push_record(queue, work, play_copy, r, err);
+    return sim_copy_peer(queue, work, ((sim_queue *)queue)->device, to, from, bytes, err);
+}
+
+df_code sim_copy_peer(void *queue, df_work *work, void *other, void *to, const void *from,
+                      size_t bytes, df_error *err) {
+    const record r = {.to_memory = ((sim_device *)other)->memory,
+                      .from_memory = ((sim_queue *)queue)->device->memory,
+                      .to = to,
+                      .from = from,
+                      .bytes = bytes};
+    return push_copy(queue, work, r, err);
 }
 
 df_code sim_run(void *queue, df_work *work, df_host_function *f, df_error *err) {

@@ -56,6 +56,8 @@ df_code sim_copy_out(void *queue, df_work *work, void *to, const void *from, siz
                      df_error *err);
 df_code sim_copy_within(void *queue, df_work *work, void *to, const void *from, size_t bytes,
                         df_error *err);
+df_code sim_copy_peer(void *queue, df_work *work, void *other, void *to, const void *from,
+                      size_t bytes, df_error *err);
 df_code sim_run(void *queue, df_work *work, df_host_function *f, df_error *err);
 df_code sim_event_new(void *device, void **event, df_error *err);
 void sim_event_free(void *device, void *event);
