@@ -29,6 +29,14 @@
 
 /* ---- whose work ---------------------------------------------------------- */
 
+typedef enum work_count_of {
+    WORK_FENCES,
+    WORK_QUEUE_WAITS,
+    WORK_HOST_WAITS,
+    WORK_STAGED, /* bytes */
+    WORK_COUNTS
+} work_count_of;
+
 /* Lives until the last fence that was recorded with it has ended. fail is called on any thread,
  * perhaps more than once: the owner keeps the first cause and sets `failed`. */
 struct df_work {
@@ -38,7 +46,12 @@ struct df_work {
     /* A transfer has begun that ends later by itself: until then the owner must not take
      * itself for idle. May be NULL. */
     void (*hold)(df_work *work);
+    _Atomic uint64_t counts[WORK_COUNTS]; /* (a) relaxed; for ever, by work_count_of */
 };
+
+static inline void work_count(df_work *work, work_count_of which, uint64_t n) {
+    if (work) (void)atomic_add(&work->counts[which], n, RELAXED);
+}
 
 static inline bool work_failed(const df_work *work) {
     return work && atomic_get(&((df_work *)(uintptr_t)work)->failed, ACQUIRE) != 0;

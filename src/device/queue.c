@@ -62,6 +62,7 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
     else
         fence_leave(f);
     if (code == DF_OK) *out = &f->base;
+    if (code == DF_OK) work_count(work, WORK_FENCES, 1);
     leave(q);
     return code;
 }
@@ -120,6 +121,7 @@ df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
     code = q->books->ops->wait(q->impl, work, f->event, err);
     if (code != DF_OK) return queue_hold_drop(q, h), end_with(q, code);
     note_past(q, f);
+    work_count(work, WORK_QUEUE_WAITS, 1);
     code = end_with(q, DF_OK);
     queue_hold(q, h);
     return code;
@@ -153,13 +155,15 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
 
 /* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether
  * that fails is no matter here. */
-static df_code wait_for_block(df_queue *q, const df_device *d, const df_tensor *t, df_error *err) {
+static df_code wait_for_block(df_queue *q, df_work *work, const df_device *d, const df_tensor *t,
+                              df_error *err) {
     df_queue *compute = d->queue;
     uint64_t position = t->buf ? t->buf->position : 0;
     if (q == compute || is_behind(q, compute, position)) return DF_OK;
     fence *f = fence_behind(compute, position);
     df_code code = f ? DF_OK : queue_record(compute, NULL, &f, err);
     if (code == DF_OK) code = queue_wait(q, NULL, f, err);
+    if (code == DF_OK) work_count(work, WORK_QUEUE_WAITS, 1);
     fence_unref(f);
     return code;
 }
@@ -205,7 +209,7 @@ static df_code check_copy(df_queue *q, const df_tensor *host, const df_tensor *t
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
     df_code code = check_copy(q, from, to, err);
     if (code != DF_OK || to->bytes == 0) return code;
-    code = wait_for_block(q, q->device, to, err);
+    code = wait_for_block(q, work, q->device, to, err);
     return code != DF_OK ? code : copy(q, IN, q->device, work, to, from, err);
 }
 
@@ -225,7 +229,7 @@ bool device_reaches(const df_device *from, const df_device *to) {
 df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
                           df_tensor *from, df_error *err) {
     if (to->bytes == 0) return DF_OK;
-    df_code code = wait_for_block(q, d, to, err);
+    df_code code = wait_for_block(q, work, d, to, err);
     return code != DF_OK ? code : copy(q, ACROSS, d, work, to, from, err);
 }
 

@@ -270,6 +270,7 @@ static df_code wait_for(transfer *t, df_error *err) {
     if (code != DF_OK) return code;
     not_pending(t);
     recv_hold(t->r);
+    work_count(t->work, WORK_HOST_WAITS, 1);
     words->reached = f;
     words->tensor = t->value;
     words->own = t->own;
