@@ -8,6 +8,7 @@
  * device_ops.h describes.
  */
 #include "device/core.h"
+#include "device/stage.h"
 
 #include "base/alloc.h"
 #include "base/options.h"
@@ -120,6 +121,10 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
         code = queue_new(d, b, (df_queue_kind)k, err);
     if (code == DF_OK && !b->notifies) code = waiter_start(b, err);
     if (code != DF_OK) return code;
+    if (d->ops->host_alloc && !(d->core->traits.flags & DF_DEVICE_PAGEABLE)) {
+        d->stage = stage_new(d, options->threads);
+        if (!d->stage) return error_memory(err, d->full_name);
+    }
     d->queue = d->queues[DF_QUEUE_COMPUTE];
     atomic_put(&d->core->compute, d->queue, RELEASE);
     return DF_OK;
@@ -139,6 +144,7 @@ static void queue_stop(df_queue *q) {
 }
 
 void device_stop(df_device *d) {
+    if (d->stage) stage_stop(d->stage);
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
         if (d->queues[k] && d->queues[k]->impl) queue_stop(d->queues[k]);
     if (d->books) waiter_stop(d->books);
@@ -148,6 +154,7 @@ static void close_queues(df_device *d) {
     if (!d->books) return;
     device_stop(d);
     books_drop_loose(d->books);
+    stage_free(d->stage);
     atomic_put(&d->core->compute, NULL, RELEASE);
     books_close(d->books);
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
@@ -190,6 +197,7 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
     memcpy(d->full_name, text, sizeof text);
     d->incarnation = incarnation;
     d->alloc = options->alloc;
+    d->host = options->host;
     df_code code = DF_OK;
     if (strcmp(name->kind, "CPU") == 0)
         d->mem = memory_ref(options->host);

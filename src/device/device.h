@@ -103,9 +103,14 @@ struct launch {
  * UNAVAILABLE: the device is closed, or lost. */
 
 /* Between host tensors of plain numbers and tensors in the queue's device's memory of as many
- * bytes. */
+ * bytes. Pageable memory is copied as the kind does it; see stage.h. */
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
 df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
+/* Behind whatever may still use the block of `to`, on q's device. queue_copy_in does so itself. */
+df_code queue_wait_for_block(df_queue *q, df_work *work, const df_tensor *to, df_error *err);
+/* So many bytes to where `to` has its offset-th. The caller keeps `from`. */
+df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offset, const void *from,
+                         size_t bytes, df_error *err);
 /* From the memory of q's device into that of d, which it reaches. */
 df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
                           df_tensor *from, df_error *err);
@@ -134,11 +139,14 @@ df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err
 /* ---- devices ------------------------------------------------------------- */
 
 typedef struct device_core device_core;
+typedef struct stage stage;
 
 struct df_device {
     const df_device_ops *ops; /* (c), as all below; NULL: a CPU */
     device_core *core;
     device_books *books;
+    stage *stage; /* NULL: it copies from any host memory at full speed */
+    memory *host; /* the runtime's */
     device_name name;
     char full_name[DEVICE_NAME_MAX];
     uint64_t incarnation;

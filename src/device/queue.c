@@ -219,6 +219,26 @@ df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *fro
     return copy(q, OUT, q->device, work, to, from, err);
 }
 
+df_code queue_wait_for_block(df_queue *q, df_work *work, const df_tensor *to, df_error *err) {
+    return wait_for_block(q, work, q->device, to, err);
+}
+
+df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offset, const void *from,
+                         size_t bytes, df_error *err) {
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    queue_held *h = hold_elements(q, to, err);
+    if (!h) return leave(q), DF_RESOURCE_EXHAUSTED;
+    DF_SCHED_POINT();
+    code = q->books->ops->copy_in(q->impl, work, (char *)to->data + offset, from, bytes, err);
+    code = end_with(q, code);
+    if (code == DF_OK)
+        queue_hold(q, h);
+    else
+        queue_hold_drop(q, h);
+    return code;
+}
+
 bool device_reaches(const df_device *from, const df_device *to) {
     const df_device_ops *ops = from->ops;
     if (from->core == to->core || to->ops != ops || !ops->copy_peer || !ops->reaches) return false;
