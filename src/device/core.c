@@ -52,7 +52,7 @@ static bool give_later(device_core *c, df_queue *q, void *block, size_t bytes) {
 }
 
 static bool is_idle(df_queue *q) {
-    return atomic_get(&q->reached, RELAXED) >= atomic_get(&q->put, ACQUIRE);
+    return atomic_get(&q->reached, ACQUIRE) >= atomic_get(&q->put, ACQUIRE);
 }
 
 static void core_free(void *user, void *block, size_t bytes) {

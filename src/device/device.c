@@ -134,7 +134,7 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
 static void queue_stop(df_queue *q) {
     for (;;) {
         uint64_t put = atomic_get(&q->put, ACQUIRE);
-        bool idle = atomic_get(&q->reached, RELAXED) >= put || device_wait(q);
+        bool idle = atomic_get(&q->reached, ACQUIRE) >= put || device_wait(q);
         if (idle && queue_close(q, put)) break;
         thread_pause();
     }

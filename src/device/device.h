@@ -71,7 +71,9 @@ struct df_queue {
     /* (a) work that is there. Release when it is counted, acquire when a fence is recorded: the
      * fence is put behind what was counted. */
     _Atomic uint64_t put;
-    _Atomic uint64_t reached; /* (a) relaxed: the highest position that was seen to be over */
+    /* (a) the highest position that was seen to be over. Release, acquire: who finds it there comes
+     * after all that work. */
+    _Atomic uint64_t reached;
     /* (a) calls that are putting work on it; CLOSED: no more is taken. */
     _Atomic uint32_t users;
     /* Under the books' lock: */
@@ -80,6 +82,7 @@ struct df_queue {
     queue_held *loose;             /* until the next fence has ended */
     uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
     uint32_t n_watched;            /* fences among those for which somebody waits */
+    uint32_t n_calling;            /* threads that tell of an end */
     bool is_polled;                /* by some thread */
 };
 
@@ -119,6 +122,8 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
  * (queue_can_wait). */
 df_code queue_wait(df_queue *q, df_work *work, fence *f, df_error *err);
 bool queue_can_wait(const df_queue *q, const fence *f);
+/* True: what is put on q from now on comes behind all that is on `other` now, anyway. */
+bool queue_is_behind(df_queue *q, df_queue *other);
 /* *out holds one reference, the caller's. */
 df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err);
 /* Keeps what is held until the work that is on the queue now is over, and drops it then, on any
@@ -127,7 +132,8 @@ queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
-/* True: a fence of this work has ended behind all that is on the queue. */
+/* True: a fence of this work has ended behind all that is on the queue, and everybody who waited
+ * has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);
 
 /* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no

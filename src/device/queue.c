@@ -93,6 +93,16 @@ static bool is_past_locked(df_queue *q, const device_fence *f) {
     return f->books == q->books && (f->queue == q || f->position <= q->past[f->queue->kind]);
 }
 
+bool queue_is_behind(df_queue *q, df_queue *other) {
+    if (q == other) return true;
+    if (q->books != other->books) return false;
+    uint64_t put = atomic_get(&other->put, ACQUIRE);
+    mutex_lock(&q->books->lock);
+    bool behind = q->past[other->kind] >= put;
+    mutex_unlock(&q->books->lock);
+    return behind;
+}
+
 static void note_past(df_queue *q, const device_fence *f) {
     if (f->books != q->books) return;
     uint64_t *past = &q->past[f->queue->kind];
@@ -101,10 +111,12 @@ static void note_past(df_queue *q, const device_fence *f) {
     mutex_unlock(&q->books->lock);
 }
 
-/* True: nothing needs to be waited for. A fence that has failed says so once more. */
+/* True: nothing needs to be waited for. A fence that has failed says so once more. One of this work
+ * itself is waited for in any case: the work may be gone when the queue has passed what follows. */
 static bool is_over(df_queue *q, df_work *work, device_fence *f) {
     mutex_lock(&f->books->lock);
-    bool failed = f->ended && f->failed, over = f->ended || is_past_locked(q, f);
+    bool failed = f->ended && f->failed, own = work && f->work == work && f->queue != q;
+    bool over = f->ended || (!own && is_past_locked(q, f));
     mutex_unlock(&f->books->lock);
     if (failed) df_work_fail(work, &f->why);
     return over;
@@ -150,7 +162,7 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
     mutex_lock(&q->books->lock);
     bool behind = q->books == compute->books && q->past[DF_QUEUE_COMPUTE] >= position;
     mutex_unlock(&q->books->lock);
-    return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, RELAXED) >= position;
+    return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, ACQUIRE) >= position;
 }
 
 /* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether

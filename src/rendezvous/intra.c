@@ -135,7 +135,7 @@ static bool can_order(const transfer *t, const df_queue *q) {
 /* Work put on q from now on comes after the value. */
 static df_code order_behind(transfer *t, df_queue *q, df_error *err) {
     fence *f = NULL;
-    if (!is_pending(t) || q == t->queue) return DF_OK;
+    if (!is_pending(t) || (t->queue && queue_is_behind(q, t->queue))) return DF_OK;
     df_code code = pending_fence(t, &f, err);
     if (code != DF_OK) return code;
     code = queue_wait(q, t->work, f, err);
