@@ -5,7 +5,8 @@
  * 1. A stream's work fails only with its whole context, which every query of an event then says. So
  *    an event that is recorded fails by itself if the device is lost, and otherwise only because
  * its work had failed before: because a call of it was refused, or a wait was for an event that had
- *    failed. Both are known when the event is recorded, and kept in it.
+ *    failed. Both are known when the event is recorded, and kept in it. That another device is lost
+ *    for whose event a queue waits is known, at the latest, from the events of the work over there.
  * 2. The copies of work that has failed are left out. Records and waits never are: the memory of
  *    others is behind them.
  * 3. To the driver an event that was never recorded has ended. The library records first.
@@ -28,6 +29,7 @@ enum { LOOK_NS = 50000, NAP_NS = 20000, NAP_MOST_NS = 500000 };
 
 /* (r) written when it is recorded, and constant until it has ended */
 typedef struct event {
+    cuda_device *device;
     cu_event event;
     bool failed; /* (r) */
 } event;
@@ -106,6 +108,7 @@ df_code cuda_event_new(void *device, void **out, df_error *err) {
     df_code rc;
     event *e = alloc_zeroed(d->alloc, sizeof *e);
     if (!e) return error_memory(err, d->name);
+    e->device = d;
     CUDA_ASK(rc, d, err, event_create, &e->event, CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING);
     if (rc == DF_OK)
         *out = e;
@@ -133,22 +136,31 @@ df_code cuda_record(void *queue, df_work *work, void *at, df_event_listener *lis
     return rc;
 }
 
-static void failed_before(const cuda_device *d, df_error *why) {
+static bool failed_before(const event *e, df_error *why) {
+    if (!e->failed) return false;
     (void)error_set(why, DF_ABORTED,
                     "device %s: work before this event had failed, and what was left of it was "
                     "skipped",
-                    d->name);
+                    e->device->name);
     why->flags |= DF_ERROR_DERIVED;
+    return true;
+}
+
+/* Of an event that may be another device's. */
+static bool is_lost(event *e, df_error *why) {
+    cuda_device *d = e->device;
+    int r = atomic_get(&d->lost, RELAXED);
+    return r != CU_SUCCESS && cuda_check(d, r, CUDA_CALL_event_query, why) != DF_OK;
 }
 
 df_code cuda_wait(void *queue, df_work *work, void *on, df_error *err) {
     cuda_queue *q = queue;
     event *e = on;
     df_error why;
-    df_code rc;
-    CUDA_ASK(rc, q->device, err, stream_wait, q->stream, e->event, 0);
-    if (rc != DF_OK || !e->failed) return rc;
-    failed_before(q->device, &why);
+    df_code rc = DF_OK;
+    bool lost = e->device != q->device && is_lost(e, &why);
+    if (!lost) CUDA_ASK(rc, q->device, err, stream_wait, q->stream, e->event, 0);
+    if (rc != DF_OK || !(lost || failed_before(e, &why))) return rc;
     if (work)
         df_work_fail(work, &why);
     else
@@ -174,7 +186,7 @@ bool cuda_event_ended(void *device, void *event_, df_error *why) {
     const event *e = event_;
     bool ended;
     why->code = DF_OK;
-    if (query(d, e, &ended, why) == DF_OK && ended && e->failed) failed_before(d, why);
+    if (query(d, e, &ended, why) == DF_OK && ended) (void)failed_before(e, why);
     return ended;
 }
 
