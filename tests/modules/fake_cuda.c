@@ -152,7 +152,10 @@ static cu_result leave(cu_result r) {
 }
 
 static cu_result enter(const char *symbol, needs what) {
-    if (process && process != getpid()) return CU_NOT_INITIALIZED;
+    if (process && process != getpid()) {
+        atomic_fetch_add(&fake_cuda.orphans, 1);
+        return CU_NOT_INITIALIZED;
+    }
     pthread_mutex_lock(&lock);
     cu_result r = check(symbol, what);
     return r == CU_SUCCESS ? r : leave(r);

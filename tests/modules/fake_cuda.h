@@ -62,6 +62,7 @@ typedef struct fake_cuda_world {
     atomic_int work;     /* pieces of work done */
     atomic_int peers;    /* pairs with access */
     atomic_int pageable; /* copies from or to host memory that is not pinned */
+    atomic_int orphans;  /* calls that a child of fork has made */
     atomic_int spoilt;   /* calls that have spoilt a capture */
     atomic_int sleepers; /* threads in cuEventSynchronize */
     atomic_int naps;     /* calls of it so far */
