@@ -586,6 +586,7 @@ cu_result cuModuleGetFunction(cu_function *out, cu_module m, const char *name) {
     if (m->context != current) return leave(INVALID_HANDLE);
     while (i < n_functions && strcmp(functions[i].name, name) != 0) i++;
     if (i == n_functions) return leave(CU_NOT_FOUND);
+    atomic_fetch_add(&fake_cuda.lookups, 1);
     *out = &functions[i];
     return leave(CU_SUCCESS);
 }

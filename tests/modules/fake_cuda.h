@@ -60,6 +60,7 @@ typedef struct fake_cuda_world {
     atomic_int contexts, streams, events, blocks, pinned, registered, modules;
     atomic_int calls;    /* those that fake_cuda_fail counts */
     atomic_int work;     /* pieces of work done */
+    atomic_int lookups;  /* kernels that were asked for by name, and found */
     atomic_int peers;    /* pairs with access */
     atomic_int pageable; /* copies from or to host memory that is not pinned */
     atomic_int orphans;  /* calls that a child of fork has made */

@@ -94,6 +94,7 @@ typedef struct world {
     fake fake; /* of a true driver: none */
     gpu gpu[2];
     int n;
+    bool has_lost_one; /* which keeps its blocks */
     df_error err;
 } world;
 
@@ -129,11 +130,12 @@ static inline void world_open(world *w, int n) {
 }
 
 static inline void world_close(world *w) {
-    while (w->n > 0) {
-        gpu *g = &w->gpu[--w->n];
-        for (int kind = 0; kind < DF_QUEUE_KINDS; kind++) cuda_ops.queue_free(g->queue[kind]);
-        cuda_ops.close(g->device);
-    }
+    for (int i = 0; i < w->n; i++)
+        for (int kind = 0; kind < DF_QUEUE_KINDS; kind++)
+            cuda_ops.queue_free(w->gpu[i].queue[kind]);
+    if (w->fake.world) assert_int_equal(w->fake.world->streams, 0);
+    if (w->fake.world && !w->has_lost_one) assert_int_equal(w->fake.world->blocks, 0);
+    while (w->n > 0) cuda_ops.close(w->gpu[--w->n].device);
     if (w->fake.reset) fake_close(&w->fake);
     fault_allocator_end(&w->heap);
 }

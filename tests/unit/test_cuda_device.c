@@ -6,6 +6,7 @@
 #include "unit/cuda_world.h"
 
 #include "support/crew.h"
+#include "support/yield.h"
 
 #include <sched.h>
 
@@ -340,6 +341,27 @@ static void a_kernel_runs_in_the_order_of_its_queue_with_what_it_was_given(void 
     world_close(&w);
 }
 
+static fake_cuda_grid seen;
+
+static void seen_kernel(const fake_cuda_grid *grid, void **params) {
+    (void)params;
+    seen = *grid;
+}
+
+static void a_kernel_gets_the_grid_that_was_asked_for(void **state) {
+    (void)state;
+    FAKE_ONLY();
+    static const cuda_launch l = {"seen", {2, 3, 4}, {5, 6, 7}, 8, NULL};
+    static const fake_cuda_grid wanted = {{2, 3, 4}, {5, 6, 7}, 8};
+    world w;
+    world_open(&w, 1);
+    w.fake.add("seen", seen_kernel, NULL, 0);
+    OK(&w, cuda_queue_launch(w.gpu[0].queue[DF_QUEUE_COMPUTE], &l, &w.err));
+    assert_int_equal(finish(&w, &w.gpu[0], DF_QUEUE_COMPUTE, NULL), DF_OK);
+    assert_memory_equal(&seen, &wanted, sizeof seen);
+    world_close(&w);
+}
+
 static void a_kernel_that_is_not_there_is_named(void **state) {
     (void)state;
     world w;
@@ -371,16 +393,16 @@ typedef struct launches {
 
 static char names[NAMES][16];
 
-/* From a thread without a current context, all kernels in an order of its own. */
+/* From a thread without a current context. */
 static void launch_all(void *arg, int i) {
     launches *l = arg;
+    (void)i;
     gpu *g = &l->w->gpu[0];
     for (int k = 0; k < NAMES; k++) {
         uint64_t address = (uintptr_t)l->there;
         uint32_t value = 1, n = 1;
         void *params[] = {&address, &value, &n};
-        const cuda_launch launch = {
-            names[(k * (2 * i + 7)) % NAMES], {1, 1, 1}, {1, 1, 1}, 0, params};
+        const cuda_launch launch = {names[k], {1, 1, 1}, {1, 1, 1}, 0, params};
         CHECK_EQUAL(&l->check, cuda_queue_launch(g->queue[DF_QUEUE_COMPUTE], &launch, NULL), DF_OK);
     }
 }
@@ -405,8 +427,9 @@ static void kernels_are_loaded_once_for_all_threads_and_looked_up_once_each(void
 
     assert_int_equal(finish(&w, &w.gpu[0], DF_QUEUE_COMPUTE, NULL), DF_OK);
     assert_int_equal(w.fake.world->modules, 1);
-    w.fake.break_call("cuModuleGetFunction", 1, CU_NOT_FOUND);
+    assert_int_equal(w.fake.world->lookups, NAMES);
     for (int i = 0; i < NAMES; i++) OK(&w, fill(&w, &w.gpu[0], names[i], l.there, 1, 1));
+    assert_int_equal(w.fake.world->lookups, NAMES);
     assert_int_equal(finish(&w, &w.gpu[0], DF_QUEUE_COMPUTE, NULL), DF_OK);
     cuda_ops.free(w.gpu[0].device, l.there, 4);
     world_close(&w);
@@ -522,8 +545,8 @@ static void devices_that_reach_each_other_copy_from_one_into_the_other(void **st
     unsigned char *from = pinned(&w, a, N, 5), *to = pinned(&w, b, N, 0);
     void *on_a = alloc(&w, a, N), *on_b = alloc(&w, b, N);
     assert_true(cuda_ops.reaches(a->device, b->device));
-    assert_true(cuda_ops.reaches(b->device, a->device));
     assert_int_equal(w.fake.world->peers, 2);
+    assert_true(cuda_ops.reaches(b->device, a->device));
 
     copy_in(&w, a, on_a, from, N);
     void *in = record(&w, a, DF_QUEUE_IN, NULL);
@@ -566,7 +589,8 @@ static void the_kind_says_what_it_is(void **state) {
     assert_non_null(cuda_ops.event_wait);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void)yield_install(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_of_any_size_come_back_as_they_went),
         cmocka_unit_test(a_copy_within_moves_bytes_on_the_device),
@@ -581,6 +605,7 @@ int main(void) {
         cmocka_unit_test(a_wait_with_an_end_is_over_in_time_and_does_not_sleep_in_the_driver),
         cmocka_unit_test(a_wait_without_an_end_sleeps_until_the_event_has_ended),
         cmocka_unit_test(a_kernel_runs_in_the_order_of_its_queue_with_what_it_was_given),
+        cmocka_unit_test(a_kernel_gets_the_grid_that_was_asked_for),
         cmocka_unit_test(a_kernel_that_is_not_there_is_named),
         cmocka_unit_test(a_launch_that_no_gpu_can_do_is_refused_by_the_kernels_name),
         cmocka_unit_test(kernels_are_loaded_once_for_all_threads_and_looked_up_once_each),

@@ -47,6 +47,7 @@ static void copies_of_failed_work_are_left_out_and_its_events_fail(void **state)
     OK(&w, cuda_ops.copy_out(q, &good, a, there, N, &w.err));
 
     assert_int_equal(finish(&w, g, DF_QUEUE_COMPUTE, &good), DF_OK);
+    if (w.fake.world) assert_int_equal(w.fake.world->work, 5 + 2); /* events, and good's copies */
     assert_int_equal(end(&w, g, before), DF_OK);
     end_derived(&w, g, ended[0]);
     assert_int_equal(end(&w, g, ended[1]), DF_OK);
@@ -107,6 +108,24 @@ static void a_wait_of_nobodys_fails_nobodys_next_event_on_that_queue_alone(void 
     assert_int_equal(finish(&w, g, DF_QUEUE_OUT, NULL), DF_OK);
     cuda_ops.event_wait(g->device, failed, UINT64_MAX);
     cuda_ops.event_free(g->device, failed);
+    world_close(&w);
+}
+
+static void an_event_that_has_failed_serves_again(void **state) {
+    (void)state;
+    df_work bad, good;
+    world w;
+    work_init(&bad);
+    work_init(&good);
+    world_open(&w, 1);
+    gpu *g = &w.gpu[0];
+    fail_work(&bad);
+    void *event = record(&w, g, DF_QUEUE_COMPUTE, &bad);
+    cuda_ops.event_wait(g->device, event, UINT64_MAX);
+    assert_true(cuda_ops.event_ended(g->device, event, &w.err));
+    assert_int_equal(w.err.code, DF_ABORTED);
+    OK(&w, cuda_ops.record(g->queue[DF_QUEUE_COMPUTE], &good, event, NULL, &w.err));
+    assert_int_equal(end(&w, g, event), DF_OK);
     world_close(&w);
 }
 
@@ -301,6 +320,7 @@ static void lose(world *w, gpu *g) {
     assert_int_equal(end(w, g, event), DF_UNAVAILABLE);
     cuda_ops.free(g->device, there, N);
     cuda_ops.host_free(g->device, host, 2 * N);
+    w->has_lost_one = true;
 }
 
 #define LOST                                                                                       \
@@ -414,6 +434,7 @@ static bool lost_by(int k) {
     cuda_ops.free(g->device, there, N);
     cuda_ops.host_free(g->device, host, N);
     if (lost) assert_non_null(strstr(w.err.message, "CUDA_ERROR_LAUNCH_FAILED"));
+    w.has_lost_one = lost;
     world_close(&w);
     return lost;
 }
@@ -495,6 +516,7 @@ int main(void) {
         cmocka_unit_test(copies_of_failed_work_are_left_out_and_its_events_fail),
         cmocka_unit_test(who_waits_for_a_failed_event_fails_and_waits_all_the_same),
         cmocka_unit_test(a_wait_of_nobodys_fails_nobodys_next_event_on_that_queue_alone),
+        cmocka_unit_test(an_event_that_has_failed_serves_again),
         cmocka_unit_test(an_event_that_is_refused_leaves_nobodys_failure_to_the_next),
         cmocka_unit_test(
             every_call_that_the_driver_refuses_is_told_by_its_name_and_has_done_nothing),
