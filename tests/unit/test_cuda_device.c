@@ -402,8 +402,8 @@ static void launch_all(void *arg, int i) {
         uint64_t address = (uintptr_t)l->there;
         uint32_t value = 1, n = 1;
         void *params[] = {&address, &value, &n};
-        const cuda_launch launch = {names[k], {1, 1, 1}, {1, 1, 1}, 0, params};
-        CHECK_EQUAL(&l->check, cuda_queue_launch(g->queue[DF_QUEUE_COMPUTE], &launch, NULL), DF_OK);
+        const cuda_launch call = {names[k], {1, 1, 1}, {1, 1, 1}, 0, params};
+        CHECK_EQUAL(&l->check, cuda_queue_launch(g->queue[DF_QUEUE_COMPUTE], &call, NULL), DF_OK);
     }
 }
 

@@ -25,28 +25,28 @@ static void end_derived(world *w, gpu *g, void *event) {
 static void copies_of_failed_work_are_left_out_and_its_events_fail(void **state) {
     (void)state;
     enum { N = 64 };
-    df_work bad, good;
+    step bad, good;
     world w;
-    work_init(&bad);
-    work_init(&good);
+    step_init(&bad);
+    step_init(&good);
     world_open(&w, 1);
     gpu *g = &w.gpu[0];
     void *q = g->queue[DF_QUEUE_COMPUTE], *there = alloc(&w, g, N), *ended[3];
     unsigned char *a = pinned(&w, g, N, 1), *b = pinned(&w, g, N, 2);
-    OK(&w, cuda_ops.copy_in(q, &good, there, a, N, &w.err));
-    void *before = record(&w, g, DF_QUEUE_COMPUTE, &bad);
-    fail_work(&bad);
+    OK(&w, cuda_ops.copy_in(q, &good.work, there, a, N, &w.err));
+    void *before = record(&w, g, DF_QUEUE_COMPUTE, &bad.work);
+    fail_work(&bad.work);
 
-    OK(&w, cuda_ops.copy_in(q, &bad, there, b, N, &w.err));
-    OK(&w, cuda_ops.copy_within(q, &bad, there, there, N, &w.err));
-    OK(&w, cuda_ops.copy_peer(q, &bad, g->device, there, there, N, &w.err));
-    OK(&w, cuda_ops.copy_out(q, &bad, b, there, N, &w.err));
-    ended[0] = record(&w, g, DF_QUEUE_COMPUTE, &bad);
-    ended[1] = record(&w, g, DF_QUEUE_COMPUTE, &good);
+    OK(&w, cuda_ops.copy_in(q, &bad.work, there, b, N, &w.err));
+    OK(&w, cuda_ops.copy_within(q, &bad.work, there, there, N, &w.err));
+    OK(&w, cuda_ops.copy_peer(q, &bad.work, g->device, there, there, N, &w.err));
+    OK(&w, cuda_ops.copy_out(q, &bad.work, b, there, N, &w.err));
+    ended[0] = record(&w, g, DF_QUEUE_COMPUTE, &bad.work);
+    ended[1] = record(&w, g, DF_QUEUE_COMPUTE, &good.work);
     ended[2] = record(&w, g, DF_QUEUE_COMPUTE, NULL);
-    OK(&w, cuda_ops.copy_out(q, &good, a, there, N, &w.err));
+    OK(&w, cuda_ops.copy_out(q, &good.work, a, there, N, &w.err));
 
-    assert_int_equal(finish(&w, g, DF_QUEUE_COMPUTE, &good), DF_OK);
+    assert_int_equal(finish(&w, g, DF_QUEUE_COMPUTE, &good.work), DF_OK);
     if (w.fake.world) assert_int_equal(w.fake.world->work, 5 + 2); /* events, and good's copies */
     assert_int_equal(end(&w, g, before), DF_OK);
     end_derived(&w, g, ended[0]);
@@ -63,23 +63,23 @@ static void copies_of_failed_work_are_left_out_and_its_events_fail(void **state)
 static void who_waits_for_a_failed_event_fails_and_waits_all_the_same(void **state) {
     (void)state;
     FAKE_ONLY();
-    df_work bad, waits;
+    step bad, waits;
     world w;
-    work_init(&bad);
-    work_init(&waits);
+    step_init(&bad);
+    step_init(&waits);
     world_open(&w, 1);
     gpu *g = &w.gpu[0];
     gate hold;
     gate_put(&w, g, DF_QUEUE_COMPUTE, &hold);
-    fail_work(&bad);
-    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad);
+    fail_work(&bad.work);
+    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad.work);
 
-    wait_for(&w, g, DF_QUEUE_OUT, &waits, failed);
+    wait_for(&w, g, DF_QUEUE_OUT, &waits.work, failed);
 
     assert_int_equal(waits.told, 1);
     assert_int_equal(waits.why.code, DF_ABORTED);
     assert_int_equal(waits.why.flags, DF_ERROR_DERIVED);
-    void *behind = record(&w, g, DF_QUEUE_OUT, &waits);
+    void *behind = record(&w, g, DF_QUEUE_OUT, &waits.work);
     gate_await(&hold);
     assert_false(cuda_ops.event_ended(g->device, behind, &w.err));
     gate_open(&hold);
@@ -91,18 +91,18 @@ static void who_waits_for_a_failed_event_fails_and_waits_all_the_same(void **sta
 
 static void a_wait_of_nobodys_fails_nobodys_next_event_on_that_queue_alone(void **state) {
     (void)state;
-    df_work bad, good;
+    step bad, good;
     world w;
-    work_init(&bad);
-    work_init(&good);
+    step_init(&bad);
+    step_init(&good);
     world_open(&w, 1);
     gpu *g = &w.gpu[0];
-    fail_work(&bad);
-    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad);
+    fail_work(&bad.work);
+    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad.work);
 
     wait_for(&w, g, DF_QUEUE_OUT, NULL, failed);
 
-    assert_int_equal(finish(&w, g, DF_QUEUE_OUT, &good), DF_OK);
+    assert_int_equal(finish(&w, g, DF_QUEUE_OUT, &good.work), DF_OK);
     assert_int_equal(finish(&w, g, DF_QUEUE_IN, NULL), DF_OK);
     end_derived(&w, g, record(&w, g, DF_QUEUE_OUT, NULL));
     assert_int_equal(finish(&w, g, DF_QUEUE_OUT, NULL), DF_OK);
@@ -113,18 +113,18 @@ static void a_wait_of_nobodys_fails_nobodys_next_event_on_that_queue_alone(void 
 
 static void an_event_that_has_failed_serves_again(void **state) {
     (void)state;
-    df_work bad, good;
+    step bad, good;
     world w;
-    work_init(&bad);
-    work_init(&good);
+    step_init(&bad);
+    step_init(&good);
     world_open(&w, 1);
     gpu *g = &w.gpu[0];
-    fail_work(&bad);
-    void *event = record(&w, g, DF_QUEUE_COMPUTE, &bad);
+    fail_work(&bad.work);
+    void *event = record(&w, g, DF_QUEUE_COMPUTE, &bad.work);
     cuda_ops.event_wait(g->device, event, UINT64_MAX);
     assert_true(cuda_ops.event_ended(g->device, event, &w.err));
     assert_int_equal(w.err.code, DF_ABORTED);
-    OK(&w, cuda_ops.record(g->queue[DF_QUEUE_COMPUTE], &good, event, NULL, &w.err));
+    OK(&w, cuda_ops.record(g->queue[DF_QUEUE_COMPUTE], &good.work, event, NULL, &w.err));
     assert_int_equal(end(&w, g, event), DF_OK);
     world_close(&w);
 }
@@ -132,13 +132,13 @@ static void an_event_that_has_failed_serves_again(void **state) {
 static void an_event_that_is_refused_leaves_nobodys_failure_to_the_next(void **state) {
     (void)state;
     FAKE_ONLY();
-    df_work bad;
+    step bad;
     world w;
-    work_init(&bad);
+    step_init(&bad);
     world_open(&w, 1);
     gpu *g = &w.gpu[0];
-    fail_work(&bad);
-    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad), *next = event_new(&w, g);
+    fail_work(&bad.work);
+    void *failed = record(&w, g, DF_QUEUE_COMPUTE, &bad.work), *next = event_new(&w, g);
     wait_for(&w, g, DF_QUEUE_OUT, NULL, failed);
     w.fake.break_call("cuEventRecord", 1, CU_OUT_OF_MEMORY);
     REFUSED(&w, cuda_ops.record(g->queue[DF_QUEUE_OUT], NULL, next, NULL, &w.err),
@@ -166,7 +166,7 @@ static void nop_kernel(const fake_cuda_grid *grid, void **params) {
 }
 
 static df_code call_one(calls *c, int i, df_error *err) {
-    static const cuda_launch launch = {"nop", {1, 1, 1}, {1, 1, 1}, 0, NULL};
+    static const cuda_launch nop = {"nop", {1, 1, 1}, {1, 1, 1}, 0, NULL};
     void *d = c->g->device, *q = c->g->queue[DF_QUEUE_COMPUTE], *before;
     uint64_t bytes;
     switch (i) {
@@ -191,7 +191,7 @@ static df_code call_one(calls *c, int i, df_error *err) {
     case 9:
         return cuda_ops.copy_peer(q, NULL, d, c->there, c->there, 256, err);
     case 10:
-        return cuda_queue_launch(q, &launch, err);
+        return cuda_queue_launch(q, &nop, err);
     case 11:
         return cuda_ops.record(q, NULL, c->event, NULL, err);
     case 12:
@@ -286,12 +286,12 @@ static void use_without_memory(fault_allocator *heap, void *arg) {
     fake *f = arg;
     void *device = NULL, *q = NULL, *event = NULL;
     df_error err = {.code = DF_OK};
-    const cuda_launch launch = {"nop", {1, 1, 1}, {1, 1, 1}, 0, NULL};
+    const cuda_launch nop = {"nop", {1, 1, 1}, {1, 1, 1}, 0, NULL};
     f->add("nop", nop_kernel, NULL, 0);
     df_code rc = open_device(FAKE_CUDA, &heap->allocator, 0, 0, &device, NULL, &err);
     if (rc == DF_OK) rc = cuda_ops.queue_new(device, DF_QUEUE_COMPUTE, &q, &err);
     if (rc == DF_OK) rc = cuda_ops.event_new(device, &event, &err);
-    if (rc == DF_OK) rc = cuda_queue_launch(q, &launch, &err);
+    if (rc == DF_OK) rc = cuda_queue_launch(q, &nop, &err);
     bool short_of = fault_allocations_failed(heap) > 0;
     assert_int_equal(rc, short_of ? DF_RESOURCE_EXHAUSTED : DF_OK);
     if (event) cuda_ops.event_free(device, event);
@@ -380,22 +380,22 @@ static void what_has_not_ended_when_a_device_is_lost_fails(void **state) {
 static void another_device_goes_on_but_for_work_that_waits_for_the_lost_one(void **state) {
     (void)state;
     FAKE_ONLY();
-    df_work waits;
+    step waits;
     world w;
-    work_init(&waits);
+    step_init(&waits);
     world_open(&w, 2);
     gpu *a = &w.gpu[0], *b = &w.gpu[1];
     gate hold;
     gate_put(&w, a, DF_QUEUE_COMPUTE, &hold);
-    void *never = record(&w, a, DF_QUEUE_COMPUTE, &waits);
+    void *never = record(&w, a, DF_QUEUE_COMPUTE, &waits.work);
     lose(&w, a);
 
-    wait_for(&w, b, DF_QUEUE_IN, &waits, never);
+    wait_for(&w, b, DF_QUEUE_IN, &waits.work, never);
 
     assert_int_equal(waits.told, 1);
     assert_int_equal(waits.why.code, DF_UNAVAILABLE);
     assert_string_equal(waits.why.message, LOST);
-    assert_int_equal(finish(&w, b, DF_QUEUE_IN, &waits), DF_ABORTED);
+    assert_int_equal(finish(&w, b, DF_QUEUE_IN, &waits.work), DF_ABORTED);
     assert_int_equal(finish(&w, b, DF_QUEUE_IN, NULL), DF_OK);
     assert_int_equal(end(&w, a, never), DF_UNAVAILABLE);
     gate_open(&hold);

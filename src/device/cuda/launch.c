@@ -97,7 +97,7 @@ void cuda_kernels_close(cuda_device *d) {
 
 /* ---- launching ----------------------------------------------------------- */
 
-static df_code launch(cuda_queue *q, const cuda_launch *l, df_error *err) {
+static df_code put(cuda_queue *q, const cuda_launch *l, df_error *err) {
     cuda_device *d = q->device;
     cu_function f = NULL;
     df_code rc = lookup(d, l->kernel, &f, err);
@@ -114,7 +114,7 @@ df_code cuda_queue_launch(void *queue, const cuda_launch *l, df_error *err) {
     cuda_visit v;
     df_code rc = cuda_enter(q->device, &v, err);
     if (rc != DF_OK) return rc;
-    rc = launch(q, l, err);
+    rc = put(q, l, err);
     cuda_leave(q->device, &v);
     return rc;
 }

@@ -25,7 +25,7 @@
 
 #include <time.h>
 
-enum { LOOK_NS = 50000, NAP_NS = 20000, NAP_MOST_NS = 500000 };
+enum { LOOK_NS = 50000, NAP_NS = 20000, NAP_MOST_NS = 100000 };
 
 /* (r) written when it is recorded, and constant until it has ended */
 typedef struct event {
