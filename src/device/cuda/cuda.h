@@ -6,10 +6,12 @@
  *   device.c       open, close, memory, and which context is current
  *   queue.c        queues, copies, events: what a step needs
  *   launch.h, .c   kernels, found by their names
+ *   public.c       what dataflow/cuda.h has
  */
 #ifndef DEVICE_CUDA_CUDA_H
 #define DEVICE_CUDA_CUDA_H
 
+#include <dataflow/cuda.h>
 #include <dataflow/device_ops.h>
 
 #include "base/atomic.h"
@@ -29,6 +31,7 @@ typedef struct cuda_device {
     const char *name;          /* (c) */
     cu_device handle;          /* (c) */
     cu_context context;        /* (c) the primary one, which cudart and cuBLAS use as well */
+    df_cuda_info info;         /* (c) */
     const char *here;          /* (c) a page; what it says is 0 in a child of fork */
     size_t page;               /* (c) */
     size_t limit;              /* (c) bytes that may be used */

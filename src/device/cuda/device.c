@@ -21,6 +21,7 @@
 #include "base/error.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -236,6 +237,7 @@ static df_code check_capability(cuda_device *d, df_error *err) {
     int major = 0, minor = 0;
     (void)d->driver.device_attribute(&major, CU_ATTRIBUTE_MAJOR, d->handle);
     (void)d->driver.device_attribute(&minor, CU_ATTRIBUTE_MINOR, d->handle);
+    d->info.capability = 10 * major + minor;
     if (major >= 5) return DF_OK;
     return error_set(err, DF_NOT_FOUND, "device %s has compute capability %d.%d, and 5.0 is needed",
                      d->name, major, minor);
@@ -255,11 +257,17 @@ static df_code find_device(cuda_device *d, const df_device_request *request, df_
     return check_capability(d, err);
 }
 
-static void describe(cuda_device *d, size_t memory_limit, df_device_traits *traits) {
+static void describe(cuda_device *d, const df_device_request *request, df_device_traits *traits) {
     char model[80] = "a GPU";
-    size_t total = 0;
+    size_t total = 0, memory_limit = request->memory_limit;
+    cu_uuid uuid = {{0}};
     (void)d->driver.device_name(model, sizeof model, d->handle);
     (void)d->driver.device_memory(&total, d->handle);
+    if (d->driver.device_uuid) (void)d->driver.device_uuid(&uuid, d->handle);
+    memcpy(d->info.uuid, uuid.bytes, sizeof uuid.bytes);
+    d->info.ordinal = request->index;
+    d->info.driver = d->driver.version;
+    d->info.context = d->context;
     d->limit = memory_limit ? memory_limit : SIZE_MAX;
     traits->flags = 0;
     traits->memory = memory_limit && memory_limit < total ? memory_limit : total;
@@ -315,7 +323,7 @@ static df_code device_open(void *user, const df_device_request *request, void **
         alloc_free(d->alloc, d, sizeof *d);
         return rc;
     }
-    describe(d, request->memory_limit, traits);
+    describe(d, request, traits);
     *device = d;
     return DF_OK;
 }
