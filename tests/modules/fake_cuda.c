@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum { DEVICES = 4, KERNELS = 1024, PAGE = 4096 };
-enum { INVALID_VALUE = 1, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, INVALID_PTX = 218 };
+enum { INVALID_VALUE = 1, INVALID_DEVICE = 101, INVALID_PTX = 218 };
 enum { INVALID_HANDLE = 400, OUT_OF_RESOURCES = 701, NOT_REGISTERED = 713 };
 
 /* The library's own table says how each call is called. */
@@ -139,7 +139,7 @@ static cu_result check(const char *symbol, needs what) {
     if (what == NOTHING) return CU_SUCCESS;
     if (!process) return CU_NOT_INITIALIZED;
     if (what == INIT) return CU_SUCCESS;
-    if (!current) return INVALID_CONTEXT;
+    if (!current) return CU_INVALID_CONTEXT;
     if (!current->holders) return CU_CONTEXT_IS_DESTROYED;
     if (fake_cuda.capturing && capture_mode != CU_CAPTURE_MODE_RELAXED && spoils_captures(symbol))
         atomic_fetch_add(&fake_cuda.spoilt, 1);
@@ -653,7 +653,7 @@ static void context_end(cu_context c) {
 
 cu_result cuDevicePrimaryCtxRelease_v2(cu_device device) {
     ENTER(INIT);
-    if (!contexts[device].holders) return leave(INVALID_CONTEXT);
+    if (!contexts[device].holders) return leave(CU_INVALID_CONTEXT);
     if (--contexts[device].holders == 0) context_end(&contexts[device]);
     atomic_fetch_sub(&fake_cuda.contexts, 1);
     return leave(CU_SUCCESS);

@@ -447,17 +447,33 @@ static void whenever_a_device_is_lost_all_that_was_begun_ends(void **state) {
     assert_in_range(k, 20, 30); /* 8 copies, 8 events, 7 waits */
 }
 
-static void a_driver_that_has_ended_before_is_closed_all_the_same(void **state) {
-    (void)state;
-    FAKE_ONLY();
+/* True: an allocation that the driver answers with this result is the device's end. */
+static bool ends(int result) {
+    void *at = NULL;
     world w;
     world_open(&w, 1);
-    gpu *g = &w.gpu[0];
-    void *at = NULL;
-    w.fake.break_call("cuMemAlloc_v2", 1, CU_DEINITIALIZED);
-    assert_int_equal(cuda_ops.alloc(g->device, 100, &at, &w.err), DF_UNAVAILABLE);
-    assert_int_equal(cuda_ops.alloc(g->device, 100, &at, &w.err), DF_UNAVAILABLE);
+    w.fake.break_call("cuMemAlloc_v2", 1, result);
+    df_code first = cuda_ops.alloc(w.gpu[0].device, 100, &at, &w.err);
+    assert_int_not_equal(first, DF_OK);
+    df_code second = cuda_ops.alloc(w.gpu[0].device, 100, &at, &w.err);
+    assert_int_equal(second == DF_OK, first != DF_UNAVAILABLE);
+    if (second == DF_OK) cuda_ops.free(w.gpu[0].device, at, 100);
     world_close(&w);
+    return second != DF_OK;
+}
+
+/* By CUDA's documentation; deinitialized (4) and invalid context (201) come when others end what
+ * is everybody's. */
+static void errors_that_end_a_context_end_the_device_and_no_others(void **state) {
+    (void)state;
+    FAKE_ONLY();
+    static const int final[] = {3,   4,   46,  201, 214, 220, 226, 700, 702, 709,
+                                710, 714, 715, 716, 717, 718, 719, 721, 999};
+    static const int passing[] = {1, 2, 400, 500, 701, 704, 712, 713, 720, 801};
+    for (size_t i = 0; i < sizeof final / sizeof *final; i++)
+        if (!ends(final[i])) fail_msg("%d is final", final[i]);
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (ends(passing[i])) fail_msg("%d is not final", passing[i]);
 }
 
 /* ---- a process that is forked -------------------------------------------- */
@@ -527,7 +543,7 @@ int main(void) {
         cmocka_unit_test(what_has_not_ended_when_a_device_is_lost_fails),
         cmocka_unit_test(another_device_goes_on_but_for_work_that_waits_for_the_lost_one),
         cmocka_unit_test(whenever_a_device_is_lost_all_that_was_begun_ends),
-        cmocka_unit_test(a_driver_that_has_ended_before_is_closed_all_the_same),
+        cmocka_unit_test(errors_that_end_a_context_end_the_device_and_no_others),
         cmocka_unit_test(a_child_of_fork_is_told_so_and_can_close_and_the_parent_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ static bool is_final(cu_result r) {
     case CU_NOT_INITIALIZED: /* of a child of fork */
     case CU_DEINITIALIZED:
     case CU_DEVICE_UNAVAILABLE:
+    case CU_INVALID_CONTEXT: /* somebody has reset it */
     case CU_ECC_UNCORRECTABLE:
     case CU_NVLINK_UNCORRECTABLE:
     case CU_CONTAINED:
