@@ -527,6 +527,78 @@ static void a_child_of_fork_is_told_so_and_can_close_and_the_parent_goes_on(void
     world_close(&w);
 }
 
+/* store(uint32_t *to, uint32_t value), as the driver takes it; the fake one runs store_kernel. */
+static const char store_text[] = ".version 6.0\n"
+                                 ".target sm_50\n"
+                                 ".address_size 64\n"
+                                 ".visible .entry store(.param .u64 to, .param .u32 value) {\n"
+                                 "    .reg .b32 %r<1>;\n"
+                                 "    .reg .b64 %d<2>;\n"
+                                 "    ld.param.u64 %d0, [to];\n"
+                                 "    ld.param.u32 %r0, [value];\n"
+                                 "    cvta.to.global.u64 %d1, %d0;\n"
+                                 "    st.global.u32 [%d1], %r0;\n"
+                                 "    ret;\n"
+                                 "}\n";
+static fake store_by;
+
+static void store_kernel(const fake_cuda_grid *grid, void **params) {
+    uint64_t to;
+    (void)grid;
+    memcpy(&to, params[0], sizeof to);
+    uint32_t *at = store_by.at(to, sizeof *at);
+    if (at) memcpy(at, params[1], sizeof *at);
+}
+
+static df_code store(gpu *g, cu_function f, void *to, uint32_t value) {
+    void *params[] = {&to, &value};
+    cuda_device *d = g->device;
+    return d->driver.launch(f, 1, 1, 1, 1, 1, 1, 0, cuda_queue_stream(g->queue[DF_QUEUE_COMPUTE]),
+                            params, NULL) == CU_SUCCESS
+               ? DF_OK
+               : DF_INTERNAL;
+}
+
+/* The last test: a true device does not come back to its process. */
+static void a_kernel_that_writes_where_nothing_is_loses_the_device(void **state) {
+    (void)state;
+    static const size_t sizes[] = {8, 4};
+    world w;
+    world_open(&w, 1);
+    gpu *g = &w.gpu[0];
+    cuda_device *d = g->device;
+    cu_module module = NULL;
+    cu_function f = NULL;
+    void *before = NULL, *there = alloc(&w, g, 4), *at = NULL;
+    uint32_t *host = (void *)pinned(&w, g, 4, 0);
+    store_by = w.fake;
+    if (w.fake.add) w.fake.add("store", store_kernel, sizes, 2);
+    OK(&w, cuda_ops.enter(d, &before, &w.err));
+    assert_int_equal(d->driver.module_load(&module, store_text, 0, NULL, NULL), CU_SUCCESS);
+    assert_int_equal(d->driver.module_function(&f, module, "store"), CU_SUCCESS);
+    OK(&w, store(g, f, there, 77));
+    OK(&w, cuda_ops.copy_out(g->queue[DF_QUEUE_COMPUTE], NULL, host, there, 4, &w.err));
+    assert_int_equal(finish(&w, g, DF_QUEUE_COMPUTE, NULL), DF_OK);
+    assert_int_equal(*host, 77);
+    void *events[2] = {event_new(&w, g), event_new(&w, g)};
+
+    OK(&w, store(g, f, (void *)16, 1));
+
+    (void)cuda_ops.record(g->queue[DF_QUEUE_COMPUTE], NULL, events[0], NULL, NULL);
+    assert_int_equal(end(&w, g, events[0]), DF_UNAVAILABLE);
+    assert_non_null(strstr(w.err.message, "is lost: CUDA_ERROR_ILLEGAL_ADDRESS"));
+    REFUSED(&w, cuda_ops.alloc(d, 100, &at, &w.err), DF_UNAVAILABLE, "is lost");
+    REFUSED(&w, cuda_ops.record(g->queue[DF_QUEUE_IN], NULL, events[1], NULL, &w.err),
+            DF_UNAVAILABLE, "is lost");
+    assert_int_equal(end(&w, g, events[1]), DF_UNAVAILABLE);
+    (void)d->driver.module_unload(module);
+    cuda_ops.leave(d, before);
+    cuda_ops.free(d, there, 4);
+    cuda_ops.host_free(d, host, 4);
+    w.has_lost_one = true;
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_of_failed_work_are_left_out_and_its_events_fail),
@@ -545,6 +617,7 @@ int main(void) {
         cmocka_unit_test(whenever_a_device_is_lost_all_that_was_begun_ends),
         cmocka_unit_test(errors_that_end_a_context_end_the_device_and_no_others),
         cmocka_unit_test(a_child_of_fork_is_told_so_and_can_close_and_the_parent_goes_on),
+        cmocka_unit_test(a_kernel_that_writes_where_nothing_is_loses_the_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
