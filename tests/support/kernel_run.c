@@ -117,7 +117,7 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
     kernel_def def = *k;
-    def.user = (void *)(uintptr_t)lab->blas;
+    if (lab->blas) def.user = (void *)(uintptr_t)lab->blas;
     kernel_node node = {.name = "node", .op = op, .kernel = k, .attrs = attrs};
     kernel_io io = {
         .kernel = &def, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
@@ -127,7 +127,8 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
                    .made = lab->outputs,
                    .headers = lab->mem,
                    .exec = lab,
-                   .calls = &calls};
+                   .calls = &calls,
+                   .queue = lab->queue};
     return k->compute(&c, &lab->err);
 }
 

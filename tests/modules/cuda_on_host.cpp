@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "modules/cuda_on_host.h"
+
+#include "modules/cuda_on_host_launch.h"
+
+#include <cstdio>
+#include <ucontext.h>
+#include <vector>
+
+cuda_dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+#define __noinline__ __attribute__((noinline))
+#include "kernels/cuda/all.cu"
+
+/* ---- which there are ----------------------------------------------------- */
+
+static cuda_on_host_kernel *&kernels() {
+    static cuda_on_host_kernel *first;
+    return first;
+}
+
+static std::vector<int> &runs() {
+    static std::vector<int> counts;
+    return counts;
+}
+
+cuda_on_host_kernel::cuda_on_host_kernel(const char *name, void (*run)(const void *args))
+    : name(name), run(run), next(kernels()) {
+    kernels() = this;
+    runs().push_back(0);
+}
+
+int cuda_on_host_count(void) {
+    return static_cast<int>(runs().size());
+}
+
+static cuda_on_host_kernel *kernel_at(int i) {
+    cuda_on_host_kernel *k = kernels();
+    while (i-- > 0) k = k->next;
+    return k;
+}
+
+const char *cuda_on_host_name(int i) {
+    return kernel_at(i)->name;
+}
+
+int cuda_on_host_runs(int i) {
+    return runs()[static_cast<size_t>(i)];
+}
+
+/* ---- a block ------------------------------------------------------------- */
+
+static const size_t STACK = 128 * 1024;
+
+struct fiber {
+    ucontext_t context;
+    std::vector<char> stack;
+    unsigned thread;
+    bool waits;
+};
+
+/* The block that runs. */
+static std::vector<fiber *> fibers; /* kept from block to block */
+static ucontext_t scheduler;
+static fiber *current;
+static unsigned next_thread; /* of those that have not begun: counted in their order */
+static bool reversed;
+static void (*body)(const void *args);
+static const void *body_args;
+
+void __syncthreads() {
+    fiber *self = current;
+    self->waits = true;
+    swapcontext(&self->context, &scheduler);
+}
+
+static void run_threads() {
+    while (next_thread < blockDim.x) {
+        unsigned thread = reversed ? blockDim.x - 1 - next_thread : next_thread;
+        next_thread++;
+        current->thread = threadIdx.x = thread;
+        body(body_args);
+    }
+    current->waits = false;
+    swapcontext(&current->context, &scheduler); /* for good */
+}
+
+static void resume(fiber *f) {
+    current = f;
+    threadIdx.x = f->thread;
+    f->waits = false;
+    swapcontext(&scheduler, &f->context);
+}
+
+static fiber *fiber_at(size_t i) {
+    if (i == fibers.size()) {
+        fibers.push_back(new fiber);
+        fibers[i]->stack.resize(STACK);
+    }
+    fiber *f = fibers[i];
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack.data();
+    f->context.uc_stack.ss_size = STACK;
+    f->context.uc_link = NULL;
+    makecontext(&f->context, run_threads, 0);
+    return f;
+}
+
+static void run_block() {
+    size_t n = 0;
+    next_thread = 0;
+    while (next_thread < blockDim.x) resume(fiber_at(n++)); /* each until it waits or ends */
+    for (bool waiting = true; waiting;) {
+        waiting = false;
+        for (size_t i = 0; i < n; i++) {
+            if (!fibers[i]->waits) continue;
+            resume(fibers[i]);
+            waiting = waiting || fibers[i]->waits;
+        }
+    }
+}
+
+void cuda_on_host_reverse(int descending) {
+    reversed = descending != 0;
+}
+
+/* ---- a launch ------------------------------------------------------------ */
+
+static df_code refuse(df_error *err, df_code code, const char *kernel) {
+    if (err) {
+        *err = df_error();
+        err->code = code;
+        snprintf(err->message, sizeof err->message, "on the host: launch of %.60s", kernel);
+    }
+    return code;
+}
+
+df_code cuda_on_host_launch(void *queue, const cuda_launch *l, df_error *err) {
+    (void)queue;
+    int i = 0;
+    cuda_on_host_kernel *k = kernels();
+    for (; k && strcmp(k->name, l->kernel) != 0; k = k->next) i++;
+    if (!k) return refuse(err, DF_NOT_FOUND, l->kernel);
+    bool fits = l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] == 1 && l->grid[2] == 1 &&
+                l->block[0] >= 1 && l->block[0] <= 1024 && l->block[1] == 1 && l->block[2] == 1;
+    if (!fits) return refuse(err, DF_INVALID_ARGUMENT, l->kernel);
+    runs()[static_cast<size_t>(i)]++;
+    gridDim = {l->grid[0], l->grid[1], l->grid[2]};
+    blockDim = {l->block[0], l->block[1], l->block[2]};
+    body = k->run;
+    body_args = l->params[0];
+    for (unsigned b = 0; b < gridDim.x; b++) {
+        blockIdx = {b, 0, 0};
+        threadIdx = {0, 0, 0};
+        run_block();
+    }
+    return DF_OK;
+}
