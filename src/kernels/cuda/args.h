@@ -49,7 +49,7 @@ typedef struct cuda_elementwise {
     void *out;
     int64_t n;
     int32_t kind; /* loop_kind */
-    int32_t rank; /* 1 at least */
+    int32_t rank;
     int64_t dims[DF_MAX_RANK];
     cuda_operand in[CUDA_OPERANDS];
     cuda_fault *fault; /* NULL: nobody wants to know */
@@ -90,7 +90,7 @@ typedef struct cuda_copy {
     void *to;
     uint64_t bits;
     int64_t n;
-    int32_t rank; /* 1 at least */
+    int32_t rank;
     int64_t dims[CUDA_COPY_RANK], from_steps[CUDA_COPY_RANK], to_steps[CUDA_COPY_RANK];
 } cuda_copy;
 

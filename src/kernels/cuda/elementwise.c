@@ -44,9 +44,6 @@ static void join_dims(cuda_elementwise *a, const df_tensor *out) {
         for (int k = 0; k < CUDA_OPERANDS; k++) a->in[k].strides[a->rank] = a->in[k].strides[d];
         a->rank++;
     }
-    if (a->rank) return;
-    a->rank = 1; /* of one element */
-    a->dims[0] = 1;
 }
 
 /* Is it one of those that call C's mathematics? */

@@ -44,7 +44,6 @@ static df_code copy(const df_kernel *c, const move_copy *m, df_error *err) {
         a.n *= m->dims[d].n;
         add_dim(&a, m->dims[d]);
     }
-    if (a.rank == 0) a.dims[a.rank++] = 1;
     return launch_copy(c, df_dtype_size(kernel_input(c, 0)->dtype), &a, err);
 }
 
