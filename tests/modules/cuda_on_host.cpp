@@ -4,8 +4,24 @@
 #include "modules/cuda_on_host_launch.h"
 
 #include <cstdio>
+#include <memory>
 #include <ucontext.h>
 #include <vector>
+
+/* The address sanitizer must be told of stacks. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(WITH_ASAN)
+#include <sanitizer/common_interface_defs.h>
+#define SWITCH_TO(save, stack, size) __sanitizer_start_switch_fiber((save), (stack), (size))
+#define SWITCHED(save, stack, size)  __sanitizer_finish_switch_fiber((save), (stack), (size))
+#else
+#define SWITCH_TO(save, stack, size) ((void)0)
+#define SWITCHED(save, stack, size)  ((void)0)
+#endif
 
 cuda_dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -50,54 +66,67 @@ int cuda_on_host_runs(int i) {
 
 /* ---- a block ------------------------------------------------------------- */
 
-static const size_t STACK = 128 * 1024;
+static const size_t STACK = 64 * 1024;
 
 struct fiber {
     ucontext_t context;
     std::vector<char> stack;
+    void *fake; /* the address sanitizer's */
     unsigned thread;
     bool waits;
 };
 
 /* The block that runs. */
-static std::vector<fiber *> fibers; /* kept from block to block */
-static ucontext_t scheduler;
-static fiber *current;
+static std::vector<std::unique_ptr<fiber>> fibers; /* kept from block to block */
+static fiber home, *current;
+static const void *home_stack;
+static size_t home_size;
 static unsigned next_thread; /* of those that have not begun: counted in their order */
 static bool reversed;
 static void (*body)(const void *args);
 static const void *body_args;
 
+static void leave(fiber *f) {
+    SWITCH_TO(&f->fake, home_stack, home_size);
+    swapcontext(&f->context, &home.context);
+    SWITCHED(f->fake, &home_stack, &home_size);
+}
+
 void __syncthreads() {
     fiber *self = current;
     self->waits = true;
-    swapcontext(&self->context, &scheduler);
+    leave(self);
 }
 
+/* For good: a fiber serves one block after the other. */
 static void run_threads() {
-    while (next_thread < blockDim.x) {
-        unsigned thread = reversed ? blockDim.x - 1 - next_thread : next_thread;
-        next_thread++;
-        current->thread = threadIdx.x = thread;
-        body(body_args);
+    SWITCHED(NULL, &home_stack, &home_size);
+    for (;;) {
+        fiber *self = current;
+        while (next_thread < blockDim.x) {
+            self->thread = threadIdx.x = reversed ? blockDim.x - 1 - next_thread : next_thread;
+            next_thread++;
+            body(body_args);
+        }
+        self->waits = false;
+        leave(self);
     }
-    current->waits = false;
-    swapcontext(&current->context, &scheduler); /* for good */
 }
 
 static void resume(fiber *f) {
     current = f;
     threadIdx.x = f->thread;
     f->waits = false;
-    swapcontext(&scheduler, &f->context);
+    SWITCH_TO(&home.fake, f->stack.data(), STACK);
+    swapcontext(&home.context, &f->context);
+    SWITCHED(home.fake, NULL, NULL);
 }
 
 static fiber *fiber_at(size_t i) {
-    if (i == fibers.size()) {
-        fibers.push_back(new fiber);
-        fibers[i]->stack.resize(STACK);
-    }
-    fiber *f = fibers[i];
+    if (i < fibers.size()) return fibers[i].get();
+    fibers.emplace_back(new fiber());
+    fiber *f = fibers[i].get();
+    f->stack.resize(STACK);
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->stack.data();
     f->context.uc_stack.ss_size = STACK;
@@ -114,7 +143,7 @@ static void run_block() {
         waiting = false;
         for (size_t i = 0; i < n; i++) {
             if (!fibers[i]->waits) continue;
-            resume(fibers[i]);
+            resume(fibers[i].get());
             waiting = waiting || fibers[i]->waits;
         }
     }
