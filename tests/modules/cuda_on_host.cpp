@@ -16,6 +16,8 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(WITH_ASAN)
 #include <sanitizer/common_interface_defs.h>
+static const void *home_stack;
+static size_t home_size;
 #define SWITCH_TO(save, stack, size) __sanitizer_start_switch_fiber((save), (stack), (size))
 #define SWITCHED(save, stack, size)  __sanitizer_finish_switch_fiber((save), (stack), (size))
 #else
@@ -79,8 +81,6 @@ struct fiber {
 /* The block that runs. */
 static std::vector<std::unique_ptr<fiber>> fibers; /* kept from block to block */
 static fiber home, *current;
-static const void *home_stack;
-static size_t home_size;
 static unsigned next_thread; /* of those that have not begun: counted in their order */
 static bool reversed;
 static void (*body)(const void *args);
