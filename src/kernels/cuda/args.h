@@ -163,14 +163,14 @@ typedef struct cuda_slide {
 } cuda_slide;
 
 /* conv_T, conv_image_T, conv_filter_T: each thread an element of y, x or filter, from the others.
- * pool_T, pool_grad_T: of y, or of the gradient dx. */
+ * pool, pool_grad: of y, or of the gradient dx. */
 typedef struct cuda_window {
     const void *x, *filter, *y;
     void *to;
     int64_t n;              /* elements of `to` */
     int64_t batch, in, out; /* channels of x and y; of a pool they are equal */
     cuda_slide h, w;
-    int32_t largest;
+    int32_t largest, dtype;
 } cuda_window;
 
 #endif /* KERNELS_CUDA_ARGS_H */

@@ -13,14 +13,12 @@ static cuda_slide slide_of(const slide *s) {
     return (cuda_slide){s->in, s->out, s->size, s->apart, s->step, s->before};
 }
 
-static df_code launch_window(const df_kernel *c, const char *family, cuda_window *a, const slide *h,
-                             const slide *w, df_error *err) {
-    const df_tensor *out = kernel_output(c, 0);
+static void set_result(cuda_window *a, const df_tensor *out, const slide *h, const slide *w) {
     a->h = slide_of(h);
     a->w = slide_of(w);
     a->to = out->data;
     a->n = out->elements;
-    return cuda_each(c, cuda_name_of_dtype(family, out->dtype).s, a->n, a, err);
+    a->dtype = (int32_t)out->dtype;
 }
 
 df_code cuda_conv(df_kernel *c, df_error *err) {
@@ -37,7 +35,8 @@ df_code cuda_conv(df_kernel *c, df_error *err) {
                      .batch = x->dims[0],
                      .in = filter->dims[2],
                      .out = filter->dims[3]};
-    return launch_window(c, families[side], &a, &h, &w, err);
+    set_result(&a, kernel_output(c, 0), &h, &w);
+    return cuda_each(c, cuda_name_of_dtype(families[side], x->dtype).s, a.n, &a, err);
 }
 
 df_code cuda_pool(df_kernel *c, df_error *err) {
@@ -53,5 +52,6 @@ df_code cuda_pool(df_kernel *c, df_error *err) {
                      .in = x->dims[3],
                      .out = x->dims[3],
                      .largest = kind & LARGEST};
-    return launch_window(c, back ? "pool_grad" : "pool", &a, &h, &w, err);
+    set_result(&a, kernel_output(c, 0), &h, &w);
+    return cuda_each(c, back ? "pool_grad" : "pool", a.n, &a, err);
 }

@@ -93,6 +93,17 @@ template <typename T> DEVICE void conv_filter(const cuda_window &a) {
     }
 }
 
+#define WINDOW(NAME)                                                                               \
+    KERNEL(NAME##_float32, cuda_window) {                                                          \
+        NAME<float>(a);                                                                            \
+    }                                                                                              \
+    KERNEL(NAME##_float64, cuda_window) {                                                          \
+        NAME<double>(a);                                                                           \
+    }
+WINDOW(conv)
+WINDOW(conv_image)
+WINDOW(conv_filter)
+
 /* ---- pools --------------------------------------------------------------- */
 
 /* A window, as far as it lies inside of an image. */
@@ -118,51 +129,50 @@ DEVICE int64_t pixel_at(const cuda_window &a, int64_t batch, int64_t y, int64_t 
 }
 
 /* The first largest, or the first NaN: its value, and where it is. */
-template <typename T>
-static __device__ __noinline__ double largest_in(const cuda_window &a, pane p, int64_t batch,
-                                                 int64_t c, int64_t *at) {
+DEVICE double largest_in(const cuda_window &a, pane p, int64_t batch, int64_t c, int64_t *at) {
     double most = 0;
     *at = -1;
-    ROLLED for (int64_t y = p.top; y < p.bottom; y++)
+    ROLLED for (int64_t y = p.top; y < p.bottom; y++) {
         ROLLED for (int64_t x = p.left; x < p.right; x++) {
-        int64_t here = pixel_at(a, batch, y, x, c);
-        double v = (double)((const T *)a.x)[here];
-        if (*at >= 0 && !(v > most) && !(v != v && most == most)) continue;
-        most = v;
-        *at = here;
+            int64_t here = pixel_at(a, batch, y, x, c);
+            double v = load_real(a.dtype, a.x, here);
+            if (*at >= 0 && !(v > most) && !(v != v && most == most)) continue;
+            most = v;
+            *at = here;
+        }
     }
     return most;
 }
 
-template <typename T>
 DEVICE double mean_in(const cuda_window &a, pane p, int64_t batch, int64_t c) {
     double sum = 0;
-    ROLLED for (int64_t y = p.top; y < p.bottom; y++)
+    ROLLED for (int64_t y = p.top; y < p.bottom; y++) {
         ROLLED for (int64_t x = p.left; x < p.right; x++) {
-        double v = (double)((const T *)a.x)[pixel_at(a, batch, y, x, c)];
-        sum = y == p.top && x == p.left ? v : sum + v;
+            double v = load_real(a.dtype, a.x, pixel_at(a, batch, y, x, c));
+            sum = y == p.top && x == p.left ? v : sum + v;
+        }
     }
     return sum / (double)((p.bottom - p.top) * (p.right - p.left));
 }
 
-template <typename T> DEVICE void pool(const cuda_window &a) {
+KERNEL(pool, cuda_window) {
     EACH(i, a.n) {
         place p = place_of(i, a.h.out, a.w.out, a.in);
         pane w = pane_of(a, p.row, p.col);
         int64_t at;
-        ((T *)a.to)[i] = (T)(a.largest ? largest_in<T>(a, w, p.batch, p.channel, &at)
-                                       : mean_in<T>(a, w, p.batch, p.channel));
+        double y = a.largest ? largest_in(a, w, p.batch, p.channel, &at)
+                             : mean_in(a, w, p.batch, p.channel);
+        store_real(a.dtype, a.to, i, y);
     }
 }
 
 /* What the window of result (oy, ox) gives to the element at i. */
-template <typename T>
 DEVICE double share_of(const cuda_window &a, place p, int64_t oy, int64_t ox, int64_t i) {
     pane w = pane_of(a, oy, ox);
     int64_t result = ((p.batch * a.h.out + oy) * a.w.out + ox) * a.in + p.channel, at = i;
-    double dy = (double)((const T *)a.y)[result];
+    double dy = load_real(a.dtype, a.y, result);
     if (!a.largest) return dy / (double)((w.bottom - w.top) * (w.right - w.left));
-    (void)largest_in<T>(a, w, p.batch, p.channel, &at);
+    (void)largest_in(a, w, p.batch, p.channel, &at);
     return at == i ? dy : 0;
 }
 
@@ -174,29 +184,20 @@ DEVICE void reach(const cuda_slide &s, int64_t at, int64_t *first, int64_t *last
     if (*last >= s.out) *last = s.out - 1;
 }
 
-template <typename T> DEVICE void pool_grad(const cuda_window &a) {
+/* Shares are added in the dtype. */
+KERNEL(pool_grad, cuda_window) {
     EACH(i, a.n) {
         place p = place_of(i, a.h.in, a.w.in, a.in);
         int64_t top, bottom, left, right;
-        T sum = 0;
+        double sum = 0;
         reach(a.h, p.row, &top, &bottom);
         reach(a.w, p.col, &left, &right);
-        ROLLED for (int64_t oy = top; oy <= bottom; oy++)
-            ROLLED for (int64_t ox = left; ox <= right; ox++) sum =
-                (T)((double)sum + share_of<T>(a, p, oy, ox, i));
-        ((T *)a.to)[i] = sum;
+        ROLLED for (int64_t oy = top; oy <= bottom; oy++) {
+            ROLLED for (int64_t ox = left; ox <= right; ox++) {
+                sum += share_of(a, p, oy, ox, i);
+                if (a.dtype == DF_FLOAT32) sum = (double)(float)sum;
+            }
+        }
+        store_real(a.dtype, a.to, i, sum);
     }
 }
-
-#define WINDOW(NAME)                                                                               \
-    KERNEL(NAME##_float32, cuda_window) {                                                          \
-        NAME<float>(a);                                                                            \
-    }                                                                                              \
-    KERNEL(NAME##_float64, cuda_window) {                                                          \
-        NAME<double>(a);                                                                           \
-    }
-WINDOW(conv)
-WINDOW(conv_image)
-WINDOW(conv_filter)
-WINDOW(pool)
-WINDOW(pool_grad)
