@@ -22,8 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const char cuda_ptx[];
-
 /* ---- the cases ----------------------------------------------------------- */
 
 /* Sums in another order than the CPU's are within a few units of the last place of a double,

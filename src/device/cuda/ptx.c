@@ -4,10 +4,11 @@
  *
  * Written by `src/device/cuda/ptx.sh` from src/kernels/cuda/all.cu; do not edit.
  */
+#include "device/cuda/launch.h"
+
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 
 /* clang-format off */
-extern const char cuda_ptx[];
 const char cuda_ptx[] =
 ".version 6.0 .target sm_50 .address_size 64 .func (.param .align 8 .b8 func_retval0[16])\n"
 "__internal_trig_reduction_slowpathd ( .param .b64 p0 ) ;.func (.param .b64 func_retval0)\n"

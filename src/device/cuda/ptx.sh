@@ -39,10 +39,11 @@ write() {
  *
  * Written by `src/device/cuda/ptx.sh` from src/kernels/cuda/all.cu; do not edit.
  */
+#include "device/cuda/launch.h"
+
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 
 /* clang-format off */
-extern const char cuda_ptx[];
 const char cuda_ptx[] =
 END
     pack | tr '\n' ' ' | fold -s -w 94 |
