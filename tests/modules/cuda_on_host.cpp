@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <ucontext.h>
 #include <vector>
 
@@ -42,8 +43,9 @@ static std::vector<int> &runs() {
     return counts;
 }
 
-cuda_on_host_kernel::cuda_on_host_kernel(const char *name, void (*run)(const void *args))
-    : name(name), run(run), next(kernels()) {
+cuda_on_host_kernel::cuda_on_host_kernel(const char *name, size_t bytes,
+                                         void (*run)(const void *args))
+    : name(name), bytes(bytes), run(run), next(kernels()) {
     kernels() = this;
     runs().push_back(0);
 }
@@ -60,6 +62,10 @@ static cuda_on_host_kernel *kernel_at(int i) {
 
 const char *cuda_on_host_name(int i) {
     return kernel_at(i)->name;
+}
+
+size_t cuda_on_host_bytes(int i) {
+    return kernel_at(i)->bytes;
 }
 
 int cuda_on_host_runs(int i) {
@@ -173,6 +179,8 @@ df_code cuda_on_host_launch(void *queue, const cuda_launch *l, df_error *err) {
     bool fits = l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] == 1 && l->grid[2] == 1 &&
                 l->block[0] >= 1 && l->block[0] <= 1024 && l->block[1] == 1 && l->block[2] == 1;
     if (!fits) return refuse(err, DF_INVALID_ARGUMENT, l->kernel);
+    static std::mutex one_at_a_time;
+    std::lock_guard<std::mutex> lock(one_at_a_time);
     runs()[static_cast<size_t>(i)]++;
     gridDim = {l->grid[0], l->grid[1], l->grid[2]};
     blockDim = {l->block[0], l->block[1], l->block[2]};

@@ -7,12 +7,15 @@
 
 #include "device/cuda/launch.h"
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* In the place of cuda_queue_launch: runs all of it at once. NOT_FOUND for a kernel that is not
- * there; INVALID_ARGUMENT for a launch that no GPU would take. */
+ * there; INVALID_ARGUMENT for a launch that no GPU would take.
+ * Threads  any; one launch runs at a time. */
 df_code cuda_on_host_launch(void *queue, const cuda_launch *l, df_error *err);
 
 /* From now on the threads of a block run in descending order, or else in ascending. */
@@ -22,6 +25,7 @@ void cuda_on_host_reverse(int descending);
 int cuda_on_host_count(void);
 const char *cuda_on_host_name(int i);
 int cuda_on_host_runs(int i);
+size_t cuda_on_host_bytes(int i); /* of its one parameter */
 
 #ifdef __cplusplus
 }
