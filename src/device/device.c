@@ -8,6 +8,7 @@
  * device_ops.h describes.
  */
 #include "device/core.h"
+#include "device/cuda/cuda.h"
 #include "device/stage.h"
 
 #include "base/alloc.h"
@@ -19,7 +20,7 @@
 
 /* ---- kinds ---------------------------------------------------------------- */
 
-static const df_device_ops *const built_in[] = {&sim_ops};
+static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops};
 enum { N_BUILT_IN = sizeof built_in / sizeof *built_in };
 
 /* The program's own come first: it may replace one. */
