@@ -131,6 +131,14 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
     return DF_OK;
 }
 
+/* Those that nobody has seen to end. */
+static bool has_fences(df_queue *q) {
+    mutex_lock(&q->books->lock);
+    bool has = q->first != NULL;
+    mutex_unlock(&q->books->lock);
+    return has;
+}
+
 /* What was enqueued meanwhile is waited for, too; and whoever is called by the queue's thread. */
 static void queue_stop(df_queue *q) {
     for (;;) {
@@ -139,6 +147,7 @@ static void queue_stop(df_queue *q) {
         if (idle && queue_close(q, put)) break;
         thread_pause();
     }
+    while (!q->books->notifies && has_fences(q)) queue_poll(q);
     DF_SCHED_POINT();
     q->books->ops->queue_free(q->impl);
     q->impl = NULL;
