@@ -436,7 +436,7 @@ static void a_launch_that_no_gpu_takes_is_found(void **state) {
     cuda_launch l = {.kernel = "no_such", .grid = {1, 1, 1}, .block = {1, 1, 1}};
     assert_int_equal(cuda_on_host_launch(NULL, &l, &err), DF_NOT_FOUND);
     l.kernel = "softmax";
-    l.block[0] = 2048;
+    l.block[0] = CUDA_BLOCK + 1;
     assert_int_equal(cuda_on_host_launch(NULL, &l, &err), DF_INVALID_ARGUMENT);
     l.block[0] = 32;
     l.grid[0] = 0;

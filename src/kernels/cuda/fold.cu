@@ -97,12 +97,12 @@ template <typename T> DEVICE void fold(const cuda_fold &a, folded<T> *shared) {
     }
 }
 
-KERNEL(fold_float, cuda_fold) {
+KERNEL_OF(CUDA_FOLD_BLOCK, fold_float, cuda_fold) {
     __shared__ folded<double> shared[CUDA_FOLD_BLOCK];
     fold<double>(a, shared);
 }
 
-KERNEL(fold_int, cuda_fold) {
+KERNEL_OF(CUDA_FOLD_BLOCK, fold_int, cuda_fold) {
     __shared__ folded<int64_t> shared[CUDA_FOLD_BLOCK];
     fold<int64_t>(a, shared);
 }
