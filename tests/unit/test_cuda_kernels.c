@@ -357,7 +357,7 @@ static void a_mistake_in_values_is_told_with_its_place(void **state) {
 
 static void nobody_need_be_told_and_what_cannot_be_computed_is_0(void **state) {
     cuda_lab *c = *state;
-    c->with.fault = NULL;
+    c->lab->report = NULL;
     df_tensor *x = LAB(c->lab, DF_INT64, DF_SHAPE(3), 7, 8, 9);
     df_tensor *y = LAB(c->lab, DF_INT64, DF_SHAPE(3), 2, 0, 3);
     assert_int_equal(cuda_lab_run(c, "Div", DF_TENSORS(x, y), LAB_NO_ATTRS), DF_OK);

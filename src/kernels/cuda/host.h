@@ -32,8 +32,7 @@ static inline const cuda_kernels *cuda_with(const df_kernel *c) {
 
 /* For kernels that may find mistakes only. */
 static inline cuda_fault *cuda_fault_of(const df_kernel *c) {
-    const cuda_kernels *with = cuda_with(c);
-    return with->fault ? with->fault(kernel_queue(c)) : NULL;
+    return kernel_report(c);
 }
 
 /* For n elements, some of which each takes: a power of 2, from least to most. */
