@@ -72,12 +72,13 @@ static piece *take_locked(stage *s, size_t bytes) DF_REQUIRES(&s->lock);
 
 /* NULL: there is no room now. */
 static piece *take_locked(stage *s, size_t bytes) {
-    size_t left_over = s->head + bytes > RING ? RING - s->head : 0;
+    bool turns = s->head + bytes > RING;
+    size_t left_over = turns ? RING - s->head : 0;
     if (s->n_pieces == MAX_PIECES || s->used + left_over + bytes > RING) return NULL;
     piece *p = &s->pieces[(s->oldest + s->n_pieces++) % MAX_PIECES];
     *p = (piece){.waiter = {.ready = piece_copied},
                  .stage = s,
-                 .at = left_over ? 0 : s->head,
+                 .at = turns ? 0 : s->head,
                  .bytes = bytes,
                  .left_over = left_over};
     s->head = p->at + bytes;
