@@ -120,6 +120,8 @@ static const cuda_case cases[] = {
      EXACT, 0},
     {"Conv2DBackpropInput", "[2,6,7,5] [2,13,11,3] [3,3,3,5]", WINDOW("[2,1]", "[1,2]", "valid"),
      EXACT, 0},
+    {"Conv2DBackpropInput", "[1,3,3,37] [1,5,5,35] [3,3,35,37]", WINDOW("[1,1]", "[1,1]", "valid"),
+     EXACT, 0},
     {"Conv2DBackpropFilter", "[2,7,4,5] [2,13,11,3] [3,5,3,5]", WINDOW("[2,3]", "[2,1]", "same"),
      EXACT, 0},
     {"MaxPool", "[2,13,11,5]", POOL("[3,4]", "[2,1]", "same"), EXACT, 0},

@@ -167,6 +167,9 @@ typedef struct cuda_slide {
     int64_t in, out, size, apart, step, before;
 } cuda_slide;
 
+/* A block of conv_image_T has so many channels of so many pixels. */
+enum { CUDA_CONV_CHANNELS = 32, CUDA_CONV_PIXELS = CUDA_BLOCK / CUDA_CONV_CHANNELS };
+
 /* conv_T, conv_image_T, conv_filter_T: each thread an element of y, x or filter, from the others.
  * pool, pool_grad: of y, or of the gradient dx. */
 typedef struct cuda_window {
