@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RING = 32 << 20, PIECE = 2 << 20, SMALL = 1 << 20, MAX_THREADS = 8, MAX_PIECES = 32 };
+enum { RING = 32 << 20, PIECE = 2 << 20, SMALL = 256 << 10, MAX_THREADS = 16, MAX_PIECES = 32 };
 
 typedef struct piece {
     fence_waiter waiter; /* first */
@@ -187,7 +187,7 @@ static void stage_main(void *arg) {
 
 /* As many as help with so many bytes, and there are processors for. */
 static int threads_for(size_t bytes) {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN) * 3 / 4;
     size_t n = processors < 1 ? 1 : (size_t)processors;
     if (n > MAX_THREADS) n = MAX_THREADS;
     return (int)(bytes / PIECE < n ? bytes / PIECE + 1 : n);
