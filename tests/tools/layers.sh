@@ -37,6 +37,7 @@ memory.h name
 key.h name
 tensor.h tensor
 device.h device
+device_ops.h device
 attr.h op
 op.h op
 inline.h op
