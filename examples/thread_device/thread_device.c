@@ -7,7 +7,8 @@
  *   D2  Each queue has a thread, which plays its list from the front.
  *   D3  What fails tells its df_work at once. So a piece of work whose df_work has failed is
  *       skipped, and an event fails. What is nobody's leaves its error to the next event of nobody.
- *   D4  An event ends under its device's lock, and who waits there sleeps at its condition.
+ *   D4  Who waits for an event is in its list until it ends, and then has its outcome. So a wait
+ *       means what was recorded before, even if the event is recorded again meanwhile.
  *   D5  So nothing need be counted here: what lies in a list is used, and its events tell when
  *       it has been.
  *   D6  Whether the device is lost is one flag. Calls look at it, and so does each thread before
@@ -36,12 +37,6 @@ typedef struct thread_device {
     atomic_bool is_lost;         /* (a) */
 } thread_device;
 
-typedef struct thread_event {
-    thread_device *device;
-    bool is_pending; /* (l) of the device, as is why */
-    df_error why;    /* DF_OK: reached */
-} thread_event;
-
 /* A piece of work. */
 typedef struct piece {
     struct piece *next;
@@ -51,9 +46,21 @@ typedef struct piece {
     const void *from;
     size_t bytes;
     df_host_function *function;
-    thread_event *event;
+    struct thread_event *event;
     df_event_listener *listener;
+    thread_device *at; /* of a wait: the event's, whose lock guards what follows */
+    struct piece *next_wait;
+    bool is_over;
+    df_error why; /* as the event's */
 } piece;
+
+/* (c) constant, (l) under the device's lock */
+typedef struct thread_event {
+    thread_device *device; /* (c) */
+    bool is_pending;       /* (l) recorded, and not ended */
+    df_error why;          /* (l) DF_OK: reached */
+    piece *waits;          /* (l) */
+} thread_event;
 
 /* (c) constant, (l) under lock, (t) the thread's own */
 typedef struct thread_queue {
@@ -113,12 +120,11 @@ static void play_function(thread_queue *q, piece *p) {
 
 /* D4. Never skipped: the work of others is behind it. */
 static void play_wait(thread_queue *q, piece *p) {
-    thread_device *d = p->event->device;
+    thread_device *d = p->at;
     (void)pthread_mutex_lock(&d->lock);
-    while (p->event->is_pending) (void)pthread_cond_wait(&d->event_has_ended, &d->lock);
-    df_error why = p->event->why;
+    while (!p->is_over) (void)pthread_cond_wait(&d->event_has_ended, &d->lock);
     (void)pthread_mutex_unlock(&d->lock);
-    if (why.code != DF_OK) fail(q, p, &why);
+    if (p->why.code != DF_OK) fail(q, p, &p->why);
 }
 
 /* What an event tells. The cause was told to the work; the event says that there was one. */
@@ -136,14 +142,23 @@ static df_error outcome(thread_queue *q, const piece *p) {
     return why;
 }
 
+static void event_end_locked(thread_event *e, const df_error *why) {
+    for (piece *p = e->waits; p; p = p->next_wait) {
+        p->why = *why;
+        p->is_over = true;
+    }
+    e->waits = NULL;
+    e->why = *why;
+    e->is_pending = false;
+}
+
 /* Once it has ended and the lock is let go, the event may be gone: what is told is told from here.
  */
 static void play_record(thread_queue *q, piece *p) {
     thread_device *d = q->device;
     df_error why = outcome(q, p);
     (void)pthread_mutex_lock(&d->lock);
-    p->event->why = why;
-    p->event->is_pending = false;
+    event_end_locked(p->event, &why);
     (void)pthread_cond_broadcast(&d->event_has_ended);
     (void)pthread_mutex_unlock(&d->lock);
     if (p->listener) df_event_ended(p->listener, why.code == DF_OK ? NULL : &why);
@@ -170,29 +185,39 @@ static void *thread_main(void *arg) {
 
 /* ---- putting work on a queue: any thread ------------------------------------ */
 
-/* A copy of *p at the end of the list. */
-static df_code put(thread_queue *q, const piece *p, df_error *err) {
+static df_code piece_new(thread_queue *q, void (*play)(thread_queue *q, piece *p), df_work *work,
+                         piece **out, df_error *err) {
     df_code code = check_there(q->device, err);
     if (code != DF_OK) return code;
-    piece *copy = malloc(sizeof *copy);
-    if (!copy) return no_memory(q->device, err);
-    *copy = *p;
+    *out = calloc(1, sizeof **out);
+    if (!*out) return no_memory(q->device, err);
+    (*out)->play = play;
+    (*out)->work = work;
+    return DF_OK;
+}
+
+static void put(thread_queue *q, piece *p) {
     (void)pthread_mutex_lock(&q->lock);
     if (q->first)
-        q->last->next = copy;
+        q->last->next = p;
     else
-        q->first = copy;
-    q->last = copy;
+        q->first = p;
+    q->last = p;
     (void)pthread_cond_signal(&q->has_changed);
     (void)pthread_mutex_unlock(&q->lock);
-    return DF_OK;
 }
 
 /* In, out, and within: all of it is the host's memory. */
 static df_code thread_copy(void *q, df_work *work, void *to, const void *from, size_t bytes,
                            df_error *err) {
-    const piece p = {.play = play_copy, .work = work, .to = to, .from = from, .bytes = bytes};
-    return put(q, &p, err);
+    piece *p = NULL;
+    df_code code = piece_new(q, play_copy, work, &p, err);
+    if (code != DF_OK) return code;
+    p->to = to;
+    p->from = from;
+    p->bytes = bytes;
+    put(q, p);
+    return DF_OK;
 }
 
 static bool thread_reaches(void *device, void *other) {
@@ -208,13 +233,12 @@ static df_code thread_copy_peer(void *q, df_work *work, void *other, void *to, c
 }
 
 static df_code thread_run(void *q, df_work *work, df_host_function *f, df_error *err) {
-    const piece p = {.play = play_function, .work = work, .function = f};
-    return put(q, &p, err);
-}
-
-static df_code thread_wait(void *q, df_work *work, void *event, df_error *err) {
-    const piece p = {.play = play_wait, .work = work, .event = event};
-    return put(q, &p, err);
+    piece *p = NULL;
+    df_code code = piece_new(q, play_function, work, &p, err);
+    if (code != DF_OK) return code;
+    p->function = f;
+    put(q, p);
+    return DF_OK;
 }
 
 /* ---- events ------------------------------------------------------------------ */
@@ -234,19 +258,38 @@ static void thread_event_free(void *device, void *event) {
     free(event);
 }
 
-static void set_pending(thread_event *e, bool is_pending) {
-    (void)pthread_mutex_lock(&e->device->lock);
-    e->is_pending = is_pending;
-    (void)pthread_mutex_unlock(&e->device->lock);
-}
-
 static df_code thread_record(void *q, df_work *work, void *event, df_event_listener *listener,
                              df_error *err) {
-    const piece p = {.play = play_record, .work = work, .event = event, .listener = listener};
-    set_pending(event, true);
-    df_code code = put(q, &p, err);
-    if (code != DF_OK) set_pending(event, false);
-    return code;
+    thread_event *e = event;
+    piece *p = NULL;
+    df_code code = piece_new(q, play_record, work, &p, err);
+    if (code != DF_OK) return code;
+    p->event = e;
+    p->listener = listener;
+    (void)pthread_mutex_lock(&e->device->lock);
+    e->is_pending = true;
+    (void)pthread_mutex_unlock(&e->device->lock);
+    put(q, p);
+    return DF_OK;
+}
+
+static df_code thread_wait(void *q, df_work *work, void *event, df_error *err) {
+    thread_event *e = event;
+    piece *p = NULL;
+    df_code code = piece_new(q, play_wait, work, &p, err);
+    if (code != DF_OK) return code;
+    p->at = e->device;
+    (void)pthread_mutex_lock(&e->device->lock);
+    p->is_over = !e->is_pending;
+    if (p->is_over) {
+        p->why = e->why;
+    } else {
+        p->next_wait = e->waits;
+        e->waits = p;
+    }
+    (void)pthread_mutex_unlock(&e->device->lock);
+    put(q, p);
+    return DF_OK;
 }
 
 static bool thread_event_ended(void *device, void *event, df_error *why) {
