@@ -25,35 +25,47 @@ static blocks blocks_new(rig *r, rig_device *from, rig_device *to) {
                     .second = rig_alloc(r, to, LARGEST)};
 }
 
-static void expect_filled(rig *r, const char *bytes, size_t n, const char *what) {
+enum { AROUND_FIRST = 0x33, AROUND_SECOND = 0x5a, AROUND_BACK = 0x7e };
+
+/* All of it is as it was filled, but `bytes` at `at`, which are those of a seed. */
+static void expect_one(rig *r, const char *all, size_t n, size_t at, size_t bytes, unsigned seed,
+                       char around, const char *what) {
     for (size_t i = 0; i < n; i++)
-        stage_expect(&r->stage, bytes[i] == 0x5a, "%s: a byte outside of it was written", what);
+        stage_expect(&r->stage, (i >= at && i < at + bytes) || all[i] == around,
+                     "%s of %zu bytes has written byte %zu, its first being %zu", what, bytes, i,
+                     at);
+    rig_expect_bytes(r, all + at, bytes, seed, what);
+}
+
+static void fill_block(rig_queue q, char *device, char *host, char with, size_t bytes) {
+    memset(host, with, bytes);
+    rig_in(q, NULL, device, host, bytes);
+    rig_expect_reached(rig_mark(q, NULL), "a copy in");
+}
+
+static void read_block(rig_queue q, const char *device, char *host, size_t bytes) {
+    rig_out(q, NULL, host, device, bytes);
+    rig_expect_reached(rig_mark(q, NULL), "a copy out");
 }
 
 /* In, from block to block, and out, each to another offset; around it nothing may change. */
 static void copy_one(rig_queue q, const blocks *b, size_t bytes, size_t at) {
     rig *r = q.rig;
-    size_t from = at % SLACK, to = at * 7 % SLACK, back = at * 13 % SLACK, all = bytes + SLACK;
-    memset(b->host, 0x5a, LARGEST);
-    rig_in(q, NULL, b->first, b->host, all);
-    rig_in(q, NULL, b->second, b->host, all);
-    rig_expect_reached(rig_mark(q, NULL), "copies in");
-    rig_fill(b->host + back, bytes, (unsigned)at);
-    rig_in(q, NULL, b->first + from, b->host + back, bytes);
-    rig_within(q, NULL, b->second + to, b->first + from, bytes);
-    memset(b->back, 0x5a, all + SLACK);
-    rig_out(q, NULL, b->back, b->second, all);
-    rig_expect_reached(rig_mark(q, NULL), "copies within and out");
-    expect_filled(r, b->back, to, "a copy within");
-    rig_expect_bytes(r, b->back + to, bytes, (unsigned)at, "a copy in, and one within");
-    expect_filled(r, b->back + to + bytes, all + SLACK - to - bytes, "a copy within");
-
-    memset(b->back, 0x5a, all + SLACK);
-    rig_out(q, NULL, b->back + at % 5, b->first + from, bytes);
-    rig_expect_reached(rig_mark(q, NULL), "a copy out");
-    expect_filled(r, b->back, at % 5, "a copy out");
-    rig_expect_bytes(r, b->back + at % 5, bytes, (unsigned)at, "a copy in, and one out");
-    expect_filled(r, b->back + at % 5 + bytes, SLACK, "a copy out");
+    unsigned seed = (unsigned)at;
+    size_t first = at % SLACK, second = at * 7 % SLACK, out = at * 13 % SLACK;
+    size_t all = bytes + 2 * SLACK;
+    fill_block(q, b->first, b->host, AROUND_FIRST, all);
+    fill_block(q, b->second, b->host, AROUND_SECOND, all);
+    rig_fill(b->host + out, bytes, seed);
+    rig_in(q, NULL, b->first + first, b->host + out, bytes);
+    rig_within(q, NULL, b->second + second, b->first + first, bytes);
+    read_block(q, b->first, b->back, all);
+    expect_one(r, b->back, all, first, bytes, seed, AROUND_FIRST, "a copy in");
+    read_block(q, b->second, b->back, all);
+    expect_one(r, b->back, all, second, bytes, seed, AROUND_SECOND, "a copy within");
+    memset(b->back, AROUND_BACK, all);
+    read_block(q, b->first + first, b->back + out, bytes);
+    expect_one(r, b->back, all, out, bytes, seed, AROUND_BACK, "a copy out");
 }
 
 static void copies_are_whole(rig *r, rig_device *d) {

@@ -226,9 +226,7 @@ static bool all_passes(rig *r) {
 
 static void give_back(rig *r) {
     for (rig_event *e = r->events; e; e = e->next) r->ops->event_free(e->on->device, e->event);
-    for (rig_work *w = r->works; w; w = w->next) df_work_free(w->work);
     for (rig_block *b = r->blocks; b; b = b->next) block_free(r, b);
-    r->works = NULL;
     r->blocks = NULL;
 }
 
@@ -240,8 +238,10 @@ static void close_device(rig *r, rig_device *d) {
     *d = (rig_device){.device = NULL};
 }
 
-/* Nobody calls any more. */
-static void listeners_check(rig *r) {
+/* Nobody calls any more, even if an event had ended too early. */
+static void listeners_end(rig *r) {
+    for (rig_work *w = r->works; w; w = w->next) df_work_free(w->work);
+    r->works = NULL;
     for (rig_event *e = r->events, *next; e; e = next) {
         next = e->next;
         if (e->calls > e->expected)
@@ -259,7 +259,7 @@ static bool close_all(rig *r) {
     }
     give_back(r);
     for (int i = 0; i < RIG_DEVICES; i++) close_device(r, &r->devices[i]);
-    listeners_check(r);
+    listeners_end(r);
     (void)pthread_mutex_lock(&r->stage.lock);
     size_t n_blocks = r->n_blocks, n_threads = r->n_threads;
     (void)pthread_mutex_unlock(&r->stage.lock);
