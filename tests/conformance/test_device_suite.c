@@ -291,17 +291,31 @@ static void *run_on_thread(void *arg) {
     return NULL;
 }
 
+static bool is_left_out(device_flaw flaw) {
+#if defined(__SANITIZE_THREAD__)
+    return device_flaw_races(flaw);
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return device_flaw_races(flaw);
+#endif
+#endif
+    (void)flaw;
+    return false;
+}
+
 static void a_wrong_kind_breaks_the_rule_that_it_breaks(void **state) {
     static verdict v[DEVICE_FLAWS];
-    device_flaw begun = 1, at_once = is_emulated() ? 4 : 8;
+    device_flaw begun = 1, at_once = is_emulated() ? 8 : DEVICE_FLAWS;
     int wrong = 0;
     (void)state;
     for (device_flaw f = 1; f < DEVICE_FLAWS; f++) {
         for (; begun < DEVICE_FLAWS && begun < f + at_once; begun++) {
+            if (is_left_out(begun)) continue;
             verdict_init(&v[begun], begun);
             v[begun].suite.limit = patience();
             assert_int_equal(pthread_create(&v[begun].thread, NULL, run_on_thread, &v[begun]), 0);
         }
+        if (is_left_out(f)) continue;
         assert_int_equal(pthread_join(v[f].thread, NULL), 0);
         bool is_found = (v[f].broken & 1u << device_flaw_rule(f)) != 0;
         print_message("  %s%s\n", device_flaw_name(f), is_found ? "" : ": WRONG");

@@ -211,6 +211,10 @@ FIRST_COPY(one, copy_within)
 static df_code one_run(void *q, df_work *work, df_host_function *f, df_error *err) {
     return right.run(first_of(&one, q), work, f, err);
 }
+static df_code one_send(void *q, df_work *work, void *other, void *to, const void *from,
+                        size_t bytes, df_error *err) {
+    return right.copy_peer(first_of(&one, q), work, other, to, from, bytes, err);
+}
 static df_code one_wait(void *q, df_work *work, void *event, df_error *err) {
     return right.wait(first_of(&one, q), work, event, err);
 }
@@ -485,6 +489,7 @@ static const struct flaw {
                                .copy_in = one_copy_in,
                                .copy_out = one_copy_out,
                                .copy_within = one_copy_within,
+                               .copy_peer = one_send,
                                .run = one_run,
                                .record = one_record,
                                .wait = one_wait}},
@@ -534,6 +539,16 @@ static const struct flaw {
 
 const char *device_flaw_name(device_flaw flaw) {
     return flaws[flaw].name;
+}
+
+bool device_flaw_races(device_flaw flaw) {
+    static const bool races[DEVICE_FLAWS] = {
+        [DEVICE_SWAPS_COPIES] = true,      [DEVICE_EVENTS_OVERTAKE] = true,
+        [DEVICE_SKIPS_WAITS] = true,       [DEVICE_IGNORES_WAITS] = true,
+        [DEVICE_WAITS_AT_HOME] = true,     [DEVICE_TELLS_EARLY] = true,
+        [DEVICE_EVENTS_HAVE_ENDED] = true, [DEVICE_COPIES_LATE] = true,
+    };
+    return races[flaw];
 }
 
 int device_flaw_rule(device_flaw flaw) {

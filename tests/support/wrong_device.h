@@ -52,6 +52,10 @@ const char *device_flaw_name(device_flaw flaw);
 /* The rule that it breaks; 0 for what is right. */
 int device_flaw_rule(device_flaw flaw);
 
+/* True: what is told too early is used while it is still written. The thread sanitizer finds that
+ * as well, and ends the program. */
+bool device_flaw_races(device_flaw flaw);
+
 /* At most one run of the suite at a time may use the calls of a flaw. */
 df_device_ops wrong_device(device_flaw flaw);
 
