@@ -283,6 +283,10 @@ static void rig_test(stage *s) {
     rig_close(r);
 }
 
+static void rig_call_off(stage *s) {
+    rig_let_go((rig *)(void *)s);
+}
+
 static bool rig_clear(stage *s) {
     rig *r = (rig *)(void *)s;
     return close_all(r);
@@ -299,6 +303,7 @@ bool rig_play(const df_device_conformance *of, void (*test)(rig *r),
     if (!r) return stage_play(NULL, wrong);
     r->stage.limit = of->limit;
     r->stage.test = rig_test;
+    r->stage.call_off = rig_call_off;
     r->stage.clear = rig_clear;
     r->stage.fini = rig_fini;
     r->of = *of;

@@ -70,8 +70,8 @@ static void work_fails(void *user, const df_error *why) {
     stage *s = &w->rig->stage;
     (void)pthread_mutex_lock(&s->lock);
     if (w->fails++ == 0) w->cause = *why;
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
-    stage_moved(s);
 }
 
 rig_work *rig_work_new(rig *r) {
@@ -94,8 +94,8 @@ static void on_ended(df_event_listener *listener, const df_error *why) {
     (void)pthread_mutex_lock(&s->lock);
     e->calls++;
     e->why = why ? *why : (df_error){.code = DF_OK};
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
-    stage_moved(s);
 }
 
 void rig_listen(rig_event *e) {
@@ -213,10 +213,9 @@ static df_code function_run(df_host_function *f, df_error *err) {
     stage *s = &me->rig->stage;
     (void)pthread_mutex_lock(&s->lock);
     me->runs++;
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
-    df_code code = me->body ? me->body(me, err) : DF_OK;
-    stage_moved(s);
-    return code;
+    return me->body ? me->body(me, err) : DF_OK;
 }
 
 static void function_refused(df_host_function *f, const df_error *why) {

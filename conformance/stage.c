@@ -34,14 +34,14 @@ static bool wait_locked(stage *s, uint64_t until) {
     return stage_now() < until;
 }
 
-static void moved_locked(stage *s) {
+void stage_moved_locked(stage *s) {
     s->moves++;
     (void)pthread_cond_broadcast(&s->changed);
 }
 
 void stage_moved(stage *s) {
     (void)pthread_mutex_lock(&s->lock);
-    moved_locked(s);
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -85,15 +85,19 @@ void stage_expect(stage *s, bool holds, const char *format, ...) {
     longjmp(s->out, 1);
 }
 
-/* A thread that comes back after the suite has gone on ends here. It owns nothing just now that the
- * stage does not know. */
-void stage_part(stage *s, const char *words) {
+void stage_leave_if_left(stage *s) {
     (void)pthread_mutex_lock(&s->lock);
     bool is_left = s->is_left;
-    s->part = words;
-    moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
     if (is_left) longjmp(s->out, 1);
+}
+
+void stage_part(stage *s, const char *words) {
+    stage_leave_if_left(s);
+    (void)pthread_mutex_lock(&s->lock);
+    s->part = words;
+    stage_moved_locked(s);
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- the stage's life ------------------------------------------------------ */
@@ -142,8 +146,9 @@ static bool actors_end(stage *s) {
     (void)pthread_mutex_lock(&s->lock);
     uint64_t patience = s->limit / (s->wrong[0] ? 8 : 1);
     s->is_called_off = true;
-    moved_locked(s);
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
+    if (s->call_off) s->call_off(s);
     for (actor *a = s->actors; a; a = a->next) {
         if (stage_wait(s, is_actor_over, a, patience)) {
             (void)pthread_join(a->thread, NULL);
@@ -163,7 +168,7 @@ static void *stage_main(void *arg) {
     (void)pthread_mutex_lock(&s->lock);
     s->is_clear = is_clear;
     s->is_over = true;
-    moved_locked(s);
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -223,6 +228,7 @@ bool stage_play(stage *s, char wrong[STAGE_WORDS]) {
 }
 
 void *stage_memory(stage *s, size_t bytes) {
+    stage_leave_if_left(s);
     stage_block *b = calloc(1, sizeof *b + bytes);
     stage_expect(s, b != NULL, "the test has no memory");
     b->next = s->blocks;
@@ -242,7 +248,7 @@ static void *actor_main(void *arg) {
     if (acts) a->body(a);
     (void)pthread_mutex_lock(&s->lock);
     a->is_over = true;
-    moved_locked(s);
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -262,7 +268,7 @@ actor *stage_actor(stage *s, void (*body)(actor *a), void *user) {
 void stage_go(stage *s) {
     (void)pthread_mutex_lock(&s->lock);
     s->may_act = true;
-    moved_locked(s);
+    stage_moved_locked(s);
     (void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -39,6 +39,7 @@ struct actor {
 struct stage {
     uint64_t limit;             /* (c) ns */
     void (*test)(stage *s);     /* (c) */
+    void (*call_off)(stage *s); /* (c) the test is over: lets actors come back; or NULL */
     bool (*clear)(stage *s);    /* (c) actors have gone; false: something is in use still */
     void (*fini)(stage *s);     /* (c) of what lies around the stage; may be NULL */
     jmp_buf out;                /* (t) */
@@ -72,8 +73,12 @@ void stage_expect(stage *s, bool holds, const char *format, ...) DF_PRINTF(3, 4)
 /* Keeps what is wrong, and goes on. From any thread. */
 void stage_note(stage *s, const char *format, ...) DF_PRINTF(2, 3);
 
-/* Something moved: whoever waits looks again. */
+/* Something moved: whoever waits looks again. Under the lock if the stage may end by it. */
 void stage_moved(stage *s);
+void stage_moved_locked(stage *s);
+/* Ends a thread of the stage that comes back after the suite has gone on. It owns nothing just now
+ * that the stage does not know. */
+void stage_leave_if_left(stage *s);
 /* Waits until holds(arg) is true, which is called under the lock; false: it was not in time. */
 bool stage_wait(stage *s, bool (*holds)(void *arg), void *arg, uint64_t ns);
 double stage_limit(const stage *s); /* in seconds, for words */

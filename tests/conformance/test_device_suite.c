@@ -32,7 +32,7 @@ static bool is_emulated(void) {
 }
 
 static uint64_t patience(void) {
-    return (is_emulated() ? 20 : 2) * second;
+    return (is_emulated() ? 20 : 1) * second;
 }
 
 /* ---- one run of the suite ------------------------------------------------- */
