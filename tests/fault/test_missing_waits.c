@@ -105,7 +105,7 @@ static void without_any_one_the_step_fails_and_says_what_came_too_early(void **s
             int n;
             do { /* what has ended in time needs no wait, so there may be fewer than the last time
                   */
-                n = (int)seed % (atomic_load(&n_waits) + 1) + 1;
+                n = (int)seed % atomic_load(&n_waits) + 1;
                 code = run_without(n, seed, ways[w], &err);
             } while (atomic_load(&n_waits) < n);
             if (code != DF_FAILED_PRECONDITION || !strstr(err.message, "device:SIM:"))
