@@ -123,7 +123,8 @@ rig_device *rig_open(rig *r, int index) {
                                        .name = d->name,
                                        .memory_limit = r->of.memory,
                                        .allocator = &r->allocator,
-                                       .threads = &r->threads};
+                                       .threads = &r->threads,
+                                       .shared = &r->shared};
     d->traits = (df_device_traits){.struct_size = sizeof d->traits};
     void *device = NULL;
     df_code code = r->ops->open(r->ops->user, &request, &device, &d->traits, &err);

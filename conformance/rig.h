@@ -81,6 +81,7 @@ struct rig {
     stage stage; /* first */
     df_device_conformance of;
     const df_device_ops *ops; /* of.ops */
+    void *shared;             /* the word of the kind */
     void (*test)(rig *r);
     char skips[RIG_SKIPS][RIG_SKIP_WORDS];      /* (l) what could not be tested */
     void (*told)(void *user, const char *skip); /* at the end, of each skip */

@@ -189,8 +189,10 @@ static df_code memory_free(void *device, uint64_t *bytes, df_error *err) {
     size_t free = 0, total = 0;
     df_code rc;
     CUDA_ASK(rc, d, err, memory_info, &free, &total);
-    if (rc == DF_OK) *bytes = free;
-    return rc;
+    if (rc != DF_OK) return rc;
+    size_t left = d->limit - atomic_get(&d->used, RELAXED);
+    *bytes = free < left ? free : left;
+    return DF_OK;
 }
 
 /* ---- other devices ------------------------------------------------------- */

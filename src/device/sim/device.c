@@ -22,16 +22,17 @@ typedef struct sim_shared {
 } sim_shared;
 
 static void leave_shared(sim_device *d) {
+    if (!d->order) return;
     sim_shared *s = *d->word;
-    if (!d->order || --s->users) return;
+    if (--s->users) return;
     sim_order_free(s->order);
     alloc_free(d->alloc, s, sizeof *s);
     *d->word = NULL;
 }
 
 static bool join_shared(sim_device *d) {
+    if ((d->options.flags & DF_SIM_UNCHECKED) || !d->word) return true;
     sim_shared *s = *d->word;
-    if (d->options.flags & DF_SIM_UNCHECKED) return true;
     if (!s) {
         s = alloc_zeroed(d->alloc, sizeof *s);
         if (!s) return false;
@@ -99,6 +100,9 @@ static df_code fill(sim_device *d, const df_device_request *r, size_t limit, df_
 static df_code sim_open(void *user, const df_device_request *r, void **device,
                         df_device_traits *traits, df_error *err) {
     size_t limit = r->memory_limit ? r->memory_limit : SIM_MEMORY_DEFAULT;
+    if (r->index >= SIM_DEVICES)
+        return error_set(err, DF_NOT_FOUND, "device %s: there are %d of them", r->name,
+                         SIM_DEVICES);
     sim_device *d = alloc_zeroed(r->allocator, sizeof *d);
     if (!d) return error_memory(err, r->name);
     d->alloc = r->allocator;

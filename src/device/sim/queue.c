@@ -45,7 +45,8 @@ typedef struct record {
     const void *from;
     size_t bytes;
     struct sim_event *event;
-    bool fails; /* as was asked for */
+    uint64_t generation; /* of a wait: the event's */
+    bool fails;          /* as was asked for */
 } record;
 
 /* (l) under the device's lock, (q) the queue's until it has ended */
@@ -53,7 +54,9 @@ typedef struct sim_event {
     item item;                   /* first: its place in the queue */
     df_event_listener *listener; /* (q) */
     sim_device *device;          /* (c) */
+    uint64_t generation;         /* (l) counts records: a wait is for the one before it */
     bool ended, failed;          /* (l) */
+    uint64_t failed_at;          /* (l) the last that failed, with `why` */
     df_error why;                /* (l) */
     sim_order_stamp stamp;       /* (q) what was put there before */
     uint64_t time;               /* (q) on the device's clock */
@@ -208,7 +211,10 @@ static void play_event(sim_queue *q, item *i) {
     if (l && d->order) sim_order_host_saw(d->order, &e->stamp);
     mutex_lock(&d->lock);
     e->failed = failed;
-    if (failed) e->why = why;
+    if (failed) {
+        e->why = why;
+        e->failed_at = e->generation;
+    }
     e->ended = true;
     condition_broadcast(&d->ended);
     mutex_unlock(&d->lock);
@@ -222,8 +228,8 @@ static void play_wait(sim_queue *q, item *i) {
     sim_device *d = e->device;
     df_error why;
     mutex_lock(&d->lock);
-    while (!e->ended) condition_wait(&d->ended, &d->lock);
-    bool failed = e->failed;
+    while (!e->ended && e->generation == r->generation) condition_wait(&d->ended, &d->lock);
+    bool failed = e->failed_at == r->generation && e->failed_at;
     if (failed) why = e->why;
     mutex_unlock(&d->lock);
     if (failed) fail(q, i->work, &why);
@@ -417,7 +423,11 @@ df_code sim_run(void *queue, df_work *work, df_host_function *f, df_error *err) 
 }
 
 df_code sim_wait(void *queue, df_work *work, void *event, df_error *err) {
-    return push_record(queue, work, play_wait, note_wait, (record){.event = event}, err);
+    sim_event *e = event;
+    mutex_lock(&e->device->lock);
+    const record r = {.event = e, .generation = e->generation};
+    mutex_unlock(&e->device->lock);
+    return push_record(queue, work, play_wait, note_wait, r, err);
 }
 
 /* ---- events ---- */
@@ -436,19 +446,21 @@ void sim_event_free(void *device, void *event) {
     alloc_free(((sim_device *)device)->alloc, event, sizeof(sim_event));
 }
 
-static void set_ended(sim_event *e, bool ended) {
-    mutex_lock(&e->device->lock);
-    e->ended = ended;
-    mutex_unlock(&e->device->lock);
-}
-
 df_code sim_record(void *queue, df_work *work, void *event, df_event_listener *listener,
                    df_error *err) {
     sim_event *e = event;
+    sim_device *d = e->device;
     e->listener = listener;
-    set_ended(e, false);
+    mutex_lock(&d->lock);
+    e->ended = false;
+    e->generation++;
+    mutex_unlock(&d->lock);
     df_code rc = push(queue, work, play_event, note_event, &e->item, err);
-    if (rc != DF_OK) set_ended(e, true);
+    if (rc == DF_OK) return rc;
+    mutex_lock(&d->lock);
+    e->ended = true;
+    e->failed = false;
+    mutex_unlock(&d->lock);
     return rc;
 }
 

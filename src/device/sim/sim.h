@@ -22,7 +22,7 @@
 
 typedef struct sim_memory sim_memory;
 
-enum { SIM_MEMORY_DEFAULT = 1 << 30 }; /* bytes, when no limit is asked for */
+enum { SIM_DEVICES = 64, SIM_MEMORY_DEFAULT = 1 << 30 /* bytes, when no limit is asked for */ };
 
 /* A memory whose blocks the host cannot touch. At most `limit` bytes of blocks are out at a time.
  * `name` is the device's, for messages. */

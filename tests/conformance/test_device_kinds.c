@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * device_kinds KIND - the conformance suite for kinds of device on each of the library's own, with
+ * and without what they may lack. CUDA runs on the driver that DATAFLOW_TEST_CUDA names, a true
+ * one, or on the fake one.
+ */
+#include <dataflow/device_conformance.h>
+#include <dataflow/sim.h>
+
+#include "device/cuda/cuda.h"
+#include "device/cuda/launch.h"
+#include "modules/fake_cuda.h"
+#include "support/scale.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+static const uint64_t second = 1000000000u; /* ns */
+static int n_broken;
+
+static void report(void *user, int rule, const char *asks, const char *wrong) {
+    printf("  D%d  %s: %s\n", rule, asks, wrong ? wrong : "kept");
+    n_broken += wrong != NULL;
+    (void)user;
+}
+
+static void skipped(void *user, int rule, const char *why) {
+    printf("  D%d  not tested: %s\n", rule, why);
+    (void)user;
+}
+
+static void run_suite(const char *name, df_device_conformance suite) {
+    suite.struct_size = sizeof suite;
+    suite.report = report;
+    suite.skipped = skipped;
+    suite.limit = (test_scaled(100) < 20 ? 100 : 10) * second;
+    printf("%s\n", name);
+    (void)df_device_conformance_run(&suite);
+}
+
+/* ---- SIM ------------------------------------------------------------------- */
+
+static void sim(void) {
+    static const struct {
+        const char *name;
+        uint32_t flags;
+    } ways[] = {{"SIM", 0},
+                {"SIM without peers", DF_SIM_NO_PEERS},
+                {"SIM that needs pinned memory", DF_SIM_PINNED},
+                {"SIM that is asked", DF_SIM_ASKED},
+                {"SIM without a checker", DF_SIM_UNCHECKED}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const df_sim_options o = {.struct_size = sizeof o, .flags = ways[i].flags};
+        df_device_ops ops;
+        df_sim_kind(&o, &ops);
+        run_suite(ways[i].name, (df_device_conformance){.ops = &ops, .devices = 2});
+    }
+}
+
+/* ---- CUDA ------------------------------------------------------------------- */
+
+static struct {
+    fake_cuda_world *world;
+    void (*add)(const char *name, fake_cuda_kernel *run, const size_t *sizes, size_t n);
+    void *(*at)(uint64_t address, size_t bytes);
+    const char *(*reset)(void);
+} fake;
+
+static atomic_int is_held;
+
+static void wait_until_let_go(const fake_cuda_grid *grid, void **params) {
+    (void)grid;
+    (void)params;
+    while (atomic_load(&is_held)) (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+}
+
+static void go_astray(const fake_cuda_grid *grid, void **params) {
+    (void)grid;
+    (void)params;
+    (void)fake.at(64, 1);
+}
+
+static df_code launch(void *queue, const char *kernel, df_error *err) {
+    const cuda_launch l = {.kernel = kernel, .grid = {1, 1, 1}, .block = {1, 1, 1}};
+    return cuda_queue_launch(queue, &l, err);
+}
+
+static df_code hold(void *user, void *device, void *queue, df_error *err) {
+    (void)user;
+    (void)device;
+    atomic_store(&is_held, 1);
+    return launch(queue, "wait_until_let_go", err);
+}
+
+static void let_go(void *user, void *device, void *queue) {
+    (void)user;
+    (void)device;
+    (void)queue;
+    atomic_store(&is_held, 0);
+}
+
+static df_code fail(void *user, void *device, void *queue, df_work *work, df_error *err) {
+    (void)user;
+    (void)device;
+    (void)work;
+    return launch(queue, "go_astray", err);
+}
+
+static void find(void *library, const char *name, void *to) {
+    void *at = dlsym(library, name);
+    if (!at) exit(1);
+    memcpy(to, &at, sizeof at);
+}
+
+static void cuda(void) {
+    const char *driver = getenv("DATAFLOW_TEST_CUDA");
+    df_device_ops ops = cuda_ops;
+    df_device_conformance suite = {.ops = &ops, .devices = 1};
+    if (driver) {
+        ops.user = (void *)(uintptr_t)driver;
+        run_suite("CUDA", suite);
+        return;
+    }
+    void *library = dlopen(DATAFLOW_MODULES_DIR "/fake_cuda.so", RTLD_NOW | RTLD_LOCAL);
+    if (!library) exit(1);
+    find(library, "fake_cuda", &fake.world);
+    find(library, "fake_cuda_register", &fake.add);
+    find(library, "fake_cuda_at", &fake.at);
+    fake.add("wait_until_let_go", wait_until_let_go, NULL, 0);
+    fake.add("go_astray", go_astray, NULL, 0);
+    fake.world->memory = (size_t)256 << 20;
+    ops.user = DATAFLOW_MODULES_DIR "/fake_cuda.so";
+    suite.devices = 2;
+    suite.hold = hold;
+    suite.let_go = let_go;
+    suite.fail = fail;
+    run_suite("CUDA, by a fake driver", suite);
+    fake.world->apart = 1;
+    run_suite("CUDA, by a fake driver, devices apart", suite);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || strcasecmp(argv[1], "sim") == 0) sim();
+    if (argc < 2 || strcasecmp(argv[1], "cuda") == 0) cuda();
+    printf("%d rules broken\n", n_broken);
+    return n_broken != 0;
+}
