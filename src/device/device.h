@@ -67,7 +67,7 @@ struct df_queue {
     queue_held *loose;             /* until the next fence has ended */
     uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
     uint32_t n_watched;            /* fences among those for which somebody waits */
-    bool is_polled;                /* by some thread */
+    uintptr_t poller;              /* the thread that sees what has ended; 0: none */
 };
 
 /* A kernel on a queue. The record and everything it points to are the caller's, and must stay as

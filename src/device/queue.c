@@ -31,6 +31,14 @@ bool queue_close(df_queue *q, uint64_t put) {
     return false;
 }
 
+bool queue_is_inside(df_queue *q) {
+    const df_device_ops *ops = q->books->ops;
+    if (!ops->queue_is_inside || enter(q, NULL) != DF_OK) return false;
+    bool inside = ops->queue_is_inside(q->impl);
+    leave(q);
+    return inside;
+}
+
 static void count(df_queue *q) {
     (void)atomic_add(&q->put, 1, RELEASE);
 }
@@ -85,11 +93,13 @@ static void unref_fence(void *f) {
     fence_unref(f);
 }
 
-static bool is_past_locked(df_queue *q, const device_fence *f) DF_REQUIRES(&q->books->lock);
+static bool is_past_locked(df_queue *q, const df_work *work, const device_fence *f)
+    DF_REQUIRES(&q->books->lock);
 
-/* Work of this queue is behind it anyway. */
-static bool is_past_locked(df_queue *q, const device_fence *f) {
-    return f->books == q->books && (f->queue == q || f->position <= q->past[f->queue->kind]);
+/* Work of this queue is behind it anyway; and if it fails, its own work does, which is this. */
+static bool is_past_locked(df_queue *q, const df_work *work, const device_fence *f) {
+    if (!work || f->work != work || f->books != q->books) return false;
+    return f->queue == q || f->position <= q->past[f->queue->kind];
 }
 
 static void note_past(df_queue *q, const device_fence *f) {
@@ -100,13 +110,14 @@ static void note_past(df_queue *q, const device_fence *f) {
     mutex_unlock(&q->books->lock);
 }
 
-/* True: nothing needs to be waited for. A fence that has failed says so once more. */
+/* True: nothing needs to be waited for. A fence that has failed says so once more; to nobody, only
+ * the queue can. */
 static bool is_over(df_queue *q, df_work *work, device_fence *f) {
     mutex_lock(&f->books->lock);
-    bool failed = f->ended && f->failed, over = f->ended || is_past_locked(q, f);
+    bool failed = f->ended && f->failed, over = f->ended || is_past_locked(q, work, f);
     mutex_unlock(&f->books->lock);
     if (failed) df_work_fail(work, &f->why);
-    return over;
+    return over && (work || !failed);
 }
 
 df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
