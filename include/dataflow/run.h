@@ -57,6 +57,12 @@ typedef struct df_run_stats {
     uint64_t waited;    /* ns until its turn came: earlier steps had its variables */
     uint64_t time;      /* ns from then to its end */
 
+    /* On queues of accelerators: */
+    uint64_t fences;      /* recorded, those of the run's end included */
+    uint64_t queue_waits; /* of queues, for fences of other queues */
+    uint64_t host_waits;  /* of the run, for tensors that its host part or the caller needs */
+    uint64_t staged;      /* bytes that went through pinned memory, since their own is pageable */
+
     /* In: room for so many, may be NULL and 0. Out: how many pairs the program has edges between,
      * which may be more than there was room for. */
     df_pair_traffic *pairs;

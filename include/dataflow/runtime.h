@@ -54,6 +54,10 @@ typedef struct df_runtime_options {
      * NULL: none. */
     const char *cblas;
 
+    /* On CUDA devices MatMul of float32 and float64 is computed by cuBLAS, libcublas.so.13, .12 or
+     * .11, if it is there. Another file, or "": never. */
+    const char *cublas;
+
     /* Kinds of device besides the library's own (device_ops.h), n_kinds of them; one of a name that
      * is there already takes its place. Borrowed for as long as the runtime lives. */
     const struct df_device_ops *const *kinds;

@@ -70,7 +70,7 @@ void core_forget_queue(device_core *c) {
 }
 
 static bool is_idle(df_queue *q) {
-    return atomic_get(&q->reached, RELAXED) >= atomic_get(&q->put, ACQUIRE);
+    return atomic_get(&q->reached, ACQUIRE) >= atomic_get(&q->put, ACQUIRE);
 }
 
 static void core_free(void *user, void *block, size_t bytes) {

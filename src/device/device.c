@@ -8,6 +8,8 @@
  * device_ops.h describes.
  */
 #include "device/core.h"
+#include "device/cuda/cuda.h"
+#include "device/stage.h"
 
 #include "base/alloc.h"
 #include "base/options.h"
@@ -18,7 +20,7 @@
 
 /* ---- kinds ---------------------------------------------------------------- */
 
-static const df_device_ops *const built_in[] = {&sim_ops};
+static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops};
 enum { N_BUILT_IN = sizeof built_in / sizeof *built_in };
 
 /* The program's own come first: it may replace one. */
@@ -120,6 +122,10 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
         code = queue_new(d, b, (df_queue_kind)k, err);
     if (code == DF_OK && !b->notifies) code = waiter_start(b, err);
     if (code != DF_OK) return code;
+    if (d->ops->host_alloc && !(d->core->traits.flags & DF_DEVICE_PAGEABLE)) {
+        d->stage = stage_new(d, options->threads);
+        if (!d->stage) return error_memory(err, d->full_name);
+    }
     d->queue = d->queues[DF_QUEUE_COMPUTE];
     atomic_put(&d->core->compute, d->queue, RELEASE);
     return DF_OK;
@@ -128,7 +134,7 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
 /* True: nothing is on the queue that has not been seen to have run. */
 static bool is_done(df_queue *q, uint64_t put) {
     mutex_lock(&q->books->lock);
-    bool done = !q->last && atomic_get(&q->reached, RELAXED) >= put;
+    bool done = !q->last && atomic_get(&q->reached, ACQUIRE) >= put;
     mutex_unlock(&q->books->lock);
     return done;
 }
@@ -161,6 +167,7 @@ static void queue_stop(df_queue *q) {
 }
 
 void device_stop(df_device *d) {
+    if (d->stage) stage_stop(d->stage);
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
         if (d->queues[k] && d->queues[k]->impl) queue_stop(d->queues[k]);
     if (d->books) waiter_stop(d->books);
@@ -171,6 +178,7 @@ static void close_queues(df_device *d) {
     device_stop(d);
     core_forget_queue(d->core);
     books_drop_loose(d->books);
+    stage_free(d->stage);
     books_close(d->books);
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
         if (d->queues[k]) alloc_free(d->alloc, d->queues[k], sizeof *d->queues[k]);
@@ -222,6 +230,7 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
     memcpy(d->full_name, text, sizeof text);
     d->incarnation = incarnation;
     d->alloc = options->alloc;
+    d->host = options->host;
     df_code code = DF_OK;
     if (strcmp(name->kind, "CPU") == 0)
         d->mem = memory_ref(options->host);

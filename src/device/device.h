@@ -29,6 +29,14 @@
 
 /* ---- whose work ---------------------------------------------------------- */
 
+typedef enum work_count_of {
+    WORK_FENCES,
+    WORK_QUEUE_WAITS,
+    WORK_HOST_WAITS,
+    WORK_STAGED, /* bytes */
+    WORK_COUNTS
+} work_count_of;
+
 /* Lives until the last fence that was recorded with it has ended. fail is called on any thread,
  * perhaps more than once: the owner keeps the first cause and sets `failed`. */
 struct df_work {
@@ -38,7 +46,12 @@ struct df_work {
     /* A transfer has begun that ends later by itself: until then the owner must not take
      * itself for idle. May be NULL. */
     void (*hold)(df_work *work);
+    _Atomic uint64_t counts[WORK_COUNTS]; /* (a) relaxed; for ever, by work_count_of */
 };
+
+static inline void work_count(df_work *work, work_count_of which, uint64_t n) {
+    if (work) (void)atomic_add(&work->counts[which], n, RELAXED);
+}
 
 static inline bool work_failed(const df_work *work) {
     return work && atomic_get(&((df_work *)(uintptr_t)work)->failed, ACQUIRE) != 0;
@@ -58,7 +71,9 @@ struct df_queue {
     /* (a) work that is there. Release when it is counted, acquire when a fence is recorded: the
      * fence is put behind what was counted. */
     _Atomic uint64_t put;
-    _Atomic uint64_t reached; /* (a) relaxed: the highest position that was seen to be over */
+    /* (a) the highest position that was seen to be over. Release, acquire: who finds it there comes
+     * after all that work. */
+    _Atomic uint64_t reached;
     /* (a) calls that are putting work on it; CLOSED: no more is taken. */
     _Atomic uint32_t users;
     /* Under the books' lock: */
@@ -67,6 +82,7 @@ struct df_queue {
     queue_held *loose;             /* until the next fence has ended */
     uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
     uint32_t n_watched;            /* fences among those for which somebody waits */
+    uint32_t n_calling;            /* threads that tell of an end */
     uintptr_t poller;              /* the thread that sees what has ended; 0: none */
 };
 
@@ -90,9 +106,14 @@ struct launch {
  * UNAVAILABLE: the device is closed, or lost. */
 
 /* Between host tensors of plain numbers and tensors in the queue's device's memory of as many
- * bytes. */
+ * bytes. Pageable memory is copied as the kind does it; see stage.h. */
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
 df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err);
+/* Behind whatever may still use the block of `to`, on q's device. queue_copy_in does so itself. */
+df_code queue_wait_for_block(df_queue *q, df_work *work, const df_tensor *to, df_error *err);
+/* So many bytes to where `to` has its offset-th. The caller keeps `from`. */
+df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offset, const void *from,
+                         size_t bytes, df_error *err);
 /* From the memory of q's device into that of d, which it reaches. */
 df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
                           df_tensor *from, df_error *err);
@@ -101,6 +122,8 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
  * (queue_can_wait). */
 df_code queue_wait(df_queue *q, df_work *work, fence *f, df_error *err);
 bool queue_can_wait(const df_queue *q, const fence *f);
+/* True: what is put on q from now on comes behind all that is on `other` now, anyway. */
+bool queue_is_behind(df_queue *q, df_queue *other);
 /* *out holds one reference, the caller's. */
 df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err);
 /* Keeps what is held until the work that is on the queue now is over, and drops it then, on any
@@ -109,7 +132,8 @@ queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
-/* True: a fence of this work has ended behind all that is on the queue. */
+/* True: a fence of this work has ended behind all that is on the queue, or nothing ever was; and
+ * everybody who waited has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);
 
 /* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
@@ -121,11 +145,14 @@ df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err
 /* ---- devices ------------------------------------------------------------- */
 
 typedef struct device_core device_core;
+typedef struct stage stage;
 
 struct df_device {
     const df_device_ops *ops; /* (c), as all below; NULL: a CPU */
     device_core *core;
     device_books *books;
+    stage *stage; /* NULL: it copies from any host memory at full speed */
+    memory *host; /* the runtime's */
     device_name name;
     char full_name[DEVICE_NAME_MAX];
     uint64_t incarnation;

@@ -309,15 +309,16 @@ void fence_leave(device_fence *f) {
 
 static void note_reached(device_fence *f) {
     df_queue *q = f->queue;
-    if (f->position < atomic_get(&q->reached, RELAXED)) return;
-    atomic_put(&q->reached, f->position, RELAXED);
+    if (f->position < atomic_get(&q->reached, ACQUIRE)) return;
+    atomic_put(&q->reached, f->position, RELEASE);
     q->reached_by = f->work;
 }
 
 bool queue_is_over(df_queue *q, const df_work *work) {
+    uint64_t put = atomic_get(&q->put, ACQUIRE);
     mutex_lock(&q->books->lock);
-    bool over =
-        q->reached_by == work && atomic_get(&q->reached, RELAXED) == atomic_get(&q->put, ACQUIRE);
+    bool over = put == 0 || (q->reached_by == work && atomic_get(&q->reached, ACQUIRE) == put);
+    over = over && !q->first && !q->n_calling;
     mutex_unlock(&q->books->lock);
     return over;
 }
@@ -328,6 +329,17 @@ static queue_held *take_holds(device_fence *f) {
     f->holds = NULL;
     mutex_unlock(&f->books->lock);
     return all;
+}
+
+static void call_all(df_queue *q, fence_waiter *w, const df_error *why) {
+    while (w) {
+        fence_waiter *next = w->next;
+        waiter_call(w, why);
+        w = next;
+    }
+    mutex_lock(&q->books->lock);
+    q->n_calling--;
+    mutex_unlock(&q->books->lock);
 }
 
 void fence_over(device_fence *f, const df_error *why) {
@@ -345,13 +357,11 @@ void fence_over(device_fence *f, const df_error *why) {
     if (why) f->why = *why;
     fence_waiter *w = reversed(f->waiters);
     f->waiters = NULL;
+    df_queue *q = f->queue;
+    if (w) q->n_calling++;
     (void)unref_locked(b, f); /* never the last user: the device is open */
     mutex_unlock(&b->lock);
-    while (w) {
-        fence_waiter *next = w->next;
-        waiter_call(w, why);
-        w = next;
-    }
+    if (w) call_all(q, w, why);
 }
 
 /* ---- the books ------------------------------------------------------------ */

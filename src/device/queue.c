@@ -70,6 +70,7 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
     else
         fence_leave(f);
     if (code == DF_OK) *out = &f->base;
+    if (code == DF_OK) work_count(work, WORK_FENCES, 1);
     leave(q);
     return code;
 }
@@ -93,13 +94,14 @@ static void unref_fence(void *f) {
     fence_unref(f);
 }
 
-static bool is_past_locked(df_queue *q, const df_work *work, const device_fence *f)
-    DF_REQUIRES(&q->books->lock);
-
-/* Work of this queue is behind it anyway; and if it fails, its own work does, which is this. */
-static bool is_past_locked(df_queue *q, const df_work *work, const device_fence *f) {
-    if (!work || f->work != work || f->books != q->books) return false;
-    return f->queue == q || f->position <= q->past[f->queue->kind];
+bool queue_is_behind(df_queue *q, df_queue *other) {
+    if (q == other) return true;
+    if (q->books != other->books) return false;
+    uint64_t put = atomic_get(&other->put, ACQUIRE);
+    mutex_lock(&q->books->lock);
+    bool behind = q->past[other->kind] >= put;
+    mutex_unlock(&q->books->lock);
+    return behind;
 }
 
 static void note_past(df_queue *q, const device_fence *f) {
@@ -111,13 +113,15 @@ static void note_past(df_queue *q, const device_fence *f) {
 }
 
 /* True: nothing needs to be waited for. A fence that has failed says so once more; to nobody, only
- * the queue can. */
+ * the queue can. Where q is behind one anyway, its failure must come all the same: so it is left
+ * out on its own queue alone, and there if it is this work's, which fails with it. */
 static bool is_over(df_queue *q, df_work *work, device_fence *f) {
     mutex_lock(&f->books->lock);
-    bool failed = f->ended && f->failed, over = f->ended || is_past_locked(q, work, f);
+    bool ended = f->ended, failed = ended && f->failed;
+    bool here = work && f->work == work && f->queue == q;
     mutex_unlock(&f->books->lock);
     if (failed) df_work_fail(work, &f->why);
-    return over && (work || !failed);
+    return ended ? work || !failed : here;
 }
 
 df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
@@ -131,6 +135,7 @@ df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
     code = q->books->ops->wait(q->impl, work, f->event, err);
     if (code != DF_OK) return queue_hold_drop(q, h), end_with(q, code);
     note_past(q, f);
+    work_count(work, WORK_QUEUE_WAITS, 1);
     code = end_with(q, DF_OK);
     queue_hold(q, h);
     return code;
@@ -159,18 +164,20 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
     mutex_lock(&q->books->lock);
     bool behind = q->books == compute->books && q->past[DF_QUEUE_COMPUTE] >= position;
     mutex_unlock(&q->books->lock);
-    return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, RELAXED) >= position;
+    return behind || atomic_get(&((df_queue *)(uintptr_t)compute)->reached, ACQUIRE) >= position;
 }
 
 /* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether
  * that fails is no matter here. */
-static df_code wait_for_block(df_queue *q, const df_device *d, const df_tensor *t, df_error *err) {
+static df_code wait_for_block(df_queue *q, df_work *work, const df_device *d, const df_tensor *t,
+                              df_error *err) {
     df_queue *compute = d->queue;
     uint64_t position = t->buf ? t->buf->position : 0;
     if (q == compute || is_behind(q, compute, position)) return DF_OK;
     fence *f = fence_behind(compute, position);
     df_code code = f ? DF_OK : queue_record(compute, NULL, &f, err);
     if (code == DF_OK) code = queue_wait(q, NULL, f, err);
+    if (code == DF_OK) work_count(work, WORK_QUEUE_WAITS, 1);
     fence_unref(f);
     return code;
 }
@@ -216,7 +223,7 @@ static df_code check_copy(df_queue *q, const df_tensor *host, const df_tensor *t
 df_code queue_copy_in(df_queue *q, df_work *work, df_tensor *to, df_tensor *from, df_error *err) {
     df_code code = check_copy(q, from, to, err);
     if (code != DF_OK || to->bytes == 0) return code;
-    code = wait_for_block(q, q->device, to, err);
+    code = wait_for_block(q, work, q->device, to, err);
     return code != DF_OK ? code : copy(q, IN, q->device, work, to, from, err);
 }
 
@@ -224,6 +231,26 @@ df_code queue_copy_out(df_queue *q, df_work *work, df_tensor *to, df_tensor *fro
     df_code code = check_copy(q, to, from, err);
     if (code != DF_OK || to->bytes == 0) return code;
     return copy(q, OUT, q->device, work, to, from, err);
+}
+
+df_code queue_wait_for_block(df_queue *q, df_work *work, const df_tensor *to, df_error *err) {
+    return wait_for_block(q, work, q->device, to, err);
+}
+
+df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offset, const void *from,
+                         size_t bytes, df_error *err) {
+    df_code code = enter(q, err);
+    if (code != DF_OK) return code;
+    queue_held *h = hold_elements(q, to, err);
+    if (!h) return leave(q), DF_RESOURCE_EXHAUSTED;
+    DF_SCHED_POINT();
+    code = q->books->ops->copy_in(q->impl, work, (char *)to->data + offset, from, bytes, err);
+    code = end_with(q, code);
+    if (code == DF_OK)
+        queue_hold(q, h);
+    else
+        queue_hold_drop(q, h);
+    return code;
 }
 
 bool device_reaches(const df_device *from, const df_device *to) {
@@ -236,7 +263,7 @@ bool device_reaches(const df_device *from, const df_device *to) {
 df_code queue_copy_across(df_queue *q, df_work *work, const df_device *d, df_tensor *to,
                           df_tensor *from, df_error *err) {
     if (to->bytes == 0) return DF_OK;
-    df_code code = wait_for_block(q, d, to, err);
+    df_code code = wait_for_block(q, work, d, to, err);
     return code != DF_OK ? code : copy(q, ACROSS, d, work, to, from, err);
 }
 

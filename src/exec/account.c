@@ -54,11 +54,21 @@ static void add_traffic(step *s, uint64_t sign) {
     }
 }
 
+static void add_work(step *s, uint64_t sign) {
+    df_run_stats *st = s->rq.stats;
+    uint64_t *to[WORK_COUNTS] = {[WORK_FENCES] = &st->fences,
+                                 [WORK_QUEUE_WAITS] = &st->queue_waits,
+                                 [WORK_HOST_WAITS] = &st->host_waits,
+                                 [WORK_STAGED] = &st->staged};
+    for (int i = 0; i < WORK_COUNTS; i++) *to[i] += sign * atomic_get(&s->work.counts[i], RELAXED);
+}
+
 void account_begin(step *s) {
     s->rq.stats->step = s->number;
     s->began = clock_now();
     atomic_put(&s->came, 0, RELAXED);
     add_traffic(s, UINT64_MAX);
+    add_work(s, UINT64_MAX);
 }
 
 void account_end(step *s) {
@@ -71,6 +81,7 @@ void account_end(step *s) {
     st->time = now - came;
     s->began = 0;
     add_traffic(s, 1);
+    add_work(s, 1);
 }
 
 /* ---- what it waits for ------------------------------------------------------ */

@@ -20,56 +20,52 @@
 #include "op/number.h"
 
 enum {
-    OPERANDS = 3,
+    OPERANDS = ELEMENTWISE_OPERANDS,
     FILL = 16,     /* bytes, at once */
     LONG_ROW = 256 /* elements */
 };
 
 /* ---- the ops ------------------------------------------------------------- */
 
-/* An operand of a loop: an input, or a number. */
-typedef enum source { NONE, A, B, C, ZERO, ONE, MINUS_ZERO } source;
+const double elementwise_numbers[] = {0, 1, -0.0};
 
-typedef struct recipe {
-    uint8_t loop, operands[OPERANDS]; /* the first NONE ends them */
-} recipe;
-
-static const recipe recipes[] = {
-    [ELEMENTWISE_ADD] = {LOOP_ADD, {A, B}},
-    [ELEMENTWISE_SUB] = {LOOP_SUB, {A, B}},
-    [ELEMENTWISE_MUL] = {LOOP_MUL, {A, B}},
-    [ELEMENTWISE_DIV] = {LOOP_DIV, {A, B}},
-    [ELEMENTWISE_FLOOR_DIV] = {LOOP_FLOOR_DIV, {A, B}},
-    [ELEMENTWISE_FLOOR_MOD] = {LOOP_FLOOR_MOD, {A, B}},
-    [ELEMENTWISE_POW] = {LOOP_POW, {A, B}},
-    [ELEMENTWISE_MAXIMUM] = {LOOP_MAX, {A, B}},
-    [ELEMENTWISE_MINIMUM] = {LOOP_MIN, {A, B}},
-    [ELEMENTWISE_EQUAL] = {LOOP_EQUAL, {A, B}},
-    [ELEMENTWISE_NOT_EQUAL] = {LOOP_NOT_EQUAL, {A, B}},
-    [ELEMENTWISE_LESS] = {LOOP_LESS, {A, B}},
-    [ELEMENTWISE_LESS_EQUAL] = {LOOP_LESS_EQUAL, {A, B}},
-    [ELEMENTWISE_GREATER] = {LOOP_LESS, {B, A}},
-    [ELEMENTWISE_GREATER_EQUAL] = {LOOP_LESS_EQUAL, {B, A}},
-    [ELEMENTWISE_LOGICAL_AND] = {LOOP_MIN, {A, B}},
-    [ELEMENTWISE_LOGICAL_OR] = {LOOP_MAX, {A, B}},
-    [ELEMENTWISE_LOGICAL_XOR] = {LOOP_NOT_EQUAL, {A, B}},
-    [ELEMENTWISE_LOGICAL_NOT] = {LOOP_EQUAL, {A, ZERO}},
-    [ELEMENTWISE_SELECT] = {LOOP_SELECT, {A, B, C}},
-    [ELEMENTWISE_NEG] = {LOOP_SUB, {MINUS_ZERO, A}}, /* 0 - x would turn 0 into 0 instead of -0 */
-    [ELEMENTWISE_ABS] = {LOOP_ABS, {A}},
-    [ELEMENTWISE_SIGN] = {LOOP_SIGN, {A}},
-    [ELEMENTWISE_SQUARE] = {LOOP_MUL, {A, A}},
-    [ELEMENTWISE_RELU] = {LOOP_MAX, {A, ZERO}},
-    [ELEMENTWISE_RELU_GRAD] = {LOOP_SELECT, {B, A, ZERO}},
-    [ELEMENTWISE_SIGMOID_GRAD] = {LOOP_SIGMOID_GRAD, {A, B}},
-    [ELEMENTWISE_TANH_GRAD] = {LOOP_TANH_GRAD, {A, B}},
-    [ELEMENTWISE_GELU_GRAD] = {LOOP_GELU_GRAD, {A, B}},
-    [ELEMENTWISE_RECIPROCAL] = {LOOP_DIV, {ONE, A}},
+static const elementwise_recipe recipes[] = {
+    [ELEMENTWISE_ADD] = {LOOP_ADD, {FROM_A, FROM_B}},
+    [ELEMENTWISE_SUB] = {LOOP_SUB, {FROM_A, FROM_B}},
+    [ELEMENTWISE_MUL] = {LOOP_MUL, {FROM_A, FROM_B}},
+    [ELEMENTWISE_DIV] = {LOOP_DIV, {FROM_A, FROM_B}},
+    [ELEMENTWISE_FLOOR_DIV] = {LOOP_FLOOR_DIV, {FROM_A, FROM_B}},
+    [ELEMENTWISE_FLOOR_MOD] = {LOOP_FLOOR_MOD, {FROM_A, FROM_B}},
+    [ELEMENTWISE_POW] = {LOOP_POW, {FROM_A, FROM_B}},
+    [ELEMENTWISE_MAXIMUM] = {LOOP_MAX, {FROM_A, FROM_B}},
+    [ELEMENTWISE_MINIMUM] = {LOOP_MIN, {FROM_A, FROM_B}},
+    [ELEMENTWISE_EQUAL] = {LOOP_EQUAL, {FROM_A, FROM_B}},
+    [ELEMENTWISE_NOT_EQUAL] = {LOOP_NOT_EQUAL, {FROM_A, FROM_B}},
+    [ELEMENTWISE_LESS] = {LOOP_LESS, {FROM_A, FROM_B}},
+    [ELEMENTWISE_LESS_EQUAL] = {LOOP_LESS_EQUAL, {FROM_A, FROM_B}},
+    [ELEMENTWISE_GREATER] = {LOOP_LESS, {FROM_B, FROM_A}},
+    [ELEMENTWISE_GREATER_EQUAL] = {LOOP_LESS_EQUAL, {FROM_B, FROM_A}},
+    [ELEMENTWISE_LOGICAL_AND] = {LOOP_MIN, {FROM_A, FROM_B}},
+    [ELEMENTWISE_LOGICAL_OR] = {LOOP_MAX, {FROM_A, FROM_B}},
+    [ELEMENTWISE_LOGICAL_XOR] = {LOOP_NOT_EQUAL, {FROM_A, FROM_B}},
+    [ELEMENTWISE_LOGICAL_NOT] = {LOOP_EQUAL, {FROM_A, FROM_ZERO}},
+    [ELEMENTWISE_SELECT] = {LOOP_SELECT, {FROM_A, FROM_B, FROM_C}},
+    [ELEMENTWISE_NEG] = {LOOP_SUB,
+                         {FROM_MINUS_ZERO, FROM_A}}, /* 0 - x would turn 0 into 0 instead of -0 */
+    [ELEMENTWISE_ABS] = {LOOP_ABS, {FROM_A}},
+    [ELEMENTWISE_SIGN] = {LOOP_SIGN, {FROM_A}},
+    [ELEMENTWISE_SQUARE] = {LOOP_MUL, {FROM_A, FROM_A}},
+    [ELEMENTWISE_RELU] = {LOOP_MAX, {FROM_A, FROM_ZERO}},
+    [ELEMENTWISE_RELU_GRAD] = {LOOP_SELECT, {FROM_B, FROM_A, FROM_ZERO}},
+    [ELEMENTWISE_SIGMOID_GRAD] = {LOOP_SIGMOID_GRAD, {FROM_A, FROM_B}},
+    [ELEMENTWISE_TANH_GRAD] = {LOOP_TANH_GRAD, {FROM_A, FROM_B}},
+    [ELEMENTWISE_GELU_GRAD] = {LOOP_GELU_GRAD, {FROM_A, FROM_B}},
+    [ELEMENTWISE_RECIPROCAL] = {LOOP_DIV, {FROM_ONE, FROM_A}},
 };
 
-static recipe recipe_of(int op) {
+elementwise_recipe elementwise_recipe_of(int op) {
     if (op < ELEMENTWISE_FUNCTIONS) return recipes[op];
-    return (recipe){(uint8_t)(LOOP_SQRT + (op - ELEMENTWISE_FUNCTIONS)), {A}};
+    return (elementwise_recipe){(uint8_t)(LOOP_SQRT + (op - ELEMENTWISE_FUNCTIONS)), {FROM_A}};
 }
 
 /* The type that elements of a dtype are computed with. Select only moves them: any of its
@@ -126,18 +122,17 @@ static void set_input(operand *o, const df_tensor *t, const df_tensor *out) {
     }
 }
 
-static void set_operand(operand *o, source from, const df_kernel *c, df_dtype type) {
-    static const double numbers[] = {0, 1, -0.0};
+static void set_operand(operand *o, elementwise_source from, const df_kernel *c, df_dtype type) {
     o->rank = 0;
     o->n[0] = 1;
     o->stride[0] = 0;
     o->at[0] = 0;
     o->repeated = NULL;
     o->width = df_dtype_size(type);
-    if (from <= C) {
-        set_input(o, kernel_input(c, (int)from - A), kernel_output(c, 0));
+    if (from <= FROM_C) {
+        set_input(o, kernel_input(c, (int)from - FROM_A), kernel_output(c, 0));
     } else {
-        number_store_floats(type, &numbers[from - ZERO], 1, &o->number);
+        number_store_floats(type, &elementwise_numbers[from - FROM_ZERO], 1, &o->number);
         o->next = (const unsigned char *)&o->number;
         o->dtype = type;
         o->size = o->width;
@@ -259,7 +254,7 @@ static int set_operands(operand *operands, const uint8_t *from, const df_kernel 
                         bool *is_plain) {
     int n = 0;
     *is_plain = df_dtype_size(kernel_output(c, 0)->dtype) == df_dtype_size(type);
-    for (; n < OPERANDS && from[n] != NONE; n++) {
+    for (; n < OPERANDS && from[n] != FROM_NONE; n++) {
         operand *o = &operands[n];
         set_operand(o, from[n], c, type);
         if (o->size != o->width || o->rank > 1 || o->stride[0] == 0) *is_plain = false;
@@ -267,7 +262,7 @@ static int set_operands(operand *operands, const uint8_t *from, const df_kernel 
     return n;
 }
 
-static void run(df_kernel *c, recipe r, df_dtype type) {
+static void run(df_kernel *c, elementwise_recipe r, df_dtype type) {
     df_tensor *out = kernel_output(c, 0);
     size_t size = df_dtype_size(out->dtype), left = (size_t)out->elements;
     size_t width = df_dtype_size(out->dtype == DF_BOOL ? DF_INT32 : type); /* of a result */
@@ -326,7 +321,8 @@ df_code elementwise_compute(df_kernel *c, df_error *err) {
     if (kernel_output(c, 0)->elements == 0) return DF_OK;
     df_code code = check_values(c, op, err);
     if (code == DF_OK)
-        run(c, recipe_of(op), type_for(kernel_input(c, kernel_inputs(c) - 1)->dtype, op));
+        run(c, elementwise_recipe_of(op),
+            type_for(kernel_input(c, kernel_inputs(c) - 1)->dtype, op));
     return code;
 }
 

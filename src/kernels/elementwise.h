@@ -47,7 +47,30 @@ typedef enum elementwise_op {
     ELEMENTWISE_FUNCTIONS /* from LOOP_SQRT on, in that order */
 } elementwise_op;
 
+/* An operand of a loop: an input, or a number. */
+typedef enum elementwise_source {
+    FROM_NONE,
+    FROM_A,
+    FROM_B,
+    FROM_C,
+    FROM_ZERO,
+    FROM_ONE,
+    FROM_MINUS_ZERO
+} elementwise_source;
+
+/* The loop that computes an op, and its operands: the first FROM_NONE ends them. */
+enum { ELEMENTWISE_OPERANDS = 3 };
+typedef struct elementwise_recipe {
+    uint8_t loop, operands[ELEMENTWISE_OPERANDS];
+} elementwise_recipe;
+elementwise_recipe elementwise_recipe_of(int op);
+/* What those from FROM_ZERO on are. */
+extern const double elementwise_numbers[];
+
 /* A compute function. What an integer cannot be divided by, or raised to, is INVALID_ARGUMENT. */
 df_code elementwise_compute(df_kernel *c, df_error *err);
+
+/* Of AssignAdd and AssignSub: the variable's value has the shape of what it is changed by. */
+df_code state_check_value(const df_kernel *c, df_error *err);
 
 #endif /* KERNELS_ELEMENTWISE_H */

@@ -7,8 +7,8 @@
  * of the input, from one on and with a step, puts them behind some others, and repeats that.
  * What an op does not say by an attr changes nothing.
  */
-#include "kernels/copy.h"
 #include "kernels/family.h"
+#include "kernels/move.h"
 #include "op/number.h"
 
 enum { PERM = 0, CONCAT_AXIS = 0, NUM = 0, SPLIT_AXIS = 1, SIZES = 2 };
@@ -38,19 +38,12 @@ static df_code too_large(int d, df_error *err) {
 
 /* ---- Transpose, Slice, Pad, Tile ----------------------------------------- */
 
-static df_code compute_move(df_kernel *c, df_error *err) {
-    (void)err;
+bool move_of(const df_kernel *c, move_copy *copy) {
     const df_tensor *x = kernel_input(c, 0), *out = kernel_output(c, 0);
     const move *m = &moves[kernel_which(c)];
     const df_attr *attrs = kernel_attrs(c);
-    const size_t size = df_dtype_size(x->dtype);
-    int64_t from[DF_MAX_RANK], to[DF_MAX_RANK], source = 0, target = 0, element;
-    copy_dim dims[COPY_RANK];
-    if (m->value && x->elements != out->elements) {
-        number_store_floats(x->dtype, &attrs[m->value - 1].f, 1, &element);
-        copy_fill(size, &element, out->elements, out->data);
-    }
-    if (x->elements == 0 || out->elements == 0) return DF_OK;
+    int64_t from[DF_MAX_RANK], to[DF_MAX_RANK], source = 0, target = 0;
+    if (x->elements == 0 || out->elements == 0) return false;
     copy_steps(x, from);
     copy_steps(out, to);
     for (int d = 0; d < x->rank; d++) {
@@ -59,10 +52,35 @@ static df_code compute_move(df_kernel *c, df_error *err) {
         int64_t step = n > 1 ? entry(attrs, m->step, d, 1) : 1;
         source += entry(attrs, m->begin, d, 0) * from[s];
         target += entry(attrs, m->before, d, 0) * to[d];
-        dims[2 * d] = (copy_dim){entry(attrs, m->multiples, d, 1), 0, n * to[d]};
-        dims[2 * d + 1] = (copy_dim){n, from[s] * step, to[d]};
+        copy->dims[2 * d] = (copy_dim){entry(attrs, m->multiples, d, 1), 0, n * to[d]};
+        copy->dims[2 * d + 1] = (copy_dim){n, from[s] * step, to[d]};
     }
-    copy_strided(size, dims, 2 * x->rank, copy_at(x, source), copy_at(out, target));
+    copy->rank = 2 * x->rank;
+    copy->from = copy_at(x, source);
+    copy->to = copy_at(out, target);
+    return true;
+}
+
+bool move_surrounds(const df_kernel *c, int64_t *element) {
+    const df_tensor *x = kernel_input(c, 0);
+    const move *m = &moves[kernel_which(c)];
+    if (!m->value || x->elements == kernel_output(c, 0)->elements) return false;
+    number_store_floats(x->dtype, &kernel_attrs(c)[m->value - 1].f, 1, element);
+    return true;
+}
+
+static void run(const df_kernel *c, const move_copy *m) {
+    copy_strided(df_dtype_size(kernel_input(c, 0)->dtype), m->dims, m->rank, m->from, m->to);
+}
+
+static df_code compute_move(df_kernel *c, df_error *err) {
+    (void)err;
+    const df_tensor *out = kernel_output(c, 0);
+    int64_t element;
+    move_copy m;
+    if (move_surrounds(c, &element))
+        copy_fill(df_dtype_size(out->dtype), &element, out->elements, out->data);
+    if (move_of(c, &m)) run(c, &m);
     return DF_OK;
 }
 
@@ -150,37 +168,46 @@ static df_code infer_transpose(df_infer *c, df_error *err) {
 
 /* ---- Concat and Split ---------------------------------------------------- */
 
-/* Between parts and the whole that they make side by side along the axis: seen from there,
- * each is rows, and the whole's rows are as long as theirs together. */
-static void copy_parts(const df_kernel *c, df_tensor *whole, int axis, bool split) {
-    int64_t rows = 1, inner = 1, at = 0;
-    if (whole->elements == 0) return;
+/* Parts make the whole side by side along the axis: seen from there, each is rows, and the whole's
+ * rows are as long as theirs together. */
+void move_part(const df_kernel *c, int i, bool split, int64_t *at, move_copy *m) {
+    const df_tensor *whole = split ? kernel_input(c, 0) : kernel_output(c, 0);
+    const df_tensor *part = split ? kernel_output(c, i) : kernel_input(c, i);
+    int axis = axis_in(kernel_attrs(c)[split ? SPLIT_AXIS : CONCAT_AXIS].i, whole->rank);
+    int64_t rows = 1, inner = 1;
     for (int d = 0; d < whole->rank; d++) {
         if (d < axis) rows *= whole->dims[d];
         if (d > axis) inner *= whole->dims[d];
     }
-    for (int i = 0; i < (split ? kernel_outputs(c) : kernel_inputs(c)); i++) {
-        df_tensor *t = split ? kernel_output(c, i) : kernel_input(c, i);
-        int64_t row = t->dims[axis] * inner, step = whole->dims[axis] * inner;
-        copy_dim dims[] = {{rows, split ? step : row, split ? row : step}, {row, 1, 1}};
-        void *part = t->data, *there = copy_at(whole, at);
-        copy_strided(df_dtype_size(whole->dtype), dims, 2, split ? there : part,
-                     split ? part : there);
-        at += row;
-    }
+    int64_t row = part->dims[axis] * inner, step = whole->dims[axis] * inner;
+    void *there = copy_at(whole, *at);
+    m->rank = 2;
+    m->dims[0] = (copy_dim){rows, split ? step : row, split ? row : step};
+    m->dims[1] = (copy_dim){row, 1, 1};
+    m->from = split ? there : part->data;
+    m->to = split ? part->data : there;
+    *at += row;
 }
 
 static df_code compute_concat(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *out = kernel_output(c, 0);
-    copy_parts(c, out, axis_in(kernel_attrs(c)[CONCAT_AXIS].i, out->rank), false);
+    move_copy m;
+    int64_t at = 0;
+    for (int i = 0; i < kernel_inputs(c) && kernel_output(c, 0)->elements; i++) {
+        move_part(c, i, false, &at, &m);
+        run(c, &m);
+    }
     return DF_OK;
 }
 
 static df_code compute_split(df_kernel *c, df_error *err) {
     (void)err;
-    df_tensor *x = kernel_input(c, 0);
-    copy_parts(c, x, axis_in(kernel_attrs(c)[SPLIT_AXIS].i, x->rank), true);
+    move_copy m;
+    int64_t at = 0;
+    for (int i = 0; i < kernel_outputs(c) && kernel_input(c, 0)->elements; i++) {
+        move_part(c, i, true, &at, &m);
+        run(c, &m);
+    }
     return DF_OK;
 }
 

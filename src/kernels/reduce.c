@@ -15,27 +15,11 @@
 #include <string.h>
 
 #include "kernels/family.h"
-#include "kernels/folds.h"
+#include "kernels/reduce.h"
 #include "kernels/walk.h"
 #include "op/number.h"
 
 enum { AXES = 0, KEEP_DIMS = 1, AXIS = 0 };
-
-/* Which they are, in the order of the ops' names. */
-typedef enum reduction { SUM, MEAN, PROD, MAX, MIN, ARG_MAX, ARG_MIN, BIAS_ADD_GRAD } reduction;
-
-static bool is_arg(reduction r) {
-    return r == ARG_MAX || r == ARG_MIN;
-}
-
-static bool is_smallest(reduction r) {
-    return r == MIN || r == ARG_MIN;
-}
-
-static fold_kind fold_of(reduction r) {
-    if (r == PROD) return FOLD_PROD;
-    return r == MAX || r == MIN || is_arg(r) ? FOLD_LARGEST : FOLD_SUM;
-}
 
 /* ---- tiles --------------------------------------------------------------- */
 
@@ -67,21 +51,21 @@ static void fold(reduction r, df_dtype dtype, const void *x, size_t n, bool acro
         number_load_floats(dtype, x, (int64_t)n, t->loaded.f);
     else
         number_load_ints(dtype, x, (int64_t)n, t->loaded.i);
-    if (is_smallest(r)) flip(&t->loaded, n, is_float);
-    fold_run(fold_of(r), is_float, n, across, first, t);
+    if (reduction_is_smallest(r)) flip(&t->loaded, n, is_float);
+    fold_run(reduction_fold(r), is_float, n, across, first, t);
 }
 
 /* n results of `count` elements each, to where they belong. */
 static void finish(reduction r, fold_tile *t, size_t n, int64_t count, bool is_float,
                    df_dtype dtype, void *to) {
-    if (is_smallest(r)) flip(&t->results, n, is_float);
+    if (reduction_is_smallest(r)) flip(&t->results, n, is_float);
     for (size_t i = 0; i < n && r == MEAN; i++) {
         if (is_float)
             t->results.f[i] /= (double)count;
         else
             t->results.i[i] /= count;
     }
-    if (is_arg(r))
+    if (reduction_is_arg(r))
         memcpy(to, t->at, n * sizeof *t->at);
     else if (is_float)
         number_store_floats(dtype, t->results.f, (int64_t)n, to);
@@ -99,12 +83,11 @@ typedef struct cut {
     int64_t count;            /* of elements in one result */
 } cut;
 
-/* Bit d: dimension d disappears. infer has checked the axes. */
-static uint32_t mask_of(const df_kernel *c, reduction r, int rank) {
+uint32_t reduction_mask(const df_kernel *c, reduction r, int rank) {
     uint32_t mask = 0, all = (1u << rank) - 1;
     if (r == BIAS_ADD_GRAD) return all >> 1; /* it has no attrs */
     const df_attr *attrs = kernel_attrs(c);
-    df_shape axes = is_arg(r) ? (df_shape){1, &attrs[AXIS].i} : attrs[AXES].shape;
+    df_shape axes = reduction_is_arg(r) ? (df_shape){1, &attrs[AXIS].i} : attrs[AXES].shape;
     for (int i = 0; i < axes.rank; i++) mask |= 1u << axis_in(axes.dims[i], rank);
     return mask ? mask : all;
 }
@@ -154,7 +137,7 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
     do {
         for (int64_t j = 0, n; j < k->width; j += n) {
             n = k->width - j < FOLD_TILE ? k->width - j : FOLD_TILE;
-            start(fold_of(r), is_float, n, &t);
+            start(reduction_fold(r), is_float, n, &t);
             if (k->count)
                 fold_all(r, k, x->dtype, (const char *)x->data + (k->kept.offset + j) * in_size, n,
                          &t);
@@ -164,20 +147,24 @@ static void reduce(const df_tensor *x, reduction r, cut *k, df_tensor *out) {
     } while (walk_next(&k->kept));
 }
 
+df_code reduction_check(const df_kernel *c, reduction r, df_error *err) {
+    const df_tensor *x = kernel_input(c, 0);
+    bool needs_one = reduction_fold(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
+    if (x->elements || !needs_one || kernel_output(c, 0)->elements == 0) return DF_OK;
+    char words[SHAPE_TEXT_MAX];
+    (void)shape_print(tensor_shape(x), words, sizeof words);
+    return error_invalid(err, "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
+                         df_dtype_name(x->dtype), words,
+                         r == MEAN ? "mean" : "largest and no smallest");
+}
+
 static df_code compute(df_kernel *c, df_error *err) {
     const df_tensor *x = kernel_input(c, 0);
     reduction r = (reduction)kernel_which(c);
-    if (kernel_output(c, 0)->elements == 0) return DF_OK;
-    bool needs_one = fold_of(r) == FOLD_LARGEST || (r == MEAN && !number_is_float(x->dtype));
-    if (x->elements == 0 && needs_one) {
-        char words[SHAPE_TEXT_MAX];
-        (void)shape_print(tensor_shape(x), words, sizeof words);
-        return error_invalid(
-            err, "input 0 is %s%s: there is no %s of 0 elements; give it at least one",
-            df_dtype_name(x->dtype), words, r == MEAN ? "mean" : "largest and no smallest");
-    }
+    df_code code = reduction_check(c, r, err);
+    if (code != DF_OK || kernel_output(c, 0)->elements == 0) return code;
     cut k = {.width = kernel_output(c, 0)->elements}; /* of nothing: there is nothing to walk */
-    if (x->elements) k = cut_of(x, mask_of(c, r, x->rank));
+    if (x->elements) k = cut_of(x, reduction_mask(c, r, x->rank));
     reduce(x, r, &k, kernel_output(c, 0));
     return DF_OK;
 }

@@ -21,7 +21,7 @@ static df_code pass_on(df_kernel *c, df_error *err) {
 }
 
 /* Only here is the shape at the moment known of a variable whose own has unknowns. */
-static df_code check_value(const df_kernel *c, df_error *err) {
+df_code state_check_value(const df_kernel *c, df_error *err) {
     df_shape now = tensor_shape(kernel_input(c, 0)), delta = tensor_shape(kernel_input(c, 1));
     char have[SHAPE_TEXT_MAX], got[SHAPE_TEXT_MAX];
     if (shape_equal(now, delta)) return DF_OK;
@@ -32,7 +32,7 @@ static df_code check_value(const df_kernel *c, df_error *err) {
 }
 
 static df_code assign_update(df_kernel *c, df_error *err) {
-    df_code code = check_value(c, err);
+    df_code code = state_check_value(c, err);
     return code == DF_OK ? elementwise_compute(c, err) : code;
 }
 

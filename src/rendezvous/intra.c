@@ -29,6 +29,7 @@
  */
 #include "rendezvous/intra.h"
 
+#include "device/stage.h"
 #include "rendezvous/finish.h"
 
 /* ---- the transfer's own tag ---- */
@@ -140,7 +141,7 @@ static bool can_order(const transfer *t, const df_queue *q) {
 /* Work put on q from now on comes after the value. */
 static df_code order_behind(transfer *t, df_queue *q, df_error *err) {
     fence *f = NULL;
-    if (!is_pending(t) || q == t->queue) return DF_OK;
+    if (!is_pending(t) || (t->queue && queue_is_behind(q, t->queue))) return DF_OK;
     df_code code = pending_fence(t, &f, err);
     if (code != DF_OK) return code;
     code = queue_wait(q, t->work, f, err);
@@ -179,28 +180,36 @@ static df_code carry_fence(transfer *t, df_tensor *there, df_error *err) {
     return DF_OK;
 }
 
-/* By queue q, whose kind says how, to the memory of `at`, or to the host's. */
-static df_code go(transfer *t, df_queue *q, df_device *at, df_error *err) {
-    df_tensor *to = NULL, *value = t->value;
+/* In the memory of `at`, or the host's. */
+static df_code make(const transfer *t, df_device *at, df_tensor **to, df_error *err) {
+    const df_tensor *value = t->value;
     memory *host = t->owner->host;
     if (at && value->dtype == DF_STRING)
         return error_invalid(err,
                              "a string tensor cannot lie in the memory of %s; receive it with "
                              "DF_MEMORY_HOST",
                              df_device_name(at));
-    df_code code =
-        tensor_new_in(host, at ? at->mem : host, value->dtype, tensor_shape(value), &to, err);
-    if (code != DF_OK) return code;
-    code = enqueue(t, q, to, err);
+    return tensor_new_in(host, at ? at->mem : host, value->dtype, tensor_shape(value), to, err);
+}
+
+/* The copy in `to`, which is taken, is on its way, unless code says else. */
+static df_code gone(transfer *t, df_device *at, df_tensor *to, df_code code, df_error *err) {
     if (code == DF_OK && at) code = carry_fence(t, to, err);
     if (code != DF_OK) {
         df_tensor_unref(to);
         return code;
     }
-    df_tensor_unref(value);
+    df_tensor_unref(t->value);
     t->value = to;
     t->at = at;
     return DF_OK;
+}
+
+/* By queue q, whose kind says how, to the memory of `at`, or to the host's. */
+static df_code go(transfer *t, df_queue *q, df_device *at, df_error *err) {
+    df_tensor *to = NULL;
+    df_code code = make(t, at, &to, err);
+    return code == DF_OK ? gone(t, at, to, enqueue(t, q, to, err), err) : code;
 }
 
 static df_code leave(transfer *t, df_error *err) {
@@ -214,6 +223,61 @@ static df_code enter(transfer *t, df_error *err) {
 
 static df_code cross(transfer *t, df_error *err) {
     return go(t, t->at->queues[DF_QUEUE_ACROSS], to_of(t)->device, err);
+}
+
+/* ---- from pageable memory ---- */
+
+/* A copy for which the stage needs threads. */
+typedef struct staged {
+    stage_job job; /* first */
+    df_recv *r;
+    own_tag *own;
+    queue_held *held; /* of own */
+    const df_allocator *alloc;
+} staged;
+
+static void staged_ended(stage_job *j, const df_error *why);
+
+static df_code begin_staged(transfer *t, df_device *d, df_tensor *to, df_error *err) {
+    df_queue *q = d->queues[DF_QUEUE_IN];
+    const df_allocator *alloc = t->owner->alloc;
+    staged *s = alloc_zeroed(alloc, sizeof *s);
+    queue_held *h = s ? own_hold(t->own, q, err) : NULL;
+    if (!s || (t->own && !h)) {
+        alloc_free(alloc, s, sizeof *s);
+        return error_memory(err, "a copy to a device");
+    }
+    *s = (staged){
+        .job = {.ended = staged_ended, .queue = q, .work = t->work, .to = to, .from = t->value},
+        .r = t->r,
+        .own = t->own,
+        .held = h,
+        .alloc = alloc};
+    recv_hold(t->r);
+    df_code code = stage_copy(d->stage, &s->job, err);
+    if (code == DF_OK) return code;
+    if (h) queue_hold(q, h);
+    alloc_free(alloc, s, sizeof *s);
+    return code;
+}
+
+/* Where no thread is to be had, the kind's own way must do. */
+static df_code enter_staged(transfer *t, bool *waits, df_error *err) {
+    df_device *d = to_of(t)->device;
+    df_queue *q = d->queues[DF_QUEUE_IN];
+    df_tensor *to = NULL;
+    df_code code = make(t, d, &to, err), now;
+    if (code == DF_OK) code = order_behind(t, q, err);
+    if (code == DF_OK) code = queue_wait_for_block(q, t->work, to, err);
+    if (code != DF_OK) return df_tensor_unref(to), code;
+    not_pending(t);
+    if (!t->own && stage_copy_now(d->stage, q, t->work, to, t->value, &now, err)) {
+        t->queue = q;
+        return gone(t, d, to, now, err);
+    }
+    if (begin_staged(t, d, to, NULL) != DF_OK) return gone(t, d, to, enqueue(t, q, to, err), err);
+    *waits = true;
+    return DF_OK;
 }
 
 /* ---- the end ---- */
@@ -276,6 +340,7 @@ static df_code wait_for(transfer *t, df_error *err) {
     if (code != DF_OK) return code;
     not_pending(t);
     recv_hold(t->r);
+    work_count(t->work, WORK_HOST_WAITS, 1);
     words->reached = f;
     words->tensor = t->value;
     words->own = t->own;
@@ -310,6 +375,27 @@ static df_code need_tag(transfer *t, df_error *err) {
     return DF_OK;
 }
 
+static void staged_ended(stage_job *j, const df_error *why) {
+    staged *s = (staged *)j;
+    transfer t = {.r = s->r,
+                  .owner = recv_words_of(s->r)->owner,
+                  .own = s->own,
+                  .work = j->work,
+                  .value = j->to,
+                  .at = j->queue->device,
+                  .queue = j->queue};
+    df_error err = why ? *why : (df_error){.code = DF_OK};
+    if (s->held) queue_hold(j->queue, s->held);
+    df_tensor_unref(j->from);
+    alloc_free(s->alloc, s, sizeof *s);
+    df_code code = err.code;
+    if (code == DF_OK) code = carry_fence(&t, t.value, &err);
+    if (code == DF_OK)
+        proceed(&t);
+    else
+        end_with(&t, &err);
+}
+
 /* As far as it gets: until it has arrived, has failed, or waits. */
 static void proceed(transfer *t) {
     df_error err = {.code = DF_OK};
@@ -320,6 +406,8 @@ static void proceed(transfer *t) {
         if (is_pending(t) && (t->own || !can_order(t, to_of(t)->device->queues[DF_QUEUE_IN]))) {
             waits = true;
             code = wait_for(t, &err);
+        } else if (t->value->bytes && stage_needs(to_of(t)->device, t->value)) {
+            code = enter_staged(t, &waits, &err);
         } else {
             code = enter(t, &err);
         }

@@ -22,6 +22,7 @@ df_runtime *runtime_ref(df_runtime *rt) {
 
 static void destroy(df_runtime *rt) {
     pool_free(rt->pool);
+    cuda_close_ops(rt);
     for (uint32_t d = 0; d < rt->n_devices; d++) device_close(rt->devices[d]);
     op_registry_free(rt->ops);
     memory_unref(rt->host);
@@ -153,6 +154,7 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     if (code == DF_OK) code = op_register_transfer(rt->ops, err);
     if (code == DF_OK) code = kernels_register(rt->ops, o->cblas ? &rt->blas : NULL, err);
     if (code == DF_OK) code = open_devices(rt, o, err);
+    if (code == DF_OK) code = cuda_open_ops(rt, o->cublas, err);
     return code;
 }
 

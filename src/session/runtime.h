@@ -14,13 +14,15 @@
 #include "exec/executor.h"
 #include "graph/graph.h"
 #include "kernels/blas.h"
+#include "kernels/cuda/register.h"
 
 struct df_runtime {
     refcount refs;             /* (a) */
     refcount handles;          /* (a) runtime, graphs, sessions and programs that the user has */
     const df_allocator *alloc; /* (c), as all up to workers */
     const df_threads *threads;
-    blas blas; /* empty without the option */
+    blas blas;         /* empty without the option */
+    cuda_kernels cuda; /* empty without such a device */
     op_registry *ops;
     memory *host;
     df_device *devices[PLAN_MAX_DEVICES];
@@ -48,5 +50,10 @@ void runtime_leave(df_runtime *rt);
 df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err);
 
 uint64_t runtime_draw(void); /* a random number, not 0 */
+
+/* ---- cuda.c ---- */
+/* Registers the standard ops for CUDA, if there is such a device. */
+df_code cuda_open_ops(df_runtime *rt, const char *cublas_file, df_error *err);
+void cuda_close_ops(df_runtime *rt); /* while the devices are open */
 
 #endif /* SESSION_RUNTIME_H */

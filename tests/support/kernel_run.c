@@ -82,6 +82,16 @@ static const kernel_node *node_of(const df_kernel *c) {
 
 static const struct kernel_calls calls = {.node = node_of, .set_output = set_output};
 
+/* Blocks, and what lies in a header, are whole units of 16 bytes. */
+static size_t room_of(const df_tensor *t) {
+    return (t->bytes + 15) & ~(size_t)15;
+}
+
+static void check_room(const kernel_lab *lab, const df_tensor *t) {
+    for (size_t i = t->bytes; t->bytes && lab->overwrite < 0 && i < room_of(t); i++)
+        assert_int_equal(((const unsigned char *)t->data)[i], 0xA5);
+}
+
 /* As an executor does, it takes an input's buffer only if the kernel allows it and
  * dtype and size are equal. */
 static df_code make_output(kernel_lab *lab, const kernel_def *k, const edge_type *type,
@@ -90,7 +100,7 @@ static df_code make_output(kernel_lab *lab, const kernel_def *k, const edge_type
     df_tensor *over = lab->overwrite >= 0 && i == 0 ? inputs.items[lab->overwrite] : NULL;
     df_code code = tensor_new_in(lab->mem, lab->mem, type->dtype, edge_shape(type), &t, &lab->err);
     if (code != DF_OK) return code;
-    if (t->bytes) memset(t->data, 0xA5, t->bytes);
+    if (t->bytes) memset(t->data, 0xA5, room_of(t));
     lab->outputs[i] = lab_keep(lab, t);
     if (!over) return DF_OK;
     assert_true(k->may_overwrite >> lab->overwrite & 1);
@@ -117,7 +127,7 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
         code = make_output(lab, k, &types[i], inputs, i);
     if (code != DF_OK) return code;
     kernel_def def = *k;
-    def.user = (void *)(uintptr_t)lab->blas;
+    if (lab->blas) def.user = (void *)(uintptr_t)lab->blas;
     kernel_node node = {.name = "node", .op = op, .kernel = k, .attrs = attrs};
     kernel_io io = {
         .kernel = &def, .n_inputs = (uint32_t)inputs.n, .n_outputs = (uint16_t)n_outputs};
@@ -127,8 +137,12 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
                    .made = lab->outputs,
                    .headers = lab->mem,
                    .exec = lab,
-                   .calls = &calls};
-    return k->compute(&c, &lab->err);
+                   .calls = &calls,
+                   .queue = lab->queue};
+    code = k->compute(&c, &lab->err);
+    for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
+        check_room(lab, lab->outputs[i]);
+    return code;
 }
 
 static void describe(const df_tensor *t, edge_type *type) {

@@ -37,6 +37,8 @@ memory.h name
 key.h name
 tensor.h tensor
 device.h device
+device_ops.h device
+cuda.h device
 attr.h op
 op.h op
 inline.h op
