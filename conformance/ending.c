@@ -66,17 +66,17 @@ typedef struct asking {
 
 static void ask_all(actor *a) {
     asking *me = a->user;
-    for (int k = 0; k < RACE_KEYS; k++) scene_submit(me->asks[k], a->scene->r);
+    for (int k = 0; k < RACE_KEYS; k++) scene_submit(me->asks[k], scene_of(a)->r);
 }
 
 static void abort_first(actor *a) {
-    df_rendezvous_abort(a->scene->r, &first);
+    df_rendezvous_abort(scene_of(a)->r, &first);
 }
 
 /* Sends and recvs race with an abort: each ends one way or the other, and nothing is left. */
 static void abort_races(scene *s, const df_key *const *keys) {
     letters *sent[2];
-    asking *me = scene_memory(s, sizeof *me);
+    asking *me = stage_memory(&s->stage, sizeof *me);
     scene_open(s);
     for (int who = 0; who < 2; who++) {
         letters *l = sent[who] = scene_letters(s, 2 * RACE_KEYS);
@@ -84,13 +84,13 @@ static void abort_races(scene *s, const df_key *const *keys) {
             l->keys[i] = keys[i % RACE_KEYS];
             l->tensors[i] = scene_number(s, i);
         }
-        (void)scene_actor(s, scene_send_letters, l);
+        (void)stage_actor(&s->stage, scene_send_letters, l);
     }
     for (int k = 0; k < RACE_KEYS; k++) me->asks[k] = scene_prepare(s, keys[k], scene_at_host);
-    (void)scene_actor(s, ask_all, me);
-    (void)scene_actor(s, abort_first, NULL);
-    scene_go(s);
-    scene_join(s, "one of send, recv and abort");
+    (void)stage_actor(&s->stage, ask_all, me);
+    (void)stage_actor(&s->stage, abort_first, NULL);
+    stage_go(&s->stage);
+    stage_join(&s->stage, "one of send, recv and abort");
     for (int who = 0; who < 2; who++)
         scene_expect(s, sent[who]->code == DF_OK || sent[who]->code == DF_ABORTED,
                      "a send was answered with %s", df_code_name(sent[who]->code));
@@ -111,10 +111,10 @@ void scene_R5(scene *s) {
     abort_without_an_error(s);
     for (int k = 0; k < RACE_KEYS; k++) keys[k] = scene_key(s, k);
     scene_part(s, "sends and recvs that race with an abort");
-    uint64_t until = scene_now() + race_time;
+    uint64_t until = stage_now() + race_time;
     for (int round = 0; round < ROUNDS; round++) {
         abort_races(s, keys);
-        if (round >= MIN_ROUNDS && scene_now() > until) break;
+        if (round >= MIN_ROUNDS && stage_now() > until) break;
     }
 }
 
@@ -201,7 +201,7 @@ static void cancelled_but_there(scene *s) {
 }
 
 static void cancel_it(actor *a) {
-    df_rendezvous_cancel(a->scene->r, &((asked *)a->user)->recv);
+    df_rendezvous_cancel(scene_of(a)->r, &((asked *)a->user)->recv);
 }
 
 static void cancel_races(scene *s, const df_key *key, int round) {
@@ -209,10 +209,10 @@ static void cancel_races(scene *s, const df_key *key, int round) {
     l->keys[0] = key;
     l->tensors[0] = scene_number(s, round);
     asked *a = scene_ask(s, key);
-    (void)scene_actor(s, scene_send_letters, l);
-    (void)scene_actor(s, cancel_it, a);
-    scene_go(s);
-    scene_join(s, "one of send and cancel");
+    (void)stage_actor(&s->stage, scene_send_letters, l);
+    (void)stage_actor(&s->stage, cancel_it, a);
+    stage_go(&s->stage);
+    stage_join(&s->stage, "one of send and cancel");
     expect_not_lost(a, true, round);
 }
 
@@ -224,10 +224,10 @@ void scene_R7(scene *s) {
     scene_part(s, "a send and a cancel of its recv at the same time");
     scene_open(s);
     const df_key *key = scene_key(s, 0);
-    uint64_t until = scene_now() + race_time;
+    uint64_t until = stage_now() + race_time;
     for (int round = 0; round < ROUNDS; round++) {
         cancel_races(s, key, round);
-        if (round >= MIN_ROUNDS && scene_now() > until) break;
+        if (round >= MIN_ROUNDS && stage_now() > until) break;
     }
     scene_close(s);
 }
@@ -238,7 +238,7 @@ static void drop_last(scene *s) {
     df_rendezvous *r = s->r;
     s->r = NULL;
     df_rendezvous_unref(r);
-    scene_part(s, s->part); /* it has returned */
+    scene_part(s, s->stage.part); /* it has returned */
 }
 
 static void last_reference_ends_it(scene *s) {
@@ -300,7 +300,7 @@ static void use_it_again(asked *a) {
 
 static void done_uses_it(scene *s) {
     scene_part(s, "the done of a recv that the last reference ends asks again");
-    again *x = scene_memory(s, sizeof *x);
+    again *x = stage_memory(&s->stage, sizeof *x);
     scene_open(s);
     x->r = s->r;
     x->inner = scene_prepare(s, scene_key(s, 1), scene_at_host);

@@ -20,9 +20,9 @@ static void send_where_nobody_asks(scene *s) {
         l->keys[i] = i < KEYS ? scene_key(s, i) : l->keys[i - KEYS];
         l->tensors[i] = scene_number(s, i);
     }
-    (void)scene_actor(s, scene_send_letters, l);
-    scene_go(s);
-    scene_join(s, "a send under a key that nobody asks for");
+    (void)stage_actor(&s->stage, scene_send_letters, l);
+    stage_go(&s->stage);
+    stage_join(&s->stage, "a send under a key that nobody asks for");
     scene_expect(s, l->code == DF_OK, "a send was refused with %s", df_code_name(l->code));
 }
 
@@ -39,9 +39,9 @@ static void expect_once(asked *a) {
     scene *s = a->scene;
     scene_expect(s, scene_ended(a), "a recv of %s has not ended within %g s",
                  df_key_edge(a->recv.key), scene_limit(s));
-    (void)pthread_mutex_lock(&s->lock);
+    (void)pthread_mutex_lock(&s->stage.lock);
     int calls = a->calls;
-    (void)pthread_mutex_unlock(&s->lock);
+    (void)pthread_mutex_unlock(&s->stage.lock);
     scene_expect(s, calls == 1, "the callback of a recv of %s ran %d times",
                  df_key_edge(a->recv.key), calls);
 }
@@ -98,20 +98,21 @@ typedef struct asking {
 
 static void race_asks(actor *a) {
     asking *me = a->user;
-    for (int k = 0; k < RACE_KEYS; k++) scene_submit(me->race->asks[me->who][k], a->scene->r);
+    for (int k = 0; k < RACE_KEYS; k++) scene_submit(me->race->asks[me->who][k], scene_of(a)->r);
 }
 
 static void race_cancels(actor *a) {
     race *x = a->user;
     for (int k = 0; k < RACE_KEYS; k++)
         for (int who = 0; who < 2; who++)
-            if (x->is_cancelled[who][k]) df_rendezvous_cancel(a->scene->r, &x->asks[who][k]->recv);
+            if (x->is_cancelled[who][k])
+                df_rendezvous_cancel(scene_of(a)->r, &x->asks[who][k]->recv);
 }
 
 static void race_aborts(actor *a) {
     static const df_error why = {.code = DF_ABORTED, .message = "an abort of the test"};
     (void)a;
-    df_rendezvous_abort(a->scene->r, &why);
+    df_rendezvous_abort(scene_of(a)->r, &why);
 }
 
 /* Which way each may end. Whether a cancel ends others too is for R7. */
@@ -131,11 +132,11 @@ static void check_race(race *x, bool is_aborted, bool is_cancelled) {
 
 static void race_round(scene *s, const df_key *const *keys, unsigned round) {
     bool is_aborted = round % 2 != 0, is_cancelled = round % 4 >= 2;
-    race *x = scene_memory(s, sizeof *x);
+    race *x = stage_memory(&s->stage, sizeof *x);
     scene_open(s);
     for (int who = 0; who < 2; who++) {
         letters *l = scene_letters(s, RACE_KEYS);
-        asking *me = scene_memory(s, sizeof *me);
+        asking *me = stage_memory(&s->stage, sizeof *me);
         *me = (asking){x, who};
         for (int k = 0; k < RACE_KEYS; k++) {
             l->keys[k] = keys[k];
@@ -143,13 +144,13 @@ static void race_round(scene *s, const df_key *const *keys, unsigned round) {
             x->asks[who][k] = scene_prepare(s, keys[k], scene_at_host);
             x->is_cancelled[who][k] = is_cancelled && (k + who) % 3 == 0;
         }
-        (void)scene_actor(s, scene_send_letters, l);
-        (void)scene_actor(s, race_asks, me);
+        (void)stage_actor(&s->stage, scene_send_letters, l);
+        (void)stage_actor(&s->stage, race_asks, me);
     }
-    (void)scene_actor(s, race_cancels, x);
-    if (is_aborted) (void)scene_actor(s, race_aborts, NULL);
-    scene_go(s);
-    scene_join(s, "one of send, recv, cancel and abort");
+    (void)stage_actor(&s->stage, race_cancels, x);
+    if (is_aborted) (void)stage_actor(&s->stage, race_aborts, NULL);
+    stage_go(&s->stage);
+    stage_join(&s->stage, "one of send, recv, cancel and abort");
     check_race(x, is_aborted, is_cancelled);
     scene_close(s);
     check_race(x, is_aborted, is_cancelled);
@@ -163,10 +164,10 @@ void scene_R2(scene *s) {
     ends_come_together(s);
     for (int k = 0; k < RACE_KEYS; k++) keys[k] = scene_key(s, k);
     scene_part(s, "send, recv, cancel and abort from several threads");
-    uint64_t until = scene_now() + race_time;
+    uint64_t until = stage_now() + race_time;
     for (unsigned round = 0; round < ROUNDS; round++) {
         race_round(s, keys, round);
-        if (round >= MIN_ROUNDS && scene_now() > until) break;
+        if (round >= MIN_ROUNDS && stage_now() > until) break;
     }
 }
 
@@ -184,7 +185,7 @@ typedef struct probe {
 
 static void call_everything(actor *a) {
     static const df_error why = {.code = DF_ABORTED, .message = "an abort of the test"};
-    scene *s = a->scene;
+    scene *s = scene_of(a);
     probe *p = a->user;
     (void)scene_send(s, p->key, p->tensor);
     scene_submit(p->inner, s->r);
@@ -198,16 +199,16 @@ static bool is_over(void *arg) {
 
 static void let_the_other_call(asked *a) {
     probe *p = a->user;
-    scene_go(a->scene);
+    stage_go(&a->scene->stage);
     p->has_come_back = scene_wait(a->scene, is_over, p->other);
 }
 
 static asked *probed(scene *s, const df_key *key, probe **out) {
-    probe *p = *out = scene_memory(s, sizeof *p);
+    probe *p = *out = stage_memory(&s->stage, sizeof *p);
     p->key = scene_key(s, 1);
     p->tensor = scene_number(s, 1);
     p->inner = scene_prepare(s, scene_key(s, 2), scene_at_host);
-    p->other = scene_actor(s, call_everything, p);
+    p->other = stage_actor(&s->stage, call_everything, p);
     asked *a = scene_prepare(s, key, scene_at_host);
     a->then = let_the_other_call;
     a->user = p;
@@ -223,7 +224,7 @@ static void others_may_call(scene *s, const char *part, void (*play)(scene *s, a
     scene_expect(s, scene_ended(a), "the recv has not ended within %g s", scene_limit(s));
     scene_expect(s, p->has_come_back,
                  "calls of another thread do not return while done runs: a lock is held");
-    scene_join(s, "a call");
+    stage_join(&s->stage, "a call");
     scene_expect(s, scene_ended(p->inner), "the other's recv has not ended within %g s",
                  scene_limit(s));
     scene_close(s);
@@ -275,7 +276,7 @@ static void send_to_next(asked *a) {
 }
 
 static void done_sends(scene *s) {
-    chain *c = scene_memory(s, sizeof *c);
+    chain *c = stage_memory(&s->stage, sizeof *c);
     scene_part(s, "done sends to a recv whose done sends to a recv, 64 times");
     scene_open(s);
     for (int i = 0; i < CHAIN; i++) {
@@ -392,9 +393,9 @@ static void beside_each_other(scene *s) {
             l->keys[i] = key;
             l->tensors[i] = scene_number(s, 1000 * who + i);
         }
-        (void)scene_actor(s, scene_send_letters, l);
+        (void)stage_actor(&s->stage, scene_send_letters, l);
     }
-    scene_go(s);
+    stage_go(&s->stage);
     for (int i = 0; i < SENDERS * EACH; i++) {
         asked *a = scene_ask(s, key);
         scene_expect_tensor(a);
@@ -406,7 +407,7 @@ static void beside_each_other(scene *s) {
         next[who]++;
         scene_drop(a);
     }
-    scene_join(s, "a send");
+    stage_join(&s->stage, "a send");
     scene_close(s);
 }
 

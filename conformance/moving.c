@@ -52,7 +52,7 @@ static asked *bytes_at(scene *s, place at, size_t n, unsigned seed) {
 /* Sends it under a's key by the backend. What the endpoint is kept in says something else
  * afterwards: a backend copies it. */
 static df_code send_from(scene *s, const asked *a, place from, df_tensor *t) {
-    df_endpoint *at = scene_memory(s, sizeof *at);
+    df_endpoint *at = stage_memory(&s->stage, sizeof *at);
     *at = endpoint_of(s, from);
     df_code code = df_rendezvous_send(s->r, a->recv.key, at, t);
     *at = scene_at_host;
@@ -126,7 +126,7 @@ static void look_in_done(asked *a) {
 
 /* What is wrong with tensors that lie on a device is told by R9. */
 static void deliver_to_host(scene *s, place from, place to, size_t n) {
-    look *l = scene_memory(s, sizeof *l);
+    look *l = stage_memory(&s->stage, sizeof *l);
     *l = (look){.n = n, .seed = (unsigned)from};
     asked *made = bytes_at(s, from, l->n, l->seed);
     asked *a = scene_prepare(s, scene_key(s, 0), endpoint_of(s, to));
@@ -158,9 +158,9 @@ static void deliver_to_queue(scene *s, place to, size_t n) {
                  "work that %s's queue gets after done finds something else", place_names[to]);
     scene_drop(seen);
     scene_drop(a);
-    (void)pthread_mutex_lock(&s->lock);
+    (void)pthread_mutex_lock(&s->stage.lock);
     int calls = a->calls;
-    (void)pthread_mutex_unlock(&s->lock);
+    (void)pthread_mutex_unlock(&s->stage.lock);
     scene_expect(s, calls == 1, "done ran %d times", calls);
 }
 

@@ -31,7 +31,7 @@ int df_conformance_run(const df_conformance *suite) {
     df_conformance of = *suite;
     if (of.limit == 0) of.limit = DEFAULT_LIMIT * (uint64_t)1000000000;
     for (int i = 0; i < DF_CONFORMANCE_RULES; i++) {
-        char wrong[SCENE_WORDS] = "df_conformance.make is NULL; set it to what makes a rendezvous";
+        char wrong[STAGE_WORDS] = "df_conformance.make is NULL; set it to what makes a rendezvous";
         bool is_kept = of.make && scene_play(&of, rules[i].test, wrong);
         if (!is_kept) n_broken++;
         if (of.report) of.report(of.user, i + 1, rules[i].asks, is_kept ? NULL : wrong);

@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * scene.h - where the test of one rule plays.
+ * scene.h - where the test of one rule of rendezvous.h plays: a stage with a rendezvous on it.
  *
- * The backend under test may do anything: keep a call for ever, lose a recv, touch one again when
- * it is over. Hence:
- *
- * 1. A test runs on a thread of its own, the scene's; what must happen at the same time is done by
- *    actors. If none of them moves any more, the suite goes on without them.
- * 2. What a backend may touch (recvs, endpoints, keys, elements) lies in the scene, never on a
- *    stack. A scene of which something is still in use after its test is never freed.
- * 3. Every wait has a limit.
- * 4. A test ends at the first thing that is wrong: scene_expect then leaves it, by longjmp. It is
- *    for the scene's thread alone, and not for callbacks.
- * 5. The scene's lock is a leaf: no call of the library is made under it, and it may be taken
- *    under the backend's own.
+ * Recvs, endpoints, keys and elements, which the backend may touch, lie in memory of the stage. The
+ * scene's lock, which is the stage's, may be taken under the backend's own.
  */
 #ifndef CONFORMANCE_SCENE_H
 #define CONFORMANCE_SCENE_H
 
+#include "stage.h"
+
 #include <dataflow/conformance.h>
 #include <dataflow/runtime.h>
 
-#include <pthread.h>
-#include <setjmp.h>
-
 typedef struct scene scene;
 typedef struct asked asked;
-typedef struct actor actor;
 
 /* A recv and how it ended. (c) constant once it is submitted, (l) under the scene's lock. */
 struct asked {
@@ -44,68 +32,44 @@ struct asked {
     asked *next;       /* the scene's thread's */
 };
 
-/* A thread that does one thing, when the scene says go. */
-struct actor {
-    scene *scene;           /* (c) */
-    void (*body)(actor *a); /* (c) */
-    void *user;             /* (c) of body */
-    pthread_t thread;       /* the scene's thread's */
-    bool is_over;           /* (l) */
-    actor *next;            /* the scene's thread's */
-};
-
-typedef struct block block;
 typedef struct key_item key_item;
 
-/* (c) constant, (l) under lock, (t) the scene's thread's own; actors read r, which is changed only
+/* (c) constant, (l) under lock, (t) the stage's thread's own; actors read r, which is changed only
  * while none is there. */
 struct scene {
-    df_conformance of;      /* (c) a copy */
-    void (*test)(scene *s); /* (c) */
-    df_rendezvous *r;       /* (t) of the backend; NULL: not now */
-    df_runtime *runtime;    /* (t) NULL: none was needed */
-    df_rendezvous *local;   /* (t) the library's own, likewise */
-    jmp_buf out;            /* (t) */
-    block *blocks;          /* (t) */
-    key_item *keys;         /* (t) */
-    asked *asks;            /* (t) */
-    actor *actors;          /* (t) those that were not joined */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;    /* whenever something moved */
-    const char *part;          /* (l) of the test, for the words of what is wrong */
-    char wrong[640];           /* (l) "": nothing */
-    uint64_t moves;            /* (l) counts whatever moves */
-    bool may_act;              /* (l) actors wait for this, */
-    bool is_called_off;        /* (l) or for this, and then do nothing */
+    stage stage;               /* first */
+    df_conformance of;         /* (c) a copy */
+    void (*test)(scene *s);    /* (c) */
+    df_rendezvous *r;          /* (t) of the backend; NULL: not now */
+    df_runtime *runtime;       /* (t) NULL: none was needed */
+    df_rendezvous *local;      /* (t) the library's own, likewise */
+    key_item *keys;            /* (t) */
+    asked *asks;               /* (t) */
     size_t n_made, n_released; /* (l) tensors */
-    bool is_over;              /* (l) the scene's thread has ended */
-    bool is_clear;             /* (l) nothing of it is in use any more */
-    bool is_left;              /* (l) the suite has gone on without it */
-    scene *next;               /* of those that are never freed */
 };
 
-enum { SCENE_WORDS = sizeof(((scene *)0)->wrong) };
-
 /* Plays a test. True: it went well; else `wrong` says what did not. */
-bool scene_play(const df_conformance *of, void (*test)(scene *s), char wrong[SCENE_WORDS]);
+bool scene_play(const df_conformance *of, void (*test)(scene *s), char wrong[STAGE_WORDS]);
 
 /* ---- for tests ------------------------------------------------------------ */
 
-/* What follows, in words: they stand before what is wrong. */
-void scene_part(scene *s, const char *words);
+/* Ends the test here unless the second argument is true; the others are why. */
+#define scene_expect(s, ...) stage_expect(&(s)->stage, __VA_ARGS__)
 
-/* Ends the test here unless this holds. */
-void scene_expect(scene *s, bool holds, const char *format, ...) DF_PRINTF(3, 4);
-
-/* Something moved: whoever waits looks again. */
-void scene_moved(scene *s);
+static inline void scene_part(scene *s, const char *words) {
+    stage_part(&s->stage, words);
+}
 /* Waits until holds(arg) is true, which is called under the lock; false: it was not in time. */
-bool scene_wait(scene *s, bool (*holds)(void *arg), void *arg);
-double scene_limit(const scene *s); /* in seconds, for words */
-uint64_t scene_now(void);           /* ns */
+static inline bool scene_wait(scene *s, bool (*holds)(void *arg), void *arg) {
+    return stage_wait(&s->stage, holds, arg, s->of.limit);
+}
+static inline double scene_limit(const scene *s) {
+    return stage_limit(&s->stage);
+}
 
-/* Memory of the scene: zeroed, freed with it. For its own thread. */
-void *scene_memory(scene *s, size_t bytes);
+static inline scene *scene_of(const actor *a) {
+    return (scene *)(void *)a->stage;
+}
 
 /* A new rendezvous of the backend as s->r; closing aborts it and drops the reference. */
 void scene_open(scene *s);
@@ -149,12 +113,6 @@ void scene_expect_tensor(asked *a);
 void scene_drop(asked *a);
 
 /* ---- at the same time ---- */
-
-/* An actor, which waits until scene_go. */
-actor *scene_actor(scene *s, void (*body)(actor *a), void *user);
-void scene_go(scene *s); /* from any thread */
-/* Waits for all actors; `calls` is what they do, for the words: "a send". */
-void scene_join(scene *s, const char *calls);
 
 /* Several things to send, one after the other: the body of an actor. */
 typedef struct letters {

@@ -54,13 +54,29 @@ DF_API bool df_work_failed(const df_work *work);
  * held. NULL work is fine. */
 DF_API void df_work_fail(df_work *work, const df_error *why);
 
-/* Who wants to know that an event has ended: reached, why is NULL, or failed with *why, which lasts
- * for the call. Called exactly once for each time that it was given to record, on any thread, with
- * no lock held. */
+/* Work of one's own, for tests of a kind: `fail` is called by each df_work_fail, on its thread,
+ * before df_work_failed is true. */
+typedef struct df_work_owner {
+    void (*fail)(void *user, const df_error *why);
+    void *user;
+} df_work_owner;
+DF_API df_code df_work_new(const df_allocator *allocator, const df_work_owner *owner, df_work **out,
+                           df_error *err);
+DF_API void df_work_free(df_work *work);
+
+/* Who wants to know that an event has ended. In the memory of who records, until `ended` has
+ * begun: there the event may be recorded again, or freed. */
 typedef struct df_event_listener df_event_listener;
 struct df_event_listener {
+    /* why: NULL, or what failed; for the call. Puts nothing off, and may make any call but
+     * event_wait, close and df_event_ended. */
     void (*ended)(df_event_listener *listener, const df_error *why);
 };
+
+/* The event has been reached (why is NULL), or has failed with *why, which is copied. Exactly once
+ * for each listener that was given to record, when event_ended says true already. Threads: any,
+ * with no lock held. NULL listener is fine. */
+DF_API void df_event_ended(df_event_listener *listener, const df_error *why);
 
 /* A host function that runs in a queue's order, on the device's memory: how an accelerator without
  * a kernel language of its own (SIM) computes. The struct and all that it points to stay until

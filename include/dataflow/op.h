@@ -165,6 +165,13 @@ typedef struct df_kernel_def {
      * Steps that run at the same time share it. Either may be NULL. */
     df_code (*open)(df_kernel *k, void **state, df_error *err);
     void (*close)(void *user, void *state);
+
+    /* For a kernel whose work finds out what is wrong when it runs (df_kernel_queue): so many bytes
+     * that the device can write and the host read, df_kernel_report, all zeros at first. When the
+     * step's work has ended and they are not all zeros, check is called: what it returns fails
+     * the step. 0 and NULL: none. */
+    size_t report;
+    df_code (*check)(void *user, const void *report, df_error *err);
 } df_kernel_def;
 
 /* Threads  as df_op_register.
@@ -190,6 +197,9 @@ DF_API void *df_kernel_state(const df_kernel *k);
  * the work itself (CPU, SIM). What follows on the queue may use the outputs, so the kernel need not
  * wait; an error of the work reaches the step by itself. */
 DF_API void *df_kernel_queue(const df_kernel *k);
+/* df_kernel_def.report bytes, until check; NULL where compute is the work itself, or none are asked
+ * for. Pinned, if the device's kind can. */
+DF_API void *df_kernel_report(const df_kernel *k);
 
 /* Allocates output i, of this shape, where the kernel's outputs lie: for those whose shape could
  * not be inferred. *out is borrowed, as df_kernel_output gives it from then on.

@@ -2,44 +2,119 @@
  *
  * Host memory from which a device copies at full speed.
  *
- * Such memory takes long to make, comes in pages, and is no other program's while we have it. So
- * only blocks of some size are made so, and the cache keeps them. Until a device has been found
- * that has any, and for small blocks, it is the allocator's.
+ * Such memory takes long to make, and is no other program's while we have it; so it is taken by the
+ * slab, from which smaller blocks are cut, and the cache in front keeps what it has. Until a device
+ * has been found that has any, all is the allocator's.
  */
 #include "device/core.h"
 
 #include "base/alloc.h"
 
-enum { PINNED_FROM = 64 << 10 }; /* bytes of a block */
+enum { SLAB = 1 << 20, FROM_SLABS = 64 << 10 /* bytes of a block, at most */ };
+
+typedef struct slab {
+    struct slab *next;
+    char *begin;
+    size_t used; /* bytes from the beginning; never given again before all are free */
+    size_t n_out;
+} slab;
 
 typedef struct pinned_source {
     const df_allocator *alloc; /* (c) */
     device_core *core;         /* (c) once any block is out; NULL: no device has such memory */
     memory *device;            /* (c) a reference, which keeps the core */
+    mutex lock;
+    slab *slabs; /* (l) the first is cut from */
 } pinned_source;
 
-static void *pinned_alloc(void *user, size_t bytes) {
-    const pinned_source *s = user;
+/* ---- from the device ------------------------------------------------------ */
+
+static void *take_pages(const pinned_source *s, size_t bytes) {
     void *block = NULL;
-    if (!s->core || bytes < PINNED_FROM) return alloc_bytes(s->alloc, bytes);
     DF_SCHED_POINT();
-    df_code code = s->core->ops->host_alloc(s->core->impl, bytes, &block, NULL);
-    return code == DF_OK ? block : NULL;
+    return s->core->ops->host_alloc(s->core->impl, bytes, &block, NULL) == DF_OK ? block : NULL;
+}
+
+static void give_pages(const pinned_source *s, void *block, size_t bytes) {
+    DF_SCHED_POINT();
+    s->core->ops->host_free(s->core->impl, block, bytes);
+}
+
+/* ---- slabs ---------------------------------------------------------------- */
+
+static void *cut_locked(pinned_source *s, size_t bytes) DF_REQUIRES(&s->lock);
+
+static void *cut_locked(pinned_source *s, size_t bytes) {
+    slab *first = s->slabs;
+    if (!first || first->used + bytes > SLAB) return NULL;
+    void *block = first->begin + first->used;
+    first->used += bytes;
+    first->n_out++;
+    return block;
+}
+
+static slab *slab_new(pinned_source *s) {
+    slab *new = alloc_zeroed(s->alloc, sizeof *new);
+    if (new) new->begin = take_pages(s, SLAB);
+    if (new &&new->begin) return new;
+    alloc_free(s->alloc, new, sizeof *new);
+    return NULL;
+}
+
+/* Aligned as the allocator would. */
+static void *cut(pinned_source *s, size_t size) {
+    size_t bytes = (size + ALLOC_ALIGN - 1) / ALLOC_ALIGN * ALLOC_ALIGN;
+    mutex_lock(&s->lock);
+    void *block = cut_locked(s, bytes);
+    mutex_unlock(&s->lock);
+    if (block) return block;
+    slab *new = slab_new(s);
+    if (!new) return NULL;
+    mutex_lock(&s->lock);
+    new->next = s->slabs;
+    s->slabs = new;
+    block = cut_locked(s, bytes);
+    mutex_unlock(&s->lock);
+    return block;
+}
+
+static void paste(pinned_source *s, const char *block) {
+    slab *empty = NULL;
+    mutex_lock(&s->lock);
+    slab **at = &s->slabs;
+    while (block < (*at)->begin || block >= (*at)->begin + SLAB) at = &(*at)->next;
+    if (--(*at)->n_out == 0) {
+        empty = *at;
+        *at = empty->next;
+    }
+    mutex_unlock(&s->lock);
+    if (!empty) return;
+    give_pages(s, empty->begin, SLAB);
+    alloc_free(s->alloc, empty, sizeof *empty);
+}
+
+/* ---- the source ----------------------------------------------------------- */
+
+static void *pinned_alloc(void *user, size_t bytes) {
+    pinned_source *s = user;
+    if (!s->core) return alloc_bytes(s->alloc, bytes);
+    return bytes < FROM_SLABS ? cut(s, bytes) : take_pages(s, bytes);
 }
 
 static void pinned_free(void *user, void *block, size_t bytes) {
-    const pinned_source *s = user;
-    if (!s->core || bytes < PINNED_FROM) {
+    pinned_source *s = user;
+    if (!s->core)
         alloc_free(s->alloc, block, bytes);
-        return;
-    }
-    DF_SCHED_POINT();
-    s->core->ops->host_free(s->core->impl, block, bytes);
+    else if (bytes < FROM_SLABS)
+        paste(s, block);
+    else
+        give_pages(s, block, bytes);
 }
 
 static void pinned_close(void *user) {
     pinned_source *s = user;
     memory_unref(s->device);
+    mutex_fini(&s->lock);
     alloc_free(s->alloc, s, sizeof *s);
 }
 
@@ -49,9 +124,13 @@ memory *pinned_new(const df_allocator *alloc) {
     s->alloc = alloc;
     const memory_source source = {
         .alloc = pinned_alloc, .free = pinned_free, .close = pinned_close, .user = s};
-    memory *m = memory_new(alloc, &source, true);
-    if (!m) alloc_free(alloc, s, sizeof *s);
-    return m;
+    if (mutex_init(&s->lock)) {
+        memory *m = memory_new(alloc, &source, true);
+        if (m) return m;
+        mutex_fini(&s->lock);
+    }
+    alloc_free(alloc, s, sizeof *s);
+    return NULL;
 }
 
 void pinned_by(memory *host, df_device *d) {
@@ -62,8 +141,6 @@ void pinned_by(memory *host, df_device *d) {
 }
 
 bool pinned_holds(const memory *host, const df_device *d, const df_tensor *t) {
-    const tensor_buffer *b = t->buf;
-    if (!b || b->mem != host || b->size < PINNED_FROM) return false;
     const pinned_source *s = memory_user(host);
-    return s->core && s->core->ops == d->ops;
+    return (t->buf ? t->buf->mem : t->mem) == host && s->core && s->core->ops == d->ops;
 }

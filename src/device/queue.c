@@ -306,6 +306,7 @@ static df_code call_here(df_queue *q, df_work *work, launch *l, df_error *err) {
     DF_SCHED_POINT();
     df_code code = b->ops->enter ? b->ops->enter(b->impl, &before, err) : DF_OK;
     if (code != DF_OK) return code;
+    for (int i = 0; i < l->n_tensors; i++) l->tensors[i].is_host = true; /* as far as it reads */
     code = l->run(l, err);
     if (b->ops->leave) b->ops->leave(b->impl, before);
     return code;

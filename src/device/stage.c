@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RING = 32 << 20, PIECE = 2 << 20, SMALL = 1 << 20, MAX_THREADS = 8, MAX_PIECES = 32 };
+enum { RING = 32 << 20, PIECE = 2 << 20, SMALL = 256 << 10, MAX_THREADS = 16, MAX_PIECES = 32 };
 
 typedef struct piece {
     fence_waiter waiter; /* first */
@@ -72,12 +72,13 @@ static piece *take_locked(stage *s, size_t bytes) DF_REQUIRES(&s->lock);
 
 /* NULL: there is no room now. */
 static piece *take_locked(stage *s, size_t bytes) {
-    size_t left_over = s->head + bytes > RING ? RING - s->head : 0;
+    bool turns = s->head + bytes > RING;
+    size_t left_over = turns ? RING - s->head : 0;
     if (s->n_pieces == MAX_PIECES || s->used + left_over + bytes > RING) return NULL;
     piece *p = &s->pieces[(s->oldest + s->n_pieces++) % MAX_PIECES];
     *p = (piece){.waiter = {.ready = piece_copied},
                  .stage = s,
-                 .at = left_over ? 0 : s->head,
+                 .at = turns ? 0 : s->head,
                  .bytes = bytes,
                  .left_over = left_over};
     s->head = p->at + bytes;
@@ -186,7 +187,7 @@ static void stage_main(void *arg) {
 
 /* As many as help with so many bytes, and there are processors for. */
 static int threads_for(size_t bytes) {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN) * 3 / 4;
     size_t n = processors < 1 ? 1 : (size_t)processors;
     if (n > MAX_THREADS) n = MAX_THREADS;
     return (int)(bytes / PIECE < n ? bytes / PIECE + 1 : n);

@@ -20,7 +20,7 @@ static df_code queue_run(launch *l, df_error *err) {
     const plan_node *n = &q->call.step->p->nodes[q->io.index];
     df_code code = node_compute(n, &q->call.ctx, err);
     atomic_put(&q->is_queued, 0, RELAXED);
-    if (code != DF_OK)
+    if (code != DF_OK && !q->call.ctx.queue) /* else who called names the node */
         error_prefix(err, "node %s (%s) on %s: ", n->name, n->op->name,
                      q->call.step->p->devices[n->device].full_name);
     return code;
@@ -51,6 +51,8 @@ static queue_op *prepare(step *s, uint32_t node) {
     }
     q->call = node_call_of(s, node);
     q->call.ctx.queue = queue_of_kernels(s->x->o.devices[n->device]);
+    q->call.ctx.report = q->report;
+    if (q->report) memset(q->report, 0, n->kernel->report);
     q->call.ctx.io = &q->io;
     q->call.ctx.slots = q->pointers;
     q->call.ctx.made = q->pointers;
@@ -81,6 +83,27 @@ static bool has_outputs(step *s, const plan_node *n, df_error *err) {
                              o),
                    false;
     return true;
+}
+
+static bool is_empty(const char *report, size_t n) {
+    while (n && !*report) {
+        report++;
+        n--;
+    }
+    return n == 0;
+}
+
+void node_check_report(step *s, uint32_t node) {
+    const plan_node *n = &s->p->nodes[node];
+    const queue_op *q = s->queued[node];
+    df_error err = {.code = DF_OK};
+    if (!q->report || is_empty(q->report, n->kernel->report)) return;
+    DF_SCHED_POINT();
+    df_code code = n->kernel->check(n->kernel->user, q->report, &err);
+    if (code != DF_OK) {
+        (void)error_from(&err, code, "its kernel");
+        step_fail_node(s, n, &err);
+    }
 }
 
 node_end node_run_queued(step *s, uint32_t node) {

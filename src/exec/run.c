@@ -357,11 +357,17 @@ COLD static void name_starved(step *s, df_error *why) {
                     list);
 }
 
+COLD static void check_reports(step *s) {
+    for (uint32_t i = 0; i < s->p->n_nodes; i++)
+        if (s->queued[i]) node_check_report(s, i);
+}
+
 /* Nothing moves, but that a queue may fail. True: the step is over. Else it moves again, and
  * this thread is still in it. */
 static bool verdict(worker *w) {
     step *s = w->step;
     bool failed = step_failed(s);
+    if (s->joined && !failed && s->has_reports) check_reports(s);
     if (s->joined || (!s->n_joins && (s->end || failed))) return live_end(&s->live);
     if (!s->end && !failed) {
         df_error why;

@@ -71,6 +71,11 @@ static bool make_queue_op(step *s, uint32_t node) {
     q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
     q->launch.regions = arena_array(&s->mem, n_tensors, sizeof *q->launch.regions);
     if (!q->headers || !q->pointers || !q->kept || !q->launch.regions) return false;
+    if (n->kernel->report && queue_of_kernels(s->x->o.devices[n->device])) {
+        q->report = memory_take(s->x->o.host, n->kernel->report, NULL);
+        if (!q->report) return false;
+        s->has_reports = true;
+    }
     for (size_t i = 0; i < n_tensors; i++) q->pointers[i] = &q->headers[i];
     q->io = s->x->io[node];
     q->io.first_input = 0;
@@ -118,6 +123,12 @@ static bool make_joins(step *s) {
         if (!make_join(s, queues[DF_QUEUE_ACROSS])) return false;
     }
     return true;
+}
+
+static void drop_reports(step *s) {
+    for (uint32_t i = 0; s->has_reports && i < s->p->n_nodes; i++)
+        if (s->queued[i])
+            memory_give(s->x->o.host, s->queued[i]->report, s->p->nodes[i].kernel->report);
 }
 
 static void drop_joins(step *s) {
@@ -195,6 +206,7 @@ step *step_new(executor *x, df_error *err) {
     }
     (void)error_memory(err, "a step");
     drop_joins(s);
+    drop_reports(s);
     if (ok) condition_fini(&s->wake);
     arena_fini(&s->mem);
     alloc_free(x->o.alloc, s, sizeof *s);
@@ -230,6 +242,7 @@ void step_free(step *s) {
         if (holds(s, i)) df_tensor_unref(s->slots[i]);
     df_rendezvous_unref(s->rendezvous);
     drop_joins(s);
+    drop_reports(s);
     condition_fini(&s->wake);
     arena_fini(&s->mem);
     alloc_free(s->x->o.alloc, s, sizeof *s);

@@ -103,6 +103,7 @@ typedef struct queue_op {
     df_tensor **pointers; /* (c) to the headers */
     df_tensor **kept;     /* (n) host tensors in use until the queue has passed: n_kept */
     uint32_t n_kept;
+    void *report;               /* (c) of a kernel that has one; host memory */
     _Atomic uint32_t is_queued; /* (a) relaxed: put on the queue, and has not run */
 } queue_op;
 
@@ -193,6 +194,7 @@ struct step {
     _Atomic(kernel_op *) *kernels; /* (a) relaxed, by node: of one that ends later, in progress */
     join_op *joins;                /* (c) one for each queue that the plan uses: n_joins */
     uint32_t n_joins;              /* (c) */
+    bool has_reports;              /* (c) kernels have some */
     df_tensor **before;            /* (n) by variable: its value before this step wrote it */
     bool *written;                 /* (n) by variable */
     channel_traffic *traffic;      /* (a) by channel */
@@ -318,6 +320,8 @@ typedef enum node_end {
 node_end node_run(worker *w, uint32_t node);
 /* Makes the outputs of a QUICK_KERNEL anew where they cannot be written again as they are. */
 bool node_renew_outputs(step *s, uint32_t node, df_error *err);
+/* All work of the step has ended: what did that of a node on a queue find? */
+void node_check_report(step *s, uint32_t node);
 /* What the executor does for kernels. */
 extern const struct kernel_calls node_calls;
 

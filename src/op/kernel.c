@@ -143,6 +143,10 @@ void *df_kernel_queue(const df_kernel *k) {
     return kernel_queue(k);
 }
 
+void *df_kernel_report(const df_kernel *k) {
+    return kernel_report(k);
+}
+
 void *df_kernel_state(const df_kernel *k) {
     return k->states ? k->states[k->io->index] : NULL;
 }

@@ -177,6 +177,8 @@ struct kernel_def {
     df_code (*compute)(df_kernel *c, df_error *err);
     df_code (*open)(df_kernel *c, void **state, df_error *err);
     void (*close)(void *user, void *state);
+    size_t report;
+    df_code (*check)(void *user, const void *report, df_error *err);
     void *user;
     const kernel_def *next; /* of the op */
 };
@@ -247,7 +249,8 @@ struct df_kernel {
     memory *headers;        /* host memory, for what KERNEL_INLINE makes */
     void *exec;             /* the executor's */
     const struct kernel_calls *calls;
-    void *queue; /* where a kernel that is called on the host puts its work; NULL: it computes */
+    void *queue;  /* where a kernel that is called on the host puts its work; NULL: it computes */
+    void *report; /* where that tells what is wrong */
 };
 
 static inline int kernel_inputs(const df_kernel *c) {
@@ -258,6 +261,10 @@ df_tensor *kernel_input(const df_kernel *c, int i);
 
 static inline void *kernel_queue(const df_kernel *c) {
     return c->queue;
+}
+
+static inline void *kernel_report(const df_kernel *c) {
+    return c->report;
 }
 
 static inline int kernel_outputs(const df_kernel *c) {

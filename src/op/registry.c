@@ -212,6 +212,7 @@ static const char *kernel_mistake(const df_kernel_def *k, const op_def *op) {
         return "only a kernel with DF_KERNEL_INLINE runs on any kind; name the kinds of device";
     if ((op->flags & OP_WRITES) && (k->host_outputs & 1))
         return "the new value of a variable lies where the variable does: no bit 0 in host_outputs";
+    if (!k->report != !k->check) return "report and check come together";
     if (is_inline && (k->flags & KERNEL_ASYNC))
         return "a kernel is DF_KERNEL_INLINE or DF_KERNEL_ASYNC, not both";
     return NULL;
@@ -240,6 +241,8 @@ static df_code read_kernel(op_registry *r, const df_kernel_def *def, const op_en
                       .host_inputs = def->host_inputs,
                       .host_outputs = def->host_outputs,
                       .may_overwrite = def->may_overwrite,
+                      .report = def->check ? def->report : 0,
+                      .check = def->check,
                       .compute = def->compute,
                       .open = def->open,
                       .close = def->close,

@@ -359,6 +359,14 @@ static bool is_ordered_by_queue(const transfer *t) {
     return t->work && (t->at || can_order(t, to->queue));
 }
 
+/* The host must wait before the value can enter: it reads the value, or no queue can wait for it.
+ */
+static bool must_wait_to_enter(const transfer *t) {
+    const df_device *d = to_of(t)->device;
+    if (!is_pending(t)) return false;
+    return t->own || stage_needs(d, t->value) || !can_order(t, d->queues[DF_QUEUE_IN]);
+}
+
 static df_code settle(transfer *t, bool *waits, df_error *err) {
     if (!is_pending(t)) return DF_OK;
     if (is_ordered_by_queue(t)) return t->at ? DF_OK : order_behind(t, to_of(t)->queue, err);
@@ -403,7 +411,7 @@ static void proceed(transfer *t) {
     df_code code = need_tag(t, &err);
     if (code == DF_OK && must_leave(t)) code = can_cross(t) ? cross(t, &err) : leave(t, &err);
     if (code == DF_OK && must_enter(t)) {
-        if (is_pending(t) && (t->own || !can_order(t, to_of(t)->device->queues[DF_QUEUE_IN]))) {
+        if (must_wait_to_enter(t)) {
             waits = true;
             code = wait_for(t, &err);
         } else if (t->value->bytes && stage_needs(to_of(t)->device, t->value)) {

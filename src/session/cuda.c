@@ -35,7 +35,7 @@ void cuda_close_ops(df_runtime *rt) {
     df_device *d = find_device(rt);
     void *before = NULL;
     if (!d || !rt->cuda.products) return;
-    if (d->ops->enter(d->core->impl, &before, NULL) != DF_OK) return; /* it is lost, with all */
-    cublas_close(rt->cuda.products);
-    d->ops->leave(d->core->impl, before);
+    bool lost = d->ops->enter(d->core->impl, &before, NULL) != DF_OK;
+    cublas_close(rt->cuda.products, lost);
+    if (!lost) d->ops->leave(d->core->impl, before);
 }

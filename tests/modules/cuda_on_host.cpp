@@ -43,9 +43,9 @@ static std::vector<int> &runs() {
     return counts;
 }
 
-cuda_on_host_kernel::cuda_on_host_kernel(const char *name, size_t bytes,
+cuda_on_host_kernel::cuda_on_host_kernel(const char *name, unsigned threads, size_t bytes,
                                          void (*run)(const void *args))
-    : name(name), bytes(bytes), run(run), next(kernels()) {
+    : name(name), threads(threads), bytes(bytes), run(run), next(kernels()) {
     kernels() = this;
     runs().push_back(0);
 }
@@ -177,7 +177,8 @@ df_code cuda_on_host_launch(void *queue, const cuda_launch *l, df_error *err) {
     for (; k && strcmp(k->name, l->kernel) != 0; k = k->next) i++;
     if (!k) return refuse(err, DF_NOT_FOUND, l->kernel);
     bool fits = l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] == 1 && l->grid[2] == 1 &&
-                l->block[0] >= 1 && l->block[0] <= 1024 && l->block[1] == 1 && l->block[2] == 1;
+                l->block[0] >= 1 && l->block[0] <= k->threads && l->block[1] == 1 &&
+                l->block[2] == 1;
     if (!fits) return refuse(err, DF_INVALID_ARGUMENT, l->kernel);
     static std::mutex one_at_a_time;
     std::lock_guard<std::mutex> lock(one_at_a_time);

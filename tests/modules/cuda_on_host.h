@@ -53,16 +53,19 @@ static inline double __longlong_as_double(long long bits) {
 /* Each kernel is found by its name, and takes what args points to. */
 struct cuda_on_host_kernel {
     const char *name;
-    size_t bytes; /* of args */
+    unsigned threads; /* of a block, at most */
+    size_t bytes;     /* of args */
     void (*run)(const void *args);
     cuda_on_host_kernel *next;
-    cuda_on_host_kernel(const char *name, size_t bytes, void (*run)(const void *args));
+    cuda_on_host_kernel(const char *name, unsigned threads, size_t bytes,
+                        void (*run)(const void *args));
 };
 
-#define KERNEL(NAME, ARGS)                                                                         \
+#define KERNEL_OF(THREADS, NAME, ARGS)                                                             \
     static void NAME(const ARGS a);                                                                \
-    static cuda_on_host_kernel NAME##_entry(                                                       \
-        #NAME, sizeof(ARGS), [](const void *args) { NAME(*static_cast<const ARGS *>(args)); });    \
+    static cuda_on_host_kernel NAME##_entry(#NAME, THREADS, sizeof(ARGS), [](const void *args) {   \
+        NAME(*static_cast<const ARGS *>(args));                                                    \
+    });                                                                                            \
     static void NAME(const ARGS a)
 
 #endif /* MODULES_CUDA_ON_HOST_H */

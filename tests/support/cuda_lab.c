@@ -17,17 +17,14 @@ static df_code launch(void *queue, const cuda_launch *l, df_error *err) {
     return cuda_on_host_launch(NULL, l, err);
 }
 
-static cuda_fault *fault_of(void *queue) {
-    return &((cuda_lab *)queue)->fault;
-}
-
 int cuda_lab_open(void **state) {
     void *lab;
     cuda_lab *c = calloc(1, sizeof *c);
     if (!c || lab_open(&lab) != 0) return -1;
     c->lab = lab;
     c->lab->queue = c;
-    c->with = (cuda_kernels){.launch = launch, .fault = fault_of};
+    c->lab->report = &c->fault;
+    c->with = (cuda_kernels){.launch = launch};
     *state = c;
     return kernels_register_cuda(c->lab->ops, &c->with, NULL) == DF_OK ? 0 : -1;
 }

@@ -138,7 +138,8 @@ static df_code compute(kernel_lab *lab, const op_def *op, const df_attr *attrs, 
                    .headers = lab->mem,
                    .exec = lab,
                    .calls = &calls,
-                   .queue = lab->queue};
+                   .queue = lab->queue,
+                   .report = lab->report};
     code = k->compute(&c, &lab->err);
     for (int i = 0; i < n_outputs && !(k->flags & KERNEL_INLINE) && code == DF_OK; i++)
         check_room(lab, lab->outputs[i]);

@@ -29,6 +29,7 @@ typedef struct kernel_lab {
     const char *kind;        /* of device whose kernels are run: "CPU" */
     const blas *blas;        /* for products of matrices; NULL: none */
     void *queue;             /* for kernels that are called on the host; NULL: there is none */
+    void *report;            /* where they tell what is wrong; NULL: nowhere */
     int overwrite;           /* output 0 is computed into this input's elements; -1: into its own */
     df_error err;            /* of the last call */
     const kernel_node *node; /* of the one that runs */

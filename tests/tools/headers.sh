@@ -29,6 +29,8 @@ done
 for path in $(find src -name '*.h' | LC_ALL=C sort); do
     alone "\"${path#src/}\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc
 done
-alone '"scene.h"' gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Iconformance
+for header in rig scene stage; do
+    alone "\"$header.h\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Iconformance
+done
 [ "$failed" = 0 ] || exit 1
 echo "headers: each stands alone ($count compilations)"

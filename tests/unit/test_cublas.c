@@ -63,7 +63,7 @@ static int open_world(void **state) {
 static int close_world(void **state) {
     world *w = *state;
     void *lab = w->lab;
-    cublas_close(w->with.products);
+    cublas_close(w->with.products, false);
     int left = w->books->handles;
     (void)dlclose(w->library);
     free(w);
@@ -170,7 +170,7 @@ static void a_library_that_is_not_cublas_is_refused(void **state) {
     assert_int_equal(cublas_open(NULL, "libc.so.6", &b, &err), DF_NOT_FOUND);
     assert_non_null(strstr(err.message, "lacks a function"));
     assert_null(b);
-    cublas_close(NULL);
+    cublas_close(NULL, false);
 }
 
 static void memory_that_runs_out_is_told(void **state) {
@@ -181,7 +181,7 @@ static void memory_that_runs_out_is_told(void **state) {
     fault_fail_allocation(&f, 1, FAULT_ONCE);
     assert_int_equal(cublas_open(&f.allocator, FAKE, &b, NULL), DF_RESOURCE_EXHAUSTED);
     assert_int_equal(cublas_open(&f.allocator, FAKE, &b, NULL), DF_OK);
-    cublas_close(b);
+    cublas_close(b, false);
     fault_allocator_end(&f);
 }
 

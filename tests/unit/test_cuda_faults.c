@@ -5,6 +5,7 @@
  */
 #include "unit/cuda_world.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -497,6 +498,25 @@ static int use_in_a_child(world *w, calls *c, void *event) {
     return fault_live_blocks(&w->heap) == 0 ? 0 : 5;
 }
 
+/* What it gives in a child, which then ends at once: what is the driver's it cannot give back, and
+ * no tool should look for that. */
+static int in_a_child(world *w, calls *c, void *event) {
+    int ends[2], result = -1;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        result = use_in_a_child(w, c, event);
+        (void)!write(ends[1], &result, sizeof result);
+        (void)kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(ends[1]);
+    if (read(ends[0], &result, sizeof result) != sizeof result) result = -1;
+    (void)close(ends[0]);
+    return result;
+}
+
 static void a_child_of_fork_is_told_so_and_can_close_and_the_parent_goes_on(void **state) {
     (void)state;
     world w;
@@ -511,13 +531,7 @@ static void a_child_of_fork_is_told_so_and_can_close_and_the_parent_goes_on(void
     OK(&w, cuda_ops.queue_new(g->device, DF_QUEUE_COMPUTE, &c.queue, &w.err));
     void *event = record(&w, g, DF_QUEUE_COMPUTE, NULL);
 
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) _exit(use_in_a_child(&w, &c, event));
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(in_a_child(&w, &c, event), 0);
 
     assert_int_equal(end(&w, g, event), DF_OK);
     copy_in(&w, g, c.there, c.host, 256);

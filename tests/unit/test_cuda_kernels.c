@@ -72,6 +72,8 @@ static const cuda_case cases[] = {
     {"Cast", "[1000]", "to=bool", EXACT, 0},
     {"Transpose", "[33,45,7]", "perm=[2,0,1]", EXACT, 0},
     {"Transpose", "[33,45]", "", EXACT, 0},
+    {"Transpose", "[17,3,50,2,33]", "perm=[1,4,3,2,0]", EXACT, 0},
+    {"Transpose", "[40,20,3]", "perm=[1,0,2]", EXACT, 0},
     {"Slice", "[33,45]", "begin=[2,3], size=[-1,10], step=[3,4]", EXACT, 0},
     {"Pad", "[33,15]", "before=[2,0], after=[1,3], value=1", EXACT, 0},
     {"Tile", "[13,1,15]", "multiples=[2,3,4]", EXACT, 0},
@@ -85,6 +87,9 @@ static const cuda_case cases[] = {
     {"Sum", "[9,50,11,4]", "axes=[0,2], keep_dims=true", SUMS, 0},
     {"Sum", "[3,5,2000]", "axes=[1]", SUMS, 0},
     {"Mean", "[7000]", "", SUMS, 0},
+    {"Sum", "[10001]", "", SUMS, 0},
+    {"Max", "[9001,2]", "axes=[0]", EXACT, 0},
+    {"ArgMin", "[9001]", "axis=0", EXACT, 0},
     {"Prod", "[30,70]", "axes=[0]", SUMS, 0},
     {"Max", "[700,3]", "axes=[0]", EXACT, 0},
     {"Min", "[3,700]", "axes=[1]", EXACT, 0},
@@ -114,6 +119,8 @@ static const cuda_case cases[] = {
     {"Conv2DBackpropInput", "[2,7,4,5] [2,13,11,3] [3,5,3,5]", WINDOW("[2,3]", "[2,1]", "same"),
      EXACT, 0},
     {"Conv2DBackpropInput", "[2,6,7,5] [2,13,11,3] [3,3,3,5]", WINDOW("[2,1]", "[1,2]", "valid"),
+     EXACT, 0},
+    {"Conv2DBackpropInput", "[1,3,3,37] [1,5,5,35] [3,3,35,37]", WINDOW("[1,1]", "[1,1]", "valid"),
      EXACT, 0},
     {"Conv2DBackpropFilter", "[2,7,4,5] [2,13,11,3] [3,5,3,5]", WINDOW("[2,3]", "[2,1]", "same"),
      EXACT, 0},
@@ -300,6 +307,30 @@ static void kernels_give_what_the_cpu_gives(void **state) {
     (void)lab_close(&lab);
 }
 
+static void a_range_counts_as_on_the_cpu(void **state) {
+    cuda_lab *c = *state;
+    for (const df_dtype *d = lab_numbers; *d != DF_DTYPE_NONE; d++) {
+        df_tensor *start = LAB(c->lab, *d, DF_SCALAR, 3), *limit = LAB(c->lab, *d, DF_SCALAR, 120);
+        const df_tensors in = DF_TENSORS(start, limit, LAB(c->lab, *d, DF_SCALAR, 0.3 + 1));
+        const df_tensor *want = lab_ok(c->lab, "Range", in, LAB_NO_ATTRS);
+        const cuda_case v = {"Range", "[] [] []", "", EXACT, 0};
+        run(c, &v, in, LAB_NO_ATTRS);
+        agrees(&v, c->lab->outputs[0], want, "");
+    }
+}
+
+static void every_kernel_has_run(void **state) {
+    (void)state;
+    size_t n_idle = 0;
+    for (int i = 0; i < cuda_on_host_count(); i++) {
+        if (cuda_on_host_runs(i)) continue;
+        print_error("%s has never run\n", cuda_on_host_name(i));
+        n_idle++;
+    }
+    assert_true(cuda_on_host_count() > 40);
+    assert_int_equal(n_idle, 0);
+}
+
 /* ---- mistakes that only values show -------------------------------------- */
 
 static void refused(cuda_lab *c, const char *op, df_tensors inputs, const char *words) {
@@ -328,7 +359,7 @@ static void a_mistake_in_values_is_told_with_its_place(void **state) {
 
 static void nobody_need_be_told_and_what_cannot_be_computed_is_0(void **state) {
     cuda_lab *c = *state;
-    c->with.fault = NULL;
+    c->lab->report = NULL;
     df_tensor *x = LAB(c->lab, DF_INT64, DF_SHAPE(3), 7, 8, 9);
     df_tensor *y = LAB(c->lab, DF_INT64, DF_SHAPE(3), 2, 0, 3);
     assert_int_equal(cuda_lab_run(c, "Div", DF_TENSORS(x, y), LAB_NO_ATTRS), DF_OK);
@@ -407,7 +438,7 @@ static void a_launch_that_no_gpu_takes_is_found(void **state) {
     cuda_launch l = {.kernel = "no_such", .grid = {1, 1, 1}, .block = {1, 1, 1}};
     assert_int_equal(cuda_on_host_launch(NULL, &l, &err), DF_NOT_FOUND);
     l.kernel = "softmax";
-    l.block[0] = 2048;
+    l.block[0] = CUDA_BLOCK + 1;
     assert_int_equal(cuda_on_host_launch(NULL, &l, &err), DF_INVALID_ARGUMENT);
     l.block[0] = 32;
     l.grid[0] = 0;
@@ -418,6 +449,8 @@ int main(void) {
 #define IN_LAB(TEST) cmocka_unit_test_setup_teardown(TEST, cuda_lab_open, cuda_lab_close)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_give_what_the_cpu_gives),
+        IN_LAB(a_range_counts_as_on_the_cpu),
+        cmocka_unit_test(every_kernel_has_run),
         IN_LAB(a_mistake_in_values_is_told_with_its_place),
         IN_LAB(nobody_need_be_told_and_what_cannot_be_computed_is_0),
         IN_LAB(nothing_is_launched_for_nothing),

@@ -21,7 +21,10 @@
 #include <dataflow/dataflow.h>
 
 typedef struct value_runner {
-    df_runtime *cpu, *sim;
+    df_runtime *cpu, *other; /* with an accelerator, */
+    const char *kind;        /* DATAFLOW_TEST_DEVICE, "CUDA", or "SIM" */
+    char place[40];
+    bool is_gpu;
     size_t n_runs;
 } value_runner;
 

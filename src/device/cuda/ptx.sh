@@ -3,7 +3,8 @@
 #
 # ptx.sh            compiles src/kernels/cuda/*.cu, and writes ptx.c, which the library carries
 # ptx.sh --check    fails if ptx.c is not what it would write, or if ptxas refuses the text for a
-#                   GPU; without nvcc there is nothing to compare, and without ptxas nobody to ask
+#                   GPU; without the nvcc that wrote it there is nothing to compare, and without ptxas
+#                   nobody to ask
 #
 # nvcc says its own version, and the oldest GPU that it knows. The code needs neither: it uses
 # nothing that was not there in PTX 6.0 (CUDA 9) for Maxwell. So these two lines are
@@ -31,13 +32,17 @@ pack() {
         -e 's/ \([{}]\)/\1/g' -e '/^$/d' -e '/^\.global/s/,/, /g' "$work/all.ptx"
 }
 
+version() {
+    nvcc --version | sed -n 's/.*, V\([0-9.]*\)$/\1/p'
+}
+
 write() {
-    cat <<'END'
+    cat <<END
 /* SPDX-License-Identifier: MIT
  *
  * The kernels of the standard ops, as text that a driver compiles for its GPU.
  *
- * Written by `src/device/cuda/ptx.sh` from src/kernels/cuda/all.cu; do not edit.
+ * Written by src/device/cuda/ptx.sh from src/kernels/cuda/all.cu, with nvcc $(version); do not edit.
  */
 #include "device/cuda/launch.h"
 
@@ -68,7 +73,7 @@ if [ "${1-}" != --check ]; then
     compile
     write >"$out"
     echo "ptx: $out, $(text "$out" | wc -c) bytes of PTX"
-elif command -v nvcc >/dev/null; then
+elif command -v nvcc >/dev/null && grep -q "with nvcc $(version);" "$out"; then
     compile
     write >"$work/ptx.c"
     cmp "$work/ptx.c" "$out" || {
@@ -77,7 +82,7 @@ elif command -v nvcc >/dev/null; then
     }
     echo "ptx: $out is what its sources give"
 else
-    echo "ptx: there is no nvcc; nothing is compared"
+    echo "ptx: there is no nvcc like the one that wrote it; nothing is compared"
 fi
 if command -v ptxas >/dev/null; then
     assemble "$out"

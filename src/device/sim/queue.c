@@ -181,8 +181,7 @@ static void play_event(sim_queue *q, item *i) {
     e->ended = true;
     condition_broadcast(&d->ended);
     mutex_unlock(&d->lock);
-    DF_SCHED_POINT();
-    if (l) l->ended(l, failed ? &why : NULL);
+    df_event_ended(l, failed ? &why : NULL);
 }
 
 /* For somebody else's event, perhaps another device's. */

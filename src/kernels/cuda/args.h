@@ -94,6 +94,10 @@ typedef struct cuda_copy {
     int64_t dims[CUDA_COPY_RANK], from_steps[CUDA_COPY_RANK], to_steps[CUDA_COPY_RANK];
 } cuda_copy;
 
+/* turn_4, turn_8: a cuda_copy whose source has dimension 1 innermost, and whose target has
+ * dimension 0; a block moves CUDA_TURN x CUDA_TURN of the two. */
+enum { CUDA_TURN = 32 };
+
 /* gather_N: out[o, i, r] = x[o, indices[i], r]; 0 where there is no such. */
 typedef struct cuda_gather {
     const void *x, *indices;
@@ -114,9 +118,10 @@ typedef struct cuda_scatter {
 
 /* ---- reductions ---------------------------------------------------------- */
 
-/* fold_float, fold_int. A block folds `lanes` results side by side, each by CUDA_BLOCK / lanes
+/* fold_float, fold_int. A block folds `lanes` results side by side, each by 1 / lanes of its
  * threads: thread p takes elements p, p + parts, ..., and then the threads of a result are
  * folded pairwise. So the order depends on the shape alone. */
+enum { CUDA_FOLD_BLOCK = 1024 }; /* threads, at most */
 typedef struct cuda_fold {
     const void *in;
     void *out;
@@ -161,6 +166,9 @@ typedef struct cuda_matmul {
 typedef struct cuda_slide {
     int64_t in, out, size, apart, step, before;
 } cuda_slide;
+
+/* A block of conv_image_T has so many channels of so many pixels. */
+enum { CUDA_CONV_CHANNELS = 32, CUDA_CONV_PIXELS = CUDA_BLOCK / CUDA_CONV_CHANNELS };
 
 /* conv_T, conv_image_T, conv_filter_T: each thread an element of y, x or filter, from the others.
  * pool, pool_grad: of y, or of the gradient dx. */

@@ -83,9 +83,9 @@ df_code cublas_open(const df_allocator *alloc, const char *file, cublas **out, d
     return error_set(err, DF_NOT_FOUND, "cuBLAS lacks a function; it takes version 11 or later");
 }
 
-void cublas_close(cublas *b) {
+void cublas_close(cublas *b, bool lost) {
     if (!b) return;
-    for (int i = 0; i < b->n_queues; i++) (void)b->destroy(b->queues[i].handle);
+    for (int i = 0; i < b->n_queues && !lost; i++) (void)b->destroy(b->queues[i].handle);
     mutex_fini(&b->lock);
     (void)dlclose(b->library);
     alloc_free(b->alloc, b, sizeof *b);

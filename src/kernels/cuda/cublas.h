@@ -17,8 +17,9 @@ typedef struct cublas cublas;
 /* From libcublas.so.13, .12 or .11, or from `file`. NOT_FOUND.
  * Threads  of the object: any, each with the device of its queue current (df_device_ops.enter). */
 df_code cublas_open(const df_allocator *alloc, const char *file, cublas **out, df_error *err);
-/* While the devices whose queues it was used for are still open. NULL is fine. */
-void cublas_close(cublas *b);
+/* While the devices whose queues it was used for are still open, and one is current; or else they
+ * are lost, and what cuBLAS has of them is lost, too. NULL is fine. */
+void cublas_close(cublas *b, bool lost);
 
 /* Puts the product on the queue, whose CUstream is `stream`. False: this is not for cuBLAS (an
  * integer, sizes beyond an int, batches in more than one dimension, nothing to do), and nothing was

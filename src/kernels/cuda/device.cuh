@@ -4,7 +4,7 @@
  *
  * The same files are compiled twice: by nvcc to the text that the library carries
  * ("device/cuda/ptx.sh"), and by a C++ compiler for the tests, which run each kernel
- * on the host (tests/modules/cuda_on_host.h, which has its own KERNEL).
+ * on the host (tests/modules/cuda_on_host.h, which has its own KERNEL_OF).
  */
 #ifndef KERNELS_CUDA_DEVICE_CUH
 #define KERNELS_CUDA_DEVICE_CUH
@@ -12,8 +12,12 @@
 #include "kernels/cuda/args.h"
 
 #ifdef __CUDACC__
-#define KERNEL(NAME, ARGS) extern "C" __global__ void NAME(const ARGS a)
+#define KERNEL_OF(THREADS, NAME, ARGS)                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS) NAME(const ARGS a)
 #endif
+
+/* A kernel, by blocks of at most so many threads. Its one parameter is `a`. */
+#define KERNEL(NAME, ARGS) KERNEL_OF(CUDA_BLOCK, NAME, ARGS)
 
 /* In front of what has one caller or is small. */
 #define DEVICE static __device__ __forceinline__

@@ -9,10 +9,6 @@
 #include "kernels/loops.h"
 #include "op/number.h"
 
-static void set_number(cuda_operand *o, double number) {
-    o->number = number;
-}
-
 /* The steps of t along the dimensions of out, innermost first. */
 static void set_input(cuda_operand *o, const df_tensor *t, const df_tensor *out) {
     int64_t inside = 1;
@@ -55,6 +51,15 @@ static bool is_function(int kind, df_dtype dtype) {
     return !is_arithmetic;
 }
 
+static bool may_fail(int kind, df_dtype dtype) {
+    return kind >= LOOP_DIV && kind <= LOOP_POW && !number_is_float(dtype);
+}
+
+static cuda_name name_of(int op, int kind, df_dtype dtype) {
+    if (op == ELEMENTWISE_SELECT) return cuda_name_of_size("select", df_dtype_size(dtype));
+    return cuda_name_of_dtype(is_function(kind, dtype) ? "function" : "arith", dtype);
+}
+
 df_code cuda_elementwise_compute(df_kernel *c, df_error *err) {
     const df_tensor *out = kernel_output(c, 0);
     const df_tensor *last = kernel_input(c, kernel_inputs(c) - 1);
@@ -66,16 +71,11 @@ df_code cuda_elementwise_compute(df_kernel *c, df_error *err) {
         if (from <= FROM_C)
             set_input(&a.in[i], kernel_input(c, from - FROM_A), out);
         else
-            set_number(&a.in[i], elementwise_numbers[from - FROM_ZERO]);
+            a.in[i].number = elementwise_numbers[from - FROM_ZERO];
     }
     join_dims(&a, out);
-    a.fault = cuda_fault_of(c);
-    cuda_name name =
-        op == ELEMENTWISE_SELECT
-            ? cuda_name_of_size("select", df_dtype_size(last->dtype))
-            : cuda_name_of_dtype(is_function(r.loop, last->dtype) ? "function" : "arith",
-                                 last->dtype);
-    return cuda_each(c, name.s, a.n, &a, err);
+    if (may_fail(r.loop, last->dtype)) a.fault = cuda_fault_of(c);
+    return cuda_each(c, name_of(op, r.loop, last->dtype).s, a.n, &a, err);
 }
 
 df_code cuda_assign(df_kernel *c, df_error *err) {

@@ -74,7 +74,7 @@ DEVICE folded<T> fold_part(const cuda_fold &a, int64_t base, int part, int parts
 
 template <typename T> DEVICE void fold(const cuda_fold &a, folded<T> *shared) {
     int lane = (int)threadIdx.x % a.lanes, part = (int)threadIdx.x / a.lanes;
-    int parts = CUDA_BLOCK / a.lanes;
+    int parts = (int)blockDim.x / a.lanes;
     ROLLED for (int64_t first = (int64_t)blockIdx.x * a.lanes; first < a.results;
                 first += (int64_t)gridDim.x * a.lanes) {
         int64_t i = first + lane;
@@ -97,12 +97,12 @@ template <typename T> DEVICE void fold(const cuda_fold &a, folded<T> *shared) {
     }
 }
 
-KERNEL(fold_float, cuda_fold) {
-    __shared__ folded<double> shared[CUDA_BLOCK];
+KERNEL_OF(CUDA_FOLD_BLOCK, fold_float, cuda_fold) {
+    __shared__ folded<double> shared[CUDA_FOLD_BLOCK];
     fold<double>(a, shared);
 }
 
-KERNEL(fold_int, cuda_fold) {
-    __shared__ folded<int64_t> shared[CUDA_BLOCK];
+KERNEL_OF(CUDA_FOLD_BLOCK, fold_int, cuda_fold) {
+    __shared__ folded<int64_t> shared[CUDA_FOLD_BLOCK];
     fold<int64_t>(a, shared);
 }

@@ -30,13 +30,12 @@ static inline const cuda_kernels *cuda_with(const df_kernel *c) {
     return c->io->kernel->user;
 }
 
+/* For kernels that may find mistakes only. */
 static inline cuda_fault *cuda_fault_of(const df_kernel *c) {
-    const cuda_kernels *with = cuda_with(c);
-    return with->fault ? with->fault(kernel_queue(c)) : NULL;
+    return kernel_report(c);
 }
 
-/* What else of a result and a source must be copied for something of `size` elements: a power of 2
- * from least to most, that has at least `n` / 4. */
+/* For n elements, some of which each takes: a power of 2, from least to most. */
 unsigned cuda_threads(int64_t n, unsigned least, unsigned most);
 
 /* ---- the families, by what they compute ---------------------------------- */

@@ -4,6 +4,7 @@
  * bits.
  */
 #include "kernels/cuda/host.h"
+#include "op/number.h"
 
 /* Where each matrix of the batch lies, along what stands in front of the last two dimensions
  * of the output. */
@@ -74,6 +75,8 @@ df_code cuda_matmul_compute(df_kernel *c, df_error *err) {
         cublas_multiply(with->products, kernel_queue(c), with->stream(kernel_queue(c)), out->dtype,
                         &a, &code, err))
         return code;
+    cuda_name name = cuda_name_of_dtype("matmul", out->dtype);
+    if (!number_is_float(out->dtype)) return cuda_each(c, name.s, out->elements, &a, err);
     a.tiles = a.batches * ((a.m - 1) / CUDA_TILE + 1) * ((a.n - 1) / CUDA_TILE + 1);
-    return cuda_blocks(c, cuda_name_of_dtype("matmul", out->dtype).s, a.tiles, CUDA_BLOCK, &a, err);
+    return cuda_blocks(c, name.s, a.tiles, CUDA_BLOCK, &a, err);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * MatMul: a block computes CUDA_TILE x CUDA_TILE of the product, a thread 4 x 4 of that. Blocks of
- * k come in ascending order through shared memory, so each element is the CPU's plain sum, with its
- * bits.
+ * MatMul. Of floats a block computes CUDA_TILE x CUDA_TILE of the product, a thread 4 x 4 of that.
+ * Blocks of k come in ascending order through shared memory, so each element is the CPU's plain
+ * sum, with its bits.
  */
 #include "kernels/cuda/device.cuh"
 
@@ -74,5 +74,22 @@ template <typename T> DEVICE void product(const cuda_matmul &a, int64_t at, tile
     }
 MATMUL(float32, float)
 MATMUL(float64, double)
-MATMUL(int32, uint32_t)
-MATMUL(int64, uint64_t)
+
+/* Integers, which are seldom many: an element a thread. */
+template <typename T> DEVICE void simple(const cuda_matmul &a) {
+    EACH(i, a.batches * a.m * a.n) {
+        int64_t at = i, col = take(&at, a.n), row = take(&at, a.m);
+        const T *x = (const T *)a.a + offset_of(a.rank, a.dims, a.a_steps, at) + row * a.a_row;
+        const T *y = (const T *)a.b + offset_of(a.rank, a.dims, a.b_steps, at) + col * a.b_col;
+        T sum = 0;
+        ROLLED for (int64_t k = 0; k < a.k; k++) sum += x[k * a.a_col] * y[k * a.b_row];
+        ((T *)a.c)[i] = sum;
+    }
+}
+
+KERNEL(matmul_int32, cuda_matmul) {
+    simple<uint32_t>(a);
+}
+KERNEL(matmul_int64, cuda_matmul) {
+    simple<uint64_t>(a);
+}

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What moves elements: one kernel copies along any dimensions, and fills.
+ * What moves elements: one kernel copies along any dimensions, and fills; another turns planes.
  */
 #include "kernels/move.h"
 
 #include <string.h>
 
 #include "kernels/cuda/host.h"
+
+enum { TURNED = 16 }; /* elements at least on each side of a plane that is worth it */
 
 static df_code launch_copy(const df_kernel *c, size_t size, const cuda_copy *a, df_error *err) {
     return cuda_each(c, cuda_name_of_size("copy", size).s, a->n, a, err);
@@ -38,13 +40,39 @@ static void add_dim(cuda_copy *a, copy_dim dim) {
     a->to_steps[a->rank++] = dim.to;
 }
 
+static void exchange(int64_t *a, int i, int j) {
+    int64_t was = a[i];
+    a[i] = a[j];
+    a[j] = was;
+}
+
+/* Is it a plane, or several, that only is turned? Then dimension 1 becomes the source's innermost.
+ */
+static bool is_turned(cuda_copy *a) {
+    int d = 1;
+    while (d < a->rank && a->from_steps[d] != 1) d++;
+    if (d >= a->rank || a->to_steps[0] != 1 || a->dims[0] < TURNED || a->dims[d] < TURNED)
+        return false;
+    exchange(a->dims, 1, d);
+    exchange(a->from_steps, 1, d);
+    exchange(a->to_steps, 1, d);
+    return true;
+}
+
+static df_code turn(const df_kernel *c, size_t size, const cuda_copy *a, df_error *err) {
+    int64_t tiles = a->n / (a->dims[0] * a->dims[1]);
+    for (int d = 0; d < 2; d++) tiles *= (a->dims[d] - 1) / CUDA_TURN + 1;
+    return cuda_blocks(c, cuda_name_of_size("turn", size).s, tiles, CUDA_BLOCK, a, err);
+}
+
 static df_code copy(const df_kernel *c, const move_copy *m, df_error *err) {
     cuda_copy a = {.from = m->from, .to = m->to, .n = 1};
     for (int d = m->rank - 1; d >= 0; d--) {
         a.n *= m->dims[d].n;
         add_dim(&a, m->dims[d]);
     }
-    return launch_copy(c, df_dtype_size(kernel_input(c, 0)->dtype), &a, err);
+    size_t size = df_dtype_size(kernel_input(c, 0)->dtype);
+    return size >= 4 && is_turned(&a) ? turn(c, size, &a, err) : launch_copy(c, size, &a, err);
 }
 
 df_code cuda_fill(df_kernel *c, df_error *err) {

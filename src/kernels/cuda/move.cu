@@ -16,6 +16,28 @@ template <typename T> DEVICE void copy(const cuda_copy &a) {
     }
 }
 
+/* Through shared memory, so that neighbours are read and written by neighbours. */
+template <typename T> DEVICE void turn(const cuda_copy &a, T (*tile)[CUDA_TURN + 1]) {
+    const int64_t across = (a.dims[0] - 1) / CUDA_TURN + 1, down = (a.dims[1] - 1) / CUDA_TURN + 1;
+    const int64_t tiles = a.n / (a.dims[0] * a.dims[1]) * across * down;
+    const unsigned lane = threadIdx.x % CUDA_TURN, line = threadIdx.x / CUDA_TURN;
+    ROLLED for (int64_t t = blockIdx.x; t < tiles; t += gridDim.x) {
+        int64_t at = t, j = take(&at, across) * CUDA_TURN, i = take(&at, down) * CUDA_TURN;
+        const T *from = (const T *)a.from + offset_of(a.rank - 2, a.dims + 2, a.from_steps + 2, at);
+        T *to = (T *)a.to + offset_of(a.rank - 2, a.dims + 2, a.to_steps + 2, at);
+        ROLLED for (unsigned r = line; r < CUDA_TURN; r += blockDim.x / CUDA_TURN) {
+            if (j + r < a.dims[0] && i + lane < a.dims[1])
+                tile[r][lane] = from[(j + r) * a.from_steps[0] + (i + lane) * a.from_steps[1]];
+        }
+        __syncthreads();
+        ROLLED for (unsigned r = line; r < CUDA_TURN; r += blockDim.x / CUDA_TURN) {
+            if (i + r < a.dims[1] && j + lane < a.dims[0])
+                to[(i + r) * a.to_steps[1] + (j + lane) * a.to_steps[0]] = tile[lane][r];
+        }
+        __syncthreads();
+    }
+}
+
 template <typename T> DEVICE void gather(const cuda_gather &a) {
     EACH(i, a.n) {
         int64_t outer = i, r = take(&outer, a.row), k = take(&outer, a.count);
@@ -26,18 +48,27 @@ template <typename T> DEVICE void gather(const cuda_gather &a) {
     }
 }
 
-#define MOVE(NAME, LOOP, ARGS, SIZE, T)                                                            \
+#define MOVE(NAME, ARGS, SIZE, T)                                                                  \
     KERNEL(NAME##_##SIZE, ARGS) {                                                                  \
-        LOOP<T>(a);                                                                                \
+        NAME<T>(a);                                                                                \
     }
-MOVE(copy, copy, cuda_copy, 1, uint8_t)
-MOVE(copy, copy, cuda_copy, 2, uint16_t)
-MOVE(copy, copy, cuda_copy, 4, uint32_t)
-MOVE(copy, copy, cuda_copy, 8, uint64_t)
-MOVE(gather, gather, cuda_gather, 1, uint8_t)
-MOVE(gather, gather, cuda_gather, 2, uint16_t)
-MOVE(gather, gather, cuda_gather, 4, uint32_t)
-MOVE(gather, gather, cuda_gather, 8, uint64_t)
+MOVE(copy, cuda_copy, 1, uint8_t)
+MOVE(copy, cuda_copy, 2, uint16_t)
+MOVE(copy, cuda_copy, 4, uint32_t)
+MOVE(copy, cuda_copy, 8, uint64_t)
+
+#define TURN(SIZE, T)                                                                              \
+    KERNEL(turn_##SIZE, cuda_copy) {                                                               \
+        __shared__ T tile[CUDA_TURN][CUDA_TURN + 1];                                               \
+        turn<T>(a, tile);                                                                          \
+    }
+TURN(4, uint32_t)
+TURN(8, uint64_t)
+
+MOVE(gather, cuda_gather, 1, uint8_t)
+MOVE(gather, cuda_gather, 2, uint16_t)
+MOVE(gather, cuda_gather, 4, uint32_t)
+MOVE(gather, cuda_gather, 8, uint64_t)
 
 /* ---- ScatterAdd ---------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 
 /* Threads that fold one result, at most, where neighbours in memory belong to different results:
  * 32 of these are read at once. */
-enum { SIDE_BY_SIDE = 32 };
+enum { SIDE_BY_SIDE = 32, LONG = 8192 /* elements, for which the largest block is worth it */ };
 
 static void add_dim(int32_t *rank, int64_t *dims, int64_t *steps, int64_t n, int64_t step) {
     int last = *rank - 1;
@@ -37,11 +37,11 @@ static void cut(cuda_fold *a, const df_tensor *x, uint32_t mask) {
 }
 
 /* Results that a block has side by side: the more threads fold one, the fewer. */
-static int32_t lanes_of(const cuda_fold *a) {
+static int32_t lanes_of(const cuda_fold *a, unsigned threads) {
     bool apart = a->kept_rank && a->kept_steps[0] == 1; /* neighbours belong to different ones */
     unsigned least = 1;
     while (apart && least < SIDE_BY_SIDE && least < a->results) least *= 2;
-    return CUDA_BLOCK / (int32_t)cuda_threads(a->count, 1, CUDA_BLOCK / least);
+    return (int32_t)(threads / cuda_threads(a->count, 1, threads / least));
 }
 
 df_code cuda_reduce(df_kernel *c, df_error *err) {
@@ -63,7 +63,8 @@ df_code cuda_reduce(df_kernel *c, df_error *err) {
         cut(&a, x, reduction_mask(c, r, x->rank));
     else
         a.count = 0;
-    a.lanes = lanes_of(&a);
+    unsigned threads = a.count < LONG ? CUDA_BLOCK : CUDA_FOLD_BLOCK;
+    a.lanes = lanes_of(&a, threads);
     return cuda_blocks(c, number_is_float(x->dtype) ? "fold_float" : "fold_int",
-                       (a.results - 1) / a.lanes + 1, CUDA_BLOCK, &a, err);
+                       (a.results - 1) / a.lanes + 1, threads, &a, err);
 }

@@ -22,6 +22,11 @@ typedef struct registrar {
 
 typedef df_code compute_function(df_kernel *c, df_error *err);
 
+static df_code check_fault(void *user, const void *report, df_error *err) {
+    (void)user;
+    return cuda_fault_error(report, err);
+}
+
 static void add(registrar *a, const op_def *op, const kernel_def *cpu, compute_function *compute) {
     const df_kernel_def def = {.struct_size = sizeof def,
                                .op = op->name,
@@ -31,7 +36,9 @@ static void add(registrar *a, const op_def *op, const kernel_def *cpu, compute_f
                                .flags = cpu->flags,
                                .host_inputs = cpu->host_inputs,
                                .host_outputs = cpu->host_outputs,
-                               .may_overwrite = cpu->may_overwrite};
+                               .may_overwrite = cpu->may_overwrite,
+                               .report = sizeof(cuda_fault),
+                               .check = check_fault};
     if (a->code == DF_OK) a->code = kernel_register(a->r, &def, a->err);
 }
 

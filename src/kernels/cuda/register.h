@@ -4,7 +4,7 @@
  *
  * Their compute functions are called on the host: they put launches on the device's queue, and
  * return. They check what they know there, shapes and host inputs; what only values show is found
- * on the GPU, and told through a cuda_fault, if somebody gives one.
+ * on the GPU, and told through a cuda_fault, the kernel's report.
  */
 #ifndef KERNELS_CUDA_REGISTER_H
 #define KERNELS_CUDA_REGISTER_H
@@ -18,9 +18,6 @@
 typedef struct cuda_kernels {
     df_code (*launch)(void *queue, const cuda_launch *l, df_error *err);
     void *(*stream)(void *queue); /* a CUstream */
-    /* Where the work that is put on the queue now tells what it found wrong: memory that GPU and
-     * host can reach, all zeros at first. May be NULL, and give NULL. */
-    cuda_fault *(*fault)(void *queue);
     cublas *products; /* for products of matrices; NULL: by the kernel in here */
 } cuda_kernels;
 

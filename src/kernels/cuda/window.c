@@ -21,6 +21,11 @@ static void set_result(cuda_window *a, const df_tensor *out, const slide *h, con
     a->dtype = (int32_t)out->dtype;
 }
 
+static int64_t image_blocks(const cuda_window *a) {
+    int64_t pixels = a->n / a->in;
+    return ((pixels - 1) / CUDA_CONV_PIXELS + 1) * ((a->in - 1) / CUDA_CONV_CHANNELS + 1);
+}
+
 df_code cuda_conv(df_kernel *c, df_error *err) {
     static const char *const families[] = {"conv_image", "conv_filter", "conv"};
     int side = kernel_which(c) % SIDES;
@@ -36,7 +41,9 @@ df_code cuda_conv(df_kernel *c, df_error *err) {
                      .in = filter->dims[2],
                      .out = filter->dims[3]};
     set_result(&a, kernel_output(c, 0), &h, &w);
-    return cuda_each(c, cuda_name_of_dtype(families[side], x->dtype).s, a.n, &a, err);
+    cuda_name name = cuda_name_of_dtype(families[side], x->dtype);
+    if (side == IMAGE && a.n) return cuda_blocks(c, name.s, image_blocks(&a), CUDA_BLOCK, &a, err);
+    return cuda_each(c, name.s, a.n, &a, err);
 }
 
 df_code cuda_pool(df_kernel *c, df_error *err) {

@@ -54,22 +54,61 @@ template <typename T> DEVICE void conv(const cuda_window &a) {
     }
 }
 
-template <typename T> DEVICE void conv_image(const cuda_window &a) {
-    const T *gradient = (const T *)a.y, *filter = (const T *)a.filter;
-    EACH(i, a.n) {
-        place p = place_of(i, a.h.in, a.w.in, a.in);
-        int64_t y, x;
+/* CUDA_CONV_CHANNELS channels of the image, and as many of the result, of one element of the
+ * filter. */
+template <typename T> struct filter_tile { T at[CUDA_CONV_CHANNELS][CUDA_CONV_CHANNELS + 1]; };
+
+/* From channels `in` and `out` on. */
+template <typename T>
+DEVICE void load(const cuda_window &a, const T *filter, int64_t in, int64_t out,
+                 filter_tile<T> &t) {
+    const unsigned lane = threadIdx.x % CUDA_CONV_CHANNELS;
+    ROLLED for (unsigned r = threadIdx.x / CUDA_CONV_CHANNELS; r < CUDA_CONV_CHANNELS;
+                r += CUDA_CONV_PIXELS) {
+        if (in + r < a.in && out + lane < a.out)
+            t.at[r][lane] = filter[(in + r) * a.out + out + lane];
+    }
+}
+
+/* On with the sum over the result's channels, of one element of the filter. dy NULL: the thread's
+ * pixel is in no window there. */
+template <typename T>
+DEVICE T add_channels(const cuda_window &a, const T *filter, const T *dy, int64_t in, T sum,
+                      filter_tile<T> &t) {
+    ROLLED for (int64_t out = 0; out < a.out; out += CUDA_CONV_CHANNELS) {
+        load(a, filter, in, out, t);
+        __syncthreads();
+        const T *by = t.at[threadIdx.x % CUDA_CONV_CHANNELS];
+        ROLLED for (int64_t c = 0; dy && c < CUDA_CONV_CHANNELS && out + c < a.out; c++) {
+            sum += dy[out + c] * by[c];
+        }
+        __syncthreads();
+    }
+    return sum;
+}
+
+/* A block has some pixels and channels of the image, whose threads all need the same of the
+ * filter. */
+template <typename T> DEVICE void conv_image(const cuda_window &a, filter_tile<T> &t) {
+    const int64_t pixels = a.n / a.in, groups = (a.in - 1) / CUDA_CONV_CHANNELS + 1;
+    const int64_t blocks = ((pixels - 1) / CUDA_CONV_PIXELS + 1) * groups;
+    ROLLED for (int64_t b = blockIdx.x; b < blocks; b += gridDim.x) {
+        int64_t first = b, in = take(&first, groups) * CUDA_CONV_CHANNELS, y = 0, x = 0;
+        int64_t pixel = first * CUDA_CONV_PIXELS + threadIdx.x / CUDA_CONV_CHANNELS;
+        int64_t channel = in + threadIdx.x % CUDA_CONV_CHANNELS;
+        place p = place_of(pixel, a.h.in, a.w.in, 1);
         T sum = 0;
         ROLLED for (int64_t ky = 0; ky < a.h.size; ky++) {
-            if (!window_of(a.h, p.row, ky, &y)) continue;
+            bool row = pixel < pixels && window_of(a.h, p.row, ky, &y);
             ROLLED for (int64_t kx = 0; kx < a.w.size; kx++) {
-                if (!window_of(a.w, p.col, kx, &x)) continue;
-                const T *dy = gradient + ((p.batch * a.h.out + y) * a.w.out + x) * a.out;
-                const T *by = filter + ((ky * a.w.size + kx) * a.in + p.channel) * a.out;
-                ROLLED for (int64_t c = 0; c < a.out; c++) sum += dy[c] * by[c];
+                const T *filter = (const T *)a.filter + (ky * a.w.size + kx) * a.in * a.out;
+                const T *dy = NULL;
+                if (row && window_of(a.w, p.col, kx, &x))
+                    dy = (const T *)a.y + ((p.batch * a.h.out + y) * a.w.out + x) * a.out;
+                sum = add_channels(a, filter, dy, in, sum, t);
             }
         }
-        ((T *)a.to)[i] = sum;
+        if (pixel < pixels && channel < a.in) ((T *)a.to)[pixel * a.in + channel] = sum;
     }
 }
 
@@ -101,8 +140,16 @@ template <typename T> DEVICE void conv_filter(const cuda_window &a) {
         NAME<double>(a);                                                                           \
     }
 WINDOW(conv)
-WINDOW(conv_image)
 WINDOW(conv_filter)
+
+KERNEL(conv_image_float32, cuda_window) {
+    __shared__ filter_tile<float> t;
+    conv_image(a, t);
+}
+KERNEL(conv_image_float64, cuda_window) {
+    __shared__ filter_tile<double> t;
+    conv_image(a, t);
+}
 
 /* ---- pools --------------------------------------------------------------- */
 
