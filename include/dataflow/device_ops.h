@@ -86,7 +86,8 @@ DF_API void df_event_ended(df_event_listener *listener, const df_error *why);
 typedef struct df_region {
     void *address; /* on the device */
     size_t bytes;
-    void *at; /* the kind's to set */
+    bool is_written; /* else it is only read */
+    void *at;        /* the kind's to set */
 } df_region;
 
 typedef struct df_host_function df_host_function;
@@ -131,6 +132,9 @@ typedef struct df_device_request {
     size_t memory_limit; /* bytes of its own memory that may be used; 0: the kind's default */
     const df_allocator *allocator;
     const df_threads *threads;
+    /* One word for all devices of the kind in a runtime, NULL at first: the kind's to use, from
+     * open to close, which never come two at a time. */
+    void **shared;
 } df_device_request;
 
 typedef struct df_device_traits {

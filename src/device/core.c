@@ -98,15 +98,66 @@ static uint64_t core_position(void *user) {
     return position;
 }
 
+static void word_unref(kind_word *w) {
+    if (!refcount_unref(&w->refs)) return;
+    condition_fini(&w->wake);
+    mutex_fini(&w->lock);
+    alloc_free(w->alloc, w, sizeof *w);
+}
+
+kind_word *kind_word_of(kind_word **list, const df_device_ops *ops, const df_allocator *alloc) {
+    for (kind_word *w = *list; w; w = w->next)
+        if (w->ops == ops) return w;
+    kind_word *w = alloc_zeroed(alloc, sizeof *w);
+    if (!w) return NULL;
+    bool locks = mutex_init(&w->lock);
+    if (!locks || !condition_init(&w->wake)) {
+        if (locks) mutex_fini(&w->lock);
+        alloc_free(alloc, w, sizeof *w);
+        return NULL;
+    }
+    refcount_init(&w->refs);
+    w->ops = ops;
+    w->alloc = alloc;
+    w->next = *list;
+    return *list = w;
+}
+
+void kind_words_free(kind_word *list) {
+    while (list) {
+        kind_word *w = list;
+        list = w->next;
+        word_unref(w);
+    }
+}
+
+static void take_turn(kind_word *w) {
+    mutex_lock(&w->lock);
+    while (w->is_taken) condition_wait(&w->wake, &w->lock);
+    w->is_taken = true;
+    mutex_unlock(&w->lock);
+}
+
+static void give_turn(kind_word *w) {
+    mutex_lock(&w->lock);
+    w->is_taken = false;
+    condition_signal(&w->wake);
+    mutex_unlock(&w->lock);
+}
+
 static void core_close(void *user) {
     device_core *c = user;
+    kind_word *w = c->word;
+    take_turn(w);
     DF_SCHED_POINT();
     c->ops->close(c->impl);
+    give_turn(w);
+    word_unref(w);
     alloc_free(c->alloc, c, sizeof *c);
 }
 
-df_code core_open(const df_device_ops *ops, const df_device_request *request, device_core **out,
-                  memory **mem, df_error *err) {
+df_code core_open(const df_device_ops *ops, const df_device_request *request, kind_word *word,
+                  device_core **out, memory **mem, df_error *err) {
     device_core *c = alloc_zeroed(request->allocator, sizeof *c);
     if (!c) return error_memory(err, request->name);
     c->ops = ops;
@@ -115,9 +166,15 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, de
     memcpy(c->name, request->name, strlen(request->name) + 1);
     df_device_request own = *request;
     own.name = c->name;
+    own.shared = &word->word;
+    c->word = word;
+    refcount_ref(&word->refs);
+    take_turn(word);
     DF_SCHED_POINT();
     df_code code = ops->open(ops->user, &own, &c->impl, &c->traits, err);
+    give_turn(word);
     if (code != DF_OK) {
+        word_unref(word);
         alloc_free(c->alloc, c, sizeof *c);
         return code;
     }

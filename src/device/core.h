@@ -8,10 +8,23 @@
 
 #include "device/books.h"
 
+/* What df_device_request.shared points to, for all devices of a kind. */
+struct kind_word {
+    kind_word *next;          /* of a runtime */
+    const df_device_ops *ops; /* (c) */
+    const df_allocator *alloc;
+    refcount refs; /* the runtime's, and a core's each */
+    mutex lock;
+    condition wake;
+    bool is_taken; /* (l) by an open or a close, which take turns */
+    void *word;    /* the kind's, in such a turn */
+};
+
 struct device_core {
     const df_device_ops *ops; /* (c), as all below */
     void *impl;
     df_device_traits traits;
+    kind_word *word; /* a reference */
     const df_allocator *alloc;
     char name[DEVICE_NAME_MAX];
     /* (a) The queue in whose order its memory is, while that is open; and who looks at it. A block
@@ -25,9 +38,12 @@ struct device_core {
 };
 
 /* Opens the device, and makes its memory, whose end closes it. */
-df_code core_open(const df_device_ops *ops, const df_device_request *request, device_core **out,
-                  memory **mem, df_error *err);
+df_code core_open(const df_device_ops *ops, const df_device_request *request, kind_word *word,
+                  device_core **out, memory **mem, df_error *err);
 /* Nobody uses the compute queue any more by way of the memory. */
 void core_forget_queue(device_core *c);
+
+/* The one of this kind, which is new if there is none yet in the list. NULL: out of memory. */
+kind_word *kind_word_of(kind_word **list, const df_device_ops *ops, const df_allocator *alloc);
 
 #endif /* DEVICE_CORE_H */

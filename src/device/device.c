@@ -212,7 +212,11 @@ static df_code open_kind(df_device *d, const device_options *options, df_error *
                                        .memory_limit = options->memory_limit,
                                        .allocator = options->alloc,
                                        .threads = options->threads};
-    df_code code = core_open(d->ops, &request, &d->core, &d->mem, err);
+    kind_word *none = NULL; /* of a device that stands alone */
+    kind_word *word = kind_word_of(options->words ? options->words : &none, d->ops, d->alloc);
+    if (!word) return error_memory(err, d->full_name);
+    df_code code = core_open(d->ops, &request, word, &d->core, &d->mem, err);
+    kind_words_free(none);
     return code == DF_OK ? make_queues(d, options, err) : code;
 }
 

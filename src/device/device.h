@@ -99,7 +99,7 @@ struct launch {
     void (*refused)(launch *l, const df_error *why); /* as df_host_function's */
     df_tensor *tensors;                              /* headers, copied by value by the caller */
     df_region *regions;                              /* room for as many; the queue's */
-    int n_tensors;
+    int n_tensors, n_inputs;                         /* the first are only read */
 };
 
 /* All of these only enqueue, on any thread. RESOURCE_EXHAUSTED: no host memory for the books;
@@ -145,6 +145,7 @@ df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err
 /* ---- devices ------------------------------------------------------------- */
 
 typedef struct device_core device_core;
+typedef struct kind_word kind_word;
 typedef struct stage stage;
 
 struct df_device {
@@ -170,12 +171,15 @@ typedef struct device_options {
     size_t memory_limit; /* bytes of an accelerator's own memory; 0: the kind's default */
     const df_device_ops *const *kinds; /* the program's own */
     size_t n_kinds;
+    kind_word **words; /* a list of those that devices share, empty at first; see kind_words_free */
 } device_options;
 
 /* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that is not known, with
  * the list of those that are. */
 df_code device_open(const device_name *name, uint64_t incarnation, const device_options *options,
                     df_device **out, df_error *err);
+/* The runtime opens no more devices. */
+void kind_words_free(kind_word *list);
 /* Waits until all work has run; then none is taken any more. Work may be put there meanwhile; what
  * is refused from then on finds nothing there that has not run. */
 void device_stop(df_device *d);

@@ -292,7 +292,8 @@ static df_code put_function(df_queue *q, df_work *work, launch *l, df_error *err
                                  .n_regions = l->n_tensors};
     for (int i = 0; i < l->n_tensors; i++) {
         const df_tensor *t = &l->tensors[i];
-        l->regions[i] = (df_region){.address = t->data, .bytes = t->is_host ? 0 : t->bytes};
+        l->regions[i] = (df_region){
+            .address = t->data, .bytes = t->is_host ? 0 : t->bytes, .is_written = i >= l->n_inputs};
     }
     DF_SCHED_POINT();
     return q->books->ops->run(q->impl, work, &l->base, err);

@@ -58,6 +58,7 @@ static queue_op *prepare(step *s, uint32_t node) {
     q->call.ctx.made = q->pointers;
     q->launch.tensors = q->headers;
     q->launch.n_tensors = (int)(n->n_inputs + n->n_outputs);
+    q->launch.n_inputs = (int)n->n_inputs;
     q->launch.refused = NULL;
     return q;
 }

@@ -24,6 +24,7 @@ static void destroy(df_runtime *rt) {
     pool_free(rt->pool);
     cuda_close_ops(rt);
     for (uint32_t d = 0; d < rt->n_devices; d++) device_close(rt->devices[d]);
+    kind_words_free(rt->words);
     op_registry_free(rt->ops);
     memory_unref(rt->host);
     blas_close(&rt->blas); /* the queues' threads have ended: nobody is inside */
@@ -85,7 +86,8 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
                               .host = rt->host,
                               .memory_limit = o->device_memory,
                               .kinds = o->kinds,
-                              .n_kinds = o->n_kinds};
+                              .n_kinds = o->n_kinds,
+                              .words = &rt->words};
     df_device *d;
     df_code code = device_open(name, incarnation, &options, &d, err);
     if (code != DF_OK) return code;

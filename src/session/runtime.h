@@ -23,6 +23,7 @@ struct df_runtime {
     const df_threads *threads;
     blas blas;         /* empty without the option */
     cuda_kernels cuda; /* empty without such a device */
+    kind_word *words;  /* what devices of a kind share */
     op_registry *ops;
     memory *host;
     df_device *devices[PLAN_MAX_DEVICES];

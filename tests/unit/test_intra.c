@@ -395,22 +395,23 @@ static bool open_devices(world *w, fault_allocator *f) {
     return w->host != NULL;
 }
 
-/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues by
- * then, held there until the call has returned, must find all that it needs. */
+/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues where
+ * it comes from, held there until the call has returned, must find all that it needs. */
 static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_endpoint from,
                   df_tensor *t, df_endpoint to, df_tensor **out) {
     got g;
     gate shut;
-    df_device *held = from.device ? from.device : to.device;
     got_init(&g, key, to);
-    gate_shut(&shut, held);
+    if (from.device) gate_shut(&shut, from.device);
     df_rendezvous_recv(r, &g.recv);
     df_code code = rendezvous_send(r, key, &from, t);
     if (code != DF_OK) df_rendezvous_cancel(r, &g.recv);
-    gate_open(&shut);
+    if (from.device) gate_open(&shut);
     got_wait(&g);
-    assert_true(device_wait(held->queue));
-    gate_fini(&shut);
+    if (from.device) {
+        assert_true(device_wait(from.device->queue));
+        gate_fini(&shut);
+    }
     bool arrived = g.code == DF_OK;
     if (!arrived) assert_true(fault_allocations_failed(f) > 0);
     *out = arrived ? df_tensor_ref(g.tensor) : NULL;

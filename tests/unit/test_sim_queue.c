@@ -601,6 +601,75 @@ static void threads_that_enqueue_first_at_once_start_one_engine(void **state) {
     world_end(&w);
 }
 
+/* Threads whose start takes until the test lets it go on. */
+typedef struct late_threads {
+    df_threads threads; /* first */
+    fault_threads *behind;
+    _Atomic uint32_t begun, may_go_on;
+} late_threads;
+
+static void *late_start(void *user_data, const char *name, void (*body)(void *arg), void *arg) {
+    late_threads *l = user_data;
+    atomic_put(&l->begun, 1, RELEASE);
+    while (!atomic_get(&l->may_go_on, ACQUIRE)) (void)sched_yield();
+    return l->behind->threads.start(l->behind, name, body, arg);
+}
+
+static void late_join(void *user_data, void *thread) {
+    late_threads *l = user_data;
+    l->behind->threads.join(l->behind, thread);
+}
+
+typedef struct stopper {
+    df_device *d;
+    _Atomic uint32_t begun, has_stopped;
+} stopper;
+
+static void stop_main(void *arg) {
+    stopper *s = arg;
+    atomic_put(&s->begun, 1, RELEASE);
+    device_stop(s->d);
+    atomic_put(&s->has_stopped, 1, RELEASE);
+}
+
+static void launch_main(void *arg) {
+    early *e = arg;
+    static adder a;
+    a = (adder){.base = {.run = adder_run}};
+    CHECK_EQUAL(e->check, queue_launch(e->d->queue, NULL, &a.base, NULL), DF_OK);
+}
+
+static void a_device_that_stops_waits_for_its_thread_to_start(void **state) {
+    (void)state;
+    world w;
+    world_init(&w);
+    device_close(w.d[0]);
+    late_threads late = {.threads = {sizeof(df_threads), &late, late_start, late_join},
+                         .behind = &w.threads};
+    const device_options options = {
+        .alloc = &w.heap.allocator, .threads = &late.threads, .host = w.host};
+    const device_name name = w.d[1]->name;
+    assert_int_equal(device_open(&name, 1, &options, &w.d[0], NULL), DF_OK);
+    check c;
+    check_init(&c);
+    early e = {NULL, w.d[0], &c};
+    stopper s = {.d = w.d[0]};
+    const df_threads *t = &w.threads.threads;
+    void *launcher = t->start(t->user, "launcher", launch_main, &e);
+    while (!atomic_get(&late.begun, ACQUIRE)) (void)sched_yield();
+    void *stops = t->start(t->user, "stopper", stop_main, &s);
+    while (!atomic_get(&s.begun, ACQUIRE)) (void)sched_yield();
+    for (int i = 0; i < 1000; i++) (void)sched_yield();
+
+    assert_int_equal(atomic_get(&s.has_stopped, ACQUIRE), 0);
+    atomic_put(&late.may_go_on, 1, RELEASE);
+    t->join(t->user, launcher);
+    t->join(t->user, stops);
+
+    check_end(&c);
+    world_end(&w);
+}
+
 int main(int argc, char **argv) {
     world_yields(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -621,6 +690,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_enqueued_by_work_while_closing_runs_too),
         cmocka_unit_test(several_threads_use_two_devices_at_once),
         cmocka_unit_test(threads_that_enqueue_first_at_once_start_one_engine),
+        cmocka_unit_test(a_device_that_stops_waits_for_its_thread_to_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

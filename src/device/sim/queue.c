@@ -12,11 +12,14 @@
  *    is behind them.
  * 5. A copy's or a wait's record is back among the spare ones before any event behind it
  *    ends, so a caller who waits for its events needs no new ones.
- * 6. No lock is held while anything is called that is not ours.
+ * 6. Order is checked, and time is told, when work is put there, under the queue's lock: so in the
+ *    order in which it will be played.
+ * 7. No lock is held while anything is called that is not ours.
  */
 #include "device/sim/sim.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <stddef.h>
@@ -42,6 +45,7 @@ typedef struct record {
     const void *from;
     size_t bytes;
     struct sim_event *event;
+    bool fails; /* as was asked for */
 } record;
 
 /* (l) under the device's lock, (q) the queue's until it has ended */
@@ -51,12 +55,15 @@ typedef struct sim_event {
     sim_device *device;          /* (c) */
     bool ended, failed;          /* (l) */
     df_error why;                /* (l) */
+    sim_order_stamp stamp;       /* (q) what was put there before */
+    uint64_t time;               /* (q) on the device's clock */
 } sim_event;
 
 /* (c) constant after new, (e) the engine's thread alone, (l) under lock */
 struct sim_queue {
     sim_device *device; /* (c) */
     df_queue_kind kind; /* (c) */
+    int number;         /* (c) for the checker of order; -1: it has no more numbers */
     /* (a) relaxed: the engine's thread; 0: none yet. Who finds himself here wrote it. */
     _Atomic uintptr_t self;
     df_error nobodys; /* (e) the first since the last event that was nobody's */
@@ -102,6 +109,14 @@ static void fail(sim_queue *q, df_work *work, const df_error *why) {
         q->nobodys = *why;
 }
 
+static df_code lost(const sim_queue *q, df_error *err) {
+    return error_set(err, DF_UNAVAILABLE, "device %s is lost", q->device->name);
+}
+
+static bool is_lost(sim_device *d) {
+    return atomic_get(&d->is_lost, RELAXED) != 0;
+}
+
 /* Where this thread finds the bytes of one end of a copy. */
 static df_code end_at(sim_memory *m, const void *address, size_t bytes, void **out, df_error *err) {
     if (m) return sim_memory_at(m, address, bytes, out, err);
@@ -115,7 +130,10 @@ static void play_copy(sim_queue *q, item *i) {
     void *to, *from;
     df_error why;
     if (!df_work_failed(work)) {
-        df_code code = end_at(r->to_memory, r->to, r->bytes, &to, &why);
+        df_code code =
+            r->fails ? error_set(&why, DF_DATA_LOSS, "device %s: a copy failed", q->device->name)
+                     : end_at(r->to_memory, r->to, r->bytes, &to, &why);
+        if (code == DF_OK && is_lost(q->device)) code = lost(q, &why);
         if (code == DF_OK) code = end_at(r->from_memory, r->from, r->bytes, &from, &why);
         if (code == DF_OK)
             memmove(to, from, r->bytes);
@@ -139,7 +157,7 @@ static void play_function(sim_queue *q, item *i) {
     df_work *work = i->work;
     if (df_work_failed(work)) return;
     df_error why = {.code = DF_OK};
-    df_code code = reach(q, f, &why);
+    df_code code = is_lost(q->device) ? lost(q, &why) : reach(q, f, &why);
     DF_SCHED_POINT();
     if (code != DF_OK && f->refused) {
         f->refused(f, &why);
@@ -151,8 +169,20 @@ static void play_function(sim_queue *q, item *i) {
     fail(q, work, &why);
 }
 
+/* What somebody did wrong who could not be told. */
+static bool take_mistake(sim_device *d, df_error *why) {
+    mutex_lock(&d->lock);
+    bool was = d->mistake.code != DF_OK;
+    if (was) *why = d->mistake;
+    d->mistake.code = DF_OK;
+    mutex_unlock(&d->lock);
+    return was;
+}
+
 /* True: the event fails, *why says with what. */
 static bool event_fails(sim_queue *q, const df_work *work, df_error *why) {
+    if (take_mistake(q->device, why)) return true;
+    if (is_lost(q->device)) return lost(q, why) != DF_OK;
     if (work) {
         if (!df_work_failed(work)) return false;
         (void)error_set(
@@ -175,6 +205,7 @@ static void play_event(sim_queue *q, item *i) {
     df_error why;
     bool failed = event_fails(q, i->work, &why);
     sim_device *d = q->device;
+    if (l && d->order) sim_order_host_saw(d->order, &e->stamp);
     mutex_lock(&d->lock);
     e->failed = failed;
     if (failed) e->why = why;
@@ -215,6 +246,7 @@ static void engine_main(void *arg) {
     for (item *i; (i = work_take(q)) != NULL;) {
         while (i) {
             item *next = i->next;
+            if (sim_is_due(q->device, DF_SIM_LOST)) atomic_put(&q->device->is_lost, 1, RELAXED);
             i->play(q, i);
             i = next;
         }
@@ -247,11 +279,16 @@ static df_code start_locked(sim_queue *q, df_error *err) {
     return rc;
 }
 
-static df_code push(sim_queue *q, df_work *work, void (*play)(sim_queue *q, item *i), item *i,
-                    df_error *err) {
+typedef void play_function_of(sim_queue *q, item *i);
+/* What is to be known of an item when it is put there; may refuse it. */
+typedef df_code note_function(sim_queue *q, item *i, df_error *err);
+
+static df_code push(sim_queue *q, df_work *work, play_function_of *play, note_function *note,
+                    item *i, df_error *err) {
     *i = (item){.work = work, .play = play};
     mutex_lock(&q->lock);
-    df_code rc = start_locked(q, err);
+    df_code rc = is_lost(q->device) ? lost(q, err) : start_locked(q, err);
+    if (rc == DF_OK) rc = note(q, i, err);
     if (rc == DF_OK) {
         if (q->first)
             q->last->next = i;
@@ -264,18 +301,86 @@ static df_code push(sim_queue *q, df_work *work, void (*play)(sim_queue *q, item
     return rc;
 }
 
-static df_code push_record(sim_queue *q, df_work *work, void (*play)(sim_queue *q, item *i),
+static df_code push_record(sim_queue *q, df_work *work, play_function_of *play, note_function *note,
                            record want, df_error *err) {
     record *r = record_take(q, err);
     if (!r) return DF_RESOURCE_EXHAUSTED;
     *r = want;
-    df_code rc = push(q, work, play, &r->item, err);
+    df_code rc = push(q, work, play, note, &r->item, err);
     if (rc != DF_OK) record_give(q, r);
     return rc;
 }
 
+/* ---- order and time --------------------------------------------------------- */
+
+static void note_time(sim_queue *q, uint64_t bytes) {
+    const df_sim_cost *c = &q->device->options.costs[q->kind];
+    const sim_cost cost = {.latency = c->latency, .bytes = bytes, .bytes_per_s = c->bytes_per_s};
+    static const sim_engine engines[DF_QUEUE_KINDS] = {[DF_QUEUE_COMPUTE] = SIM_ENGINE_COMPUTE,
+                                                       [DF_QUEUE_IN] = SIM_ENGINE_IN,
+                                                       [DF_QUEUE_OUT] = SIM_ENGINE_OUT,
+                                                       [DF_QUEUE_ACROSS] = SIM_ENGINE_ACROSS};
+    (void)sim_clock_work(q->device->clock, (int)q->kind, engines[q->kind], &cost);
+}
+
+static df_code note_use(sim_queue *q, const void *address, size_t bytes, bool is_written,
+                        const char *what, df_error *err) {
+    if (!q->device->order || q->number < 0) return DF_OK;
+    df_code code = sim_order_access(q->device->order, q->number, address, bytes,
+                                    is_written ? SIM_ORDER_WRITE : SIM_ORDER_READ, what, err);
+    if (code != DF_OK) error_prefix(err, "device %s: ", q->device->name);
+    return code;
+}
+
+static df_code note_copy(sim_queue *q, item *i, df_error *err) {
+    record *r = (record *)i;
+    df_code code = DF_OK;
+    if (sim_is_due(q->device, DF_SIM_COPY_REFUSED))
+        return error_set(err, DF_INTERNAL, "device %s: a copy was refused", q->device->name);
+    if (r->from_memory) code = note_use(q, r->from, r->bytes, false, "a copy from there", err);
+    if (code == DF_OK && r->to_memory)
+        code = note_use(q, r->to, r->bytes, true, "a copy to there", err);
+    if (code != DF_OK) return code;
+    r->fails = sim_is_due(q->device, DF_SIM_COPY_FAILS);
+    note_time(q, r->bytes);
+    return DF_OK;
+}
+
+static df_code note_host_function(sim_queue *q, item *i, df_error *err) {
+    df_host_function *f = (void *)((char *)i - offsetof(df_host_function, reserved));
+    df_code code = DF_OK;
+    uint64_t bytes = 0;
+    for (int k = 0; k < f->n_regions && code == DF_OK; k++) {
+        const df_region *r = &f->regions[k];
+        bytes += r->bytes;
+        if (r->bytes)
+            code = note_use(q, r->address, r->bytes, r->is_written,
+                            r->is_written ? "a kernel's output" : "a kernel's input", err);
+    }
+    if (code == DF_OK) note_time(q, bytes);
+    return code;
+}
+
+static df_code note_event(sim_queue *q, item *i, df_error *err) {
+    sim_event *e = (sim_event *)i;
+    if (sim_is_due(q->device, DF_SIM_RECORD_FAILS))
+        return error_set(err, DF_INTERNAL, "device %s: an event was not recorded", q->device->name);
+    if (q->device->order && q->number >= 0)
+        sim_order_record(q->device->order, q->number, &e->stamp);
+    e->time = sim_clock_now(q->device->clock, (int)q->kind);
+    return DF_OK;
+}
+
+static df_code note_wait(sim_queue *q, item *i, df_error *err) {
+    const sim_event *e = ((record *)i)->event;
+    (void)err;
+    if (q->device->order && q->number >= 0) sim_order_wait(q->device->order, q->number, &e->stamp);
+    sim_clock_wait(q->device->clock, (int)q->kind, e->time);
+    return DF_OK;
+}
+
 static df_code push_copy(void *queue, df_work *work, record r, df_error *err) {
-    return push_record(queue, work, play_copy, r, err);
+    return push_record(queue, work, play_copy, note_copy, r, err);
 }
 
 df_code sim_copy_in(void *queue, df_work *work, void *to, const void *from, size_t bytes,
@@ -308,11 +413,11 @@ df_code sim_copy_peer(void *queue, df_work *work, void *other, void *to, const v
 }
 
 df_code sim_run(void *queue, df_work *work, df_host_function *f, df_error *err) {
-    return push(queue, work, play_function, (item *)(void *)f->reserved, err);
+    return push(queue, work, play_function, note_host_function, (item *)(void *)f->reserved, err);
 }
 
 df_code sim_wait(void *queue, df_work *work, void *event, df_error *err) {
-    return push_record(queue, work, play_wait, (record){.event = event}, err);
+    return push_record(queue, work, play_wait, note_wait, (record){.event = event}, err);
 }
 
 /* ---- events ---- */
@@ -342,7 +447,7 @@ df_code sim_record(void *queue, df_work *work, void *event, df_event_listener *l
     sim_event *e = event;
     e->listener = listener;
     set_ended(e, false);
-    df_code rc = push(queue, work, play_event, &e->item, err);
+    df_code rc = push(queue, work, play_event, note_event, &e->item, err);
     if (rc != DF_OK) set_ended(e, true);
     return rc;
 }
@@ -357,7 +462,23 @@ bool sim_event_ended(void *device, void *event, df_error *why) {
     else
         error_clear(why);
     mutex_unlock(&d->lock);
+    if (ended && d->order) sim_order_host_saw(d->order, &e->stamp);
     return ended;
+}
+
+void sim_wait_for(sim_device *d, void *event, uint64_t timeout) {
+    const sim_event *e = event;
+    uint64_t until = clock_after(timeout);
+    mutex_lock(&d->lock);
+    while (!e->ended && clock_now() < until) condition_wait_until(&d->ended, &d->lock, until);
+    mutex_unlock(&d->lock);
+}
+
+df_code sim_event_time(void *device, void *event, uint64_t *ns, df_error *err) {
+    (void)device;
+    (void)err;
+    *ns = ((const sim_event *)event)->time;
+    return DF_OK;
 }
 
 /* ---- opening and closing ---- */
@@ -378,6 +499,8 @@ df_code sim_queue_new(void *device, df_queue_kind kind, void **queue, df_error *
     if (!q) return error_memory(err, d->name);
     q->device = d;
     q->kind = kind;
+    q->number = -1;
+    if (d->order) (void)sim_order_queue(d->order, d->name, &q->number, NULL);
     if (!locks_init(q)) {
         alloc_free(d->alloc, q, sizeof *q);
         return error_set(err, DF_RESOURCE_EXHAUSTED, "device %s: the system has no more locks",

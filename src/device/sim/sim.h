@@ -6,11 +6,17 @@
  *   memory.c   its memory: two views of the same bytes, and a table of blocks
  *   queue.c    its work: for each queue a list and a thread, started by the first piece of work;
  *              and events, points in that work
+ *   order.c    is it all in order?
+ *   clock.c    how long would it have taken?
  */
 #ifndef DEVICE_SIM_SIM_H
 #define DEVICE_SIM_SIM_H
 
-#include "device/device.h"
+#include <dataflow/sim.h>
+
+#include "device/core.h"
+#include "device/sim/clock.h"
+#include "device/sim/order.h"
 
 /* ---- memory ---- */
 
@@ -39,10 +45,21 @@ typedef struct sim_device {
     const df_threads *threads;
     const char *name;
     int index;
+    df_sim_options options;
     sim_memory *memory;
-    mutex lock;      /* of all events */
-    condition ended; /* one of them has */
+    sim_clock *clock;
+    void **word;      /* what devices share; in open and close */
+    sim_order *order; /* the same for all of a runtime; NULL: nothing is checked */
+    bool has_locks;
+    mutex lock;       /* of all events */
+    condition ended;  /* one of them has */
+    df_error mistake; /* (l) a block was given back too early, and no event has told it */
+    _Atomic uint64_t faults[DF_SIM_FAULTS]; /* (a) relaxed: the n-th from now on; 0: none */
+    _Atomic uint32_t is_lost;               /* (a) relaxed */
 } sim_device;
+
+/* True: this is the n-th. */
+bool sim_is_due(sim_device *d, df_sim_fault fault);
 
 /* ---- queues and events ---- */
 
@@ -65,5 +82,7 @@ df_code sim_record(void *queue, df_work *work, void *event, df_event_listener *l
                    df_error *err);
 df_code sim_wait(void *queue, df_work *work, void *event, df_error *err);
 bool sim_event_ended(void *device, void *event, df_error *why);
+void sim_wait_for(sim_device *d, void *event, uint64_t timeout);
+df_code sim_event_time(void *device, void *event, uint64_t *ns, df_error *err);
 
 #endif /* DEVICE_SIM_SIM_H */
