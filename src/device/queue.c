@@ -64,7 +64,8 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
     f->position = atomic_get(&q->put, ACQUIRE);
     fence_enter(f);
     DF_SCHED_POINT();
-    code = q->books->ops->record(q->impl, work, f->event, &f->listener, err);
+    code = q->books->ops->record(q->impl, work, f->event, q->books->notifies ? &f->listener : NULL,
+                                 err);
     if (code == DF_OK)
         fence_recorded(f);
     else
