@@ -85,6 +85,8 @@ void fence_over(device_fence *f, const df_error *why);
 /* ---- queue.c ---- */
 /* No more work is taken, if no call is going on and no more than `put` was there. False: else. */
 bool queue_close(df_queue *q, uint64_t put);
+/* True: the caller is the queue's own thread. False once it is closed. */
+bool queue_is_inside(df_queue *q);
 
 /* ---- waiter.c ---- */
 /* Sees what has ended, where the device does not tell. */

@@ -9,6 +9,7 @@
 #include "device/core.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 #include <string.h>
 
@@ -51,28 +52,50 @@ static bool give_later(device_core *c, df_queue *q, void *block, size_t bytes) {
     return true;
 }
 
+/* ---- the queue, while it is there ------------------------------------------ */
+
+/* Between these it is not freed. NULL: it was, or is not there yet. */
+static df_queue *enter(device_core *c) {
+    (void)atomic_add(&c->users, 1, ACQ_REL);
+    return atomic_get(&c->compute, ACQUIRE);
+}
+
+static void leave(device_core *c) {
+    (void)atomic_sub(&c->users, 1, RELEASE);
+}
+
+void core_forget_queue(device_core *c) {
+    atomic_put(&c->compute, NULL, RELEASE);
+    while (atomic_add(&c->users, 0, ACQ_REL)) thread_pause();
+}
+
 static bool is_idle(df_queue *q) {
     return atomic_get(&q->reached, ACQUIRE) >= atomic_get(&q->put, ACQUIRE);
 }
 
 static void core_free(void *user, void *block, size_t bytes) {
     device_core *c = user;
-    df_queue *q = atomic_get(&c->compute, ACQUIRE);
-    if (q && !is_idle(q) && give_later(c, q, block, bytes)) return;
-    if (q) (void)device_wait(q);
-    give(c, block, bytes);
+    df_queue *q = enter(c);
+    bool idle = !q || is_idle(q), later = !idle && give_later(c, q, block, bytes);
+    if (!idle && !later) (void)device_wait(q);
+    leave(c);
+    if (!later) give(c, block, bytes);
 }
 
+/* Idle or not: what was to be given later is given when the next fence has ended. */
 static void core_drain(void *user) {
     device_core *c = user;
-    df_queue *q = atomic_get(&c->compute, ACQUIRE);
-    if (q && !is_idle(q)) (void)device_wait(q);
+    df_queue *q = enter(c);
+    if (q && atomic_get(&q->put, RELAXED)) (void)device_wait(q);
+    leave(c);
 }
 
 static uint64_t core_position(void *user) {
     device_core *c = user;
-    df_queue *q = atomic_get(&c->compute, ACQUIRE);
-    return q ? atomic_get(&q->put, RELAXED) : 0;
+    df_queue *q = enter(c);
+    uint64_t position = q ? atomic_get(&q->put, RELAXED) : 0;
+    leave(c);
+    return position;
 }
 
 static void word_unref(kind_word *w) {

@@ -27,14 +27,21 @@ struct device_core {
     kind_word *word; /* a reference */
     const df_allocator *alloc;
     char name[DEVICE_NAME_MAX];
-    /* (a) The queue in whose order its memory is, while that is open. Release, acquire: who gives
-     * a block back after the end finds that no queue is left. */
+    /* (a) The queue in whose order its memory is, while that is open; and who looks at it. A block
+     * may be given back while the device is closed:
+     *   A  users + 1, reads compute, uses the queue, users - 1
+     *   B  compute = NULL, reads users until it is 0, frees the queue
+     * B reads by adding 0: the two additions are in some order, and whoever comes second sees what
+     * the first has written, B the user, or A NULL. */
     _Atomic(df_queue *) compute;
+    _Atomic uint32_t users;
 };
 
 /* Opens the device, and makes its memory, whose end closes it. */
 df_code core_open(const df_device_ops *ops, const df_device_request *request, kind_word *word,
                   device_core **out, memory **mem, df_error *err);
+/* Nobody uses the compute queue any more by way of the memory. */
+void core_forget_queue(device_core *c);
 
 /* The one of this kind, which is new if there is none yet in the list. NULL: out of memory. */
 kind_word *kind_word_of(kind_word **list, const df_device_ops *ops, const df_allocator *alloc);

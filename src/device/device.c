@@ -131,23 +131,36 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
     return DF_OK;
 }
 
-/* Those that nobody has seen to end. */
-static bool has_fences(df_queue *q) {
+/* True: nothing is on the queue that has not been seen to have run. */
+static bool is_done(df_queue *q, uint64_t put) {
     mutex_lock(&q->books->lock);
-    bool has = q->first != NULL;
+    bool done = !q->last && atomic_get(&q->reached, ACQUIRE) >= put;
     mutex_unlock(&q->books->lock);
-    return has;
+    return done;
+}
+
+/* What came before the queue was closed, and was not waited for. */
+static void await_fences(df_queue *q) {
+    for (;;) {
+        mutex_lock(&q->books->lock);
+        device_fence *f = q->last;
+        if (f) f->refs++;
+        mutex_unlock(&q->books->lock);
+        if (!f) return;
+        wait_for(&f->base);
+        fence_unref(&f->base);
+    }
 }
 
 /* What was enqueued meanwhile is waited for, too; and whoever is called by the queue's thread. */
 static void queue_stop(df_queue *q) {
     for (;;) {
         uint64_t put = atomic_get(&q->put, ACQUIRE);
-        bool idle = atomic_get(&q->reached, ACQUIRE) >= put || device_wait(q);
+        bool idle = is_done(q, put) || device_wait(q);
         if (idle && queue_close(q, put)) break;
         thread_pause();
     }
-    while (!q->books->notifies && has_fences(q)) queue_poll(q);
+    await_fences(q);
     DF_SCHED_POINT();
     q->books->ops->queue_free(q->impl);
     q->impl = NULL;
@@ -163,18 +176,28 @@ void device_stop(df_device *d) {
 static void close_queues(df_device *d) {
     if (!d->books) return;
     device_stop(d);
+    core_forget_queue(d->core);
     books_drop_loose(d->books);
     stage_free(d->stage);
-    atomic_put(&d->core->compute, NULL, RELEASE);
     books_close(d->books);
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
         if (d->queues[k]) alloc_free(d->alloc, d->queues[k], sizeof *d->queues[k]);
 }
 
+/* Sees what has ended, and calls who waits for that: nobody else sees it until then. */
+static bool is_polling(device_books *b) {
+    bool polls = false;
+    mutex_lock(&b->lock);
+    for (int k = 0; k < DF_QUEUE_KINDS; k++) polls |= b->queues[k]->poller == thread_self();
+    mutex_unlock(&b->lock);
+    return polls;
+}
+
 bool device_is_inside(const df_device *d) {
-    if (!d->queue || !d->ops->queue_is_inside) return false;
+    if (!d->queue) return false;
+    if (!d->books->notifies && is_polling(d->books)) return true;
     for (int k = 0; k < DF_QUEUE_KINDS; k++)
-        if (d->queues[k]->impl && d->ops->queue_is_inside(d->queues[k]->impl)) return true;
+        if (queue_is_inside(d->queues[k])) return true;
     return false;
 }
 

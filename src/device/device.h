@@ -83,7 +83,7 @@ struct df_queue {
     uint64_t past[DF_QUEUE_KINDS]; /* of each queue of the device, how far this one waits */
     uint32_t n_watched;            /* fences among those for which somebody waits */
     uint32_t n_calling;            /* threads that tell of an end */
-    bool is_polled;                /* by some thread */
+    uintptr_t poller;              /* the thread that sees what has ended; 0: none */
 };
 
 /* A kernel on a queue. The record and everything it points to are the caller's, and must stay as
@@ -132,8 +132,8 @@ queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
-/* True: a fence of this work has ended behind all that is on the queue, and everybody who waited
- * has been told. */
+/* True: a fence of this work has ended behind all that is on the queue, or nothing ever was; and
+ * everybody who waited has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);
 
 /* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no

@@ -315,9 +315,10 @@ static void note_reached(device_fence *f) {
 }
 
 bool queue_is_over(df_queue *q, const df_work *work) {
+    uint64_t put = atomic_get(&q->put, ACQUIRE);
     mutex_lock(&q->books->lock);
-    bool over = !q->first && !q->n_calling && q->reached_by == work &&
-                atomic_get(&q->reached, ACQUIRE) == atomic_get(&q->put, ACQUIRE);
+    bool over = put == 0 || (q->reached_by == work && atomic_get(&q->reached, ACQUIRE) == put);
+    over = over && !q->first && !q->n_calling;
     mutex_unlock(&q->books->lock);
     return over;
 }

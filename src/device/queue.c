@@ -31,6 +31,14 @@ bool queue_close(df_queue *q, uint64_t put) {
     return false;
 }
 
+bool queue_is_inside(df_queue *q) {
+    const df_device_ops *ops = q->books->ops;
+    if (!ops->queue_is_inside || enter(q, NULL) != DF_OK) return false;
+    bool inside = ops->queue_is_inside(q->impl);
+    leave(q);
+    return inside;
+}
+
 static void count(df_queue *q) {
     (void)atomic_add(&q->put, 1, RELEASE);
 }
@@ -87,13 +95,6 @@ static void unref_fence(void *f) {
     fence_unref(f);
 }
 
-static bool is_past_locked(df_queue *q, const device_fence *f) DF_REQUIRES(&q->books->lock);
-
-/* Work of this queue is behind it anyway. */
-static bool is_past_locked(df_queue *q, const device_fence *f) {
-    return f->books == q->books && (f->queue == q || f->position <= q->past[f->queue->kind]);
-}
-
 bool queue_is_behind(df_queue *q, df_queue *other) {
     if (q == other) return true;
     if (q->books != other->books) return false;
@@ -112,15 +113,16 @@ static void note_past(df_queue *q, const device_fence *f) {
     mutex_unlock(&q->books->lock);
 }
 
-/* True: nothing needs to be waited for. A fence that has failed says so once more. One of this work
- * itself is waited for in any case: the work may be gone when the queue has passed what follows. */
+/* True: nothing needs to be waited for. A fence that has failed says so once more; to nobody, only
+ * the queue can. Where q is behind one anyway, its failure must come all the same: so it is left
+ * out on its own queue alone, and there if it is this work's, which fails with it. */
 static bool is_over(df_queue *q, df_work *work, device_fence *f) {
     mutex_lock(&f->books->lock);
-    bool failed = f->ended && f->failed, own = work && f->work == work && f->queue != q;
-    bool over = f->ended || (!own && is_past_locked(q, f));
+    bool ended = f->ended, failed = ended && f->failed;
+    bool here = work && f->work == work && f->queue == q;
     mutex_unlock(&f->books->lock);
     if (failed) df_work_fail(work, &f->why);
-    return over;
+    return ended ? work || !failed : here;
 }
 
 df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {

@@ -21,8 +21,8 @@ enum { LONG_WAIT = 1000000, SHORT_WAIT = 20000 }; /* ns */
 static device_fence *oldest(df_queue *q, bool begins) {
     mutex_lock(&q->books->lock);
     device_fence *f = q->first && q->first->is_recorded ? q->first : NULL;
-    if (begins && q->is_polled) f = NULL;
-    if (f || !begins) q->is_polled = f != NULL;
+    if (begins && q->poller) f = NULL;
+    if (f || !begins) q->poller = f ? thread_self() : 0;
     mutex_unlock(&q->books->lock);
     return f;
 }
@@ -41,7 +41,7 @@ void queue_poll(df_queue *q) {
     }
     if (!f) return;
     mutex_lock(&b->lock);
-    q->is_polled = false;
+    q->poller = 0;
     mutex_unlock(&b->lock);
 }
 

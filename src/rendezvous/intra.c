@@ -121,9 +121,15 @@ static void not_pending(transfer *t) {
 
 /* What is pending, as a fence: *out holds one reference. */
 static df_code pending_fence(transfer *t, fence **out, df_error *err) {
-    if (t->queue) return queue_record(t->queue, t->work, out, err);
-    *out = fence_ref(t->after);
-    return DF_OK;
+    *out = NULL;
+    if (!t->queue) {
+        *out = fence_ref(t->after);
+        return DF_OK;
+    }
+    queue_held *h = own_hold(t->own, t->queue, err);
+    if (t->own && !h) return DF_RESOURCE_EXHAUSTED;
+    if (h) queue_hold(t->queue, h);
+    return queue_record(t->queue, t->work, out, err);
 }
 
 /* False: the queue cannot wait for what is pending, and so the host must. */

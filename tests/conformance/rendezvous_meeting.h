@@ -30,7 +30,7 @@ static inline void meeting_init(meeting *m, void **state) {
     for (int i = 0; i < RENDEZVOUS_SUITE_KEYS; i++)
         m->keys[i] = test_key(i, plan, plan ? i : KEY_NO_CHANNEL);
     m->r = m->suite->make(m->suite, &m->w.heap.allocator, m->w.host,
-                          m->suite->has_tag ? &m->step.work : NULL);
+                          m->suite->has_work ? &m->step.work : NULL);
     assert_non_null(m->r);
 }
 

@@ -12,12 +12,12 @@ enum { RENDEZVOUS_SUITE_KEYS = 64 };
 typedef struct rendezvous_suite rendezvous_suite;
 struct rendezvous_suite {
     const char *name; /* of the group of tests */
-    /* A new rendezvous, whose memory comes from alloc; tag is a step's, or NULL. */
+    /* A new rendezvous, whose memory comes from alloc; work is a step's, or NULL. */
     df_rendezvous *(*make)(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                           df_work *tag);
+                           df_work *work);
     uint64_t plan;   /* of the keys: the n-th has channel n; 0: of no plan */
     bool is_planned; /* the plan's own calls are used, where they may be */
-    bool has_tag;    /* make uses the tag, so that queues can wait for each other */
+    bool has_work;    /* make uses the work, so that queues can wait for each other */
 };
 
 /* Runs every test; how many failed. */

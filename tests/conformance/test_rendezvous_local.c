@@ -11,11 +11,11 @@
 #include <stdlib.h>
 
 static df_rendezvous *make_local(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                 df_work *tag) {
+                                 df_work *work) {
     df_rendezvous *r = NULL;
     (void)s;
     (void)host;
-    (void)tag;
+    (void)work;
     (void)df_rendezvous_new_local(alloc, &r, NULL);
     return r;
 }
@@ -23,10 +23,10 @@ static df_rendezvous *make_local(const rendezvous_suite *s, const df_allocator *
 enum { PLAN = 11 };
 
 static df_rendezvous *make_step(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                df_work *tag) {
+                                df_work *work) {
     df_rendezvous *r = NULL;
     (void)s;
-    (void)rendezvous_new_step(alloc, host, PLAN, RENDEZVOUS_SUITE_KEYS, tag, &r, NULL);
+    (void)rendezvous_new_step(alloc, host, PLAN, RENDEZVOUS_SUITE_KEYS, work, &r, NULL);
     return r;
 }
 
@@ -70,12 +70,12 @@ static const df_rendezvous_ops relay_ops = {.struct_size = sizeof relay_ops,
                                             .destroy = relay_destroy};
 
 static df_rendezvous *make_relay(const rendezvous_suite *s, const df_allocator *alloc, memory *host,
-                                 df_work *tag) {
+                                 df_work *work) {
     df_rendezvous *r = NULL;
     relay *x = alloc_bytes(alloc, sizeof *x);
     (void)s;
     (void)host;
-    (void)tag;
+    (void)work;
     if (!x) return NULL;
     *x = (relay){.alloc = alloc};
     (void)df_rendezvous_new_local(alloc, &x->inner, NULL);
@@ -87,14 +87,14 @@ int main(int argc, char **argv) {
     static const rendezvous_suite suites[] = {
         {.name = "local", .make = make_local},
         {.name = "step, planned keys", .make = make_step, .plan = PLAN, .is_planned = true},
-        {.name = "step, planned keys, a tag",
+        {.name = "step, planned keys, a step's work",
          .make = make_step,
          .plan = PLAN,
          .is_planned = true,
-         .has_tag = true},
+         .has_work = true},
         {.name = "step, planned keys, others' calls", .make = make_step, .plan = PLAN},
         {.name = "step, keys of another plan", .make = make_step, .plan = PLAN + 1},
-        {.name = "step, keys of no plan", .make = make_step, .has_tag = true},
+        {.name = "step, keys of no plan", .make = make_step, .has_work = true},
         {.name = "a user's backend", .make = make_relay}};
     int failed = 0;
     (void)yield_install(argc, argv);

@@ -16,7 +16,7 @@
  * every schedule the verdict fell once, when everything had run, once, and every queue had
  * reported; and the frame is as it was before the step.
  */
-#include "support/dfs.h"
+#include "model/played_device.h"
 #include "support/scale.h"
 
 #include "exec/step.h"
@@ -26,11 +26,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+
 #include <string.h>
 
 #include <cmocka.h>
 
-enum { MAX = 3, MAX_NODES = 4, ARENA = 12 * 1024, PLAN = 7 };
+enum { MAX = 3, MAX_NODES = 4, ARENA = 20 * 1024, PLAN = 7 };
+enum { DEVICE_PREEMPTIONS = 3 }; /* its books make many states */
 
 /* A plan and who acts on it. */
 typedef struct scene {
@@ -55,10 +57,9 @@ typedef struct world {
     worker caller; /* R's */
     bool has_caller;
     df_kernel_handle handle;
-    bool is_started;   /* the async kernel, and the handle is there */
-    launch *queued[2]; /* on the queue, to be played in this order */
-    int n_queued;
-    int n_asked;     /* times that it was asked for its end */
+    bool is_started; /* the async kernel, and the handle is there */
+    played_device queue;
+    launch some;     /* on it */
     bool has_failed; /* the queue's piece of work */
     int ran[MAX_NODES];
     int verdicts;
@@ -71,10 +72,15 @@ static df_key *key; /* of channel 0; never changes */
 
 /* ---- memory that is built anew in place ---------------------------------- */
 
+/* As little as does, since it is part of each state. */
+static size_t room(void) {
+    return w.scene->p->queues ? ARENA : 12 * 1024;
+}
+
 static void *arena_take(void *user, size_t bytes, size_t alignment) {
     world *x = user;
     size_t at = (x->used + alignment - 1) / alignment * alignment;
-    if (at + bytes > ARENA) {
+    if (at + bytes > room()) {
         dfs_fail("the arena is too small");
         return NULL;
     }
@@ -115,22 +121,10 @@ static const kernel_def kernel = {.op = &op, .kinds = "CPU", .compute = run_node
 static const kernel_def async_kernel = {
     .op = &op, .kinds = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
 
-/* ---- devices: a CPU, and a queue that is the Q of the mix ---------------- */
+/* ---- devices: a CPU, and one whose queue is the P or Q of the mix -------- */
 
-static df_code ask_queue(df_queue *q, df_work *tag, launch *l, df_error *err) {
-    (void)q;
-    (void)tag;
-    (void)err;
-    if (l == &w.s->joins[1].launch) w.n_asked++;
-    if (w.n_asked > 1) dfs_fail("the queue is asked for its end twice");
-    if (w.n_queued < 2) w.queued[w.n_queued++] = l;
-    return DF_OK;
-}
-
-static const device_ops cpu_ops = {.kind = "CPU"}, queue_ops = {.kind = "SIM", .launch = ask_queue};
-static df_device cpu = {.ops = &cpu_ops}, accelerator = {.ops = &queue_ops};
-static df_queue queue = {.device = &accelerator};
-static df_device *const devices[] = {&cpu, &accelerator};
+static df_device cpu;
+static df_device *devices[] = {&cpu, NULL};
 static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
                                            {.full_name = "sim", .kind = "SIM"}};
 
@@ -259,8 +253,8 @@ static void note_verdict(void) {
     w.verdicts++;
     if (w.verdicts > 1) dfs_fail("the verdict fell twice");
     if (!w.s->has_error && !is_done(sc)) dfs_fail("the verdict fell before all had run");
-    if (w.n_queued || w.n_asked != (sc->p->queues != 0))
-        dfs_fail("the verdict fell before the queue had reported");
+    if (w.queue.n_queued || w.queue.n_recorded != (sc->p->queues != 0))
+        dfs_fail("the verdict fell before the queue had reported, or it was asked twice");
     if (live_is_passive(atomic_load(&w.s->live.word)) == false)
         dfs_fail("the verdict fell while somebody was in the step");
 }
@@ -300,24 +294,14 @@ static void act_as_done(void) {
     finish_arrived(&r, NULL);
 }
 
-/* The piece of work that comes next. A record is its owner's again once it has run. */
-static bool play_one(void) {
-    if (!w.n_queued) return false;
-    launch *l = w.queued[0];
-    w.queued[0] = w.queued[1];
-    w.n_queued--;
-    (void)l->run(l, NULL);
-    return true;
-}
-
 static void act_as_queue(bool fails) {
     const df_error why = {.code = DF_DATA_LOSS, .message = "in the queue"};
     if (fails && !w.has_failed) {
         w.has_failed = true;
-        (w.s->tag.fail)(&w.s->tag, &why); /* not the macro */
+        df_work_fail(&w.s->work, &why);
     }
     do DF_SCHED_POINT();
-    while (play_one());
+    while (played_one(&w.queue));
 }
 
 static void act(void *arg, int i) {
@@ -358,14 +342,28 @@ static void begin(step *s) {
 
 static const touches nothing = {.any = false};
 
+static df_code compute_nothing(launch *l, df_error *err) {
+    (void)l;
+    (void)err;
+    return DF_OK;
+}
+
+/* Something of the step's has been put on the queue before. */
+static void put_some(world *x) {
+    x->some = (launch){.run = compute_nothing};
+    if (queue_launch(x->queue.d->queue, &x->s->work, &x->some, NULL) != DF_OK)
+        dfs_fail("the queue takes nothing");
+}
+
 static void build(void *arg) {
     world *x = arg;
     const scene *sc = x->scene;
     memset(x, 0, sizeof *x);
     x->scene = sc;
     channels[0].key = key;
-    accelerator.queue = &queue;
     x->host = memory_new_host(&blocks);
+    if (sc->p->queues) played_device_open(&x->queue, &blocks, x->host);
+    devices[1] = x->queue.d;
     executor_options o = {.plan = sc->p,
                           .devices = devices,
                           .host = x->host,
@@ -378,6 +376,7 @@ static void build(void *arg) {
     if (executor_new(&o, &x->x, NULL) != DF_OK) dfs_fail("no executor");
     x->s = x->x->spares;
     x->s->shared = true;
+    if (sc->p->queues) put_some(x);
     begin(x->s);
 }
 
@@ -386,7 +385,7 @@ static void finish(void) {
     act_as_caller();
     for (bool moves = true; moves && w.verdicts == 0;) {
         moves = help_once();
-        moves |= play_one();
+        moves |= played_one(&w.queue);
         if (!moves && w.is_started) { /* again, perhaps: that is harmless */
             end_kernel();
             moves = help_once();
@@ -411,17 +410,20 @@ static void check_step(void *arg) {
     executor_free(x->x);
     run_group_fini(&x->group);
     pool_free(x->pool);
+    device_close(x->queue.d);
     memory_unref(x->host);
     if (x->live) dfs_fail("%zu blocks are left", x->live);
 }
 
 static uint64_t run_scene(const scene *sc) {
     bool is_slow = dfs_is_slow() || test_scaled(10) == 1;
-    int bound = is_slow ? 2 : sc->max_preemptions;
-    const dfs_options options = {
-        .world_size = bound ? 0 : sizeof w, .max_preemptions = bound, .swap = finish_swap};
-    dfs_report report;
+    int bound = sc->p->queues && !sc->max_preemptions ? DEVICE_PREEMPTIONS : sc->max_preemptions;
+    if (is_slow) bound = 2;
     w.scene = sc;
+    const dfs_options options = {.world_size = bound ? 0 : offsetof(world, arena) + room(),
+                                 .max_preemptions = bound,
+                                 .swap = finish_swap};
+    dfs_report report;
     uint64_t n = dfs_run((int)strlen(sc->mix), build, act, check_step, &w, &options, &report);
     if (report.failed) fail_msg("mix %s: %s", sc->mix, report.what);
     printf("%s: %llu schedules, %llu states\n", sc->mix, (unsigned long long)n,
@@ -507,14 +509,21 @@ static void a_step_that_nothing_can_move_is_starved_once(void **state) {
 
 static void a_queue_that_fails_is_waited_for(void **state) {
     (void)state;
-    const scene sc = {.p = &queue_plan, .mix = "RWQ", .fails = NO_NODE, .expected = DF_DATA_LOSS};
+    const scene sc = {.p = &queue_plan,
+                      .mix = "RWQ",
+                      .fails = NO_NODE,
+                      .expected = DF_DATA_LOSS,
+                      .max_preemptions = 2};
     assert_true(run_scene(&sc) > 100);
 }
 
 static void a_step_may_starve_while_its_queue_fails(void **state) {
     (void)state;
-    const scene sc = {
-        .p = &alone_plan, .mix = "RWQ", .fails = NO_NODE, .expected = DF_FAILED_PRECONDITION};
+    const scene sc = {.p = &alone_plan,
+                      .mix = "RWQ",
+                      .fails = NO_NODE,
+                      .expected = DF_FAILED_PRECONDITION,
+                      .max_preemptions = 2};
     assert_true(run_scene(&sc) > 100);
 }
 

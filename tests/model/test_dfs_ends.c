@@ -25,10 +25,11 @@
  * At the end of every schedule each outcome was told once; no run holds anything, or is in a line;
  * the counts are back at 0, and the frames as they were.
  */
-#include "support/dfs.h"
+#include "model/played_device.h"
 #include "support/scale.h"
 
 #include "base/clock.h"
+#include "device/books.h"
 #include "exec/step.h"
 #include "rendezvous/finish.h"
 
@@ -62,16 +63,6 @@ typedef struct scene {
     bool deeper;        /* one preemption more */
 } scene;
 
-/* A piece of the queue's work: a launch, or a fence, which is its own record. */
-typedef struct mark {
-    launch l; /* first */
-    fence f;
-    fence_waiter *waiter;
-    bool has_ended, has_failed;
-    int refs;
-} mark;
-enum { MAX_QUEUED = 4, MAX_MARKS = 3 };
-
 typedef struct one_run {
     int told;
     df_code code;
@@ -99,11 +90,7 @@ typedef struct world {
     ticket way;
     bool gives; /* G has not yet */
     df_rendezvous *made;
-    launch *queued[MAX_QUEUED]; /* to be played in this order */
-    int n_queued;
-    mark marks[MAX_MARKS];
-    int n_marks;
-    bool has_stopped;    /* by R */
+    played_device queue; /* has stopped by R */
     int n_asked, n_came; /* of lent threads */
     void (*bodies[MAX_BODIES])(void *arg);
     void *args[MAX_BODIES];
@@ -130,6 +117,7 @@ static size_t room(void) {
     const scene *sc = w.scene;
     int frames = sc->begun + sc->chains + 2 * (strchr(sc->mix, 'N') != NULL);
     for (const char *m = sc->mix; *m; m++) frames += *m == 'S' || *m == 'A';
+    if (sc->p->queues) return 28 * 1024;
     return sc->made ? ARENA : (frames > 1 ? 20 : 13) * 1024;
 }
 
@@ -212,89 +200,10 @@ static const kernel_def kernel = {.op = &op, .kinds = "CPU", .compute = run_node
 static const kernel_def async_kernel = {
     .op = &op, .kinds = "CPU", .compute = start_node, .flags = KERNEL_ASYNC};
 
-/* ---- devices: a CPU, and a queue ----------------------------------------- */
+/* ---- devices: a CPU, and one whose queue is played ------------------------ */
 
-static df_code enqueue(df_queue *q, df_work *tag, launch *l, df_error *err) {
-    (void)q;
-    DF_SCHED_POINT();
-    if (w.has_stopped) return error_set(err, DF_UNAVAILABLE, "the device has stopped");
-    if (w.n_queued == MAX_QUEUED) dfs_fail("too much is queued");
-    l->tag = tag;
-    w.queued[w.n_queued++] = l;
-    return DF_OK;
-}
-
-static mark *mark_of(fence *f) {
-    return (mark *)(void *)((char *)f - offsetof(mark, f));
-}
-
-static void mark_ref(fence *f) {
-    mark_of(f)->refs++;
-}
-
-static void mark_unref(fence *f) {
-    mark_of(f)->refs--;
-}
-
-static bool mark_ended(fence *f) {
-    return mark_of(f)->has_ended;
-}
-
-static void tell_mark(mark *m, fence_waiter *waiter) {
-    const df_error why = {
-        .code = DF_ABORTED, .flags = DF_ERROR_DERIVED, .message = "a fence of what failed"};
-    DF_SCHED_POINT();
-    waiter->ready(waiter, m->has_failed ? &why : NULL);
-}
-
-static void mark_on_ready(fence *f, fence_waiter *waiter) {
-    mark *m = mark_of(f);
-    DF_SCHED_POINT();
-    if (m->has_ended)
-        tell_mark(m, waiter);
-    else
-        m->waiter = waiter;
-}
-
-static df_code play_mark(launch *l, df_error *err) {
-    mark *m = (mark *)l;
-    fence_waiter *waiter = m->waiter;
-    (void)err;
-    m->has_failed = df_work_failed(l->tag);
-    m->has_ended = true;
-    m->refs--;
-    if (waiter) tell_mark(m, waiter);
-    return DF_OK;
-}
-
-static df_code record(df_queue *q, df_work *tag, fence **out, df_error *err) {
-    static const fence_ops ops = {
-        .ref = mark_ref, .unref = mark_unref, .ended = mark_ended, .on_ready = mark_on_ready};
-    if (w.n_marks == MAX_MARKS) dfs_fail("too many fences");
-    mark *m = &w.marks[w.n_marks++];
-    *m = (mark){.l = {.run = play_mark}, .f = {&ops}, .refs = 2};
-    *out = &m->f;
-    df_code code = enqueue(q, tag, &m->l, err);
-    if (code != DF_OK) m->refs = 0;
-    return code;
-}
-
-/* The piece of work that comes next. A record is its owner's again once it has run. */
-static bool play_one(void) {
-    df_error err;
-    if (!w.n_queued) return false;
-    launch *l = w.queued[0];
-    for (int i = 1; i < w.n_queued; i++) w.queued[i - 1] = w.queued[i];
-    w.n_queued--;
-    if (l->run == play_mark || !df_work_failed(l->tag)) (void)l->run(l, &err);
-    return true;
-}
-
-static const device_ops cpu_ops = {.kind = "CPU"};
-static const device_ops queue_ops = {.kind = "SIM", .launch = enqueue, .fence_record = record};
-static df_device cpu = {.ops = &cpu_ops}, accelerator = {.ops = &queue_ops};
-static df_queue queue = {.device = &accelerator};
-static df_device *const devices[] = {&cpu, &accelerator};
+static df_device cpu;
+static df_device *devices[] = {&cpu, NULL};
 static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
                                            {.full_name = "sim", .kind = "SIM"}};
 
@@ -571,13 +480,13 @@ static void play_all(char how) {
     if (how == 'Q') {
         step *s = w.x->made;
         if (live_try_hold(&s->live)) { /* its work goes on */
-            (s->tag.fail)(&s->tag, &why);
+            df_work_fail(&s->work, &why);
             run_help(s, NULL);
         }
     }
     while (!are_over()) {
-        if (play_one()) continue;
-        w.has_stopped = how == 'R';
+        if (played_one(&w.queue)) continue;
+        w.queue.has_stopped = how == 'R';
         sched_blocked();
     }
 }
@@ -740,8 +649,9 @@ static void build(void *arg) {
     x->scene = sc;
     x->now = START;
     channels[0].key = key;
-    accelerator.queue = &queue;
     x->host = memory_new_host(&blocks);
+    if (sc->p->queues) played_device_open(&x->queue, &blocks, x->host);
+    devices[1] = x->queue.d;
     refcount_init(&x->cancel.refs);
     x->cancel.free = cancel_freed;
     const df_lent_threads lent = {.struct_size = sizeof lent, .count = sc->lent - 1, .wake = ask};
@@ -769,7 +679,7 @@ static void finish(void) {
     for (int i = 0; i < 100 && !are_over(); i++) {
         (void)pool_poll(w.pool, 0, NULL);
         if (w.n_ended < w.n_handles) df_kernel_done(w.handles[w.n_ended++], NULL);
-        while (play_one()) {
+        while (played_one(&w.queue)) {
         }
     }
 }
@@ -783,7 +693,7 @@ static void check_frames(executor *x) {
         if (s->inbox.first || s->listed || s->is_timed || s->waiting)
             dfs_fail("a step is in a list");
         if (s->has_error || s->over || s->end || s->joined || s->is_ending || s->abandoned ||
-            s->left || s->is_beside || s->keeps || atomic_load(&s->tag.failed))
+            s->left || s->is_beside || s->keeps || atomic_load(&s->work.failed))
             dfs_fail("a frame is not as it was");
         for (uint32_t b = 0; b < x->o.plan->n_blocks; b++)
             if (atomic_load(&s->blocks[b].at) != NOT_RUNNING) dfs_fail("a block is not at rest");
@@ -803,6 +713,14 @@ static void check_run(one_run *r) {
     df_tensor_unref(r->fed);
 }
 
+static void check_fences(const df_device *d) {
+    size_t n = 0;
+    if (!d) return;
+    for (const device_fence *f = d->books->made; f; f = f->next_made) n++;
+    if (d->books->n_spare != n) dfs_fail("a fence is held");
+    if (d->books->n_kept != DF_QUEUE_KINDS) dfs_fail("a fence is kept at hand for nobody");
+}
+
 static void check_end(void *arg) {
     world *x = arg;
     uint64_t next = 0;
@@ -813,9 +731,7 @@ static void check_end(void *arg) {
     if (x->x && (x->group.tickets.first || x->group.tickets.last)) dfs_fail("a ticket is in line");
     if (pool_poll(x->pool, 0, &next)) dfs_fail("the pool counts a run");
     if (next != UINT64_MAX) dfs_fail("the pool knows a deadline");
-    for (int i = 0; i < x->n_marks; i++)
-        if (x->marks[i].refs) dfs_fail("a fence is held");
-    if (x->n_queued) dfs_fail("a queue has work of no run");
+    if (x->queue.n_queued) dfs_fail("a queue has work of no run");
     if (x->x) check_frames(x->x);
     if (x->other) check_frames(x->other);
     executor_free(x->other);
@@ -823,6 +739,8 @@ static void check_end(void *arg) {
     if (x->x) run_group_fini(&x->group);
     executor_free(x->x);
     pool_free(x->pool);
+    check_fences(x->queue.d);
+    device_close(x->queue.d);
     memory_unref(x->host);
     if (x->live) dfs_fail("%zu blocks are left", x->live);
 }

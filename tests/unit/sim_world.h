@@ -35,22 +35,26 @@ typedef struct world {
     fault_threads threads;
     memory *host;
     df_device *d[DEVICES];
+    const df_device_ops *kind; /* of both; NULL: the library's */
 } world;
 
 static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
     device_name name = device_name_any();
     (void)snprintf(name.job, sizeof name.job, "localhost");
-    (void)snprintf(name.kind, sizeof name.kind, "SIM");
+    (void)snprintf(name.kind, sizeof name.kind, "%s", w->kind ? w->kind->kind : "SIM");
     name.task = 0;
     name.index = i;
     const device_options options = {.alloc = &w->heap.allocator,
                                     .threads = &w->threads.threads,
                                     .host = w->host,
-                                    .memory_limit = limit};
+                                    .memory_limit = limit,
+                                    .kinds = &w->kind,
+                                    .n_kinds = w->kind != NULL};
     return device_open(&name, 1, &options, &w->d[i], err);
 }
 
-static inline void world_init_limited(world *w, size_t limit) {
+static inline void world_init_with(world *w, const df_device_ops *kind, size_t limit) {
+    w->kind = kind;
     fault_allocator_init(&w->heap);
     fault_threads_init(&w->threads);
     w->host = memory_new_host(&w->heap.allocator);
@@ -58,11 +62,18 @@ static inline void world_init_limited(world *w, size_t limit) {
     for (int i = 0; i < DEVICES; i++) assert_int_equal(world_open(w, i, limit, NULL), DF_OK);
 }
 
+static inline void world_init_limited(world *w, size_t limit) {
+    world_init_with(w, NULL, limit);
+}
+
 static inline void world_init(world *w) {
     world_init_limited(w, (size_t)64 << 20);
 }
 
+/* As a runtime does: no device goes before all have stopped. */
 static inline void world_end(world *w) {
+    for (int i = 0; i < DEVICES; i++)
+        if (w->d[i]) device_stop(w->d[i]);
     for (int i = 0; i < DEVICES; i++) device_close(w->d[i]);
     memory_unref(w->host);
     fault_threads_end(&w->threads);
@@ -137,19 +148,27 @@ static inline bool fence_wait(fence *f, df_error *why) {
     return !w.failed;
 }
 
-static inline fence *record(df_device *d, step *s) {
+static inline fence *record_on(df_queue *q, step *s) {
     fence *f = NULL;
-    assert_int_equal(queue_record(d->queue, s ? &s->work : NULL, &f, NULL), DF_OK);
+    assert_int_equal(queue_record(q, s ? &s->work : NULL, &f, NULL), DF_OK);
     assert_non_null(f);
     return f;
 }
 
+static inline fence *record(df_device *d, step *s) {
+    return record_on(d->queue, s);
+}
+
 /* Until all that is queued has run. True: nothing of this step failed. */
-static inline bool join(df_device *d, step *s, df_error *why) {
-    fence *f = record(d, s);
+static inline bool join_on(df_queue *q, step *s, df_error *why) {
+    fence *f = record_on(q, s);
     bool reached = fence_wait(f, why);
     fence_unref(f);
     return reached;
+}
+
+static inline bool join(df_device *d, step *s, df_error *why) {
+    return join_on(d->queue, s, why);
 }
 
 /* ---- launches ---- */
@@ -170,12 +189,16 @@ static inline df_code gate_run(launch *l, df_error *err) {
     return DF_OK;
 }
 
-static inline void gate_shut(gate *g, df_device *d) {
+static inline void gate_shut_on(gate *g, df_queue *q) {
     memset(g, 0, sizeof *g);
     g->base.run = gate_run;
     assert_true(mutex_init(&g->lock));
     assert_true(condition_init(&g->changed));
-    assert_int_equal(queue_launch(d->queue, NULL, &g->base, NULL), DF_OK);
+    assert_int_equal(queue_launch(q, NULL, &g->base, NULL), DF_OK);
+}
+
+static inline void gate_shut(gate *g, df_device *d) {
+    gate_shut_on(g, d->queue);
 }
 
 static inline void gate_open(gate *g) {
@@ -262,12 +285,14 @@ static inline void copy_in(df_device *d, step *s, df_tensor *there, df_tensor *h
     assert_int_equal(queue_copy_in(d->queue, s ? &s->work : NULL, there, host, NULL), DF_OK);
 }
 
-static inline void copy_out(df_device *d, step *s, df_tensor *host, df_tensor *there) {
-    assert_int_equal(queue_copy_out(d->queue, s ? &s->work : NULL, host, there, NULL), DF_OK);
-}
-
 static inline void wait_for(df_device *d, step *s, fence *f) {
     assert_int_equal(queue_wait(d->queue, s ? &s->work : NULL, f, NULL), DF_OK);
+}
+
+/* The same, behind whatever queue made it. */
+static inline void copy_out(df_device *d, step *s, df_tensor *host, df_tensor *there) {
+    if (there->ready) wait_for(d, s, there->ready);
+    assert_int_equal(queue_copy_out(d->queue, s ? &s->work : NULL, host, there, NULL), DF_OK);
 }
 
 /* Random yields at the library's scheduling points, where it was built with them. */

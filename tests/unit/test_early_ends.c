@@ -149,11 +149,11 @@ static void two_ends_open(two_ends *t, df_runtime_options options) {
     t->slow.way = PROBE_WAITS;
 }
 
-static void two_ends_start(two_ends *t, bool after) {
+static void two_ends_start(two_ends *t) {
     df_graph *g = t->o.w.g;
     df_out y = probe_node(g, "TestAsync", run_const(g, 4), &t->kept);
     df_graph_on(g, "sim:0");
-    df_out z = probe_node(g, "TestCopy", after ? y : run_const(g, 1), &t->slow);
+    df_out z = probe_node(g, "TestCopy", run_const(g, 1), &t->slow);
     t->p = run_compile_targets(&t->o.w, DF_NO_OUTS, DF_OUTS(y), DF_NODES(z.node));
     df_program_start(t->p, DF_NO_TENSORS, NULL, tell, &t->told);
     while (!t->o.w.rt->workers && !probe_runs(&t->kept)) (void)df_runtime_poll(t->o.w.rt, 0, NULL);
@@ -175,7 +175,7 @@ static void a_device_that_stops_has_what_it_uses(void **state) {
         two_ends t;
         pthread_t freeing;
         two_ends_open(&t, (df_runtime_options){.workers = workers[n]});
-        two_ends_start(&t, false);
+        two_ends_start(&t);
         df_kernel_handle h = probe_await_kept(&t.kept, 1);
         probe_await_inside(&t.slow, 1);
         df_session_cancel(t.o.w.s);
@@ -187,75 +187,6 @@ static void a_device_that_stops_has_what_it_uses(void **state) {
         assert_int_equal(pthread_join(freeing, NULL), 0);
         two_ends_close(&t);
     }
-}
-
-/* Threads that start when the test lets them, but for the first ones. */
-typedef struct late_threads {
-    df_threads threads;
-    probe gate;
-    int at_once; /* so many of them */
-} late_threads;
-
-typedef struct late_thread {
-    pthread_t id;
-    void (*body)(void *arg);
-    void *arg;
-} late_thread;
-
-static void *late_main(void *arg) {
-    late_thread *t = arg;
-    t->body(t->arg);
-    return NULL;
-}
-
-static void *late_start(void *user, const char *name, void (*body)(void *arg), void *arg) {
-    late_threads *l = user;
-    late_thread *t = malloc(sizeof *t);
-    (void)name;
-    if (!t) return NULL;
-    *t = (late_thread){.body = body, .arg = arg};
-    if (--l->at_once < 0) probe_pass(&l->gate);
-    if (pthread_create(&t->id, NULL, late_main, t) == 0) return t;
-    free(t);
-    return NULL;
-}
-
-static void late_join(void *user, void *thread) {
-    late_thread *t = thread;
-    (void)user;
-    (void)pthread_join(t->id, NULL);
-    free(t);
-}
-
-static void *end_kept(void *arg) {
-    two_ends *t = arg;
-    df_kernel_done(probe_await_kept(&t->kept, 1), NULL);
-    return NULL;
-}
-
-/* The step asks a device for its end that it has not used yet: the device's thread is being started
- * while all is freed. */
-static void a_device_that_stops_waits_for_its_thread_to_start(void **state) {
-    (void)state;
-    two_ends t;
-    pthread_t freeing, ending;
-    late_threads l = {
-        .threads = {
-            .struct_size = sizeof l.threads, .user = &l, .start = late_start, .join = late_join}};
-    probe_init(&l.gate);
-    two_ends_open(&t, (df_runtime_options){.threads = &l.threads});
-    two_ends_start(&t, true);
-    df_session_cancel(t.o.w.s);
-    df_program_free(t.p);
-    assert_int_equal(pthread_create(&ending, NULL, end_kept, &t), 0);
-    probe_await_inside(&l.gate, 1);
-    assert_int_equal(pthread_create(&freeing, NULL, free_all, &t.o), 0);
-    let_others_go_on(); /* the device is to stop */
-    probe_open(&l.gate);
-    assert_int_equal(pthread_join(ending, NULL), 0);
-    assert_int_equal(pthread_join(freeing, NULL), 0);
-    probe_fini(&l.gate);
-    two_ends_close(&t);
 }
 
 /* ---- what has not ended --------------------------------------------------- */
@@ -310,7 +241,6 @@ int main(void) {
         cmocka_unit_test(all_may_be_freed_while_a_caller_is_in_a_kernel),
 
         cmocka_unit_test(a_device_that_stops_has_what_it_uses),
-        cmocka_unit_test(a_device_that_stops_waits_for_its_thread_to_start),
         cmocka_unit_test(a_close_names_only_what_is_executing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

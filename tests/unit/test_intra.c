@@ -20,14 +20,18 @@ static df_endpoint at(df_device *d) {
     return (df_endpoint){.device = d, .queue = d->queue};
 }
 
-static void route_init(route *x, bool has_tag) {
+static void route_init_with(route *x, const df_device_ops *kind, bool has_work) {
     memset(x, 0, sizeof *x);
-    world_init(&x->w);
+    world_init_with(&x->w, kind, 1 << 20);
     step_init(&x->step);
     x->key = test_key(0, 0, KEY_NO_CHANNEL);
     assert_int_equal(rendezvous_new_step(&x->w.heap.allocator, x->w.host, PLAN, 0,
-                                         has_tag ? &x->step.work : NULL, &x->r, NULL),
+                                         has_work ? &x->step.work : NULL, &x->r, NULL),
                      DF_OK);
+}
+
+static void route_init(route *x, bool has_work) {
+    route_init_with(x, NULL, has_work);
 }
 
 static void route_end(route *x) {
@@ -85,10 +89,10 @@ static void a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks(void
 
 static void a_host_tensor_waits_for_the_fence_it_carries(void **state) {
     (void)state;
-    for (int has_tag = 0; has_tag < 2; has_tag++) {
+    for (int has_work = 0; has_work < 2; has_work++) {
         route x;
         gate shut;
-        route_init(&x, has_tag);
+        route_init(&x, has_work);
         df_device *d = x.w.d[0];
         gate_shut(&shut, d);
         df_tensor *t = host_bytes(&x.w, 100, 5);
@@ -106,7 +110,7 @@ static void a_host_tensor_waits_for_the_fence_it_carries(void **state) {
     }
 }
 
-static void under_a_tag_another_queue_waits_and_the_host_does_not(void **state) {
+static void under_a_step_another_queue_waits_and_the_host_does_not(void **state) {
     (void)state;
     route x;
     gate shut;
@@ -132,11 +136,11 @@ static void under_a_tag_another_queue_waits_and_the_host_does_not(void **state) 
     gate_fini(&shut);
 }
 
-static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state) {
-    (void)state;
+/* From device to device while the first is held; the copies are enqueued, done has run. */
+static void ship_across(const df_device_ops *kind) {
     route x;
     gate shut;
-    route_init(&x, true);
+    route_init_with(&x, kind, true);
     df_device *a = x.w.d[0], *b = x.w.d[1];
     df_tensor *host = host_bytes(&x.w, 700, 2), *t = bytes_in(&x.w, a->mem, 700);
     gate_shut(&shut, a);
@@ -146,6 +150,8 @@ static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state
     ship(&x, at(a), t, at(b));
 
     assert_int_equal(got_calls(&x.g), 1);
+    assert_non_null(x.g.tensor->ready);
+    assert_false(x.g.tensor->ready->ops->ended(x.g.tensor->ready));
     gate_open(&shut);
     df_tensor *back = bytes_in(&x.w, x.w.host, 700);
     copy_out(b, &x.step, back, x.g.tensor);
@@ -158,7 +164,66 @@ static void under_a_tag_devices_copy_to_each_other_without_the_host(void **state
     gate_fini(&shut);
 }
 
-static void without_a_tag_a_pending_host_tensor_reaches_a_device(void **state) {
+static int n_in, n_out, n_across;
+
+static df_code counted_in(void *q, df_work *work, void *to, const void *from, size_t bytes,
+                          df_error *err) {
+    n_in++;
+    return sim_ops.copy_in(q, work, to, from, bytes, err);
+}
+
+static df_code counted_out(void *q, df_work *work, void *to, const void *from, size_t bytes,
+                           df_error *err) {
+    n_out++;
+    return sim_ops.copy_out(q, work, to, from, bytes, err);
+}
+
+static df_code counted_across(void *q, df_work *work, void *other, void *to, const void *from,
+                              size_t bytes, df_error *err) {
+    n_across++;
+    return sim_ops.copy_peer(q, work, other, to, from, bytes, err);
+}
+
+static df_device_ops counting(void) {
+    df_device_ops ops = sim_ops;
+    n_in = n_out = n_across = 0;
+    ops.copy_in = counted_in;
+    ops.copy_out = counted_out;
+    ops.copy_peer = counted_across;
+    return ops;
+}
+
+/* The test itself copies in and out once. */
+static void under_a_step_devices_that_reach_each_other_copy_once(void **state) {
+    (void)state;
+    const df_device_ops ops = counting();
+
+    ship_across(&ops);
+
+    assert_int_equal(n_across, 1);
+    assert_int_equal(n_out, 1);
+    assert_int_equal(n_in, 1);
+}
+
+static bool reaches_nothing(void *device, void *other) {
+    (void)device;
+    (void)other;
+    return false;
+}
+
+static void under_a_step_devices_that_do_not_copy_by_way_of_host_memory(void **state) {
+    (void)state;
+    df_device_ops ops = counting();
+    ops.reaches = reaches_nothing;
+
+    ship_across(&ops);
+
+    assert_int_equal(n_across, 0);
+    assert_int_equal(n_out, 2);
+    assert_int_equal(n_in, 2);
+}
+
+static void without_a_step_a_pending_host_tensor_reaches_a_device(void **state) {
     (void)state;
     route x;
     gate shut;
@@ -186,9 +251,9 @@ static void without_a_tag_a_pending_host_tensor_reaches_a_device(void **state) {
 
 static void a_tensor_without_elements_goes_everywhere(void **state) {
     (void)state;
-    for (int has_tag = 0; has_tag < 2; has_tag++) {
+    for (int has_work = 0; has_work < 2; has_work++) {
         route x;
-        route_init(&x, has_tag);
+        route_init(&x, has_work);
         df_device *a = x.w.d[0], *b = x.w.d[1];
         const df_endpoint places[] = {on_host, at(a), at(b)};
         for (int i = 0; i < 9; i++) {
@@ -235,7 +300,7 @@ static df_tensor *misplaced(route *x) {
     return bytes_in(&x->w, x->w.d[1]->mem, 128);
 }
 
-static void without_a_tag_a_copy_that_fails_ends_the_recv_with_the_cause(void **state) {
+static void without_a_step_a_copy_that_fails_ends_the_recv_with_the_cause(void **state) {
     (void)state;
     route x;
     route_init(&x, false);
@@ -251,7 +316,7 @@ static void without_a_tag_a_copy_that_fails_ends_the_recv_with_the_cause(void **
     route_end(&x);
 }
 
-static void under_a_tag_a_copy_that_fails_tells_the_step(void **state) {
+static void under_a_step_a_copy_that_fails_tells_the_step(void **state) {
     (void)state;
     route x;
     route_init(&x, true);
@@ -267,8 +332,8 @@ static void under_a_tag_a_copy_that_fails_tells_the_step(void **state) {
     route_end(&x);
 }
 
-/* While the device is held, all that a step needs is out at once: no later round can need
- * more. */
+/* While the queue by which all comes in is held, all that a step needs is out at once: no later
+ * round can need more, if it waits for its queues as a step does. */
 static void a_warm_step_allocates_nothing(void **state) {
     (void)state;
     route x;
@@ -284,7 +349,7 @@ static void a_warm_step_allocates_nothing(void **state) {
     for (int round = 0; round < 6; round++) {
         gate shut;
         if (round == 1) before = fault_allocations(&x.w.heap);
-        if (round == 0) gate_shut(&shut, d);
+        if (round == 0) gate_shut_on(&shut, d->queues[DF_QUEUE_IN]);
         for (int i = 0; i < 2; i++) {
             got_init(&g[i], keys[i], i ? on_host : there);
             rendezvous_mark_planned(&g[i].recv, NULL);
@@ -298,6 +363,8 @@ static void a_warm_step_allocates_nothing(void **state) {
         assert_true(bytes_are(g[1].tensor, 500, 1));
         got_fini(&g[0]);
         got_fini(&g[1]);
+        assert_true(join_on(d->queues[DF_QUEUE_IN], &x.step, NULL));
+        assert_true(join_on(d->queues[DF_QUEUE_OUT], &x.step, NULL));
         assert_int_equal(rendezvous_reset(r), 0);
     }
 
@@ -328,15 +395,23 @@ static bool open_devices(world *w, fault_allocator *f) {
     return w->host != NULL;
 }
 
-/* The tensor is taken; true: it arrived. It must end, whatever fails. */
+/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues where
+ * it comes from, held there until the call has returned, must find all that it needs. */
 static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_endpoint from,
                   df_tensor *t, df_endpoint to, df_tensor **out) {
     got g;
+    gate shut;
     got_init(&g, key, to);
+    if (from.device) gate_shut(&shut, from.device);
     df_rendezvous_recv(r, &g.recv);
     df_code code = rendezvous_send(r, key, &from, t);
     if (code != DF_OK) df_rendezvous_cancel(r, &g.recv);
+    if (from.device) gate_open(&shut);
     got_wait(&g);
+    if (from.device) {
+        assert_true(device_wait(from.device->queue));
+        gate_fini(&shut);
+    }
     bool arrived = g.code == DF_OK;
     if (!arrived) assert_true(fault_allocations_failed(f) > 0);
     *out = arrived ? df_tensor_ref(g.tensor) : NULL;
@@ -344,11 +419,11 @@ static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_en
     return arrived;
 }
 
-static void round_trip(fault_allocator *f, world *w, df_work *tag, df_key *key) {
+static void round_trip(fault_allocator *f, world *w, df_work *work, df_key *key) {
     static unsigned char bytes[300] = {1, 2, 3};
     df_rendezvous *r = NULL;
     df_tensor *t = NULL;
-    if (rendezvous_new_step(&f->allocator, w->host, PLAN, 1, tag, &r, NULL) != DF_OK) return;
+    if (rendezvous_new_step(&f->allocator, w->host, PLAN, 1, work, &r, NULL) != DF_OK) return;
     const df_endpoint stops[] = {on_host, at(w->d[0]), at(w->d[1]), on_host};
     bool arrived = df_tensor_from(&f->allocator, DF_UINT8, DF_SHAPE(300), bytes, &t, NULL) == DF_OK;
     for (int i = 0; i < 3 && arrived; i++)
@@ -361,10 +436,10 @@ static void round_trip(fault_allocator *f, world *w, df_work *tag, df_key *key) 
 static void travel(fault_allocator *f, void *arg) {
     world w;
     step s;
-    bool has_tag = *(bool *)arg;
+    bool has_work = *(bool *)arg;
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     step_init(&s);
-    if (open_devices(&w, f)) round_trip(f, &w, has_tag ? &s.tag : NULL, key);
+    if (open_devices(&w, f)) round_trip(f, &w, has_work ? &s.work : NULL, key);
     for (int i = 0; i < DEVICES; i++) device_close(w.d[i]);
     memory_unref(w.host);
     fault_threads_end(&w.threads);
@@ -374,8 +449,8 @@ static void travel(fault_allocator *f, void *arg) {
 static void a_transfer_that_finds_no_memory_ends_and_leaves_nothing(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        bool has_tag = i;
-        assert_true(fault_each_allocation(travel, &has_tag) > 20);
+        bool has_work = i;
+        assert_true(fault_each_allocation(travel, &has_work) > 20);
     }
 }
 
@@ -384,13 +459,14 @@ int main(int argc, char **argv) {
         cmocka_unit_test(on_one_device_the_reference_is_handed_over),
         cmocka_unit_test(a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks),
         cmocka_unit_test(a_host_tensor_waits_for_the_fence_it_carries),
-        cmocka_unit_test(under_a_tag_another_queue_waits_and_the_host_does_not),
-        cmocka_unit_test(under_a_tag_devices_copy_to_each_other_without_the_host),
-        cmocka_unit_test(without_a_tag_a_pending_host_tensor_reaches_a_device),
+        cmocka_unit_test(under_a_step_another_queue_waits_and_the_host_does_not),
+        cmocka_unit_test(under_a_step_devices_that_reach_each_other_copy_once),
+        cmocka_unit_test(under_a_step_devices_that_do_not_copy_by_way_of_host_memory),
+        cmocka_unit_test(without_a_step_a_pending_host_tensor_reaches_a_device),
         cmocka_unit_test(a_tensor_without_elements_goes_everywhere),
         cmocka_unit_test(strings_do_not_go_into_device_memory),
-        cmocka_unit_test(without_a_tag_a_copy_that_fails_ends_the_recv_with_the_cause),
-        cmocka_unit_test(under_a_tag_a_copy_that_fails_tells_the_step),
+        cmocka_unit_test(without_a_step_a_copy_that_fails_ends_the_recv_with_the_cause),
+        cmocka_unit_test(under_a_step_a_copy_that_fails_tells_the_step),
         cmocka_unit_test(a_warm_step_allocates_nothing),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
     };

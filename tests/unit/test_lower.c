@@ -78,6 +78,31 @@ static void a_role_says_how_a_node_is_run(void **state) {
     assert_int_equal(w->c.plan->queues, 1u << 2); /* sim:0, not sim:1 */
 }
 
+/* Copies run on queues of their own, which a step waits for if it may have used them. */
+static void a_plan_knows_into_which_memories_it_copies_and_out_of_which(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), here = neg(w, "here", "cpu:0", x);
+    df_out a = neg(w, "a", "sim:0", here), b = neg(w, "b", "sim:1", a);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b));
+    const plan *p = w->c.plan;
+    assert_string_equal(p->devices[2].full_name, "/job:localhost/task:0/device:SIM:0");
+    assert_int_equal(p->queues, 1u << 2 | 1u << 3);
+    assert_int_equal(p->arrives, 1u << 2 | 1u << 3);
+    assert_int_equal(p->leaves, 1u << 2 | 1u << 3);
+}
+
+static void host_tensors_that_an_accelerator_reads_and_makes_are_not_copied(void **state) {
+    compile_world *w = world_of(state);
+    df_graph_on(w->g, "sim:0");
+    df_out kept = df_const_int(w->g, DF_INT64, 3);
+    df_out y = neg(w, "y", "sim:0", kept);
+    world_passes(w, PASS_LOWER, DF_NO_OUTS, DF_OUTS(y));
+    const plan *p = w->c.plan;
+    assert_int_equal(p->queues, 1u << 2);
+    assert_int_equal(p->arrives, 0);
+    assert_int_equal(p->leaves, 1u << 2);
+}
+
 static void a_recv_waits_for_a_fence_from_a_queue_to_the_host_alone(void **state) {
     compile_world *w = world_of(state);
     df_out x = world_input(w, "x"), a = neg(w, "a", "sim:0", x), b = neg(w, "b", "sim:1", a);
@@ -470,6 +495,8 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
         TEST(a_role_says_how_a_node_is_run),
+        TEST(a_plan_knows_into_which_memories_it_copies_and_out_of_which),
+        TEST(host_tensors_that_an_accelerator_reads_and_makes_are_not_copied),
         TEST(a_recv_waits_for_a_fence_from_a_queue_to_the_host_alone),
         TEST(a_consumer_names_its_producers_slot),
         TEST(an_input_that_names_a_variable_has_no_slot),

@@ -361,23 +361,23 @@ static void never_done(df_recv *r, const df_error *err, df_tensor *tensor) {
     fail();
 }
 
-static void count_hold(df_work *tag) {
-    tag->failed++; /* the test's own use of it */
+static void count_hold(df_work *work) {
+    work->failed++; /* the test's own use of it */
 }
 
 /* Its transfer is under way, and its step was told so: that is counted once, not twice. */
 static void a_second_finish_leaves_what_a_step_was_told(void **state) {
     (void)state;
     held h = {0};
-    df_work tag = {.hold = count_hold};
+    df_work work = {.hold = count_hold};
     df_rendezvous *r = NULL;
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     df_recv recv = {.key = key, .to = on_host, .done = never_done};
     assert_int_equal(df_rendezvous_new(NULL, &held_ops, &h, &r, NULL), DF_OK);
-    rendezvous_mark_planned(&recv, &tag);
+    rendezvous_mark_planned(&recv, &work);
     df_rendezvous_recv(r, &recv);
     recv_hold(&recv);
-    assert_int_equal(tag.failed, 1);
+    assert_int_equal(work.failed, 1);
     df_recv_finish(&recv, &stop, NULL, NULL); /* as if another had come before */
     assert_true(rendezvous_was_held(&recv));
     h.asked = NULL;

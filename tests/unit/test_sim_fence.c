@@ -129,7 +129,7 @@ static void a_chain_of_waits_to_and_fro_keeps_its_order(void **state) {
     world_end(&w);
 }
 
-static void waiting_for_a_failed_fence_fails_the_waiters_tag(void **state) {
+static void waiting_for_a_failed_fence_fails_the_waiting_step(void **state) {
     (void)state;
     world w;
     world_init(&w);
@@ -154,7 +154,7 @@ static void waiting_for_a_failed_fence_fails_the_waiters_tag(void **state) {
     world_end(&w);
 }
 
-static void waiting_for_a_failed_fence_without_a_tag_fails_the_next_fence(void **state) {
+static void waiting_for_a_failed_fence_without_a_step_fails_the_next_fence(void **state) {
     (void)state;
     world w;
     world_init(&w);
@@ -198,11 +198,11 @@ static void a_queue_may_wait_for_its_own_fence(void **state) {
 /* One round of all that a step does; the result of the join. */
 static bool warm_round(world *w, df_tensor *host, df_tensor *there, df_tensor *back, gate *g) {
     adder a;
-    copy_in(w->d[0], NULL, there->data, host);
+    copy_in(w->d[0], NULL, there, host);
     fence *f = record(w->d[0], NULL);
     wait_for(w->d[1], NULL, f);
     adder_launch(&a, w->d[0], NULL, there, NULL);
-    copy_out(w->d[0], NULL, back, there->data);
+    copy_out(w->d[0], NULL, back, there);
     fence *end[] = {record(w->d[0], NULL), record(w->d[1], NULL)};
     if (g) gate_open(g);
     bool reached = fence_wait(end[0], NULL) && fence_wait(end[1], NULL);
@@ -243,8 +243,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(fences_outlive_their_device),
         cmocka_unit_test(a_queue_waits_for_another_devices_fence),
         cmocka_unit_test(a_chain_of_waits_to_and_fro_keeps_its_order),
-        cmocka_unit_test(waiting_for_a_failed_fence_fails_the_waiters_tag),
-        cmocka_unit_test(waiting_for_a_failed_fence_without_a_tag_fails_the_next_fence),
+        cmocka_unit_test(waiting_for_a_failed_fence_fails_the_waiting_step),
+        cmocka_unit_test(waiting_for_a_failed_fence_without_a_step_fails_the_next_fence),
         cmocka_unit_test(a_queue_may_wait_for_its_own_fence),
         cmocka_unit_test(ten_thousand_fences_allocate_nothing_when_warm),
     };

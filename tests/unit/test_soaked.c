@@ -282,31 +282,11 @@ static void two_lent_threads_work_at_one_program(void **state) {
 
 /* ---- the end of the runtime --------------------------------------------------------- */
 
-typedef struct thread {
-    pthread_t id;
-    void (*body)(void *arg);
-    void *arg;
-} thread;
-
-static void *thread_main(void *arg) {
-    thread *t = arg;
-    t->body(t->arg);
-    return NULL;
-}
-
-static void *start_thread(void *user, const char *name, void (*body)(void *arg), void *arg) {
-    static thread only;
-    (void)user;
-    (void)name;
-    only = (thread){.body = body, .arg = arg};
-    return pthread_create(&only.id, NULL, thread_main, &only) == 0 ? &only : NULL;
-}
-
-/* Who ends the threads has begun to wait for this one: now its kernel ends. */
-static void open_and_join(void *user, void *t) {
-    (void)user;
-    set_gate(true);
-    (void)pthread_join(((thread *)t)->id, NULL);
+/* Who stops the device has begun to wait for what is on its queues: now the kernel ends. */
+static df_code open_and_record(void *queue, df_work *work, void *what, df_event_listener *listener,
+                               df_error *err) {
+    if (!work) set_gate(true);
+    return sim_ops.record(queue, work, what, listener, err);
 }
 
 /* A kernel that finds its shape itself ends by an event, and is the last thing that the ended run
@@ -316,9 +296,10 @@ static void a_runtime_that_goes_waits_for_the_queued_work_of_runs_that_it_ends(v
     world w;
     deed first = {wait_first, NULL, 0}, behind = {NULL, NULL, 0};
     ended e = {0};
-    df_threads threads = {
-        .struct_size = sizeof threads, .start = start_thread, .join = open_and_join};
-    open_soaked(&w, (df_runtime_options){.devices = "cpu:1,sim:1", .threads = &threads});
+    df_device_ops ops = sim_ops;
+    const df_device_ops *const kinds[] = {&ops};
+    ops.record = open_and_record;
+    open_soaked(&w, (df_runtime_options){.devices = "cpu:1,sim:1", .kinds = kinds, .n_kinds = 1});
     df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(1));
     df_out y = does(&w, "DoLater", "sim:0", x, &first);
     df_out z = does(&w, "Do", "sim:0", x, &behind);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kind_world.h - the simulated accelerator as a kind of the test's own, which counts what the
+ * library asks of it, and behaves otherwise where a test says so.
+ */
+#ifndef UNIT_KIND_WORLD_H
+#define UNIT_KIND_WORLD_H
+
+#include "unit/sim_world.h"
+
+#include <sched.h>
+
+typedef struct kind_counts {
+    _Atomic int waits, records, frees, event_waits, closed; /* closed: the frees by then, + 1 */
+    _Atomic bool polls;                                     /* it does not call listeners */
+    _Atomic bool refuses;                                   /* to record, for want of memory */
+    _Atomic bool is_lost;
+    gate *_Atomic shut; /* opened when somebody records what is nobody's: to stop, or to wait */
+} kind_counts;
+
+static kind_counts kind;
+
+static inline df_code kind_open(void *user, const df_device_request *r, void **device,
+                                df_device_traits *traits, df_error *err) {
+    (void)user;
+    df_code code = sim_ops.open(NULL, r, device, traits, err);
+    if (kind.polls) traits->flags &= ~(uint32_t)DF_DEVICE_NOTIFIES;
+    return code;
+}
+
+static inline void kind_close(void *device) {
+    kind.closed = kind.frees + 1;
+    sim_ops.close(device);
+}
+
+static inline void kind_free(void *device, void *address, size_t bytes) {
+    kind.frees++;
+    sim_ops.free(device, address, bytes);
+}
+
+static inline df_code kind_run(void *queue, df_work *work, df_host_function *f, df_error *err) {
+    if (kind.is_lost) return error_set(err, DF_UNAVAILABLE, "it is lost");
+    return sim_ops.run(queue, work, f, err);
+}
+
+static inline df_code kind_record(void *queue, df_work *work, void *event, df_event_listener *l,
+                                  df_error *err) {
+    gate *shut = kind.shut;
+    if (!work && shut) gate_open(shut);
+    if (kind.is_lost) return error_set(err, DF_UNAVAILABLE, "it is lost");
+    if (kind.refuses) return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
+    kind.records++;
+    return sim_ops.record(queue, work, event, kind.polls ? NULL : l, err);
+}
+
+static inline df_code kind_wait(void *queue, df_work *work, void *event, df_error *err) {
+    kind.waits++;
+    return sim_ops.wait(queue, work, event, err);
+}
+
+static inline bool kind_event_ended(void *device, void *event, df_error *why) {
+    if (sim_ops.event_ended(device, event, why)) return true;
+    if (kind.is_lost) (void)error_set(why, DF_UNAVAILABLE, "it is lost");
+    return kind.is_lost;
+}
+
+static inline void kind_event_wait(void *device, void *event, uint64_t timeout) {
+    df_error why;
+    kind.event_waits++;
+    for (uint64_t ns = 0; ns < timeout; ns += 1000) {
+        if (kind_event_ended(device, event, &why)) return;
+        (void)sched_yield();
+    }
+}
+
+static inline const df_device_ops *kind_new(bool polls) {
+    static df_device_ops ops;
+    memset(&kind, 0, sizeof kind);
+    kind.polls = polls;
+    ops = sim_ops;
+    ops.open = kind_open;
+    ops.close = kind_close;
+    ops.free = kind_free;
+    ops.run = kind_run;
+    ops.record = kind_record;
+    ops.wait = kind_wait;
+    ops.event_ended = kind_event_ended;
+    if (polls) ops.event_wait = kind_event_wait;
+    return &ops;
+}
+
+#endif /* UNIT_KIND_WORLD_H */

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The memory of a device whose work is queued: a block goes back to the kind when nothing that is
+ * queued uses it any more, and the kind's device after the last of them.
+ */
+#include "unit/kind_world.h"
+#include "support/scale.h"
+
+enum { KIB = 1024 };
+
+static void a_block_that_queued_work_uses_is_given_back_after_that_work(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    step s;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+    step_init(&s);
+    df_tensor *t = bytes_in(&w, d->mem, 100);
+    gate_shut(&g, d);
+    adder_launch(&a, d, &s, t, NULL);
+
+    df_tensor_unref(t);
+    memory_trim(d->mem);
+
+    assert_int_equal(kind.frees, 0);
+    gate_open(&g);
+    assert_true(join(d, &s, NULL)); /* the adder found its block */
+    assert_int_equal(kind.frees, 1);
+    gate_fini(&g);
+    world_end(&w);
+}
+
+static void a_block_that_nothing_uses_is_given_back_at_once(void **state) {
+    (void)state;
+    world w;
+    adder a;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+
+    df_tensor_unref(bytes_in(&w, d->mem, 100));
+    memory_trim(d->mem);
+    assert_int_equal(kind.frees, 1);
+    assert_int_equal(fault_starts(&w.threads), 0);
+
+    df_tensor *t = bytes_in(&w, d->mem, 100);
+    adder_launch(&a, d, NULL, t, NULL);
+    assert_true(join(d, NULL, NULL));
+    int records = kind.records;
+    df_tensor_unref(t);
+    memory_trim(d->mem);
+    assert_int_equal(kind.frees, 2);
+    assert_int_equal(kind.records, records);
+    world_end(&w);
+}
+
+/* Who needs the room of a block that queued work uses waits for that work. */
+static void under_pressure_what_is_queued_is_waited_for(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    step s;
+    world_init_with(&w, kind_new(false), 128 * KIB);
+    df_device *d = w.d[0];
+    step_init(&s);
+    df_tensor *t = bytes_in(&w, d->mem, 100 * KIB);
+    gate_shut(&g, d);
+    adder_launch(&a, d, &s, t, NULL);
+    df_tensor_unref(t);
+    kind.shut = &g; /* opened by who waits */
+
+    df_tensor *next = bytes_in(&w, d->mem, 50 * KIB);
+
+    kind.shut = NULL;
+    assert_int_equal(kind.frees, 1);
+    assert_true(join(d, &s, NULL));
+    df_tensor_unref(next);
+    gate_fini(&g);
+    world_end(&w);
+}
+
+/* The work has passed by then, but no fence behind the block has. */
+static void under_pressure_a_block_is_found_that_waits_for_a_fence_alone(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    world_init_with(&w, kind_new(false), 128 * KIB);
+    df_device *d = w.d[0];
+    df_tensor *t = bytes_in(&w, d->mem, 100 * KIB);
+    gate_shut(&g, d);
+    adder_launch(&a, d, NULL, t, NULL);
+    fence *f = record(d, NULL);
+    df_tensor_unref(t);
+    memory_trim(d->mem);
+    gate_open(&g);
+    assert_true(fence_wait(f, NULL));
+    assert_int_equal(kind.frees, 0);
+
+    df_tensor *next = bytes_in(&w, d->mem, 50 * KIB);
+
+    assert_int_equal(kind.frees, 1);
+    df_tensor_unref(next);
+    fence_unref(f);
+    gate_fini(&g);
+    world_end(&w);
+}
+
+typedef struct taker {
+    launch base; /* first */
+    memory *mem;
+    bool called;
+    void *block;
+} taker;
+
+static df_code take_all(launch *l, df_error *err) {
+    taker *t = (taker *)l;
+    size_t got;
+    (void)err;
+    t->called = true;
+    t->block = memory_take(t->mem, 100 * KIB, &got);
+    return DF_OK;
+}
+
+static void under_pressure_the_devices_own_thread_waits_for_nothing(void **state) {
+    (void)state;
+    world w;
+    world_init_with(&w, kind_new(false), 128 * KIB);
+    df_device *d = w.d[0];
+    df_tensor *t = bytes_in(&w, d->mem, 100 * KIB);
+    taker all = {.base = {.run = take_all}, .mem = d->mem, .block = &w};
+
+    assert_int_equal(queue_launch(d->queue, NULL, &all.base, NULL), DF_OK);
+
+    assert_true(join(d, NULL, NULL));
+    assert_true(all.called);
+    assert_null(all.block);
+    df_tensor_unref(t);
+    world_end(&w);
+}
+
+static void without_memory_to_note_a_block_its_work_is_waited_for(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    step s;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+    step_init(&s);
+    df_tensor *t = bytes_in(&w, d->mem, 100);
+    gate_shut(&g, d);
+    adder_launch(&a, d, &s, t, NULL);
+    df_tensor_unref(t);
+    kind.shut = &g;
+    fault_fail_allocation(&w.heap, 1, FAULT_FOR_EVER);
+
+    memory_trim(d->mem);
+
+    fault_fail_allocation(&w.heap, 0, FAULT_ONCE);
+    kind.shut = NULL;
+    assert_int_equal(kind.frees, 1);
+    assert_true(join(d, &s, NULL));
+    gate_fini(&g);
+    world_end(&w);
+}
+
+static void a_tensor_kept_after_its_device_has_gone_closes_it_last(void **state) {
+    (void)state;
+    world w;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_tensor *kept = bytes_in(&w, w.d[0]->mem, 100);
+
+    device_close(w.d[0]);
+    w.d[0] = NULL;
+
+    assert_int_equal(kind.closed, 0);
+    assert_int_equal(df_tensor_bytes(kept), 100);
+    df_tensor_unref(kept);
+    assert_int_equal(kind.frees, 1);
+    assert_int_equal(kind.closed, 2); /* behind the block */
+    world_end(&w);
+}
+
+static void a_block_that_waits_for_its_work_goes_before_the_device(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+    df_tensor *t = bytes_in(&w, d->mem, 100);
+    gate_shut(&g, d);
+    adder_launch(&a, d, NULL, t, NULL);
+    df_tensor_unref(t);
+    memory_trim(d->mem);
+    kind.shut = &g;
+
+    device_close(d);
+
+    kind.shut = NULL;
+    w.d[0] = NULL;
+    assert_int_equal(kind.frees, 1);
+    assert_int_equal(kind.closed, 2);
+    gate_fini(&g);
+    world_end(&w);
+}
+
+/* ---- while the device goes ---- */
+
+enum { KEPT = 8 };
+
+static void drop_all(void *arg) {
+    df_tensor **kept = arg;
+    for (int i = 0; i < KEPT; i++) df_tensor_unref(kept[i]);
+}
+
+static void blocks_are_given_back_by_one_thread_while_another_closes_the_device(void **state) {
+    (void)state;
+    size_t rounds = test_scaled(300);
+    for (size_t round = 0; round < rounds; round++) {
+        world w;
+        adder a;
+        df_tensor *kept[KEPT];
+        world_init_with(&w, kind_new(false), 1 << 20);
+        df_device *d = w.d[0];
+        for (int i = 0; i < KEPT; i++) kept[i] = bytes_in(&w, d->mem, 100);
+        adder_launch(&a, d, NULL, NULL, NULL);
+        const df_threads *t = &w.threads.threads;
+        void *thread = t->start(t->user, "dropper", drop_all, kept);
+        assert_non_null(thread);
+
+        device_close(d);
+
+        t->join(t->user, thread);
+        w.d[0] = NULL;
+        assert_int_equal(kind.frees, KEPT);
+        assert_int_equal(kind.closed, KEPT + 1);
+        world_end(&w);
+    }
+}
+
+int main(int argc, char **argv) {
+    world_yields(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_block_that_queued_work_uses_is_given_back_after_that_work),
+        cmocka_unit_test(a_block_that_nothing_uses_is_given_back_at_once),
+        cmocka_unit_test(under_pressure_what_is_queued_is_waited_for),
+        cmocka_unit_test(under_pressure_a_block_is_found_that_waits_for_a_fence_alone),
+        cmocka_unit_test(under_pressure_the_devices_own_thread_waits_for_nothing),
+        cmocka_unit_test(without_memory_to_note_a_block_its_work_is_waited_for),
+        cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
+        cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
+        cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
