@@ -55,18 +55,18 @@ typedef struct copier {
     rig_event *event;
 } copier;
 
-/* One of several who fill the same queue. */
+/* One of several who fill the same queue: a part in each round, so that none may be lost. */
 static void copy_there_and_back(actor *a) {
+    enum { PART = BYTES / ROUNDS };
     copier *c = a->user;
     const df_device_ops *ops = c->q.rig->ops;
     df_error err = {.code = DF_OK};
     df_code code = DF_OK;
-    for (int i = 0; i < ROUNDS && code == DF_OK; i++) {
-        code = ops->copy_in(c->q.queue, NULL, c->device, c->host, BYTES, &err);
-        if (code == DF_OK)
-            code = ops->copy_within(c->q.queue, NULL, c->device + BYTES, c->device, BYTES, &err);
-        if (code == DF_OK)
-            code = ops->copy_out(c->q.queue, NULL, c->back, c->device + BYTES, BYTES, &err);
+    for (size_t at = 0; at < BYTES && code == DF_OK; at += PART) {
+        char *to = c->device + at, *then = to + BYTES;
+        code = ops->copy_in(c->q.queue, NULL, to, c->host + at, PART, &err);
+        if (code == DF_OK) code = ops->copy_within(c->q.queue, NULL, then, to, PART, &err);
+        if (code == DF_OK) code = ops->copy_out(c->q.queue, NULL, c->back + at, then, PART, &err);
     }
     if (code == DF_OK) code = rig_record_by(c->q, NULL, c->event, &err);
     rig_flush(c->q);
