@@ -88,6 +88,9 @@ bool queue_close(df_queue *q, uint64_t put);
 /* True: the caller is the queue's own thread. False once it is closed. */
 bool queue_is_inside(df_queue *q);
 
+/* How many calls are going on. */
+uint32_t queue_calls(df_queue *q);
+
 /* ---- waiter.c ---- */
 /* Sees what has ended, where the device does not tell. */
 void queue_poll(df_queue *q);

@@ -39,6 +39,10 @@ bool queue_is_inside(df_queue *q) {
     return inside;
 }
 
+uint32_t queue_calls(df_queue *q) {
+    return atomic_get(&q->users, ACQUIRE) & ~CLOSED;
+}
+
 static void count(df_queue *q) {
     (void)atomic_add(&q->put, 1, RELEASE);
 }

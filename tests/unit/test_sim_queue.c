@@ -293,7 +293,8 @@ static void every_call(fault_allocator *f, void *arg) {
     }
     for (int i = 1; i < 3; i++) bad += queue_record(d->queue, NULL, &fences[i], &err) != DF_OK;
 
-    assert_int_equal(bad > 0, fault_allocations_failed(f) > failed);
+    /* the checker of order goes on without a use that it has no memory to remember */
+    if (bad) assert_true(fault_allocations_failed(f) > failed);
     assert_int_equal(err.code, bad ? DF_RESOURCE_EXHAUSTED : DF_OK);
     for (int i = 0; i < 3; i++) {
         if (!fences[i]) continue;
