@@ -88,8 +88,10 @@ bool queue_close(df_queue *q, uint64_t put);
 /* True: the caller is the queue's own thread. False once it is closed. */
 bool queue_is_inside(df_queue *q);
 
-/* How many calls are going on. */
-uint32_t queue_calls(df_queue *q);
+/* A position behind all that anybody may know to be there. Calls that are going on may have put
+ * their work there already, and it may have run; they are counted first, since they end in `put`.
+ */
+uint64_t queue_put(df_queue *q);
 
 /* ---- waiter.c ---- */
 /* Sees what has ended, where the device does not tell. */

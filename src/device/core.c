@@ -70,7 +70,7 @@ void core_forget_queue(device_core *c) {
 }
 
 static bool is_idle(df_queue *q) {
-    return atomic_get(&q->reached, ACQUIRE) >= atomic_get(&q->put, ACQUIRE);
+    return atomic_get(&q->reached, ACQUIRE) >= queue_put(q);
 }
 
 static void core_free(void *user, void *block, size_t bytes) {
@@ -90,13 +90,10 @@ static void core_drain(void *user) {
     leave(c);
 }
 
-/* Calls that are putting work there now may have done so already, and the work may have run: they
- * are counted first, since they end in `put`. */
 static uint64_t core_position(void *user) {
     device_core *c = user;
     df_queue *q = enter(c);
-    uint64_t position = q ? queue_calls(q) : 0;
-    if (q) position += atomic_get(&q->put, ACQUIRE);
+    uint64_t position = q ? queue_put(q) : 0;
     leave(c);
     return position;
 }

@@ -39,8 +39,9 @@ bool queue_is_inside(df_queue *q) {
     return inside;
 }
 
-uint32_t queue_calls(df_queue *q) {
-    return atomic_get(&q->users, ACQUIRE) & ~CLOSED;
+uint64_t queue_put(df_queue *q) {
+    uint64_t calls = atomic_get(&q->users, ACQUIRE) & ~CLOSED;
+    return calls + atomic_get(&q->put, ACQUIRE);
 }
 
 static void count(df_queue *q) {
@@ -102,7 +103,7 @@ static void unref_fence(void *f) {
 bool queue_is_behind(df_queue *q, df_queue *other) {
     if (q == other) return true;
     if (q->books != other->books) return false;
-    uint64_t put = atomic_get(&other->put, ACQUIRE);
+    uint64_t put = queue_put(other);
     mutex_lock(&q->books->lock);
     bool behind = q->past[other->kind] >= put;
     mutex_unlock(&q->books->lock);
