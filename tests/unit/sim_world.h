@@ -36,6 +36,7 @@ typedef struct world {
     memory *host;
     df_device *d[DEVICES];
     const df_device_ops *kind; /* of both; NULL: the library's */
+    kind_word *words;
 } world;
 
 static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
@@ -48,6 +49,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
                                     .threads = &w->threads.threads,
                                     .host = w->host,
                                     .memory_limit = limit,
+                                    .words = &w->words,
                                     .kinds = &w->kind,
                                     .n_kinds = w->kind != NULL};
     return device_open(&name, 1, &options, &w->d[i], err);
@@ -55,6 +57,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
 
 static inline void world_init_with(world *w, const df_device_ops *kind, size_t limit) {
     w->kind = kind;
+    w->words = NULL;
     fault_allocator_init(&w->heap);
     fault_threads_init(&w->threads);
     w->host = memory_new_host(&w->heap.allocator);
@@ -75,6 +78,7 @@ static inline void world_end(world *w) {
     for (int i = 0; i < DEVICES; i++)
         if (w->d[i]) device_stop(w->d[i]);
     for (int i = 0; i < DEVICES; i++) device_close(w->d[i]);
+    kind_words_free(w->words);
     memory_unref(w->host);
     fault_threads_end(&w->threads);
     fault_allocator_end(&w->heap);
