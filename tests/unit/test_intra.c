@@ -395,8 +395,8 @@ static bool open_devices(world *w, fault_allocator *f) {
     return w->host != NULL;
 }
 
-/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues where
- * it comes from, held there until the call has returned, must find all that it needs. */
+/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues
+ * where it comes from, held there until the call has returned, must find all that it needs. */
 static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_endpoint from,
                   df_tensor *t, df_endpoint to, df_tensor **out) {
     got g;

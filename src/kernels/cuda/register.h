@@ -18,7 +18,7 @@
 typedef struct cuda_kernels {
     df_code (*launch)(void *queue, const cuda_launch *l, df_error *err);
     void *(*stream)(void *queue); /* a CUstream */
-    cublas *products; /* for products of matrices; NULL: by the kernel in here */
+    cublas *products;             /* for products of matrices; NULL: by the kernel in here */
 } cuda_kernels;
 
 /* Registers a kernel for CUDA of each standard op that has one for CPU alone. */
