@@ -27,7 +27,7 @@ compile() {
 # known in one function or one module only. Whether ptxas unrolls a loop is left to it.
 pack() {
     sed -e 's,//.*,,' -e '/\.pragma "nounroll";/d' -e 's/[A-Za-z0-9_]*_param_\([0-9]\)/p\1/g' \
-        -e 's/\$L__BB/$/g' -e 's/_ZN[0-9]*_INTERNAL_[0-9a-f]*_[0-9]*_all_cu_[0-9a-f]*/_/g' \
+        -e 's/\$L__BB/$/g' -e 's/_ZZ*N[0-9]*_INTERNAL_[0-9a-f]*_[0-9]*_all_cu_[0-9a-f]\{8\}/_/g' \
         -e 's/[[:space:]]\+/ /g' -e 's/^ //' -e 's/ $//' -e 's/\([,:;]\) /\1/g' \
         -e 's/ \([{}]\)/\1/g' -e '/^$/d' -e '/^\.global/s/,/, /g' "$work/all.ptx"
 }
