@@ -395,8 +395,8 @@ static bool open_devices(world *w, fault_allocator *f) {
     return w->host != NULL;
 }
 
-/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues where
- * it comes from, held there until the call has returned, must find all that it needs. */
+/* The tensor is taken; true: it arrived. It must end, whatever fails; and what is on the queues
+ * where it comes from, held there until the call has returned, must find all that it needs. */
 static bool cross(fault_allocator *f, df_rendezvous *r, const df_key *key, df_endpoint from,
                   df_tensor *t, df_endpoint to, df_tensor **out) {
     got g;
@@ -440,6 +440,8 @@ static void travel(fault_allocator *f, void *arg) {
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     step_init(&s);
     if (open_devices(&w, f)) round_trip(f, &w, has_work ? &s.work : NULL, key);
+    for (int i = 0; i < DEVICES; i++)
+        if (w.d[i]) device_stop(w.d[i]);
     for (int i = 0; i < DEVICES; i++) device_close(w.d[i]);
     memory_unref(w.host);
     fault_threads_end(&w.threads);
