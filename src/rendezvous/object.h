@@ -31,7 +31,7 @@ struct df_rendezvous {
     local *built_in;              /* (c) self, if it is the library's own; else NULL */
     const df_allocator *alloc;    /* (c) */
     memory *host;                 /* (c) one reference */
-    df_work *tag;                /* (c) NULL: each transfer has its own */
+    df_work *tag;                 /* (c) NULL: each transfer has its own */
 };
 
 /* Why r was aborted; NULL while it is open. */

@@ -49,7 +49,7 @@ memory *memory_new_host(const df_allocator *alloc);
 memory *memory_ref(memory *m);
 void memory_unref(memory *m); /* NULL is fine */
 bool memory_is_host(const memory *m);
-void *memory_user(const memory *m); /* the source's */
+void *memory_user(const memory *m);                    /* the source's */
 const df_allocator *memory_allocator(const memory *m); /* for books, not for blocks */
 
 /* A block of at least `bytes`, and in *got (which may be NULL) how large it is; give it

@@ -17,7 +17,7 @@ struct rendezvous_suite {
                            df_work *work);
     uint64_t plan;   /* of the keys: the n-th has channel n; 0: of no plan */
     bool is_planned; /* the plan's own calls are used, where they may be */
-    bool has_work;    /* make uses the work, so that queues can wait for each other */
+    bool has_work;   /* make uses the work, so that queues can wait for each other */
 };
 
 /* Runs every test; how many failed. */

@@ -115,12 +115,12 @@ static void one_wait_is_enough_for_all_blocks_that_were_given_back_before(void *
     world_init_with(&w, kind_new(false), 1 << 20);
     df_device *d = w.d[0];
     gate_shut(&g, d);
-    for (size_t i = 0; i < N; i++) (void)block_in_use(&w, d, &a[i], 100 << i);
+    for (size_t i = 0; i < N; i++) (void)block_in_use(&w, d, &a[i], (size_t)100 << i);
     fence *f = record(d, NULL); /* behind all of them: no other is needed */
     int records = kind.records;
 
     for (size_t i = 0; i < N; i++) {
-        there[i] = bytes_in(&w, d->mem, 100 << i);
+        there[i] = bytes_in(&w, d->mem, (size_t)100 << i);
         come_in(&w, d, there[i], (unsigned)i);
     }
 
