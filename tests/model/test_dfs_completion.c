@@ -363,7 +363,7 @@ static void build(void *arg) {
     channels[0].key = key;
     x->host = memory_new_host(&blocks);
     if (sc->p->queues) played_device_open(&x->queue, &blocks, x->host);
-    devices[1] = x->queue.d;
+    devices[1] = x->queue.d ? x->queue.d : &cpu;
     executor_options o = {.plan = sc->p,
                           .devices = devices,
                           .host = x->host,

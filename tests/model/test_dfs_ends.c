@@ -651,7 +651,7 @@ static void build(void *arg) {
     channels[0].key = key;
     x->host = memory_new_host(&blocks);
     if (sc->p->queues) played_device_open(&x->queue, &blocks, x->host);
-    devices[1] = x->queue.d;
+    devices[1] = x->queue.d ? x->queue.d : &cpu;
     refcount_init(&x->cancel.refs);
     x->cancel.free = cancel_freed;
     const df_lent_threads lent = {.struct_size = sizeof lent, .count = sc->lent - 1, .wake = ask};

@@ -286,6 +286,25 @@ static void a_fence_that_fails_fails_the_step_that_waits_for_it(void **state) {
         }
 }
 
+static void a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too(void **state) {
+    (void)state;
+    world w;
+    launch failing;
+    df_error why;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    failing_launch(&failing, w.d[0], NULL);
+    fence *f = record(w.d[0], NULL);
+    assert_false(fence_wait(f, NULL));
+
+    wait_for(w.d[1], NULL, f);
+
+    assert_false(join(w.d[1], NULL, &why));
+    assert_int_equal(why.code, DF_OUT_OF_RANGE);
+    assert_true(join(w.d[1], NULL, NULL));
+    fence_unref(f);
+    world_end(&w);
+}
+
 static void queues_wait_for_fences_of_their_own_kind_alone(void **state) {
     (void)state;
     world w, other;
@@ -622,9 +641,9 @@ static void nobody_asks_where_nobody_waits(void **state) {
     gate g;
     world_init_with(&w, kind_new(true), 1 << 20);
     df_device *d = w.d[0];
-    assert_true(join(d, NULL, NULL));
     gate_shut(&g, d);
     fence *f = record(d, NULL);
+    assert_true(join_on(d->queues[DF_QUEUE_OUT], NULL, NULL)); /* the thread has been about */
     int before = kind.event_waits;
 
     for (int i = 0; i < 1000; i++) (void)sched_yield();
@@ -797,6 +816,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_needs_no_wait_is_not_put_on_the_queue),
         cmocka_unit_test(a_queue_is_behind_what_it_has_waited_for),
         cmocka_unit_test(a_fence_that_fails_fails_the_step_that_waits_for_it),
+        cmocka_unit_test(a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too),
         cmocka_unit_test(queues_wait_for_fences_of_their_own_kind_alone),
         cmocka_unit_test(what_is_held_is_dropped_once_behind_the_work),
         cmocka_unit_test(what_no_fence_drops_is_dropped_when_the_device_is_closed),

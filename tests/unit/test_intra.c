@@ -375,6 +375,37 @@ static void a_warm_step_allocates_nothing(void **state) {
     route_end(&x);
 }
 
+static df_code refused_wait(void *q, df_work *work, void *its_event, df_error *err) {
+    (void)q;
+    (void)work;
+    (void)its_event;
+    return error_set(err, DF_RESOURCE_EXHAUSTED, "no wait");
+}
+
+/* Its fence is still on the first queue, whatever becomes of the second: what it looks at must
+ * stay. */
+static void without_a_step_what_a_transfer_left_on_a_queue_outlives_it(void **state) {
+    (void)state;
+    route x;
+    gate shut;
+    df_device_ops ops = sim_ops;
+    ops.wait = refused_wait;
+    route_init_with(&x, &ops, false);
+    df_device *d = x.w.d[0];
+    gate_shut(&shut, d);
+
+    ship(&x, at(d), bytes_in(&x.w, d->mem, 128), on_host);
+    got_wait(&x.g);
+    assert_got_error(&x.g, DF_RESOURCE_EXHAUSTED);
+    assert_true(join_on(d->queues[DF_QUEUE_OUT], NULL, NULL));
+
+    gate_open(&shut);
+    assert_true(join(d, NULL, NULL));
+    got_fini(&x.g);
+    route_end(&x);
+    gate_fini(&shut);
+}
+
 /* ---- without memory ------------------------------------------------------ */
 
 /* Two devices, or what there is memory for. */
@@ -440,6 +471,8 @@ static void travel(fault_allocator *f, void *arg) {
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     step_init(&s);
     if (open_devices(&w, f)) round_trip(f, &w, has_work ? &s.work : NULL, key);
+    for (int i = 0; i < DEVICES; i++)
+        if (w.d[i]) device_stop(w.d[i]);
     for (int i = 0; i < DEVICES; i++) device_close(w.d[i]);
     memory_unref(w.host);
     fault_threads_end(&w.threads);
@@ -468,6 +501,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(without_a_step_a_copy_that_fails_ends_the_recv_with_the_cause),
         cmocka_unit_test(under_a_step_a_copy_that_fails_tells_the_step),
         cmocka_unit_test(a_warm_step_allocates_nothing),
+        cmocka_unit_test(without_a_step_what_a_transfer_left_on_a_queue_outlives_it),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
     };
     world_yields(argc, argv);
