@@ -115,8 +115,9 @@ static bool make_join(step *s, df_queue *q) {
 static bool make_joins(step *s) {
     const plan *p = s->p;
     for (uint32_t d = 0; d < p->n_devices; d++) {
+        if (!(p->queues >> d & 1)) continue;
         df_queue *const *queues = s->x->o.devices[d]->queues;
-        if ((p->queues >> d & 1) && !make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
+        if (!make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
         if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN])) return false;
         if (!(p->leaves >> d & 1)) continue;
         if (!make_join(s, queues[DF_QUEUE_OUT])) return false;

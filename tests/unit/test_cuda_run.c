@@ -73,9 +73,11 @@ static void open_gpus(world *w, int workers) {
     static char path[] = FAKE_CUDA;
     kind = cuda_ops;
     kind.user = path;
-    open_world_with(
-        w, (df_runtime_options){
-               .devices = "cpu:1,cuda:2", .kinds = kinds, .n_kinds = 1, .workers = workers});
+    open_world_with(w, (df_runtime_options){.devices = "cpu:1,cuda:2",
+                                            .cublas = "",
+                                            .kinds = kinds,
+                                            .n_kinds = 1,
+                                            .workers = workers});
     add_op(w, (df_op_def){.signature = "AddOne(x: float32) : float32", .infer = df_infer_same});
     add_kernel(w, (df_kernel_def){.op = "AddOne", .devices = "CUDA", .compute = add_one});
     w->g = df_graph_new(w->rt);

@@ -77,7 +77,6 @@ df_code cublas_open(const df_allocator *alloc, const char *file, cublas **out, d
         *out = b;
         return DF_OK;
     }
-    (void)dlclose(library);
     if (!b) return error_memory(err, "cuBLAS");
     alloc_free(alloc, b, sizeof *b);
     return error_set(err, DF_NOT_FOUND, "cuBLAS lacks a function; it takes version 11 or later");
@@ -86,8 +85,7 @@ df_code cublas_open(const df_allocator *alloc, const char *file, cublas **out, d
 void cublas_close(cublas *b, bool lost) {
     if (!b) return;
     for (int i = 0; i < b->n_queues && !lost; i++) (void)b->destroy(b->queues[i].handle);
-    mutex_fini(&b->lock);
-    (void)dlclose(b->library);
+    mutex_fini(&b->lock); /* the library stays: it does not give back all that it has taken */
     alloc_free(b->alloc, b, sizeof *b);
 }
 
