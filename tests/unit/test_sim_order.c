@@ -227,13 +227,14 @@ static void a_new_block_has_no_history_and_its_neighbours_keep_theirs(void **sta
     world_end(&w);
 }
 
-static void memory_that_is_not_known_is_not_looked_at(void **state) {
+static void memory_that_is_not_known_is_the_hosts(void **state) {
     (void)state;
     world w;
     world_init(&w);
     assert_int_equal(writes(&w, IN, 0, 64), DF_OK);
-    assert_int_equal(writes(&w, OUT, 0, 64), DF_OK);
-    assert_int_equal(drop(&w, 0), DF_OK);
+    assert_int_equal(writes(&w, OUT, 0, 64), DF_FAILED_PRECONDITION);
+    assert_int_equal(writes(&w, OUT, 64, 64), DF_OK);
+    assert_int_equal(drop(&w, 0), DF_OK); /* there is no such block */
     world_end(&w);
 }
 
@@ -429,7 +430,7 @@ int main(void) {
         cmocka_unit_test(the_host_is_not_behind_what_it_has_put_on_a_queue),
         cmocka_unit_test(a_block_is_given_back_only_when_the_host_saw_the_end_of_all_uses),
         cmocka_unit_test(a_new_block_has_no_history_and_its_neighbours_keep_theirs),
-        cmocka_unit_test(memory_that_is_not_known_is_not_looked_at),
+        cmocka_unit_test(memory_that_is_not_known_is_the_hosts),
         cmocka_unit_test(too_many_uses_are_forgotten_but_none_that_is_right_is_refused),
         cmocka_unit_test(there_is_a_last_queue),
         cmocka_unit_test(without_memory_less_is_found_and_nothing_else_happens),

@@ -41,6 +41,7 @@ struct sim_order {
     int n_queues;                   /* (l) */
     block *blocks;                  /* (l) by address */
     size_t n_blocks, cap_blocks;    /* (l) */
+    block host;                     /* (l) all else */
 };
 
 /* ---- clocks ---- */
@@ -228,11 +229,11 @@ df_code sim_order_access(sim_order *o, int number, const void *address, size_t b
     mutex_lock(&o->lock);
     const queue *q = queue_after_host_locked(o, number);
     u.time = q->knows[number];
-    block *b = block_locked(o, u.begin);
-    const use *first = b ? missed(q, b, &u) : NULL;
+    block *added = block_locked(o, u.begin), *b = added ? added : &o->host;
+    const use *first = missed(q, b, &u);
     if (first)
         code = not_ordered(o, first, &u, err);
-    else if (b)
+    else
         use_add_locked(o, b, &u);
     mutex_unlock(&o->lock);
     return code;
@@ -256,6 +257,7 @@ void sim_order_free(sim_order *o) {
     for (size_t i = 0; i < o->n_blocks; i++)
         alloc_free(o->alloc, o->blocks[i].uses, o->blocks[i].cap * sizeof *o->blocks[i].uses);
     alloc_free(o->alloc, o->blocks, o->cap_blocks * sizeof *o->blocks);
+    alloc_free(o->alloc, o->host.uses, o->host.cap * sizeof *o->host.uses);
     mutex_fini(&o->lock);
     alloc_free(o->alloc, o, sizeof *o);
 }

@@ -20,7 +20,8 @@
  * 6. Memory is bounded: a block keeps SIM_ORDER_USES uses. One that all know is forgotten first,
  * for nobody can miss it; then the oldest. So something wrong may be missed, but nothing right is
  *    ever refused.
- * 7. Memory that was not added is not looked at.
+ * 7. Memory that was not added is the host's, and one block. It may be given back and taken again
+ *    without a word: whoever does so has seen the end of its uses.
  *
  * One object serves all devices whose queues may wait for each other. Its lock is a leaf. Calls for
  * one queue are made in the order in which the work is put there: under the queue's own lock.

@@ -343,9 +343,8 @@ static df_code note_copy(sim_queue *q, item *i, df_error *err) {
     df_code code = DF_OK;
     if (sim_is_due(q->device, DF_SIM_COPY_REFUSED))
         return error_set(err, DF_INTERNAL, "device %s: a copy was refused", q->device->name);
-    if (r->from_memory) code = note_use(q, r->from, r->bytes, false, "a copy from there", err);
-    if (code == DF_OK && r->to_memory)
-        code = note_use(q, r->to, r->bytes, true, "a copy to there", err);
+    code = note_use(q, r->from, r->bytes, false, "a copy from there", err);
+    if (code == DF_OK) code = note_use(q, r->to, r->bytes, true, "a copy to there", err);
     if (code != DF_OK) return code;
     r->fails = sim_is_due(q->device, DF_SIM_COPY_FAILS);
     note_time(q, r->bytes);
