@@ -12,10 +12,17 @@
 
 /* A variable's slot is empty as long as it has no value, and so is what a node names. What kernels
  * made in this step is there. */
-static bool may_miss(const plan *p, const plan_node *n) {
+static bool may_miss(const plan *p, const plan_node *n, const bool *may_be_empty) {
     for (uint32_t i = n->first_input; i < n->first_input + n->n_inputs; i++)
-        if (p->inputs[i] == PLAN_NONE || p->slots[p->inputs[i]].stays != PLAN_KEPT) return true;
+        if (p->inputs[i] == PLAN_NONE || may_be_empty[p->inputs[i]]) return true;
     return false;
+}
+
+/* What a node that passes references on leaves is as empty as what it passes. */
+static void note_outputs(const plan *p, const plan_node *n, bool *may_be_empty) {
+    bool is_empty =
+        n->role == ROLE_INLINE && (n->variable != PLAN_NONE || may_miss(p, n, may_be_empty));
+    for (uint32_t o = 0; o < n->n_outputs; o++) may_be_empty[n->first_slot + o] = is_empty;
 }
 
 static bool gives(const plan *p, const plan_node *n) {
@@ -62,10 +69,10 @@ static bool takes(const plan *p, const plan_node *n) {
     return any;
 }
 
-static uint8_t flags_of(const plan *p, const plan_node *n, uint8_t kind) {
+static uint8_t flags_of(const plan *p, const plan_node *n, uint8_t kind, bool misses) {
     bool is_cheap = kind == QUICK_KERNEL ? n->kernel->flags & KERNEL_CHEAP : kind != QUICK_NOT;
     return (uint8_t)((n->n_drops ? QUICK_DROPS : 0) | (is_cheap ? QUICK_CHEAP : 0) |
-                     (may_miss(p, n) ? QUICK_MISSES : 0) | (gives(p, n) ? QUICK_GIVES : 0) |
+                     (misses ? QUICK_MISSES : 0) | (gives(p, n) ? QUICK_GIVES : 0) |
                      (takes(p, n) ? QUICK_TAKES : 0));
 }
 
@@ -82,7 +89,8 @@ static bool make_arrays(executor *x) {
 
 df_code quick_make(executor *x, df_error *err) {
     const plan *p = x->o.plan;
-    bool ok = make_arrays(x);
+    bool *may_be_empty = alloc_array(x->o.alloc, p->n_slots, sizeof *may_be_empty);
+    bool ok = make_arrays(x) && may_be_empty;
     for (uint32_t f = 0; ok && f < p->n_feeds; f++) x->fed[f] = NO_SLOT;
     for (uint32_t i = 0; ok && i < p->n_nodes; i++) {
         const plan_node *n = &p->nodes[i];
@@ -102,10 +110,12 @@ df_code quick_make(executor *x, df_error *err) {
                         .channel = (uint32_t)(n->variable != PLAN_NONE ? n->variable : n->index),
                         .n_outputs = (uint16_t)n->n_outputs,
                         .kind = kind,
-                        .flags = flags_of(p, n, kind)};
+                        .flags = flags_of(p, n, kind, may_miss(p, n, may_be_empty))};
+        note_outputs(p, n, may_be_empty);
     }
     for (uint32_t i = 0; ok && i < p->n_slots; i++)
         if (p->slots[i].readers) x->counted[x->n_counted++] = i;
+    alloc_free(x->o.alloc, may_be_empty, p->n_slots * sizeof *may_be_empty);
     return ok ? DF_OK : error_memory(err, "a program");
 }
 

@@ -204,14 +204,14 @@ static const kernel_io *run_quick(node_call *c, const kernel_io *io, const kerne
             break;
         }
         bool ran = true;
-        if (io->kind == QUICK_READ)
-            ran = run_read(s, io);
-        else if (io->kind == QUICK_ASSIGN)
-            run_assign(s, io);
-        else if (io->kind == QUICK_SEND)
+        if (io->kind == QUICK_SEND)
             ran = run_send(s, io);
         else if (io->kind == QUICK_RECV)
             ran = run_recv(s, io);
+        else if (io->kind == QUICK_READ)
+            ran = run_read(s, io);
+        else if (io->kind == QUICK_ASSIGN)
+            run_assign(s, io);
         else if (io->kind == QUICK_FEED)
             ran = run_feed(s, io);
         else if (io->kind == QUICK_FETCH)
