@@ -112,13 +112,18 @@ static void fire(worker *w, uint32_t first, uint32_t count) {
 /* What a slot holds from the step before is written again, if nobody else has it. */
 static inline bool renew_outputs(step *s, const kernel_io *io, df_error *err) {
     df_tensor **t = s->slots + io->first_output;
-    const plan_slot *is = io->flags & QUICK_TAKES ? s->p->slots + io->first_output : NULL;
-    for (uint32_t n = io->n_outputs; n > 0; n--, t++) {
-        uint32_t from = is ? is++->from : 0;
-        if (!*t || !tensor_is_made_for(*t, t) ||
-            (from ? !tensor_take_room(*t, &s->slots[from - 1]) : (*t)->buf != NULL))
-            return node_renew_outputs(s, io->index, err);
+    uint32_t n = io->n_outputs;
+    if (!(io->flags & QUICK_TAKES)) {
+        for (; n > 0; n--, t++)
+            if (!*t || !tensor_is_made_for(*t, t) || (*t)->buf)
+                return node_renew_outputs(s, io->index, err);
+        return true;
     }
+    const plan_slot *is = s->p->slots + io->first_output;
+    for (; n > 0; n--, t++, is++)
+        if (!*t || !tensor_is_made_for(*t, t) ||
+            (is->from ? !tensor_take_room(*t, &s->slots[is->from - 1]) : (*t)->buf != NULL))
+            return node_renew_outputs(s, io->index, err);
     return true;
 }
 
