@@ -107,6 +107,7 @@ struct df_host_function {
 /* Flags of a device. */
 enum {
     /* The host can read and write its memory, at the same addresses, between events. */
+    /* (So far the library copies all the same.) */
     DF_DEVICE_HOST_VISIBLE = 1u << 0,
     /* It calls the listeners of events. Without this the library asks, on a thread of its own. */
     DF_DEVICE_NOTIFIES = 1u << 1,
@@ -177,7 +178,8 @@ struct df_device_ops {
     /* True: the caller is the queue's own thread. Who waits there for a queue waits for ever. Or
      * NULL: there is none that calls. */
     bool (*queue_is_inside)(const void *queue);
-    /* What was put on the queue begins now, not when more has come. Or NULL. */
+    /* What was put on the queue begins now, not when more has come. Called behind each event. Or
+     * NULL. */
     void (*queue_flush)(void *queue);
 
     /* Work. bytes is not 0. */

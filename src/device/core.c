@@ -185,7 +185,7 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, ki
                                   .drain = core_drain,
                                   .user = c,
                                   .limit = (size_t)c->traits.memory};
-    *mem = memory_new(c->alloc, &source, c->traits.flags & DF_DEVICE_HOST_VISIBLE);
+    *mem = memory_new(c->alloc, &source, false);
     if (!*mem) {
         core_close(c);
         return error_memory(err, request->name);

@@ -77,6 +77,7 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
         fence_leave(f);
     if (code == DF_OK) *out = &f->base;
     if (code == DF_OK) work_count(work, WORK_FENCES, 1);
+    if (code == DF_OK && q->books->ops->queue_flush) q->books->ops->queue_flush(q->impl);
     leave(q);
     return code;
 }
