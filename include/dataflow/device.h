@@ -21,6 +21,7 @@
 
 #include <dataflow/error.h>
 #include <dataflow/memory.h>
+#include <dataflow/tensor.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +57,38 @@ typedef struct df_memory_info {
 /* Fills *out up to out->struct_size. Threads: any. INVALID_ARGUMENT without a struct_size; the
  * device's, if it is lost. */
 DF_API df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err);
+
+/* ---- tensors on a device --------------------------------------------------- */
+
+/* The device in whose memory a tensor lies. NULL: it is host memory, or the device has gone with
+ * its runtime. */
+DF_API df_device *df_tensor_device(const df_tensor *tensor);
+
+/* A tensor of the same value in the memory of `to`: the same one if it lies there already, else a
+ * copy, which has arrived. To a CPU: in host memory.
+ *
+ * For what stays on a device from step to step without being a variable: feeds that are there
+ * already, and fetches that remain there (df_compile_options).
+ *
+ * Ownership  *out holds one reference, the caller's; tensor stays the caller's.
+ * Threads    any but a device's own; no kernel of an accelerator.
+ * Blocking   for the copy, and what comes before it on the device.
+ * Errors     INVALID_ARGUMENT for strings on an accelerator, or a device of another runtime;
+ *            FAILED_PRECONDITION on a device's thread; RESOURCE_EXHAUSTED; what the device
+ *            reports, with its name; UNAVAILABLE if it has gone. */
+DF_API df_code df_device_copy(df_device *to, df_tensor *tensor, df_tensor **out, df_error *err);
+
+/* Makes a tensor of the program's own memory on a device, without a copy: `address` is what the
+ * device's own API gave for it (a CUdeviceptr). On a CPU as df_tensor_wrap.
+ *
+ * What the program has put on the stream of df_device_queue before may write it yet; else it is
+ * filled. It stays valid and unchanged until release(user, address) is called: once, from any
+ * thread, when the last reference has gone and the compute queue has passed what may use it.
+ * release may be NULL: then the memory must outlive that. Not for DF_STRING. On failure release is
+ * not called. The device stays open as long as the tensor. */
+DF_API df_code df_device_wrap(df_device *device, df_dtype dtype, df_shape shape, void *address,
+                              void (*release)(void *user, void *address), void *user,
+                              df_tensor **out, df_error *err);
 
 #ifdef __cplusplus
 }

@@ -212,8 +212,11 @@ struct df_device_ops {
     bool (*event_ended)(void *device, void *event, df_error *why);
     /* Waits for the end, for `timeout` ns at most. Only without DF_DEVICE_NOTIFIES; else NULL. */
     void (*event_wait)(void *device, void *event, uint64_t timeout);
-    /* When it was reached, in ns of a clock of the device's own. Or NULL: no such clock. */
-    df_code (*event_time)(void *device, void *event, uint64_t *ns, df_error *err);
+    /* Events that also keep the time at which they were reached, for what is to be measured. Or
+     * both NULL: the device has no clock. elapsed: from one of them to another, whatever their
+     * queues, in ns, below 0 if it was the other way round; both have been reached. */
+    df_code (*timed_event_new)(void *device, void **event, df_error *err);
+    df_code (*event_elapsed)(void *device, void *from, void *to, int64_t *ns, df_error *err);
 
     void *user; /* for open */
 };

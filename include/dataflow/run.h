@@ -46,7 +46,8 @@ typedef struct df_pair_traffic {
     uint64_t bytes;       /* of elements */
 } df_pair_traffic;
 
-/* Set struct_size, pairs and n_pairs; the rest is filled when the run has ended, whichever way. */
+/* Set struct_size, timed, pairs and n_pairs; the rest is filled when the run has ended, whichever
+ * way. */
 typedef struct df_run_stats {
     size_t struct_size; /* sizeof(df_run_stats) */
     uint64_t program;   /* the program's number in its runtime, from 1 */
@@ -62,6 +63,13 @@ typedef struct df_run_stats {
     uint64_t queue_waits; /* of queues, for fences of other queues */
     uint64_t host_waits;  /* of the run, for tensors that its host part or the caller needs */
     uint64_t staged;      /* bytes that went through pinned memory, since their own is pageable */
+
+    /* In: whether to fill the next two, for which events are put around each copy and each kernel
+     * on a queue. Out, of a run that was not ended early: ns by the devices' own clocks, where they
+     * have one. */
+    bool timed;
+    uint64_t copying; /* how long copies took, each by itself; */
+    uint64_t hidden; /* for so long of that a kernel ran on the same device. The rest is exposed. */
 
     /* In: room for so many, may be NULL and 0. Out: how many pairs the program has edges between,
      * which may be more than there was room for. */
@@ -88,8 +96,8 @@ typedef struct df_run_options {
     df_cancel *cancel; /* a handle of the same runtime, or NULL */
 
     /* One for each fetch, or NULL: where the elements of a result are copied to, in row-major
-     * order, when the run has succeeded. Not for strings. A size that is not the result's is
-     * INVALID_ARGUMENT; then nothing was copied. */
+     * order, when the run has succeeded. Not for strings, nor what is left on a device. A size that
+     * is not the result's is INVALID_ARGUMENT; then nothing was copied. */
     const df_span *into;
 
     df_run_stats *stats; /* or NULL */
@@ -98,8 +106,9 @@ typedef struct df_run_options {
 /* Runs one step and waits for its end. Each step has a rendezvous of its own, which the library
  * makes, or the session's factory.
  *
- * feeds are in the order of df_session_compile, host tensors of the right dtype and a
- * shape that fits, in each step another if need be; they are referenced until the step has ended.
+ * feeds are in the order of df_session_compile, of the right dtype and a shape that fits, in each
+ * step another if need be; in host memory, or where the program was compiled to have them. They are
+ * referenced until the step has ended.
  * (What is fed is copied before, borrowed or given away as its tensor was made: by
  * df_tensor_from or df_tensor_wrap.) results has room for as many as there are fetches; may be NULL
  * if there are none, or if all go into the caller's memory.

@@ -61,6 +61,13 @@ typedef struct df_compile_options {
      * than the graph says; feeds must then fit these. More shapes are known before the first
      * step, and need not be inferred in each. NULL: as the graph says. */
     const df_shape *feed_shapes;
+
+    /* On which device each feed lies when it is fed, and each fetch is left: names, "cuda:0". What
+     * is fed there must lie there (df_device_copy, df_device_wrap, or the fetch of another run),
+     * and what is fetched can be read by the host only after df_device_copy; so neither crosses
+     * to the host and back. NULL, and each that is NULL: in host memory. */
+    const char *const *feed_devices;
+    const char *const *fetch_devices;
 } df_compile_options;
 
 /* Compiles the graph for these feeds and fetches, in this order. A feed replaces any

@@ -36,7 +36,8 @@ enum {
     DF_SIM_UNCHECKED = 1u << 3 /* the order is not checked */
 };
 
-/* What work costs by the device's clock. */
+/* What work costs by the device's clock, on which each queue goes on where its last work has ended:
+ * the host's own time is no part of it. */
 typedef struct df_sim_cost {
     uint64_t latency;     /* ns, whatever its size */
     uint64_t bytes_per_s; /* 0: bytes cost nothing */

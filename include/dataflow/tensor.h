@@ -110,6 +110,10 @@ DF_API bool df_tensor_is_host(const df_tensor *tensor);
  * DF_STRING an array of df_string, to be read only. */
 DF_API void *df_tensor_data(const df_tensor *tensor);
 
+/* Where the elements lie: df_tensor_data, or an address of the device's own in whose memory they
+ * are, which the host cannot follow (a CUdeviceptr). NULL for NULL. */
+DF_API void *df_tensor_address(const df_tensor *tensor);
+
 /* Several tensors, borrowed. */
 typedef struct df_tensors {
     df_tensor *const *items;

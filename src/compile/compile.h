@@ -26,8 +26,9 @@ typedef struct compile_request {
     const df_allocator *alloc;
     const plan_device *devices; /* must outlive the plan */
     uint32_t n_devices;
-    uint32_t client; /* the CPU where feeds come from and fetches go */
+    uint32_t client; /* the CPU where feeds come from and fetches go, if not */
     df_outs feeds, fetches;
+    const char *const *feed_devices, *const *fetch_devices; /* here, one each; NULL: none say */
     df_nodes targets;
     const df_shape *feed_shapes; /* what the feeds will have, one each; NULL: as the graph says */
     const int32_t *fixed; /* by node id: where a variable already is, else NONE; may be NULL */

@@ -236,7 +236,12 @@ static reason say_item(explaining *x, uint32_t i) {
     const compile_state *c = &x->here.c;
     const item *it = &c->items[i];
     reason why = {.rule = "client"};
-    if (it->kind == ITEM_FEED) {
+    const char *const *asked = it->kind == ITEM_FEED ? c->rq->feed_devices : c->rq->fetch_devices;
+    if ((it->kind == ITEM_FEED || it->kind == ITEM_FETCH) && asked && asked[it->index]) {
+        why.rule = "asked";
+        text_add(&x->f.words, "the program was compiled with this %s on %s",
+                 it->kind == ITEM_FEED ? "feed" : "fetch", asked[it->index]);
+    } else if (it->kind == ITEM_FEED) {
         text_add(&x->f.words, "feeds come from the client");
     } else if (it->kind == ITEM_FETCH) {
         text_add(&x->f.words, "fetches go to the client");

@@ -396,8 +396,12 @@ static bool make_feeds(lowering *l) {
         (void)text_number(stpcpy(stpcpy(name, out.node->name), ":"), (uint64_t)out.index);
         p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
     }
-    for (uint32_t i = 0; i < c->n_items; i++)
-        if (c->items[i].kind == ITEM_FEED) p->feeds[c->items[i].index].type = *c->types[i];
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        const item *it = &c->items[i];
+        if (it->kind != ITEM_FEED) continue;
+        p->feeds[it->index].type = *c->types[i];
+        p->feeds[it->index].device = (uint32_t)it->device;
+    }
     return true;
 }
 

@@ -9,8 +9,8 @@
  *    everything that names it.
  * 2. A group may run where every member may: where its pin points, and where its op
  *    has a kernel for its dtype. A set of devices is one word of bits.
- * 3. Feeds and fetches are on the client's device; a variable that the session has
- *    placed stays where it is.
+ * 3. Feeds and fetches are where the caller has them, the client's device if he does not say; a
+ *    variable that the session has placed stays where it is.
  * 4. What is left open is the placer's choice. A pin is obeyed or refused: only soft
  *    placement, which must be asked for, may drop one. Even that keeps (1), and never goes
  *    where a member has no kernel or its variable is not.
@@ -61,7 +61,7 @@ static void make_groups(placing *p) {
     for (uint32_t i = 0; i < c->n_items; i++) {
         item *it = &c->items[i];
         if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
-            it->group = (int32_t)c->n_groups++; /* the client's, not the node's */
+            it->group = (int32_t)c->n_groups++; /* the caller's, not the node's */
             continue;
         }
         int32_t *group = &p->group_of[find(p, it->node->id)];
@@ -176,23 +176,43 @@ static bool refuse_no_kernel(placing *p, uint32_t i, uint64_t pinned) {
     return refuse(c, DF_NOT_FOUND, i, &why);
 }
 
-static bool refuse_pin(compile_state *c, uint32_t i) {
+static bool refuse_pin(compile_state *c, uint32_t i, const char *does, const char *pin) {
     text why;
     text_init(&why, c->rq->alloc);
-    text_add(&why, "must run on %s, which is not there; the devices are ",
-             c->items[i].node->on->text);
+    text_add(&why, "must %s on %s, which is not there; the devices are ", does, pin);
     place_list(c, all_devices(c), &why);
     return refuse(c, DF_INVALID_ARGUMENT, i, &why);
+}
+
+/* Where the caller has a feed, or wants a fetch. */
+static bool place_end(placing *p, uint32_t i) {
+    compile_state *c = p->c;
+    const compile_request *rq = c->rq;
+    const item *it = &c->items[i];
+    const char *const *names = it->kind == ITEM_FEED ? rq->feed_devices : rq->fetch_devices;
+    const char *name = names ? names[it->index] : NULL;
+    char who[ITEM_TEXT_MAX];
+    device_name asked;
+    df_error why;
+    uint64_t set = UINT64_C(1) << rq->client;
+    if (name && device_name_parse(name, &asked, &why) != DF_OK)
+        return compile_fail(c, DF_INVALID_ARGUMENT, "%s: %s", item_text(it, who, sizeof who),
+                            why.message);
+    if (name) set = place_pin(c, &asked);
+    if (!set) return refuse_pin(c, i, "lie", name);
+    uint32_t device = (uint32_t)__builtin_ctzll(set);
+    if (rq->devices[device].has_queue && place_dtype(c, i) == DF_STRING)
+        return compile_fail(c, DF_INVALID_ARGUMENT, "%s is of strings, which cannot lie on %s",
+                            item_text(it, who, sizeof who), name);
+    c->where[i] = c->unpinned[i] = UINT64_C(1) << device;
+    return true;
 }
 
 /* The set for one item alone; an empty one is an error, here where its cause is known. */
 static bool place_item(placing *p, uint32_t i) {
     compile_state *c = p->c;
     const item *it = &c->items[i];
-    if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) {
-        c->where[i] = c->unpinned[i] = UINT64_C(1) << c->rq->client;
-        return true;
-    }
+    if (it->kind == ITEM_FEED || it->kind == ITEM_FETCH) return place_end(p, i);
     uint64_t pinned = all_devices(c);
     const df_node *var = item_variable(it);
     c->unpinned[i] = devices_with_kernel(p, i);
@@ -204,7 +224,7 @@ static bool place_item(placing *p, uint32_t i) {
         p->pin = it->node->on;
         pinned = p->pinned;
     }
-    if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i);
+    if (!pinned && !c->rq->soft_placement) return refuse_pin(c, i, "run", it->node->on->text);
     c->where[i] = pinned & c->unpinned[i];
     if (c->where[i]) return true;
     if (!c->unpinned[i] || !c->rq->soft_placement)

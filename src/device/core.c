@@ -13,11 +13,13 @@
 
 #include <string.h>
 
-/* A block on its way back. */
+/* A block on its way back, or memory of the program's own that it wants to be told of. */
 typedef struct grave {
     device_core *core;
     void *block;
     size_t bytes;
+    void (*release)(void *user, void *block); /* NULL: the kind gave the block */
+    void *user;
 } grave;
 
 static void *core_alloc(void *user, size_t bytes) {
@@ -27,29 +29,31 @@ static void *core_alloc(void *user, size_t bytes) {
     return c->ops->alloc(c->impl, bytes, &block, NULL) == DF_OK ? block : NULL;
 }
 
-static void give(device_core *c, void *block, size_t bytes) {
+static void give(const grave *g) {
     DF_SCHED_POINT();
-    c->ops->free(c->impl, block, bytes);
+    if (g->release)
+        g->release(g->user, g->block);
+    else
+        g->core->ops->free(g->core->impl, g->block, g->bytes);
 }
 
 static void bury(void *what) {
-    grave *g = what;
-    grave copy = *g;
+    grave *g = what, copy = *g;
     alloc_free(copy.core->alloc, g, sizeof *g);
-    give(copy.core, copy.block, copy.bytes);
+    give(&copy);
 }
 
-/* False: there is no memory to note it. */
-static bool give_later(device_core *c, df_queue *q, void *block, size_t bytes) {
-    grave *g = alloc_bytes(c->alloc, sizeof *g);
-    queue_held *h = g ? queue_hold_new(q, bury, g, NULL) : NULL;
-    if (!h) {
-        alloc_free(c->alloc, g, sizeof *g);
-        return false;
-    }
-    *g = (grave){c, block, bytes};
-    queue_hold(q, h);
-    return true;
+static grave *grave_new(const grave *of) {
+    grave *g = alloc_bytes(of->core->alloc, sizeof *g);
+    if (g) *g = *of;
+    return g;
+}
+
+/* Takes the grave. False: there is no memory to note it. */
+static bool bury_later(df_queue *q, grave *g) {
+    queue_held *h = queue_hold_new(q, bury, g, NULL);
+    if (h) queue_hold(q, h);
+    return h;
 }
 
 /* ---- the queue, while it is there ------------------------------------------ */
@@ -69,17 +73,50 @@ void core_forget_queue(device_core *c) {
     while (atomic_add(&c->users, 0, ACQ_REL)) thread_pause();
 }
 
+df_device *core_device(device_core *c) {
+    df_queue *q = enter(c);
+    df_device *d = q ? q->device : NULL;
+    leave(c);
+    return d;
+}
+
 static bool is_idle(df_queue *q) {
     return atomic_get(&q->reached, ACQUIRE) >= queue_put(q);
 }
 
-static void core_free(void *user, void *block, size_t bytes) {
-    device_core *c = user;
+/* Goes when the queue has passed what is there now. g: to be used for that, or NULL; without memory
+ * to note it that is waited for. */
+static void lay_down(grave *g, const grave *what) {
+    device_core *c = what->core;
     df_queue *q = enter(c);
-    bool idle = !q || is_idle(q), later = !idle && give_later(c, q, block, bytes);
+    bool idle = !q || is_idle(q);
+    if (!idle && !g) g = grave_new(what);
+    bool later = !idle && g && bury_later(q, g);
     if (!idle && !later) (void)device_wait(q);
     leave(c);
-    if (!later) give(c, block, bytes);
+    if (later) return;
+    alloc_free(c->alloc, g, sizeof *g);
+    give(what);
+}
+
+static void core_free(void *user, void *block, size_t bytes) {
+    lay_down(NULL, &(const grave){.core = user, .block = block, .bytes = bytes});
+}
+
+void *core_borrow(device_core *c, void (*release)(void *user, void *block), void *user) {
+    return grave_new(&(const grave){.core = c, .release = release, .user = user});
+}
+
+void core_return(void *borrowed, void *block) {
+    grave *g = borrowed;
+    g->block = block;
+    grave what = *g;
+    lay_down(g, &what);
+}
+
+void core_forget_loan(void *borrowed) {
+    grave *g = borrowed;
+    if (g) alloc_free(g->core->alloc, g, sizeof *g);
 }
 
 /* Idle or not: what was to be given later is given when the next fence has ended. */

@@ -43,6 +43,16 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, ki
 /* Nobody uses the compute queue any more by way of the memory. */
 void core_forget_queue(device_core *c);
 
+/* NULL: it is closed. */
+df_device *core_device(device_core *c);
+
+/* For memory of the program's own on the device: as a tensor's release and its user, so that
+ * `release` is called when the compute queue has passed all that may use it. NULL: out of memory.
+ */
+void *core_borrow(device_core *c, void (*release)(void *user, void *block), void *user);
+void core_return(void *borrowed, void *block);
+void core_forget_loan(void *borrowed); /* no tensor has it; NULL is fine */
+
 /* The one of this kind, which is new if there is none yet in the list. NULL: out of memory. */
 kind_word *kind_word_of(kind_word **list, const df_device_ops *ops, const df_allocator *alloc);
 

@@ -275,6 +275,26 @@ df_queue *df_device_queue(const df_device *device) {
     return device ? device->queue : NULL;
 }
 
+/* ---- tensors ---------------------------------------------------------------- */
+
+df_code df_device_wrap(df_device *device, df_dtype dtype, df_shape shape, void *address,
+                       void (*release)(void *user, void *address), void *user, df_tensor **out,
+                       df_error *err) {
+    if (!device) return error_invalid(err, "the device is NULL");
+    if (device_is_host(device))
+        return df_tensor_wrap(device->alloc, dtype, shape, address, release, user, out, err);
+    void *loan = release ? core_borrow(device->core, release, user) : NULL;
+    if (release && !loan) return error_memory(err, device->full_name);
+    df_code code = tensor_wrap_in(device->host, device->mem, dtype, shape, address,
+                                  release ? core_return : NULL, loan, out, err);
+    if (code != DF_OK) core_forget_loan(loan);
+    return code;
+}
+
+df_device *df_tensor_device(const df_tensor *tensor) {
+    return !tensor || tensor->is_host ? NULL : core_device(memory_user(tensor->buf->mem));
+}
+
 df_code df_device_memory(const df_device *device, df_memory_info *out, df_error *err) {
     df_memory_info info = {.struct_size = sizeof info};
     if (!device || !out)

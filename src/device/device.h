@@ -37,6 +37,8 @@ typedef enum work_count_of {
     WORK_COUNTS
 } work_count_of;
 
+typedef struct timeline timeline;
+
 /* Lives until the last fence that was recorded with it has ended. fail is called on any thread,
  * perhaps more than once: the owner keeps the first cause and sets `failed`. */
 struct df_work {
@@ -47,6 +49,7 @@ struct df_work {
      * itself for idle. May be NULL. */
     void (*hold)(df_work *work);
     _Atomic uint64_t counts[WORK_COUNTS]; /* (a) relaxed; for ever, by work_count_of */
+    timeline *times;                      /* NULL: it is not timed (timeline.h) */
 };
 
 static inline void work_count(df_work *work, work_count_of which, uint64_t n) {

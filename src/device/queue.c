@@ -8,6 +8,7 @@
  * 3. Work is counted when it is there (device.h, rule 5).
  */
 #include "device/core.h"
+#include "device/timeline.h"
 
 static const uint32_t CLOSED = UINT32_C(1) << 31;
 
@@ -207,7 +208,9 @@ static df_code copy(df_queue *q, way how, const df_device *d, df_work *work, df_
     if (code != DF_OK) return code;
     queue_held *h[2] = {hold_elements(q, to, err), NULL};
     if (h[0]) h[1] = hold_elements(q, from, err);
+    timed *t = h[1] ? timeline_begin(work, q, true) : NULL;
     code = h[1] ? put_copy(q, how, d, work, to, from, err) : DF_RESOURCE_EXHAUSTED;
+    timeline_end(t, q);
     code = end_with(q, code);
     for (int i = 0; i < 2; i++) {
         if (code == DF_OK)
@@ -250,8 +253,10 @@ df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offse
     if (code != DF_OK) return code;
     queue_held *h = hold_elements(q, to, err);
     if (!h) return leave(q), DF_RESOURCE_EXHAUSTED;
+    timed *t = timeline_begin(work, q, true);
     DF_SCHED_POINT();
     code = q->books->ops->copy_in(q->impl, work, (char *)to->data + offset, from, bytes, err);
+    timeline_end(t, q);
     code = end_with(q, code);
     if (code == DF_OK)
         queue_hold(q, h);
@@ -323,7 +328,9 @@ static df_code call_here(df_queue *q, df_work *work, launch *l, df_error *err) {
 df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err) {
     df_code code = enter(q, err);
     if (code != DF_OK) return code;
+    timed *t = timeline_begin(work, q, false);
     code = q->books->ops->run ? put_function(q, work, l, err) : call_here(q, work, l, err);
+    timeline_end(t, q);
     if (code == DF_OK) count(q);
     leave(q);
     return code;

@@ -8,6 +8,7 @@
 #include "exec/step.h"
 
 #include "base/clock.h"
+#include "device/timeline.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -29,8 +30,11 @@ size_t account_none(const executor *x, df_run_stats *st) {
                                              .to = x->o.devices[ch->dst_device]};
         n++;
     }
-    *st = (df_run_stats){
-        .struct_size = st->struct_size, .program = p->id, .pairs = st->pairs, .n_pairs = n};
+    *st = (df_run_stats){.struct_size = st->struct_size,
+                         .program = p->id,
+                         .timed = st->timed,
+                         .pairs = st->pairs,
+                         .n_pairs = n};
     return room < n ? room : n;
 }
 
@@ -66,9 +70,22 @@ static void add_work(step *s, uint64_t sign) {
 void account_begin(step *s) {
     s->rq.stats->step = s->number;
     s->began = clock_now();
+    s->copying = s->hidden = 0;
     atomic_put(&s->came, 0, RELAXED);
     add_traffic(s, UINT64_MAX);
     add_work(s, UINT64_MAX);
+}
+
+void account_times(step *s) {
+    if (!s->rq.timed) return;
+    if (!s->timeline) s->timeline = timeline_new(s->x->o.alloc);
+    s->work.times = s->timeline;
+}
+
+void account_over(step *s) {
+    if (!s->work.times) return;
+    timeline_take(s->work.times, &s->copying, &s->hidden);
+    s->work.times = NULL;
 }
 
 void account_end(step *s) {
@@ -79,6 +96,8 @@ void account_end(step *s) {
     st->nodes = atomic_get(&s->ran, RELAXED);
     st->waited = came - s->began;
     st->time = now - came;
+    st->copying = s->copying;
+    st->hidden = s->hidden;
     s->began = 0;
     add_traffic(s, 1);
     add_work(s, 1);

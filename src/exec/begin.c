@@ -163,6 +163,7 @@ static df_code conclude(step *s, df_error *err) {
     df_code code = s->has_error ? s->error.code : DF_OK;
     if (code != DF_OK && err) *err = s->error;
     if (s->clocked) s->ended = clock_now();
+    account_over(s);
     step_settle(s);
     if (ticket_is_needed(&s->ticket)) tickets_give(&s->x->o.group->tickets, &s->ticket);
     for (uint32_t i = 0; s->keeps && i < s->p->n_feeds; i++) df_tensor_unref(s->feeds[i]);
@@ -298,6 +299,7 @@ df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df
     step *s = take(x, rq, &why);
     if (!s) goto end;
     worker w = {.step = s};
+    account_times(s);
     meet(s);
     if (!ticket_is_needed(&s->ticket) || tickets_take(&x->o.group->tickets, &s->ticket))
         run_begin(&w);
@@ -341,6 +343,7 @@ COLD void executor_start(executor *x, const run_request *rq) {
         rq->done(rq->user, &why, NULL, 0);
         return;
     }
+    account_times(s);
     meet(s);
     pool_begin(s->pool, s);
     live_hold(&s->live); /* of the event that tells its turn */

@@ -13,13 +13,7 @@
 
 static df_code place_constant(executor *x, uint32_t i, df_error *err) {
     const plan_constant *k = &x->o.plan->constants[i];
-    df_tensor *value = df_tensor_ref(k->value);
-    if (k->memory == DF_MEMORY_HOST) {
-        x->constants[i] = value;
-        return DF_OK;
-    }
-    return executor_put(x->o.alloc, x->o.host, x->o.devices[k->device], value, &x->constants[i],
-                        err);
+    return move_tensor(x->o.devices[k->device], k->memory, k->value, &x->constants[i], err);
 }
 
 static df_code make_constants(executor *x, df_error *err) {

@@ -15,7 +15,6 @@
  *   begin.c     a run from its beginning to its end, and the ends that come early
  *   tickets.c   whose turn it is at the variables
  *   account.c   what a run took, and what it waits for
- *   move.c      copies outside of steps
  */
 #ifndef EXEC_EXECUTOR_H
 #define EXEC_EXECUTOR_H
@@ -87,7 +86,8 @@ typedef struct run_request {
     df_cancel *cancel;       /* or NULL */
     const df_span *into;     /* or NULL */
     df_run_stats *stats;     /* or NULL; as account_none left them, */
-    size_t room;             /* which gave this */
+    size_t room;             /* which gave this; */
+    bool timed;              /* as they say */
     df_run_done done;        /* executor_start */
     void *user;
 } run_request;
@@ -137,13 +137,5 @@ size_t runs_list(pool *p, const run_group *group, bool with_steps, char *buffer,
 
 /* What has gone through a channel so far. */
 void executor_traffic(executor *x, uint32_t channel, uint64_t *transfers, uint64_t *bytes);
-
-/* Takes the reference of t and gives one of the same value, in the device's own memory or in the
- * host's: t itself, or a copy, for which it waits. For the few copies outside of steps (constants,
- * first values, saves). */
-df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err);
-df_code executor_get(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err);
 
 #endif /* EXEC_EXECUTOR_H */

@@ -12,6 +12,8 @@
  */
 #include "exec/step.h"
 
+#include "device/timeline.h"
+
 #include <string.h>
 
 /* ---- failing ------------------------------------------------------------- */
@@ -244,6 +246,7 @@ void step_free(step *s) {
     df_rendezvous_unref(s->rendezvous);
     drop_joins(s);
     drop_reports(s);
+    timeline_free(s->timeline);
     condition_fini(&s->wake);
     arena_fini(&s->mem);
     alloc_free(s->x->o.alloc, s, sizeof *s);

@@ -195,6 +195,8 @@ struct step {
     join_op *joins;                /* (c) one for each queue that the plan uses: n_joins */
     uint32_t n_joins;              /* (c) */
     bool has_reports;              /* (c) kernels have some */
+    timeline *timeline;            /* (s) of runs that are timed; NULL: there was none */
+    uint64_t copying, hidden;      /* ns, once it is over */
     df_tensor **before;            /* (n) by variable: its value before this step wrote it */
     bool *written;                 /* (n) by variable */
     channel_traffic *traffic;      /* (a) by channel */
@@ -364,7 +366,9 @@ void run_end_early(step *s, const df_error *why);
 void run_end_late(step *s);
 
 /* ---- account.c ---- */
-void account_begin(step *s); /* of a run with stats */
+void account_begin(step *s); /* of a run with stats, under the executor's lock; */
+void account_times(step *s); /* of any, without a lock: its work is timed, if that was asked for, */
+void account_over(step *s);  /* and has ended */
 void account_end(step *s);   /* of any; the first time counts */
 /* What the step waits for, as snprintf does: keys and, unless keys_only, nodes. Exact only while
  * nothing moves. */

@@ -130,7 +130,12 @@ static node_end run_feed(step *s, const plan_node *n) {
 /* It fits the caller's memory, if there is any: what is wrong must fail the step before its end. */
 static bool fits(const step *s, uint32_t fetch, const df_tensor *t, df_error *err) {
     const df_span *into = s->rq.into ? &s->rq.into[fetch] : NULL;
-    if (!into || !into->data || (into->size == t->bytes && t->dtype != DF_STRING)) return true;
+    if (!into || !into->data) return true;
+    if (into->size == t->bytes && t->dtype != DF_STRING && t->is_host) return true;
+    if (!t->is_host)
+        return error_invalid(err, "the result is left on its device, and df_run_options.into has "
+                                  "host memory for it: give none"),
+               false;
     return error_invalid(err,
                          "the result has %zu bytes of %s, and df_run_options.into has room for %zu "
                          "bytes: give as many, and no room for strings",

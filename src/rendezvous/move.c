@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * move - copies outside of steps: between a device's memory and the host's, and waited for.
+ * Copies outside of steps, which are waited for.
  *
- * A tensor goes the way of one that crosses in a step, through a rendezvous made for it alone, so
- * that only the rendezvous knows how a device copies.
+ * A tensor goes the way of one that crosses in a step, through a rendezvous made for it alone: so
+ * there is one way in which tensors move.
  */
-#include "exec/executor.h"
+#include "rendezvous/rendezvous.h"
 
 /* A recv that somebody sleeps for. */
 typedef struct moving {
@@ -52,34 +52,53 @@ static df_code move_through(df_rendezvous *r, const df_key *key, const df_endpoi
     return DF_OK;
 }
 
-/* Takes the reference of t, and gives one of the same value in this kind of memory. */
-static df_code move(const df_allocator *alloc, memory *host, df_device *d, uint32_t kind,
-                    df_tensor *t, df_tensor **out, df_error *err) {
-    if (t->is_host == memory_is_host(device_memory(d, kind, host))) {
-        *out = t;
-        return DF_OK;
-    }
+/* from: where t lies; NULL: in host memory. */
+static df_code copy(df_device *from, df_device *to, uint32_t kind, df_tensor *t, df_tensor **out,
+                    df_error *err) {
     df_rendezvous *r = NULL;
     df_key *key = NULL;
-    key_parts parts = {
-        .src = d->full_name, .incarnation = d->incarnation, .dst = d->full_name, .edge = "move"};
-    df_endpoint from = {.device = d, .memory = t->is_host ? DF_MEMORY_HOST : DF_MEMORY_DEVICE};
-    df_endpoint to = {.device = d, .memory = kind};
-    df_code code = key_new(alloc, &parts, 0, KEY_NO_CHANNEL, &key, err);
-    if (code == DF_OK) code = rendezvous_new_step(alloc, host, 0, 0, NULL, &r, err);
-    if (code == DF_OK) code = move_through(r, key, &from, &to, t, out, err);
+    df_device *source = from ? from : to;
+    key_parts parts = {.src = source->full_name,
+                       .incarnation = source->incarnation,
+                       .dst = to->full_name,
+                       .edge = "copy"};
+    df_endpoint at = {.device = source, .memory = from ? DF_MEMORY_DEVICE : DF_MEMORY_HOST};
+    df_endpoint wanted = {.device = to, .memory = kind};
+    df_code code = key_new(to->alloc, &parts, 0, KEY_NO_CHANNEL, &key, err);
+    if (code == DF_OK) code = rendezvous_new_step(to->alloc, to->host, 0, 0, NULL, &r, err);
+    if (code == DF_OK) code = move_through(r, key, &at, &wanted, t, out, err);
     df_rendezvous_unref(r);
     df_key_free(key);
-    df_tensor_unref(t);
     return code;
 }
 
-df_code executor_put(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err) {
-    return move(alloc, host, d, DF_MEMORY_DEVICE, t, out, err);
+df_code move_tensor(df_device *to, uint32_t kind, df_tensor *t, df_tensor **out, df_error *err) {
+    df_device *from = df_tensor_device(t);
+    if (!from && !t->is_host)
+        return error_set(err, DF_UNAVAILABLE,
+                         "a tensor is to be copied to %s from a device that has gone with its "
+                         "runtime",
+                         to->full_name);
+    if (from && from->host != to->host)
+        return error_invalid(err,
+                             "a tensor on %s cannot be copied to %s, which is of another "
+                             "runtime: copy it to a CPU of its own first",
+                             from->full_name, to->full_name);
+    if ((from ? from->mem : to->host) != device_memory(to, kind, to->host))
+        return copy(from, to, kind, t, out, err);
+    *out = tensor_ref(t);
+    return DF_OK;
 }
 
-df_code executor_get(const df_allocator *alloc, memory *host, df_device *d, df_tensor *t,
-                     df_tensor **out, df_error *err) {
-    return move(alloc, host, d, DF_MEMORY_HOST, t, out, err);
+df_code df_device_copy(df_device *to, df_tensor *tensor, df_tensor **out, df_error *err) {
+    if (!to || !tensor) return error_invalid(err, "the %s is NULL", to ? "tensor" : "device");
+    if (!out) return error_no_out(err);
+    df_device *from = df_tensor_device(tensor), *inside = NULL;
+    if (device_is_inside(to)) inside = to;
+    if (from && device_is_inside(from)) inside = from;
+    if (inside)
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "a thread of %s cannot wait for a copy to %s: copy elsewhere",
+                         inside->full_name, to->full_name);
+    return move_tensor(to, DF_MEMORY_DEVICE, tensor, out, err);
 }

@@ -14,6 +14,7 @@
  *   intra.c    from endpoint to endpoint within this process: a hand-off or a copy
  *   finish.c   a recv ends: its callback, recursion cut
  *   object.c   references, abort, the end
+ *   move.c     copies outside of steps
  */
 #ifndef RENDEZVOUS_RENDEZVOUS_H
 #define RENDEZVOUS_RENDEZVOUS_H
@@ -67,5 +68,10 @@ struct slots *rendezvous_slots(df_rendezvous *r);
 
 /* True: values come to it only by its sends. */
 bool rendezvous_is_closed(const df_rendezvous *r);
+
+/* A reference of one of the same value in this kind of memory (DF_MEMORY_...) at `to`: t itself, or
+ * a copy, for which it waits. For the few copies outside of steps: constants, first values, saves,
+ * and those that a program asks for. */
+df_code move_tensor(df_device *to, uint32_t kind, df_tensor *t, df_tensor **out, df_error *err);
 
 #endif /* RENDEZVOUS_RENDEZVOUS_H */

@@ -51,7 +51,7 @@ static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error 
     v->value = NULL;
     df_device *d = s->rt->devices[v->device];
     df_code code = device_is_host(d) ? DF_OK : runtime_may_wait(s->rt, "makes a session", err);
-    if (code == DF_OK) return executor_put(s->rt->alloc, s->rt->host, d, value, &v->value, err);
+    if (code == DF_OK) code = move_tensor(d, DF_MEMORY_DEVICE, value, &v->value, err);
     df_tensor_unref(value);
     return code;
 }

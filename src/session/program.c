@@ -16,8 +16,9 @@ struct df_program {
     df_session *session; /* (c), as all below: a reference */
     df_outs feeds, fetches;
     df_nodes targets;
-    arena asked;      /* what these three point to */
-    uint64_t id;      /* the plan's */
+    const char *const *feed_devices, *const *fetch_devices; /* NULL: none say */
+    arena asked;                                            /* what these point to */
+    uint64_t id;                                            /* the plan's */
     df_shape *shapes; /* promised for the feeds; NULL: none are */
     compile_result compiled;
     /* (a) Its partitions, one a device that is used, once somebody looks; release and acquire:
@@ -117,6 +118,8 @@ static compile_request request(const df_program *program) {
                              .feeds = program->feeds,
                              .fetches = program->fetches,
                              .targets = program->targets,
+                             .feed_devices = program->feed_devices,
+                             .fetch_devices = program->fetch_devices,
                              .fixed = s->fixed,
                              .soft_placement = s->soft_placement,
                              .strict_order = s->strict_order,
@@ -133,15 +136,28 @@ static void *copied(arena *a, const void *items, size_t n, size_t size) {
     return copy;
 }
 
+/* False: out of memory. */
+static bool keep_names(arena *a, const char *const *names, size_t n, const char *const **out) {
+    if (!names) return true;
+    const char **copy = arena_array(a, n, sizeof *copy);
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = names[i] ? copied(a, names[i], strlen(names[i]) + 1, 1) : NULL;
+    *out = copy;
+    return !a->failed;
+}
+
 /* What was asked for, once more when it is to be explained. */
-static df_code keep_request(df_program *p, df_outs feeds, df_outs fetches, df_nodes targets,
-                            df_error *err) {
+static df_code keep_request(df_program *p, df_outs feeds, df_outs fetches,
+                            const df_compile_options *o, df_error *err) {
     arena *a = &p->asked;
+    df_nodes targets = o->targets;
     p->feeds = (df_outs){copied(a, feeds.items, feeds.n, sizeof(df_out)), feeds.n};
     p->fetches = (df_outs){copied(a, fetches.items, fetches.n, sizeof(df_out)), fetches.n};
     p->targets = (df_nodes){copied(a, targets.items, targets.n, sizeof(df_node *)), targets.n};
-    if (p->feeds.items && p->fetches.items && p->targets.items) return DF_OK;
-    return error_memory(err, "a program");
+    bool ok = p->feeds.items && p->fetches.items && p->targets.items &&
+              keep_names(a, o->feed_devices, feeds.n, &p->feed_devices) &&
+              keep_names(a, o->fetch_devices, fetches.n, &p->fetch_devices);
+    return ok ? DF_OK : error_memory(err, "a program");
 }
 
 /* As the plan has them. */
@@ -166,7 +182,7 @@ df_code session_compile(df_session *s, df_outs feeds, df_outs fetches,
     p->session = s;
     runtime_enter(rt);
     arena_init(&p->asked, rt->alloc);
-    code = keep_request(p, feeds, fetches, o.targets, err);
+    code = keep_request(p, feeds, fetches, &o, err);
     if (code == DF_OK) {
         p->id = atomic_add(&rt->last_plan, 1, RELAXED) + 1;
         compile_request rq = request(p);
@@ -192,9 +208,16 @@ df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
 
 /* ---- running ------------------------------------------------------------- */
 
-static df_code check_feed(const plan_feed *f, const df_tensor *t, df_error *err) {
+static df_code check_feed(const plan_feed *f, const df_device *d, const df_tensor *t,
+                          df_error *err) {
     if (!t) return error_invalid(err, "the feed of %s is NULL", f->name);
-    if (!t->is_host) return error_invalid(err, "the feed of %s is not in host memory", f->name);
+    if (t->is_host != device_is_host(d) || (!t->is_host && t->buf->mem != d->mem))
+        return error_invalid(
+            err,
+            "the feed of %s does not lie %s%s: df_device_copy brings it there, and "
+            "df_compile_options.feed_devices says where it may lie",
+            f->name, device_is_host(d) ? "in host memory" : "on ",
+            device_is_host(d) ? "" : d->full_name);
     if (t->dtype == f->type.dtype && shape_fits(tensor_shape(t), edge_shape(&f->type)))
         return DF_OK;
     char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
@@ -218,7 +241,8 @@ static df_code check_run(const df_program *program, df_tensors feeds, bool waits
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
     df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
-        code = check_feed(&p->feeds[i], feeds.items ? feeds.items[i] : NULL, err);
+        code = check_feed(&p->feeds[i], program->session->rt->devices[p->feeds[i].device],
+                          feeds.items ? feeds.items[i] : NULL, err);
     return code;
 }
 
@@ -244,6 +268,7 @@ static df_code read_run(const df_program *program, df_tensors feeds, const df_ru
         return error_invalid(err,
                              "df_run_stats: struct_size is %zu; set it to sizeof(df_run_stats)",
                              o.stats->struct_size);
+    rq->timed = o.stats && o.stats->timed;
     if (o.stats) rq->room = account_none(program->exec, o.stats);
     if (o.timeout) rq->deadline = clock_after(o.timeout);
     return check_run(program, feeds, waits, err);

@@ -229,7 +229,8 @@ static void put_variable(file *f, const variable *v, df_tensor **value) {
     if (*value) {
         df_tensor *t = *value;
         *value = NULL;
-        f->code = executor_get(rt->alloc, rt->host, rt->devices[v->device], t, value, f->err);
+        f->code = move_tensor(rt->devices[v->device], DF_MEMORY_HOST, t, value, f->err);
+        df_tensor_unref(t);
         if (f->code != DF_OK) {
             error_prefix(f->err, "variable %.100s: ", v->name);
             return;
@@ -429,11 +430,8 @@ static bool get_variable(file *f) {
 
     df_tensor *t = NULL;
     bool ok = there.rank < 0 || get_value(f, &there, about[BYTES], &t);
-    if (ok && check_sum(f) && t) {
-        f->code =
-            executor_put(rt->alloc, rt->host, rt->devices[v->device], t, &f->values[i], f->err);
-        t = NULL;
-    }
+    if (ok && check_sum(f) && t)
+        f->code = move_tensor(rt->devices[v->device], DF_MEMORY_DEVICE, t, &f->values[i], f->err);
     df_tensor_unref(t);
     if (f->code != DF_OK) error_prefix(f->err, "variable %.100s: ", v->name);
     return f->code == DF_OK;

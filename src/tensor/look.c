@@ -30,3 +30,7 @@ bool df_tensor_is_host(const df_tensor *tensor) {
 void *df_tensor_data(const df_tensor *tensor) {
     return tensor && tensor->is_host ? tensor->data : NULL;
 }
+
+void *df_tensor_address(const df_tensor *tensor) {
+    return tensor ? tensor->data : NULL;
+}

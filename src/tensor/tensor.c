@@ -78,7 +78,10 @@ static void buffer_unref(tensor_buffer *b) {
         DF_SCHED_POINT();
         b->release(b->user, b->data);
     }
-    if (!b->wrapped && !b->joined) buffer_drop_data(b);
+    if (b->wrapped)
+        memory_unref(b->mem);
+    else if (!b->joined)
+        buffer_drop_data(b);
     place_give((place){b->headers, b->alloc}, b, b->joined ? b->size : sizeof *b);
 }
 
@@ -289,10 +292,10 @@ static df_code check_wrap(df_dtype dtype, int64_t elements, const void *data, df
     return DF_OK;
 }
 
-df_code df_tensor_wrap(const df_allocator *allocator, df_dtype dtype, df_shape shape, void *data,
-                       void (*release)(void *user, void *data), void *user, df_tensor **out,
-                       df_error *err) {
-    place p = {.alloc = allocator};
+/* mem: the device's in which data is an address; NULL: the host's. */
+static df_code wrap(place p, memory *mem, df_dtype dtype, df_shape shape, void *data,
+                    void (*release)(void *user, void *data), void *user, df_tensor **out,
+                    df_error *err) {
     int64_t n;
     size_t bytes;
     df_code code = tensor_size(dtype, shape, &n, &bytes, err);
@@ -306,16 +309,30 @@ df_code df_tensor_wrap(const df_allocator *allocator, df_dtype dtype, df_shape s
         return no_memory(dtype, shape, sizeof *t + sizeof *b, err);
     }
     b->wrapped = true;
+    b->mem = mem ? memory_ref(mem) : NULL;
     b->size = bytes;
     b->data = data;
     b->release = release;
     b->user = user;
     describe(t, dtype, shape, n, bytes);
-    t->is_host = true;
+    t->is_host = !mem;
     t->buf = b;
     t->data = data ? data : t->inline_data;
     *out = t;
     return DF_OK;
+}
+
+df_code df_tensor_wrap(const df_allocator *allocator, df_dtype dtype, df_shape shape, void *data,
+                       void (*release)(void *user, void *data), void *user, df_tensor **out,
+                       df_error *err) {
+    place p = {.alloc = allocator};
+    return wrap(p, NULL, dtype, shape, data, release, user, out, err);
+}
+
+df_code tensor_wrap_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, void *address,
+                       void (*release)(void *user, void *address), void *user, df_tensor **out,
+                       df_error *err) {
+    return wrap((place){.mem = headers}, mem, dtype, shape, address, release, user, out, err);
 }
 
 static df_code check_reshape(const df_tensor *t, df_shape shape, int64_t elements, df_error *err) {

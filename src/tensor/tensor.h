@@ -40,13 +40,13 @@ enum { TENSOR_INLINE = 64 };
 
 /* (s): (c) while it is shared; the only holder may fetch other elements. */
 typedef struct tensor_buffer {
-    refcount refs;                           /* (a) */
-    bool wrapped;                            /* (c) the elements are the caller's */
-    bool joined;                             /* (c) all is one block, of `size` bytes */
-    size_t size;                             /* (s) bytes to give back */
-    void *data;                              /* (s) NULL: none after tensor_release */
-    uint64_t position;                       /* (s) memory_take's, of a device's memory */
-    memory *mem;                             /* (s) of the elements; NULL: `alloc`, or wrapped */
+    refcount refs;     /* (a) */
+    bool wrapped;      /* (c) the elements are the caller's */
+    bool joined;       /* (c) all is one block, of `size` bytes */
+    size_t size;       /* (s) bytes to give back */
+    void *data;        /* (s) NULL: none after tensor_release */
+    uint64_t position; /* (s) memory_take's, of a device's memory */
+    memory *mem; /* (s) of the elements; NULL: `alloc`; wrapped: a reference, NULL: the host's */
     memory *headers;                         /* (c) of this struct; NULL: `alloc` */
     const df_allocator *alloc;               /* (c) */
     void (*release)(void *user, void *data); /* (c) of wrapped memory; may be NULL */
@@ -104,6 +104,11 @@ static inline df_shape tensor_shape(const df_tensor *t) {
  * memory, and zeroed. Errors as df_tensor_new. */
 df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, df_tensor **out,
                       df_error *err);
+
+/* As df_tensor_wrap, of an address in `mem`, a device's, which lasts as long. */
+df_code tensor_wrap_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, void *address,
+                       void (*release)(void *user, void *address), void *user, df_tensor **out,
+                       df_error *err);
 
 /* Makes *slot (NULL, or a tensor) a tensor of this dtype and shape in `mem`, whose
  * contents do not matter: what is there already is used again if nobody else holds it

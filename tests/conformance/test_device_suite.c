@@ -168,13 +168,29 @@ static void host_unregister(void *device, void *block) {
     (void)block;
 }
 
-static df_code event_time(void *device, void *event, uint64_t *ns, df_error *err) {
-    struct timespec now;
+static df_code timed_event_new(void *device, void **event, df_error *err) {
+    return thread_device_ops.event_new(device, event, err);
+}
+
+/* Of a clock whose steps are long. */
+static df_code event_elapsed(void *device, void *from, void *to, int64_t *ns, df_error *err) {
     (void)device;
-    (void)event;
+    (void)from;
+    (void)to;
     (void)err;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    *ns = (uint64_t)now.tv_sec * second + (uint64_t)now.tv_nsec;
+    *ns = 0;
+    return DF_OK;
+}
+
+static df_code elapsed_always_back(void *device, void *from, void *to, int64_t *ns, df_error *err) {
+    (void)event_elapsed(device, from, to, ns, err);
+    *ns = -1;
+    return DF_OK;
+}
+
+static df_code elapsed_always_on(void *device, void *from, void *to, int64_t *ns, df_error *err) {
+    (void)event_elapsed(device, from, to, ns, err);
+    *ns = 1000000;
     return DF_OK;
 }
 
@@ -192,7 +208,8 @@ static void a_kind_that_must_be_asked_keeps_every_rule_too(void **state) {
     v.ops.host_free = host_free;
     v.ops.host_register = host_register;
     v.ops.host_unregister = host_unregister;
-    v.ops.event_time = event_time;
+    v.ops.timed_event_new = timed_event_new;
+    v.ops.event_elapsed = event_elapsed;
     v.ops.queue_flush = queue_flush;
     run(&v);
     assert_all_kept(&v);
@@ -286,6 +303,22 @@ static void what_cannot_be_tested_is_left_out_and_told(void **state) {
 
 /* ---- wrong ones --------------------------------------------------------------- */
 
+static void a_clock_that_goes_wrong_breaks_a_rule(void **state) {
+    df_code (*const wrong[])(void *, void *, void *, int64_t *, df_error *) = {elapsed_always_back,
+                                                                               elapsed_always_on};
+    static const char *const words[] = {"is earlier than", "the way back"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        verdict v;
+        verdict_init(&v, DEVICE_IS_RIGHT);
+        v.ops.timed_event_new = timed_event_new;
+        v.ops.event_elapsed = wrong[i];
+        run(&v);
+        assert_int_equal(v.broken, 1u << 4);
+        assert_non_null(strstr(v.wrong[4], words[i]));
+    }
+}
+
 static void *run_on_thread(void *arg) {
     run(arg);
     return NULL;
@@ -363,6 +396,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_kind_that_must_be_asked_keeps_every_rule_too),
         cmocka_unit_test(a_kind_without_host_functions_is_tested_by_other_means),
         cmocka_unit_test(what_cannot_be_tested_is_left_out_and_told),
+        cmocka_unit_test(a_clock_that_goes_wrong_breaks_a_rule),
         cmocka_unit_test(a_wrong_kind_breaks_the_rule_that_it_breaks),
         cmocka_unit_test(a_suite_that_cannot_run_breaks_every_rule),
         cmocka_unit_test(nobody_need_listen),

@@ -167,6 +167,40 @@ static void without_memory_to_note_a_block_its_work_is_waited_for(void **state) 
     world_end(&w);
 }
 
+static void count_release(void *user, void *address) {
+    int *released = user;
+    assert_non_null(address);
+    ++*released;
+}
+
+static void memory_of_the_programs_own_is_released_after_the_work_that_uses_it(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a;
+    step s;
+    int released = 0;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+    step_init(&s);
+    df_tensor *own = bytes_in(&w, d->mem, 100), *t = NULL;
+    assert_int_equal(df_device_wrap(d, DF_UINT8, (df_shape){1, (const int64_t[]){100}},
+                                    df_tensor_address(own), count_release, &released, &t, NULL),
+                     DF_OK);
+    gate_shut(&g, d);
+    adder_launch(&a, d, &s, t, NULL);
+
+    df_tensor_unref(t);
+
+    assert_int_equal(released, 0);
+    gate_open(&g);
+    assert_true(join(d, &s, NULL));
+    assert_int_equal(released, 1);
+    df_tensor_unref(own);
+    gate_fini(&g);
+    world_end(&w);
+}
+
 static void a_tensor_kept_after_its_device_has_gone_closes_it_last(void **state) {
     (void)state;
     world w;
@@ -251,6 +285,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(under_pressure_a_block_is_found_that_waits_for_a_fence_alone),
         cmocka_unit_test(under_pressure_the_devices_own_thread_waits_for_nothing),
         cmocka_unit_test(without_memory_to_note_a_block_its_work_is_waited_for),
+        cmocka_unit_test(memory_of_the_programs_own_is_released_after_the_work_that_uses_it),
         cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
         cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
         cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),

@@ -104,6 +104,8 @@ df_code cuda_copy_within(void *queue, df_work *work, void *to, const void *from,
 df_code cuda_copy_peer(void *queue, df_work *work, void *other, void *to, const void *from,
                        size_t bytes, df_error *err);
 df_code cuda_event_new(void *device, void **event, df_error *err);
+df_code cuda_timed_event_new(void *device, void **event, df_error *err);
+df_code cuda_event_elapsed(void *device, void *from, void *to, int64_t *ns, df_error *err);
 void cuda_event_free(void *device, void *event);
 df_code cuda_record(void *queue, df_work *work, void *event, df_event_listener *listener,
                     df_error *err);

@@ -102,6 +102,7 @@ enum { CU_CAPTURE_MODE_RELAXED = 2 };
     X(event_destroy, cuEventDestroy_v2, true, (cu_event event))                                    \
     X(event_record, cuEventRecord, true, (cu_event event, cu_stream stream))                       \
     X(event_query, cuEventQuery, true, (cu_event event))                                           \
+    X(event_elapsed, cuEventElapsedTime, true, (float *ms, cu_event from, cu_event to))            \
     X(event_synchronize, cuEventSynchronize, true, (cu_event event))                               \
     X(module_load, cuModuleLoadDataEx, true,                                                       \
       (cu_module * module, const void *image, unsigned n, int *options, void **values))            \

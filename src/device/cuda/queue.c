@@ -10,8 +10,8 @@
  * 2. The copies of work that has failed are left out. Records and waits never are: the memory of
  *    others is behind them.
  * 3. To the driver an event that was never recorded has ended. The library records first.
- * 4. Streams do not wait for the legacy stream of other code, nor it for them; events keep no time,
- *    which would cost ten times as much.
+ * 4. Streams do not wait for the legacy stream of other code, nor it for them; events keep no time
+ * but where that is asked for, which would cost ten times as much.
  * 5. Who waits for an event looks often for as long as waking up would take, and then sleeps. The
  *    driver has no sleep with an end: so those that have one are naps.
  */
@@ -103,17 +103,34 @@ df_code cuda_copy_peer(void *queue, df_work *work, void *other, void *to, const 
 
 /* ---- events -------------------------------------------------------------- */
 
-df_code cuda_event_new(void *device, void **out, df_error *err) {
-    cuda_device *d = device;
+static df_code event_new(cuda_device *d, unsigned flags, void **out, df_error *err) {
     df_code rc;
     event *e = alloc_zeroed(d->alloc, sizeof *e);
     if (!e) return error_memory(err, d->name);
     e->device = d;
-    CUDA_ASK(rc, d, err, event_create, &e->event, CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING);
+    CUDA_ASK(rc, d, err, event_create, &e->event, flags);
     if (rc == DF_OK)
         *out = e;
     else
         alloc_free(d->alloc, e, sizeof *e);
+    return rc;
+}
+
+df_code cuda_event_new(void *device, void **out, df_error *err) {
+    return event_new(device, CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING, out, err);
+}
+
+df_code cuda_timed_event_new(void *device, void **out, df_error *err) {
+    return event_new(device, CU_EVENT_BLOCKING_SYNC, out, err);
+}
+
+df_code cuda_event_elapsed(void *device, void *from, void *to, int64_t *ns, df_error *err) {
+    cuda_device *d = device;
+    df_code rc;
+    float ms = 0;
+    CUDA_ASK(rc, d, err, event_elapsed, &ms, ((const event *)from)->event,
+             ((const event *)to)->event);
+    *ns = (int64_t)((double)ms * 1e6);
     return rc;
 }
 

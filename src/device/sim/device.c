@@ -201,7 +201,8 @@ const df_device_ops sim_ops = {
     .record = sim_record,
     .wait = sim_wait,
     .event_ended = sim_event_ended,
-    .event_time = sim_event_time,
+    .timed_event_new = sim_event_new,
+    .event_elapsed = sim_event_elapsed,
 };
 
 void df_sim_kind(const df_sim_options *options, df_device_ops *out) {

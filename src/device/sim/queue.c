@@ -485,10 +485,10 @@ void sim_wait_for(sim_device *d, void *event, uint64_t timeout) {
     mutex_unlock(&d->lock);
 }
 
-df_code sim_event_time(void *device, void *event, uint64_t *ns, df_error *err) {
+df_code sim_event_elapsed(void *device, void *from, void *to, int64_t *ns, df_error *err) {
     (void)device;
     (void)err;
-    *ns = ((const sim_event *)event)->time;
+    *ns = (int64_t)(((const sim_event *)to)->time - ((const sim_event *)from)->time);
     return DF_OK;
 }
 

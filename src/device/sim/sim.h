@@ -83,6 +83,6 @@ df_code sim_record(void *queue, df_work *work, void *event, df_event_listener *l
 df_code sim_wait(void *queue, df_work *work, void *event, df_error *err);
 bool sim_event_ended(void *device, void *event, df_error *why);
 void sim_wait_for(sim_device *d, void *event, uint64_t timeout);
-df_code sim_event_time(void *device, void *event, uint64_t *ns, df_error *err);
+df_code sim_event_elapsed(void *device, void *from, void *to, int64_t *ns, df_error *err);
 
 #endif /* DEVICE_SIM_SIM_H */
