@@ -291,6 +291,12 @@ df_code df_device_wrap(df_device *device, df_dtype dtype, df_shape shape, void *
     return code;
 }
 
+df_code df_device_tensor(df_device *device, df_dtype dtype, df_shape shape, df_tensor **out,
+                         df_error *err) {
+    if (!device) return error_invalid(err, "the device is NULL");
+    return tensor_new_in(device->host, device->mem, dtype, shape, out, err);
+}
+
 df_device *df_tensor_device(const df_tensor *tensor) {
     return !tensor || tensor->is_host ? NULL : core_device(memory_user(tensor->buf->mem));
 }

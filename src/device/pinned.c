@@ -144,3 +144,54 @@ bool pinned_holds(const memory *host, const df_device *d, const df_tensor *t) {
     const pinned_source *s = memory_user(host);
     return (t->buf ? t->buf->mem : t->mem) == host && s->core && s->core->ops == d->ops;
 }
+
+/* ---- the program's own ---------------------------------------------------- */
+
+typedef struct pinning {
+    device_core *core;
+    memory *device; /* a reference, which keeps the core */
+    void (*release)(void *user, void *data);
+    void *user;
+    bool is_pinned;
+} pinning;
+
+/* Takes the pinning. */
+static void unpin(void *of, void *data) {
+    pinning *p = of, was = *p;
+    alloc_free(was.core->alloc, p, sizeof *p);
+    if (was.is_pinned) {
+        DF_SCHED_POINT();
+        was.core->ops->host_unregister(was.core->impl, data);
+    }
+    if (was.release) was.release(was.user, data);
+    memory_unref(was.device);
+}
+
+df_code df_device_pin(df_device *device, df_dtype dtype, df_shape shape, void *data,
+                      void (*release)(void *user, void *data), void *user, df_tensor **out,
+                      df_error *err) {
+    if (!device) return error_invalid(err, "the device is NULL");
+    if (!out) return error_no_out(err);
+    if (!device->stage || !device->ops->host_register || !data)
+        return df_tensor_wrap(device->alloc, dtype, shape, data, release, user, out, err);
+    pinning *p = alloc_zeroed(device->alloc, sizeof *p);
+    if (!p) return error_memory(err, device->full_name);
+    *p = (pinning){.core = device->core, .device = memory_ref(device->mem), .user = user};
+    df_tensor *t = NULL;
+    df_code code =
+        tensor_wrap_in(device->host, device->host, dtype, shape, data, unpin, p, &t, err);
+    if (code != DF_OK) {
+        unpin(p, data);
+        return code;
+    }
+    DF_SCHED_POINT();
+    code = t->bytes ? device->ops->host_register(device->core->impl, data, t->bytes, err) : DF_OK;
+    if (code != DF_OK) {
+        df_tensor_unref(t);
+        return code;
+    }
+    p->is_pinned = t->bytes != 0;
+    p->release = release;
+    *out = t;
+    return DF_OK;
+}

@@ -292,7 +292,7 @@ static df_code check_wrap(df_dtype dtype, int64_t elements, const void *data, df
     return DF_OK;
 }
 
-/* mem: the device's in which data is an address; NULL: the host's. */
+/* mem: of which data is an address, as far as that matters; or NULL: the host's. */
 static df_code wrap(place p, memory *mem, df_dtype dtype, df_shape shape, void *data,
                     void (*release)(void *user, void *data), void *user, df_tensor **out,
                     df_error *err) {
@@ -315,7 +315,7 @@ static df_code wrap(place p, memory *mem, df_dtype dtype, df_shape shape, void *
     b->release = release;
     b->user = user;
     describe(t, dtype, shape, n, bytes);
-    t->is_host = !mem;
+    t->is_host = !mem || memory_is_host(mem);
     t->buf = b;
     t->data = data ? data : t->inline_data;
     *out = t;

@@ -105,7 +105,7 @@ static inline df_shape tensor_shape(const df_tensor *t) {
 df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, df_tensor **out,
                       df_error *err);
 
-/* As df_tensor_wrap, of an address in `mem`, a device's, which lasts as long. */
+/* As df_tensor_wrap, of an address in `mem`, which lasts as long. */
 df_code tensor_wrap_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, void *address,
                        void (*release)(void *user, void *address), void *user, df_tensor **out,
                        df_error *err);

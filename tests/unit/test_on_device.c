@@ -431,6 +431,126 @@ static void its_device_stays_open_as_long_as_it(void **state) {
     assert_ptr_equal(released, address);
 }
 
+static void a_tensor_is_made_where_it_was_asked_for(void **state) {
+    (void)state;
+    place p;
+    place_open(&p);
+    df_error err;
+    df_tensor *here, *there, *none = NULL;
+    df_shape shape = {1, (const int64_t[]){N}};
+    assert_int_equal(df_device_tensor(p.cpu, DF_FLOAT32, shape, &here, NULL), DF_OK);
+    assert_int_equal(df_device_tensor(p.sim[1], DF_FLOAT32, shape, &there, NULL), DF_OK);
+    assert_true(df_tensor_is_host(here));
+    assert_ptr_equal(df_tensor_device(there), p.sim[1]);
+    assert_int_equal(df_tensor_bytes(there), N * sizeof(float));
+    (void)df_device_tensor(p.sim[1], DF_STRING, shape, &none, &err);
+    assert_says(&err, DF_INVALID_ARGUMENT, "string");
+    (void)df_device_tensor(NULL, DF_FLOAT32, shape, &none, &err);
+    assert_says(&err, DF_INVALID_ARGUMENT, "the device is NULL");
+    assert_null(none);
+    df_tensor_unref(here);
+    df_tensor_unref(there);
+    place_close(&p);
+}
+
+/* A kind whose copies need pinned memory, and that can be asked what was pinned. */
+static struct pins {
+    df_device_ops ops;
+    int n, refused;
+    void *last;
+} pins;
+
+static df_code count_pin(void *device, void *block, size_t bytes, df_error *err) {
+    (void)device;
+    (void)bytes;
+    if (pins.refused) return df_error_set(err, DF_UNAVAILABLE, "not this one");
+    pins.n++;
+    pins.last = block;
+    return DF_OK;
+}
+
+static void count_unpin(void *device, void *block) {
+    (void)device;
+    assert_ptr_equal(block, pins.last);
+    pins.n--;
+}
+
+static uint64_t staged_by(df_program *program, df_tensor *x) {
+    df_error err;
+    df_tensor *y;
+    df_run_stats stats = {.struct_size = sizeof stats};
+    df_run_options o = {.struct_size = sizeof o, .stats = &stats};
+    if (df_program_run(program, DF_TENSORS(x), &y, &o, &err) != DF_OK) fail_msg("%s", err.message);
+    assert_true(*(float *)df_tensor_data(y) == -1);
+    df_tensor_unref(y);
+    return stats.staged;
+}
+
+static void pinned_memory_of_the_programs_own_is_not_staged(void **state) {
+    (void)state;
+    static const df_sim_options so = {.struct_size = sizeof so, .flags = DF_SIM_PINNED};
+    pins = (struct pins){.n = 0};
+    df_sim_kind(&so, &pins.ops);
+    pins.ops.host_register = count_pin;
+    pins.ops.host_unregister = count_unpin;
+    run_world w;
+    run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:1",
+                                           .kinds = (const df_device_ops *const[]){&pins.ops},
+                                           .n_kinds = 1});
+    df_device *sim = df_runtime_device(w.rt, 1);
+    df_shape shape = {1, (const int64_t[]){N}};
+    float ones[N];
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    df_graph_on(w.g, "sim:0");
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, shape), y = df_neg(w.g, x);
+    df_program *program = run_compile(&w, DF_OUTS(x), DF_OUTS(y));
+    df_tensor *pageable, *pinned = NULL, *own, *none;
+    void *released = NULL;
+
+    assert_int_equal(df_tensor_wrap(NULL, DF_FLOAT32, shape, ones, NULL, NULL, &pageable, NULL),
+                     DF_OK);
+    assert_int_equal(staged_by(program, pageable), sizeof ones);
+    df_tensor_unref(pageable);
+
+    assert_int_equal(df_device_tensor(df_runtime_device(w.rt, 0), DF_FLOAT32, shape, &own, NULL),
+                     DF_OK);
+    memcpy(df_tensor_data(own), ones, sizeof ones);
+    assert_int_equal(staged_by(program, own), 0);
+    df_tensor_unref(own);
+
+    assert_int_equal(df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &pinned,
+                                   &w.err),
+                     DF_OK);
+    assert_int_equal(pins.n, 1);
+    assert_ptr_equal(pins.last, ones);
+    assert_int_equal(staged_by(program, pinned), 0);
+    df_tensor_unref(pinned);
+    assert_int_equal(pins.n, 0);
+    assert_ptr_equal(released, ones);
+
+    /* nothing is pinned, or released, when it fails; nothing is pinned where there is nothing */
+    released = NULL;
+    pins.refused = 1;
+    assert_int_equal(df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &none,
+                                   &w.err),
+                     DF_UNAVAILABLE);
+    assert_non_null(strstr(w.err.message, "not this one"));
+    assert_null(released);
+    assert_int_equal(df_device_pin(sim, DF_FLOAT32, (df_shape){1, (const int64_t[]){0}}, ones,
+                                   note_release, &released, &none, &w.err),
+                     DF_OK);
+    df_tensor_unref(none);
+    assert_ptr_equal(released, ones);
+    released = NULL;
+    assert_int_equal(df_device_pin(df_runtime_device(w.rt, 0), DF_FLOAT32, shape, ones,
+                                   note_release, &released, &none, &w.err),
+                     DF_OK);
+    df_tensor_unref(none);
+    assert_ptr_equal(released, ones);
+    df_program_free(program);
+    run_close(&w);
+}
+
 /* ---- time that is hidden --------------------------------------------------------- */
 
 enum { COPY = 1000, KERNEL = 10000 }; /* ns by the device's clock */
@@ -518,6 +638,8 @@ int main(void) {
         cmocka_unit_test(on_a_cpu_it_is_host_memory),
         cmocka_unit_test(what_cannot_be_wrapped_is_not_released),
         cmocka_unit_test(its_device_stays_open_as_long_as_it),
+        cmocka_unit_test(a_tensor_is_made_where_it_was_asked_for),
+        cmocka_unit_test(pinned_memory_of_the_programs_own_is_not_staged),
         cmocka_unit_test(copies_are_hidden_behind_kernels_or_exposed),
         cmocka_unit_test(a_run_that_is_not_timed_has_no_times),
     };

@@ -169,6 +169,19 @@ static void sim_host_free(void *device, void *block, size_t bytes) {
     alloc_free(((sim_device *)device)->alloc, block, bytes);
 }
 
+static df_code sim_host_register(void *device, void *block, size_t bytes, df_error *err) {
+    (void)device;
+    (void)block;
+    (void)bytes;
+    (void)err;
+    return DF_OK;
+}
+
+static void sim_host_unregister(void *device, void *block) {
+    (void)device;
+    (void)block;
+}
+
 static bool sim_reaches(void *device, void *other) {
     return device != other && !(((sim_device *)device)->options.flags & DF_SIM_NO_PEERS);
 }
@@ -212,6 +225,8 @@ void df_sim_kind(const df_sim_options *options, df_device_ops *out) {
     if (options->flags & DF_SIM_PINNED) {
         out->host_alloc = sim_host_alloc;
         out->host_free = sim_host_free;
+        out->host_register = sim_host_register;
+        out->host_unregister = sim_host_unregister;
     }
     if (options->flags & DF_SIM_ASKED) out->event_wait = sim_event_wait;
 }
