@@ -281,9 +281,27 @@ static void registered_blocks(rig *r, rig_device *d) {
     }
 }
 
+static void the_host_sees(rig *r, rig_device *d) {
+    enum { BYTES = 10007 };
+    if (!(d->traits.flags & DF_DEVICE_HOST_VISIBLE)) return;
+    stage_part(&r->stage, "memory that the host sees");
+    rig_queue in = rig_queue_of(r, d, DF_QUEUE_IN), out = rig_queue_of(r, d, DF_QUEUE_OUT);
+    char *device = rig_alloc(r, d, BYTES), *host = rig_host(r, d, BYTES);
+    rig_fill(host, BYTES, 7);
+    rig_in(in, NULL, device, host, BYTES);
+    rig_expect_reached(rig_mark(in, NULL), in.name);
+    rig_expect_bytes(r, device, BYTES, 7, "what the host reads");
+    rig_fill(device, BYTES, 8);
+    rig_out(out, NULL, host, device, BYTES);
+    rig_expect_reached(rig_mark(out, NULL), out.name);
+    rig_expect_bytes(r, host, BYTES, 8, "what the host has written");
+    rig_free(r, device);
+}
+
 void rig_D5(rig *r) {
     rig_device *d = rig_open(r, 0);
     copies_are_whole(r, d);
+    the_host_sees(r, d);
     functions_find_their_regions(r, d);
     host_blocks(r, d);
     registered_blocks(r, d);

@@ -408,7 +408,7 @@ static df_code thread_open(void *user, const df_device_request *request, void **
     d->limit = request->memory_limit ? request->memory_limit : DEFAULT_MEMORY;
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_cond_init(&d->event_has_ended, NULL);
-    traits->flags = DF_DEVICE_NOTIFIES | DF_DEVICE_PAGEABLE;
+    traits->flags = DF_DEVICE_NOTIFIES | DF_DEVICE_PAGEABLE | DF_DEVICE_HOST_VISIBLE;
     traits->memory = d->limit;
     memcpy(traits->text, text, sizeof text);
     *out = d;

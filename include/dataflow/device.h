@@ -65,8 +65,8 @@ DF_API df_code df_device_memory(const df_device *device, df_memory_info *out, df
 DF_API df_device *df_tensor_device(const df_tensor *tensor);
 
 /* Makes a tensor in the memory of a device, whose elements are anything. On a CPU it can be filled,
- * as one of df_tensor_new; in a runtime with a GPU it then lies in pinned memory, from which the GPU
- * copies at full speed. On an accelerator it is for others to fill: the program's own code, by
+ * as one of df_tensor_new; in a runtime with a GPU it then lies in pinned memory, from which the
+ * GPU copies at full speed. On an accelerator it is for others to fill: the program's own code, by
  * df_tensor_address.
  *
  * Errors     as df_tensor_new; INVALID_ARGUMENT for strings on an accelerator. */
@@ -100,9 +100,9 @@ DF_API df_code df_device_wrap(df_device *device, df_dtype dtype, df_shape shape,
                               df_tensor **out, df_error *err);
 
 /* As df_tensor_wrap, of host memory whose pages are pinned for the device until the tensor goes: it
- * copies from there at full speed. Pinning takes longer than a copy, so this is for what is fed often.
- * Memory that is pinned already is refused by the driver. Where pinning is no matter (a CPU, or a
- * device that copies from anywhere) it is df_tensor_wrap.
+ * copies from there at full speed. Pinning takes longer than a copy, so this is for what is fed
+ * often. Memory that is pinned already is refused by the driver. Where pinning is no matter (a CPU,
+ * or a device that copies from anywhere) it is df_tensor_wrap.
  *
  * Errors     as df_tensor_wrap, and what the device reports. */
 DF_API df_code df_device_pin(df_device *device, df_dtype dtype, df_shape shape, void *data,

@@ -106,8 +106,8 @@ struct df_host_function {
 
 /* Flags of a device. */
 enum {
-    /* The host can read and write its memory, at the same addresses, between events. So far the
-     * library copies all the same. */
+    /* The host can read and write its memory, at the same addresses, between events. What goes to
+     * the host is then handed over by reference, when the device is done with it. */
     DF_DEVICE_HOST_VISIBLE = 1u << 0,
     /* It calls the listeners of events. Without this the library asks, on a thread of its own. */
     DF_DEVICE_NOTIFIES = 1u << 1,

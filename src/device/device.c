@@ -255,6 +255,10 @@ void device_close(df_device *d) {
     alloc_free(d->alloc, d, sizeof *d);
 }
 
+bool device_is_visible(const df_device *d) {
+    return d->core->traits.flags & DF_DEVICE_HOST_VISIBLE;
+}
+
 const char *df_device_name(const df_device *device) {
     return device ? device->full_name : "";
 }

@@ -209,6 +209,9 @@ bool device_reaches(const df_device *from, const df_device *to);
 /* True: the caller is a thread of the device. Who waits there for a queue waits for ever. */
 bool device_is_inside(const df_device *d);
 
+/* True: the host can read what lies in an accelerator's memory, when the device is done with it. */
+bool device_is_visible(const df_device *d);
+
 /* The memory of a kind (DF_MEMORY_...) at a device; `host` for host memory. */
 static inline memory *device_memory(const df_device *d, uint32_t kind, memory *host) {
     return kind == DF_MEMORY_HOST ? host : d->mem;

@@ -13,6 +13,8 @@
  *           |                       |                      |
  *           +---- wanted here ------+----------------------+--> settle --> done
  *
+ * Of memory that the host sees nothing leaves: it is read where it is.
+ *
  *   nothing pending                       done now
  *   pending on the receiver's queue       done now: the queue's own order does it
  *   pending on another queue              the receiver's queue waits, done now
@@ -212,7 +214,22 @@ static df_code go(transfer *t, df_queue *q, df_device *at, df_error *err) {
     return code == DF_OK ? gone(t, at, to, enqueue(t, q, to, err), err) : code;
 }
 
+/* The host sees the memory: the elements stay where they are, and only the host waits. */
+static df_code show(transfer *t, df_error *err) {
+    df_tensor *shown = NULL;
+    df_code code = tensor_reshape(t->owner->host, t->value, tensor_shape(t->value), &shown, err);
+    if (code != DF_OK) return code;
+    shown->is_host = true;
+    fence_unref(shown->ready); /* which is what is pending */
+    shown->ready = NULL;
+    df_tensor_unref(t->value);
+    t->value = shown;
+    t->at = NULL;
+    return DF_OK;
+}
+
 static df_code leave(transfer *t, df_error *err) {
+    if (device_is_visible(t->at)) return show(t, err);
     return go(t, t->at->queues[DF_QUEUE_OUT], NULL, err);
 }
 

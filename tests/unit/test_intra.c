@@ -5,6 +5,8 @@
 #include "unit/recv_world.h"
 #include "unit/sim_world.h"
 
+#include "thread_device.h"
+
 enum { PLAN = 3 };
 
 /* A rendezvous between the devices of a world. */
@@ -108,6 +110,57 @@ static void a_host_tensor_waits_for_the_fence_it_carries(void **state) {
         route_end(&x);
         gate_fini(&shut);
     }
+}
+
+/* By reference, for the host; another device copies from there as from host memory. */
+static void what_the_host_sees_is_not_copied_for_it(void **state) {
+    (void)state;
+    for (int has_work = 0; has_work < 2; has_work++) {
+        route x;
+        gate shut;
+        adder a;
+        route_init_with(&x, &thread_device_ops, has_work);
+        df_device *d = x.w.d[0];
+        df_tensor *t = bytes_in(&x.w, d->mem, 100), *host = host_bytes(&x.w, 100, 4);
+        copy_in(d, NULL, t, host);
+        gate_shut(&shut, d);
+        adder_launch(&a, d, NULL, t, NULL);
+        const void *at_device = t->data;
+
+        ship(&x, at(d), t, on_host);
+
+        assert_int_equal(got_calls(&x.g), 0); /* the kernel has not run */
+        gate_open(&shut);
+        got_wait(&x.g);
+        assert_ptr_equal(df_tensor_data(x.g.tensor), at_device);
+        assert_true(bytes_are(x.g.tensor, 100, 5));
+        assert_null(df_tensor_device(x.g.tensor));
+        if (has_work) assert_int_equal(x.step.work.counts[WORK_HOST_WAITS], 1);
+        got_fini(&x.g);
+        df_tensor_unref(host);
+        route_end(&x);
+        gate_fini(&shut);
+    }
+}
+
+static void what_the_host_sees_fails_with_the_work_that_makes_it(void **state) {
+    (void)state;
+    route x;
+    launch wrong;
+    route_init_with(&x, &thread_device_ops, true);
+    df_device *d = x.w.d[0];
+    df_tensor *t = bytes_in(&x.w, d->mem, 100);
+    failing_launch(&wrong, d, &x.step);
+
+    ship(&x, at(d), t, on_host);
+
+    got_wait(&x.g);
+    assert_int_not_equal(x.g.code, DF_OK);
+    assert_null(x.g.tensor);
+    assert_int_equal(x.step.why.code, DF_OUT_OF_RANGE);
+    assert_non_null(strstr(x.step.why.message, "node y (Gather)"));
+    got_fini(&x.g);
+    route_end(&x);
 }
 
 static void under_a_step_another_queue_waits_and_the_host_does_not(void **state) {
@@ -492,6 +545,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(on_one_device_the_reference_is_handed_over),
         cmocka_unit_test(a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks),
         cmocka_unit_test(a_host_tensor_waits_for_the_fence_it_carries),
+        cmocka_unit_test(what_the_host_sees_is_not_copied_for_it),
+        cmocka_unit_test(what_the_host_sees_fails_with_the_work_that_makes_it),
         cmocka_unit_test(under_a_step_another_queue_waits_and_the_host_does_not),
         cmocka_unit_test(under_a_step_devices_that_reach_each_other_copy_once),
         cmocka_unit_test(under_a_step_devices_that_do_not_copy_by_way_of_host_memory),

@@ -518,9 +518,9 @@ static void pinned_memory_of_the_programs_own_is_not_staged(void **state) {
     assert_int_equal(staged_by(program, own), 0);
     df_tensor_unref(own);
 
-    assert_int_equal(df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &pinned,
-                                   &w.err),
-                     DF_OK);
+    assert_int_equal(
+        df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &pinned, &w.err),
+        DF_OK);
     assert_int_equal(pins.n, 1);
     assert_ptr_equal(pins.last, ones);
     assert_int_equal(staged_by(program, pinned), 0);
@@ -531,9 +531,9 @@ static void pinned_memory_of_the_programs_own_is_not_staged(void **state) {
     /* nothing is pinned, or released, when it fails; nothing is pinned where there is nothing */
     released = NULL;
     pins.refused = 1;
-    assert_int_equal(df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &none,
-                                   &w.err),
-                     DF_UNAVAILABLE);
+    assert_int_equal(
+        df_device_pin(sim, DF_FLOAT32, shape, ones, note_release, &released, &none, &w.err),
+        DF_UNAVAILABLE);
     assert_non_null(strstr(w.err.message, "not this one"));
     assert_null(released);
     assert_int_equal(df_device_pin(sim, DF_FLOAT32, (df_shape){1, (const int64_t[]){0}}, ones,
