@@ -100,7 +100,8 @@ static df_code make_executor(df_program *program, df_error *err) {
                           .pool = rt->pool,
                           .host = rt->host,
                           .alloc = rt->alloc,
-                          .group = &program->session->group,
+                          .group = program->session->group,
+                          .is_part = program->session->base != NULL,
                           .hold = hold,
                           .release = release,
                           .owner = program};
@@ -125,7 +126,7 @@ static compile_request request(const df_program *program) {
                              .strict_order = s->strict_order,
                              .feed_shapes = program->shapes,
                              .plan_id = program->id,
-                             .is_foreign = s->group.factory.create != NULL,
+                             .is_foreign = s->base || s->group->factory.create,
                              .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
@@ -301,6 +302,30 @@ void df_program_start(df_program *program, df_tensors feeds, const df_run_option
     rq.done = done;
     rq.user = user;
     executor_start(program->exec, &rq);
+}
+
+const df_key *const *session_part_keys(const df_program *program, const plan **p) {
+    *p = program->compiled.plan;
+    return executor_keys(program->exec);
+}
+
+void session_start_part(df_program *program, df_tensors feeds, df_cancel *cancel,
+                        df_rendezvous *meets,
+                        void (*prepared)(void *user, struct step *s, df_tensor *const *results,
+                                         size_t n),
+                        df_run_done done, void *user) {
+    df_error err;
+    if (check_run(program, feeds, false, &err) != DF_OK) {
+        df_rendezvous_unref(meets);
+        done(user, &err, NULL, 0);
+        return;
+    }
+    executor_start(program->exec, &(run_request){.feeds = feeds.items,
+                                                 .cancel = cancel,
+                                                 .meets = meets,
+                                                 .prepared = prepared,
+                                                 .done = done,
+                                                 .user = user});
 }
 
 /* ---- cancelling ------------------------------------------------------------ */

@@ -29,7 +29,8 @@ struct df_runtime {
     df_device *devices[PLAN_MAX_DEVICES];
     plan_device plan_devices[PLAN_MAX_DEVICES];
     uint32_t n_devices;
-    uint32_t client; /* cpu:0 */
+    uint32_t client;  /* cpu:0 */
+    device_name name; /* of all its devices: job and task */
     pool *pool;
     int workers;
     float grain;                /* of blocks; 0: the default. Tests make it small. */
