@@ -87,7 +87,8 @@ typedef struct df_cluster_options {
      * 256 MiB. */
     uint64_t budget;
 
-    bool checksum; /* on the elements of tensors, too: DATA_LOSS if they were changed on their way */
+    bool
+        checksum; /* on the elements of tensors, too: DATA_LOSS if they were changed on their way */
 } df_cluster_options;
 
 /* The runtime becomes a task of the cluster: that of its job and task (df_runtime_options).

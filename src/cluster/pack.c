@@ -68,7 +68,8 @@ df_code pack_make(const df_allocator *alloc, const pack_item *items, size_t n, p
         if (t && t->dtype == DF_STRING) text += text_bytes(t);
     }
     *out = (pack){.alloc = alloc, .block_bytes = segments + head + text, .head_bytes = head};
-    if (n > PACK_MOST) return error_invalid(err, "%zu values in one message; it takes %d", n, PACK_MOST);
+    if (n > PACK_MOST)
+        return error_invalid(err, "%zu values in one message; it takes %d", n, PACK_MOST);
     out->block = alloc_bytes(alloc, out->block_bytes);
     if (!out->block) return error_memory(err, "a message");
     df_segment *list = out->block;

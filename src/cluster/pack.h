@@ -6,8 +6,8 @@
  *            bytes, 8 | dimensions, 8 each
  *     then each item's bytes, at multiples of 64 from the beginning
  *
- * It is sent from where the items lie, and received into one block, in which they stay: an item that
- * is taken out holds all of it.
+ * It is sent from where the items lie, and received into one block, in which they stay: an item
+ * that is taken out holds all of it.
  */
 #ifndef CLUSTER_PACK_H
 #define CLUSTER_PACK_H

@@ -65,7 +65,9 @@ void remote_send(remote_peer *to, remote_call *c, const void *buffer, const wire
     if (engine)
         (void)error_invalid(&err, "%s: a message is longer than any can be", to->name);
     else
-        (void)error_set(&err, DF_UNAVAILABLE, "it has no address in the cluster's specification");
+        (void)error_set(&err, DF_UNAVAILABLE,
+                        "%s has no address in the cluster's specification, or this task has left",
+                        to->name);
     call_done(&c->base, &err);
 }
 
@@ -75,6 +77,16 @@ void remote_cancel(remote_call *c) {
     void *engine = c->peer->engine;
     mutex_unlock(&r->lock);
     if (engine) r->o.engine->cancel(engine, &c->base);
+}
+
+void remote_after(remote *r, df_timer *timer, uint64_t ns) {
+    mutex_lock(&r->lock);
+    bool open = !r->is_closed;
+    mutex_unlock(&r->lock);
+    if (open)
+        r->o.engine->after(r->transport, timer, ns);
+    else
+        timer->fired(timer, true);
 }
 
 void remote_blame(df_error *err, const remote_peer *p) {
@@ -143,8 +155,10 @@ static void pong_payload(remote_request *q, const df_error *err) {
         alloc_free(p->of->o.alloc, p, sizeof *p);
         return;
     }
-    p->reply = (df_reply){
-        .struct_size = sizeof p->reply, .message = {"", 0, {NULL, 0}}, .user = p, .release = pong_release};
+    p->reply = (df_reply){.struct_size = sizeof p->reply,
+                          .message = {"", 0, {NULL, 0}},
+                          .user = p,
+                          .release = pong_release};
     p->of->o.engine->reply(q->base, &p->reply);
 }
 
@@ -180,8 +194,9 @@ static df_code read_head(remote *r, wire_in *w, const char *identity, remote_pee
                          "it has another specification of the cluster: give all the same");
     remote_peer *p = &r->peers[task];
     if (p->identity && (!identity || strcmp(p->identity, identity) != 0))
-        return error_set(err, DF_UNAUTHENTICATED, "%s must show that it is \"%.100s\", and is %s%.100s",
-                         p->name, p->identity, identity ? "" : "nobody", identity ? identity : "");
+        return error_set(err, DF_UNAUTHENTICATED,
+                         "%s must show that it is \"%.100s\", and is %s%.100s", p->name,
+                         p->identity, identity ? "" : "nobody", identity ? identity : "");
     bool greets = *kind == KIND_HELLO;
     if (wanted != r->o.incarnation && !(greets && !wanted))
         return error_set(err, DF_ABORTED, "%s was restarted: what was asked for went with it",
@@ -259,6 +274,7 @@ df_code remote_new(const remote_options *options, remote **out, df_error *err) {
         alloc_free(options->alloc, r, sizeof *r);
         return error_memory(err, "a cluster");
     }
+    refcount_init(&r->refs);
     r->o = *options;
     const df_transport_upcalls upcalls = {.struct_size = sizeof upcalls,
                                           .user = r,
@@ -286,11 +302,25 @@ const char *remote_address(const remote *r) {
     return r->address;
 }
 
-void remote_free(remote *r) {
-    if (!r) return;
+remote *remote_ref(remote *r) {
+    refcount_ref(&r->refs);
+    return r;
+}
+
+void remote_unref(remote *r) {
+    if (!refcount_unref(&r->refs)) return;
     const df_allocator *alloc = r->o.alloc;
-    if (r->transport) r->o.engine->close(r->transport);
     alloc_free(alloc, r->peers, r->o.n_peers * sizeof *r->peers);
     mutex_fini(&r->lock);
     alloc_free(alloc, r, sizeof *r);
+}
+
+void remote_free(remote *r) {
+    if (!r) return;
+    mutex_lock(&r->lock);
+    for (uint32_t i = 0; r->peers && i < r->o.n_peers; i++) r->peers[i].engine = NULL;
+    r->is_closed = true;
+    mutex_unlock(&r->lock);
+    if (r->transport) r->o.engine->close(r->transport);
+    remote_unref(r);
 }

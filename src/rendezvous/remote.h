@@ -59,8 +59,8 @@ struct remote_request {
 typedef struct remote_options {
     const df_allocator *alloc;
     const df_threads *threads;
-    memory *host;     /* where tensors arrive */
-    df_device *cpu;   /* from which they are sent */
+    memory *host;   /* where tensors arrive */
+    df_device *cpu; /* from which they are sent */
     const df_transport_ops *engine;
     const char *address;
     uint64_t cluster;     /* those who are to understand each other have the same */
@@ -69,7 +69,8 @@ typedef struct remote_options {
     const char *const *names; /* of all tasks, "/job:worker/task:0"; borrowed */
     const char *const *addresses;
     const char *const *identities; /* NULL: any; of each NULL: any */
-    uint64_t heartbeat; /* ns; a peer that owes a reply and is silent for so many of these is down: */
+    uint64_t
+        heartbeat; /* ns; a peer that owes a reply and is silent for so many of these is down: */
     uint32_t misses;
     uint64_t budget; /* bytes of replies that are on their way to one peer */
     bool checks;     /* a checksum on what is sent in bulk */
@@ -84,7 +85,7 @@ typedef struct remote_options {
 /* names and the like must outlive it. */
 df_code remote_new(const remote_options *options, remote **out, df_error *err);
 const char *remote_address(const remote *r); /* with the port that was found */
-/* Ends all that is under way. No session is open. */
+/* Ends all that is under way. What programs and sessions still need of it stays. */
 void remote_free(remote *r); /* NULL is fine */
 
 remote_peer *remote_peer_at(remote *r, uint32_t i);
@@ -114,6 +115,9 @@ void remote_send(remote_peer *to, remote_call *c, const void *buffer, const wire
                  size_t size, df_segments payload);
 void remote_cancel(remote_call *c);
 
+/* The timer fires in so many ns; after remote_free at once, as closing. */
+void remote_after(remote *r, df_timer *timer, uint64_t ns);
+
 /* An error of somebody else's, for whoever is told: with the task's name in front. */
 void remote_blame(df_error *err, const remote_peer *p);
 
@@ -124,17 +128,25 @@ typedef struct remote_edge {
     const df_key *key;
     df_dtype dtype; /* of what arrives; its shape must fit */
     df_shape shape;
-    int32_t peer;   /* from whom it comes; NONE: from here */
-    bool leaves;    /* somebody else will ask for it */
+    int32_t peer; /* from whom it comes; NONE: from here */
+    bool leaves;  /* somebody else will ask for it */
 } remote_edge;
 enum { REMOTE_NONE = -1 };
 
 typedef struct remote_program remote_program;
-/* edges is borrowed, and what it points to. INVALID_ARGUMENT: two that leave have one key, or a key
- * is too long to be asked for. */
-df_code remote_program_new(remote *r, uint64_t plan, const remote_edge *edges, size_t n,
-                           remote_program **out, df_error *err);
-void remote_program_free(remote_program *p); /* no step of it is open; NULL is fine */
+typedef struct remote_program_options {
+    uint64_t plan;            /* of the keys */
+    const remote_edge *edges; /* borrowed, and what they point to */
+    size_t n;
+    /* Of who has all this, for each of its steps, until the last who asked has gone. */
+    void (*hold)(void *owner);
+    void (*release)(void *owner);
+    void *owner;
+} remote_program_options;
+/* INVALID_ARGUMENT: two that leave have one key, or a key is too long to be asked for. */
+df_code remote_program_new(remote *r, const remote_program_options *options, remote_program **out,
+                           df_error *err);
+void remote_program_free(remote_program *p); /* no step of it is there; NULL is fine */
 
 df_code remote_session_open(remote *r, uint64_t id, remote_session **out, df_error *err);
 /* Its steps end with *why, and it goes when nobody is inside. */

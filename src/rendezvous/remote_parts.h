@@ -15,22 +15,23 @@
 typedef struct serve serve;
 
 struct remote_peer {
-    remote *of;     /* (c) */
-    uint32_t index; /* (c) */
-    const char *name, *identity;   /* (c) */
-    void *engine;                  /* (l) the engine's; NULL: it has no address */
-    _Atomic uint64_t incarnation;  /* (a) relaxed; 0: not known */
-    uint32_t owed;                 /* (l) calls to it that have not ended, but for pings */
-    uint32_t missed;               /* (l) beats since it was heard */
-    bool pings;                    /* (l) one is under way */
-    _Atomic uint32_t is_down;      /* (a) relaxed: it was silent for too long */
-    remote_call ping;              /* of who set `pings` */
+    remote *of;                   /* (c) */
+    uint32_t index;               /* (c) */
+    const char *name, *identity;  /* (c) */
+    void *engine;                 /* (l) the engine's; NULL: it has no address */
+    _Atomic uint64_t incarnation; /* (a) relaxed; 0: not known */
+    uint32_t owed;                /* (l) calls to it that have not ended, but for pings */
+    uint32_t missed;              /* (l) beats since it was heard */
+    bool pings;                   /* (l) one is under way */
+    _Atomic uint32_t is_down;     /* (a) relaxed: it was silent for too long */
+    remote_call ping;             /* of who set `pings` */
     unsigned char ping_meta[REMOTE_HEAD];
-    uint64_t sending;              /* (l) bytes of replies that have not been released */
-    serve *first, *last;           /* (l) replies that wait for room */
+    uint64_t sending;    /* (l) bytes of replies that have not been released */
+    serve *first, *last; /* (l) replies that wait for room */
 };
 
 struct remote {
+    refcount refs;    /* whoever opened it, and each program and session */
     remote_options o; /* (c) */
     void *transport;  /* (c) */
     char address[DF_ADDRESS_MAX];
@@ -38,9 +39,12 @@ struct remote {
     mutex lock;
     remote_session *sessions; /* (l) */
     df_timer beat;
-    bool beats; /* (l) the timer is set */
+    bool beats;     /* (l) the timer is set */
+    bool is_closed; /* (l) */
 };
 
+remote *remote_ref(remote *r);
+void remote_unref(remote *r);
 /* Somebody owes a reply: the timer runs. */
 void beat_start(remote *r);
 /* An answer to a fetch, from its meta. */
@@ -52,14 +56,14 @@ df_code serve_new(remote *r, remote_peer *from, wire_in *meta, remote_request **
 struct serve {
     remote_request base; /* first */
     remote *of;
-    serve *next;           /* parked, or waiting for room */
+    serve *next; /* parked, or waiting for room */
     uint64_t session, step;
-    df_key *key;           /* as it was asked for */
-    df_rendezvous *at;     /* where it is received: a reference */
+    df_key *key;       /* as it was asked for */
+    df_rendezvous *at; /* where it is received: a reference */
     df_recv recv;
     df_tensor *tensor;
-    void *strings;         /* lengths and text of a tensor of strings, in one block */
-    size_t bytes;          /* of the payload */
+    void *strings; /* lengths and text of a tensor of strings, in one block */
+    size_t bytes;  /* of the payload */
     df_segment segment;
     df_error why;
     df_reply reply;

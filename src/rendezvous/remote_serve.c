@@ -44,10 +44,8 @@ void serve_refuse(serve *s, const df_error *why) {
     s->why = *why;
     s->why.flags |= DF_ERROR_DERIVED;
     if (!s->why.origin) s->why.origin = s->of->o.self + 1;
-    s->reply = (df_reply){.struct_size = sizeof s->reply,
-                          .error = &s->why,
-                          .user = s,
-                          .release = reply_released};
+    s->reply = (df_reply){
+        .struct_size = sizeof s->reply, .error = &s->why, .user = s, .release = reply_released};
     reply(s);
 }
 
@@ -110,11 +108,11 @@ static void served(df_recv *r, const df_error *err, df_tensor *tensor) {
     wire_out w = {.at = s->meta, .left = sizeof s->meta};
     wire_put_tensor(s->of, &w, tensor, payload, s->bytes);
     s->segment = (df_segment){.at = (void *)(uintptr_t)payload, .bytes = s->bytes};
-    s->reply = (df_reply){
-        .struct_size = sizeof s->reply,
-        .message = {s->meta, sizeof s->meta - w.left, {&s->segment, s->bytes != 0}},
-        .user = s,
-        .release = reply_released};
+    s->reply =
+        (df_reply){.struct_size = sizeof s->reply,
+                   .message = {s->meta, sizeof s->meta - w.left, {&s->segment, s->bytes != 0}},
+                   .user = s,
+                   .release = reply_released};
     if (s->bytes)
         send_or_wait(s);
     else
@@ -122,8 +120,10 @@ static void served(df_recv *r, const df_error *err, df_tensor *tensor) {
 }
 
 void serve_from(serve *s, df_rendezvous *at, const df_key *key) {
-    s->recv = (df_recv){
-        .key = key, .to = {.device = s->of->o.cpu, .memory = DF_MEMORY_HOST}, .done = served, .user = s};
+    s->recv = (df_recv){.key = key,
+                        .to = {.device = s->of->o.cpu, .memory = DF_MEMORY_HOST},
+                        .done = served,
+                        .user = s};
     mutex_lock(&s->of->lock);
     s->at = at;
     bool is_gone = s->is_gone;

@@ -19,29 +19,27 @@
 
 struct remote_program {
     remote *of;
-    uint64_t plan;
-    const remote_edge *edges; /* borrowed */
-    size_t n;
+    remote_program_options o;
     uint32_t *fetch_of; /* by channel: its number among what is fetched */
     uint32_t n_fetches;
-    size_t text_bytes;  /* of all keys that are fetched */
-    uint32_t *leaving;  /* open hashing by key: channel + 1 */
-    size_t cap;         /* a power of two */
+    size_t text_bytes; /* of all keys that are fetched */
+    uint32_t *leaving; /* open hashing by key: channel + 1 */
+    size_t cap;        /* a power of two */
 };
 
 /* (c) constant while it waits, (l) under remote.lock */
 typedef struct fetch {
-    remote_call call; /* first */
+    remote_call call;         /* first */
     struct remote_step *step; /* (c) */
     const remote_edge *edge;  /* (c) */
     df_recv *r;               /* (c) */
     bool is_called;           /* (l) */
     bool is_cancelled;        /* (l) for ever */
     wire_tensor about;
-    df_tensor *tensor;        /* what arrives; of strings their bytes */
+    df_tensor *tensor; /* what arrives; of strings their bytes */
     df_segment segment;
-    unsigned char *meta;      /* (c) room for head and key */
-    size_t meta_bytes;        /* (c) */
+    unsigned char *meta; /* (c) room for head and key */
+    size_t meta_bytes;   /* (c) */
 } fetch;
 
 typedef struct remote_step {
@@ -166,9 +164,9 @@ static void fetch_cancel(fetch *f) {
 /* NULL: it comes from this process. */
 static fetch *fetch_of(remote_step *s, const df_key *key) {
     const remote_program *p = s->what;
-    if (key->plan != p->plan || (uint64_t)key->channel >= p->n) return NULL;
-    return p->edges[key->channel].peer == REMOTE_NONE ? NULL
-                                                      : &s->fetches[p->fetch_of[key->channel]];
+    if (key->plan != p->o.plan || (uint64_t)key->channel >= p->o.n) return NULL;
+    return p->o.edges[key->channel].peer == REMOTE_NONE ? NULL
+                                                        : &s->fetches[p->fetch_of[key->channel]];
 }
 
 static df_code step_send(void *self, const df_key *key, const df_endpoint *from,
@@ -208,8 +206,12 @@ static void step_abort(void *self, const df_error *why) {
 
 static void step_destroy(void *self) {
     remote_step *s = self;
+    const remote_program *p = s->what;
+    void (*const release)(void *owner) = p->o.release;
+    void *const owner = p->o.owner;
     local_free(s->inner);
-    alloc_free(s->what->of->o.alloc, s, s->bytes);
+    alloc_free(p->of->o.alloc, s, s->bytes);
+    release(owner);
 }
 
 /* Values come to it from elsewhere, too: it is not closed. */
@@ -224,8 +226,8 @@ static const df_rendezvous_ops step_ops = {.struct_size = sizeof(df_rendezvous_o
 static void lay_out(remote_step *s) {
     const remote_program *p = s->what;
     unsigned char *at = (unsigned char *)&s->fetches[p->n_fetches];
-    for (size_t c = 0; c < p->n; c++) {
-        const remote_edge *e = &p->edges[c];
+    for (size_t c = 0; c < p->o.n; c++) {
+        const remote_edge *e = &p->o.edges[c];
         if (e->peer == REMOTE_NONE) continue;
         size_t length = df_key_text(e->key, NULL, 0);
         fetch *f = &s->fetches[p->fetch_of[c]];
@@ -241,8 +243,8 @@ static void lay_out(remote_step *s) {
 df_code program_step(remote_program *p, uint64_t session, uint64_t step, df_rendezvous **out,
                      df_error *err) {
     const remote_options *o = &p->of->o;
-    size_t bytes = sizeof(remote_step) + p->n_fetches * (sizeof(fetch) + FETCH_HEAD + 1) +
-                   p->text_bytes;
+    size_t bytes =
+        sizeof(remote_step) + p->n_fetches * (sizeof(fetch) + FETCH_HEAD + 1) + p->text_bytes;
     remote_step *s = alloc_zeroed(o->alloc, bytes);
     if (!s) return error_memory(err, "a step");
     s->what = p;
@@ -250,7 +252,7 @@ df_code program_step(remote_program *p, uint64_t session, uint64_t step, df_rend
     s->step = step;
     s->bytes = bytes;
     lay_out(s);
-    df_code code = local_new(o->alloc, p->plan, p->n, 2, 8, &s->inner, err);
+    df_code code = local_new(o->alloc, p->o.plan, p->o.n, 2, 8, &s->inner, err);
     if (code == DF_OK)
         code = rendezvous_new(o->alloc, &step_ops, s, NULL, o->host, NULL, &s->base, err);
     if (code != DF_OK) {
@@ -258,6 +260,7 @@ df_code program_step(remote_program *p, uint64_t session, uint64_t step, df_rend
         alloc_free(o->alloc, s, bytes);
         return code;
     }
+    p->o.hold(p->o.owner);
     *out = s->base;
     return DF_OK;
 }
@@ -270,7 +273,7 @@ static size_t slot_of(const remote_program *p, uint64_t hash) {
 
 const df_key *program_key(const remote_program *p, const df_key *key) {
     for (size_t i = slot_of(p, key->hash); p->leaving[i]; i = (i + 1) & (p->cap - 1)) {
-        const df_key *own = p->edges[p->leaving[i] - 1].key;
+        const df_key *own = p->o.edges[p->leaving[i] - 1].key;
         if (df_key_equal(own, key)) return own;
     }
     return NULL;
@@ -283,7 +286,7 @@ static df_code refuse_key(const df_key *key, const char *why, df_error *err) {
 }
 
 static df_code enter(remote_program *p, size_t channel, df_error *err) {
-    const df_key *key = p->edges[channel].key;
+    const df_key *key = p->o.edges[channel].key;
     if (program_key(p, key)) return refuse_key(key, "leaves the process twice", err);
     size_t i = slot_of(p, key->hash);
     while (p->leaving[i]) i = (i + 1) & (p->cap - 1);
@@ -293,8 +296,8 @@ static df_code enter(remote_program *p, size_t channel, df_error *err) {
 
 static df_code fill(remote_program *p, df_error *err) {
     df_code code = DF_OK;
-    for (size_t c = 0; code == DF_OK && c < p->n; c++) {
-        const remote_edge *e = &p->edges[c];
+    for (size_t c = 0; code == DF_OK && c < p->o.n; c++) {
+        const remote_edge *e = &p->o.edges[c];
         size_t length = df_key_text(e->key, NULL, 0);
         if (e->leaves) code = enter(p, c, err);
         if (e->peer == REMOTE_NONE) continue;
@@ -305,14 +308,14 @@ static df_code fill(remote_program *p, df_error *err) {
     return code;
 }
 
-df_code remote_program_new(remote *r, uint64_t plan, const remote_edge *edges, size_t n,
-                           remote_program **out, df_error *err) {
+df_code remote_program_new(remote *r, const remote_program_options *options, remote_program **out,
+                           df_error *err) {
     const df_allocator *alloc = r->o.alloc;
     remote_program *p = alloc_zeroed(alloc, sizeof *p);
     if (!p) return error_memory(err, "a program");
-    *p = (remote_program){.of = r, .plan = plan, .edges = edges, .n = n, .cap = 8};
-    while (p->cap < 2 * n) p->cap *= 2;
-    p->fetch_of = alloc_array(alloc, n, sizeof *p->fetch_of);
+    *p = (remote_program){.of = remote_ref(r), .o = *options, .cap = 8};
+    while (p->cap < 2 * p->o.n) p->cap *= 2;
+    p->fetch_of = alloc_array(alloc, p->o.n, sizeof *p->fetch_of);
     p->leaving = alloc_array(alloc, p->cap, sizeof *p->leaving);
     df_code code = p->fetch_of && p->leaving ? fill(p, err) : error_memory(err, "a program");
     if (code == DF_OK)
@@ -325,7 +328,9 @@ df_code remote_program_new(remote *r, uint64_t plan, const remote_edge *edges, s
 void remote_program_free(remote_program *p) {
     if (!p) return;
     const df_allocator *alloc = p->of->o.alloc;
-    alloc_free(alloc, p->fetch_of, p->n * sizeof *p->fetch_of);
+    alloc_free(alloc, p->fetch_of, p->o.n * sizeof *p->fetch_of);
     alloc_free(alloc, p->leaving, p->cap * sizeof *p->leaving);
+    remote *of = p->of;
     alloc_free(alloc, p, sizeof *p);
+    remote_unref(of);
 }

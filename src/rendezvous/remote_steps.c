@@ -130,7 +130,7 @@ bool steps_unpark(serve *s) {
 df_code remote_session_open(remote *r, uint64_t id, remote_session **out, df_error *err) {
     remote_session *s = alloc_zeroed(r->o.alloc, sizeof *s);
     if (!s) return error_memory(err, "a session");
-    s->of = r;
+    s->of = remote_ref(r);
     s->id = id;
     mutex_lock(&r->lock);
     bool is_new = !session_locked(r, id);
@@ -144,6 +144,7 @@ df_code remote_session_open(remote *r, uint64_t id, remote_session **out, df_err
         return DF_OK;
     }
     alloc_free(r->o.alloc, s, sizeof *s);
+    remote_unref(r);
     return error_set(err, DF_ALREADY_EXISTS, "there is a session of this number");
 }
 
@@ -197,6 +198,7 @@ void remote_session_close(remote_session *s, const df_error *why) {
     mutex_unlock(&r->lock);
     records_end(r, all, why);
     alloc_free(r->o.alloc, s, sizeof *s);
+    remote_unref(r);
 }
 
 /* ---- steps --------------------------------------------------------------------- */

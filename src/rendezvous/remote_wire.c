@@ -4,8 +4,8 @@
  *
  *     dtype, 1 byte | rank, 1 | has a checksum, 1 | 0 | checksum, 4 | dimensions, 8 each
  *
- * and in bulk their elements, as they lie in memory, the least byte first. Strings are the length of
- * each, 8 bytes, and then all the text.
+ * and in bulk their elements, as they lie in memory, the least byte first. Strings are the length
+ * of each, 8 bytes, and then all the text.
  */
 #include "rendezvous/remote_parts.h"
 
@@ -46,9 +46,8 @@ df_code wire_get_tensor(wire_in *w, uint64_t payload, wire_tensor *t, df_error *
         return error_set(err, DF_DATA_LOSS, "no dtype and shape of a tensor");
     bool fits = t->dtype == DF_STRING ? payload / 8 >= (uint64_t)elements : payload == bytes;
     return fits ? DF_OK
-                : error_set(err, DF_DATA_LOSS,
-                            "a tensor of %zu bytes, with %llu bytes of elements", bytes,
-                            (unsigned long long)payload);
+                : error_set(err, DF_DATA_LOSS, "a tensor of %zu bytes, with %llu bytes of elements",
+                            bytes, (unsigned long long)payload);
 }
 
 df_code wire_check_sum(const wire_tensor *t, const void *payload, size_t bytes, df_error *err) {

@@ -121,7 +121,7 @@ static df_code read_factory(const df_rendezvous_factory *given, df_rendezvous_fa
     return error_invalid(err, "df_session_options.rendezvous has no create: set it");
 }
 
-static run_group *group_new(const df_allocator *alloc) {
+run_group *session_group_new(const df_allocator *alloc) {
     run_group *g = alloc_zeroed(alloc, sizeof *g);
     if (g && run_group_init(g)) return g;
     alloc_free(alloc, g, sizeof *g);
@@ -153,10 +153,12 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     df_code code = options_read(&o, options, "df_session_options", err);
     if (code == DF_OK && o.rendezvous) code = read_factory(o.rendezvous, &factory, err);
     if (code == DF_OK) code = df_graph_error(graph, err);
+    if (code == DF_OK && o.cluster)
+        return ((session_cluster *)(void *)o.cluster)->calls->open(graph, &o, out, err);
     if (code == DF_OK) code = pool_start(rt->pool, err);
     if (code != DF_OK) return code;
     df_session *s = session_empty(rt, graph);
-    if (s) s->group = group_new(rt->alloc);
+    if (s) s->group = session_group_new(rt->alloc);
     if (!s || !s->group) {
         df_session_free(s);
         return error_memory(err, "a session");

@@ -29,6 +29,7 @@ static void destroy(df_runtime *rt) {
     op_registry_free(rt->ops);
     memory_unref(rt->host);
     blas_close(&rt->blas); /* the queues' threads have ended: nobody is inside */
+    mutex_fini(&rt->lock);
     alloc_free(rt->alloc, rt, sizeof *rt);
 }
 
@@ -207,7 +208,10 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
         o.lent = &lent;
     }
     df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
-    if (!rt) return error_memory(err, "a runtime");
+    if (!rt || !mutex_init(&rt->lock)) {
+        alloc_free(o.allocator, rt, sizeof *rt);
+        return error_memory(err, "a runtime");
+    }
     refcount_init(&rt->refs);
     refcount_init(&rt->handles);
     rt->alloc = o.allocator;

@@ -91,6 +91,8 @@ static bool differs(file *f, const char *name, const char *how) {
 /* ---- all variables at once ----------------------------------------------- */
 
 static df_code check_open(df_session *session, df_error *err) {
+    df_code code = session_is_here(session, "saved or restored", err);
+    if (code != DF_OK) return code;
     if (!atomic_get(&session->group->is_closed, RELAXED)) return DF_OK;
     return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
 }

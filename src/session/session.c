@@ -5,6 +5,7 @@
 
 void session_unref(df_session *s) {
     if (!s || !refcount_unref(&s->refs)) return;
+    if (s->calls) s->calls->close(s);
     const df_allocator *alloc = s->rt->alloc;
     if (!s->base && s->group) {
         for (uint32_t i = 0; i < s->n_variables; i++) df_tensor_unref(s->variables[i].value);
@@ -29,12 +30,20 @@ void df_session_free(df_session *session) {
     runtime_leave(rt);
 }
 
+df_code session_is_here(const df_session *s, const char *what, df_error *err) {
+    if (!s->calls) return DF_OK;
+    return error_set(err, DF_UNIMPLEMENTED, "the session of a cluster cannot be %s", what);
+}
+
 /* ---- runs that go on ------------------------------------------------------ */
 
 static void end_runs(df_session *s, const char *words) {
     df_error why;
     (void)error_set(&why, DF_CANCELLED, "%s", words);
-    runs_end(s->rt->pool, s->group, NULL, &why);
+    if (s->calls)
+        s->calls->end(s, &why);
+    else
+        runs_end(s->rt->pool, s->group, NULL, &why);
 }
 
 void df_session_cancel(df_session *session) {
@@ -47,7 +56,9 @@ df_code df_session_close(df_session *session, uint64_t timeout, df_error *err) {
     uint64_t until = clock_after(timeout);
     atomic_put(&session->group->is_closed, 1, RELAXED);
     end_runs(session, "the session was closed");
-    if (runs_await(session->rt->pool, session->group, until)) return DF_OK;
+    bool ended = session->calls ? session->calls->await(session, until)
+                                : runs_await(session->rt->pool, session->group, until);
+    if (ended) return DF_OK;
     (void)runs_list(session->rt->pool, session->group, false, list, sizeof list);
     return error_set(err, DF_DEADLINE_EXCEEDED,
                      "the session is closed, but not all of it has ended: %s", list);
