@@ -153,8 +153,7 @@ static void play_end(event *e) {
 }
 
 void mem_end_locked(df_mem_network *n, mem_call *c, df_code why, uint64_t time) {
-    if (c->end.in && c->end.time <= time) return;
-    if (c->is_put_off) return;
+    if (c->end.time <= time) return; /* it may be played already */
     c->why = why;
     mem_schedule_locked(n, &c->end, time);
 }
@@ -480,7 +479,7 @@ void mem_call_new(void *peer, df_call *call) {
     df_code why;
     exchange *x = prepare(p, call, &why);
     mutex_lock(&n->lock);
-    *c = (mem_call){.end = {.at = p->from, .play = play_end}, .peer = p};
+    *c = (mem_call){.end = {.at = p->from, .play = play_end, .time = DF_MEM_NEVER}, .peer = p};
     ring_add(&p->calls, &c->in_peer);
     if (p->from->is_closing) why = DF_CANCELLED;
     if (why == DF_OK && !connect_locked(n, p, &before)) {
