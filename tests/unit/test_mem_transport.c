@@ -379,6 +379,20 @@ static void a_reply_on_its_way_to_nobody_is_released(void **state) {
     posts_end(&w);
 }
 
+static void the_first_end_of_a_call_is_its_end(void **state) {
+    posts w;
+    (void)state;
+    posts_init(&w, &plain);
+    post *a = post_open(&w, "mem://a"), *b = post_open(&w, "mem://b");
+    ask *k = post_ask(a, post_peer(a, b->address), 1, 0);
+    posts_run(&w);
+    w.ops.cancel(k->peer, &k->call);
+    assert_int_equal(df_mem_network_fate(w.net, b->address, DF_MEM_KILLED, NULL), DF_OK);
+    posts_run(&w);
+    assert_ended(k, DF_CANCELLED);
+    posts_end(&w);
+}
+
 /* ---- many, and little memory ------------------------------------------------------- */
 
 static void a_thousand_endpoints_are_cheap(void **state) {
@@ -457,6 +471,7 @@ int main(void) {
         cmocka_unit_test(a_peer_that_hangs_takes_and_does_not_answer_until_it_goes_on),
         cmocka_unit_test(a_link_that_is_down_tells_nobody),
         cmocka_unit_test(a_reply_on_its_way_to_nobody_is_released),
+        cmocka_unit_test(the_first_end_of_a_call_is_its_end),
         cmocka_unit_test(a_thousand_endpoints_are_cheap),
         cmocka_unit_test(memory_that_is_missing_ends_calls),
         cmocka_unit_test(misuse_is_refused),
