@@ -69,7 +69,12 @@ static void request_unref(task_request *q) {
     df_tensor_unref(q->whole);
     pack_free(&q->packed);
     if (q->text) alloc_free(alloc, q->text, q->text_bytes + 1);
+    df_cluster *c = q->of;
     alloc_free(alloc, q, sizeof *q);
+    mutex_lock(&c->lock);
+    c->n_requests--;
+    condition_broadcast(&c->changed);
+    mutex_unlock(&c->lock);
 }
 
 static void released(df_reply *reply) {
@@ -405,6 +410,9 @@ static df_code take_request(void *user, remote_peer *from, unsigned kind, wire_i
     if (!q) return error_memory(err, "a request");
     refcount_init(&q->refs);
     q->of = c;
+    mutex_lock(&c->lock);
+    c->n_requests++;
+    mutex_unlock(&c->lock);
     q->kind = kind;
     q->base.payload = request_payload;
     q->base.gone = request_gone;
@@ -458,12 +466,13 @@ df_cluster *cluster_ref(df_cluster *c) {
 void cluster_unref(df_cluster *c) {
     if (!c || !refcount_unref(&c->refs)) return;
     df_runtime *rt = c->rt;
+    remote_unref(c->remote);
     spec_names_free(rt->alloc, c->spec, (const char **)c->names_block);
     df_cluster_spec_free(c->spec);
     condition_fini(&c->changed);
     mutex_fini(&c->lock);
     alloc_free(rt->alloc, c, sizeof *c);
-    runtime_leave(rt);
+    runtime_unref(rt);
 }
 
 static df_code find_self(df_cluster *c, df_error *err) {
@@ -591,9 +600,13 @@ void df_cluster_leave(df_cluster *cluster) {
     if (c->clerk) thread_join(c->rt->threads, c->clerk);
     masters_end(c, &why);
     end_guests(c, take_guests(c, UINT32_MAX, 0), &why);
-    remote_free(c->remote);
-    c->remote = NULL;
+    if (c->remote) remote_close(c->remote);
+    mutex_lock(&c->lock);
+    while (c->n_requests) condition_wait(&c->changed, &c->lock);
+    mutex_unlock(&c->lock);
+    df_runtime *rt = runtime_ref(c->rt);
     cluster_unref(c);
+    runtime_leave(rt);
 }
 
 const char *df_cluster_address(const df_cluster *cluster) {

@@ -57,7 +57,8 @@ struct df_cluster {
     condition changed;
     guest *guests;              /* (l) */
     task_request *first, *last; /* (l) for the clerk */
-    bool leaving;               /* (l) */
+    bool leaving;                /* (l) */
+    size_t n_requests;           /* (l) of others, that are not over */
     void *clerk;                /* (c) the thread that does what takes time */
     uint64_t last_visit;        /* (l) */
     struct master *masters;     /* (l) sessions of its own */

@@ -290,7 +290,8 @@ df_code remote_new(const remote_options *options, remote **out, df_error *err) {
     df_code code = r->o.engine->open(r->o.engine->user, &to, &r->transport, &traits, err);
     if (code == DF_OK) code = make_peers(r, err);
     if (code != DF_OK) {
-        remote_free(r);
+        remote_close(r);
+        remote_unref(r);
         return code;
     }
     memcpy(r->address, traits.address, sizeof r->address);
@@ -308,19 +309,17 @@ remote *remote_ref(remote *r) {
 }
 
 void remote_unref(remote *r) {
-    if (!refcount_unref(&r->refs)) return;
+    if (!r || !refcount_unref(&r->refs)) return;
     const df_allocator *alloc = r->o.alloc;
     alloc_free(alloc, r->peers, r->o.n_peers * sizeof *r->peers);
     mutex_fini(&r->lock);
     alloc_free(alloc, r, sizeof *r);
 }
 
-void remote_free(remote *r) {
-    if (!r) return;
+void remote_close(remote *r) {
     mutex_lock(&r->lock);
     for (uint32_t i = 0; r->peers && i < r->o.n_peers; i++) r->peers[i].engine = NULL;
     r->is_closed = true;
     mutex_unlock(&r->lock);
     if (r->transport) r->o.engine->close(r->transport);
-    remote_unref(r);
 }

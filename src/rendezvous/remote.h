@@ -85,8 +85,9 @@ typedef struct remote_options {
 /* names and the like must outlive it. */
 df_code remote_new(const remote_options *options, remote **out, df_error *err);
 const char *remote_address(const remote *r); /* with the port that was found */
-/* Ends all that is under way. What programs and sessions still need of it stays. */
-void remote_free(remote *r); /* NULL is fine */
+/* Ends all that is under way; calls fail from then on. */
+void remote_close(remote *r);
+void remote_unref(remote *r); /* closed; NULL is fine */
 
 remote_peer *remote_peer_at(remote *r, uint32_t i);
 uint32_t remote_peer_index(const remote_peer *p);
@@ -115,7 +116,7 @@ void remote_send(remote_peer *to, remote_call *c, const void *buffer, const wire
                  size_t size, df_segments payload);
 void remote_cancel(remote_call *c);
 
-/* The timer fires in so many ns; after remote_free at once, as closing. */
+/* The timer fires in so many ns; after remote_close at once, as closing. */
 void remote_after(remote *r, df_timer *timer, uint64_t ns);
 
 /* An error of somebody else's, for whoever is told: with the task's name in front. */

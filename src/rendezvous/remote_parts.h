@@ -44,7 +44,6 @@ struct remote {
 };
 
 remote *remote_ref(remote *r);
-void remote_unref(remote *r);
 /* Somebody owes a reply: the timer runs. */
 void beat_start(remote *r);
 /* An answer to a fetch, from its meta. */

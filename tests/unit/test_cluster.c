@@ -35,7 +35,7 @@ static void join(three *x, int t) {
                              .task = tasks[t].task};
     df_cluster_options co = {.struct_size = sizeof co,
                              .transport = &x->ops,
-                             .heartbeat = 20000000,
+                             .heartbeat = 300000000,
                              .misses = 3,
                              .checksum = true};
     assert_int_equal(df_runtime_new(&ro, &x->rt[t], &x->err), DF_OK);
