@@ -2,7 +2,7 @@
  *
  * What goes over a net, and its books. Its life is in net_life.c.
  */
-#include "net_life.h"
+#include "net.h"
 
 #include <stdio.h>
 #include <stdlib.h>

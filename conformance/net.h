@@ -153,6 +153,14 @@ uint64_t net_now(net *n); /* of the engine's clock */
 /* At the beginning of each upcall. False: it must not come now. */
 bool net_upcall(net_end *e, const char *which);
 
+/* ---- what an endpoint is told, and what is looked at when it is over ---- */
+
+df_code net_on_request(void *user, df_request *request, df_segments *place, df_error *err);
+void net_on_payload(void *user, df_request *request, const df_error *err);
+void net_on_gone(void *user, df_request *request);
+void net_look_at_call(net *n, const net_call *c);
+void net_look_at_request(net *n, const net_request *r);
+
 /* ---- the tests of the rules ------------------------------------------------ */
 
 void net_T1(net *n);

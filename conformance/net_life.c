@@ -2,7 +2,7 @@
  *
  * A net's life: endpoints are opened and closed, and memory and threads counted.
  */
-#include "net_life.h"
+#include "net.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -50,7 +50,7 @@ static void requests_are_refused(net *n, net_end *a, void *peer, net_end *b) {
     }
     net_part(n, "on_request gives too small a place");
     set_refusal(b, DF_OK, 1);
-    net_expect_error(net_ask(a, peer, 1000), DF_INVALID_ARGUMENT);
+    net_expect_own_error(net_ask(a, peer, 1000), DF_INVALID_ARGUMENT, b->address);
     set_refusal(b, DF_OK, 0);
     (void)pthread_mutex_lock(&n->stage.lock);
     b->last->is_failed = true; /* nothing more is told of it */
@@ -68,7 +68,8 @@ static void replies_are_refused(net *n, net_end *a, void *peer, net_end *b) {
         net_submit(c);
         net_request *r = net_await(b, c);
         net_answer(r, i % 2 ? 1 : 300000);
-        net_expect_error(c, i < 2 ? DF_RESOURCE_EXHAUSTED : DF_INVALID_ARGUMENT);
+        if (i < 2) net_expect_error(c, DF_RESOURCE_EXHAUSTED);
+        if (i >= 2) net_expect_own_error(c, DF_INVALID_ARGUMENT, b->address);
         net_expect(n, i >= 2 || strcmp(c->err.message, "this reply is not wanted") == 0,
                    "its words have changed: %s", c->err.message);
         net_expect_released(r);
@@ -85,7 +86,7 @@ void net_T6(net *n) {
     net_part(n, "a call's meta is too long");
     net_call *c = net_prepare(a, peer, DF_META_MAX + 1, 0);
     net_submit(c);
-    net_expect_error(c, DF_INVALID_ARGUMENT);
+    net_expect_own_error(c, DF_INVALID_ARGUMENT, b->address);
     goes_on(a, peer, b);
 }
 

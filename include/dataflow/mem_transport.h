@@ -22,7 +22,8 @@
  * Endpoints are cheap: thousands do no harm. An address is "mem://" and a name; a name that ends in
  * ":0" gets a number that is free. An endpoint's identity is its address.
  *
- * All memory is the network's allocator's. It is a library of its own, dataflow_mem, for tests alone.
+ * All memory is the network's allocator's. It is a library of its own, dataflow_mem, for tests
+ * alone.
  *
  * Threads: any, unless said otherwise; not inside an upcall: _run, _step and _free.
  */

@@ -98,8 +98,8 @@ typedef struct df_arrival {
 
 /* ---- one side: calls ------------------------------------------------------- */
 
-/* A call on its way: the caller's memory from call until done has begun. Zero it, then set the
- * first six. */
+/* A call on its way: the caller's memory from call until done has begun. Zero it, then set all but
+ * what is reserved. */
 typedef struct df_call df_call;
 struct df_call {
     size_t struct_size; /* sizeof(df_call) */

@@ -107,7 +107,8 @@ int main(int argc, char **argv) {
     (void)yield_install(2, (char *[]){argv[0], words});
     int broken = 0;
     for (uint64_t end = seed + rounds; seed < end; seed++)
-        for (int threads = 0; threads <= 3; threads += 1 + threads) broken += test_mem(suite, threads, seed);
+        for (int threads = 0; threads <= 3; threads += 1 + threads)
+            broken += test_mem(suite, threads, seed);
     printf("%d rules broken\n", broken);
     return broken != 0;
 }

@@ -141,16 +141,30 @@ static void *run_on_thread(void *arg) {
     return NULL;
 }
 
+static bool is_left_out(transport_flaw flaw) {
+#if defined(__SANITIZE_THREAD__)
+    return transport_flaw_races(flaw);
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return transport_flaw_races(flaw);
+#endif
+#endif
+    (void)flaw;
+    return false;
+}
+
 static void a_wrong_engine_breaks_the_rule_that_it_breaks(void **state) {
     static verdict v[TRANSPORT_FLAWS]; /* what a broken run may still use */
     int begun = 1, at_once = is_emulated() ? 8 : TRANSPORT_FLAWS, wrong = 0;
     (void)state;
     for (int f = 1; f < TRANSPORT_FLAWS; f++) {
         for (; begun < TRANSPORT_FLAWS && begun < f + at_once; begun++) {
+            if (is_left_out((transport_flaw)begun)) continue;
             verdict_init(&v[begun], (transport_flaw)begun);
             v[begun].suite.limit = patience();
             assert_int_equal(pthread_create(&v[begun].thread, NULL, run_on_thread, &v[begun]), 0);
         }
+        if (is_left_out((transport_flaw)f)) continue;
         assert_int_equal(pthread_join(v[f].thread, NULL), 0);
         bool is_found = (v[f].broken & 1u << transport_flaw_rule((transport_flaw)f)) != 0;
         print_message("  %s%s\n", transport_flaw_name((transport_flaw)f),

@@ -105,11 +105,11 @@ static void copy(df_segments to, df_segments from, uint64_t bytes) {
     }
 }
 
-static df_code place_check(df_segments place, uint64_t bytes, df_error *err) {
+static df_code place_check(const exchange *x, df_segments place, uint64_t bytes, df_error *err) {
     uint64_t n;
     if (frame_total(place, &n) && n == bytes) return DF_OK;
-    return error_invalid(err, "a place of another size for %llu bytes of payload",
-                         (unsigned long long)bytes);
+    return error_invalid(err, "%s: a place of another size for %llu bytes of payload",
+                         x->to->address, (unsigned long long)bytes);
 }
 
 /* Head and meta have come: what do they say? */
@@ -310,7 +310,7 @@ static void play_request(event *e) {
     if (code == DF_OK)
         code = error_from(&err, to->up.on_request(to->up.user, &x->request, &place, &err),
                           "on_request");
-    if (code == DF_OK) code = place_check(place, f.payload_bytes, &err);
+    if (code == DF_OK) code = place_check(x, place, f.payload_bytes, &err);
     if (code != DF_OK) {
         refuse(x, &err);
         return;
@@ -383,7 +383,7 @@ static df_code receive_reply(exchange *x, df_call *call, df_error *err) {
     }
     const df_arrival a = {meta, f.meta_bytes, f.payload_bytes};
     code = error_from(err, call->on_meta(call, &a, &place, err), "on_meta");
-    if (code == DF_OK) code = place_check(place, f.payload_bytes, err);
+    if (code == DF_OK) code = place_check(x, place, f.payload_bytes, err);
     if (code != DF_OK) return code;
     uint64_t bytes = payload_of(x->again, f.meta_bytes);
     copy(place, x->reply->message.payload, bytes);

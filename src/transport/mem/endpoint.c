@@ -67,6 +67,7 @@ df_code mem_open(void *network, const df_transport_options *options, void **tran
     df_mem_network *n = network;
     df_transport_options o = {.struct_size = sizeof o};
     df_transport_upcalls up = {.struct_size = sizeof up};
+    if (!n) return error_invalid(err, "the network is NULL");
     df_code code = options_read(&o, options, "df_transport_options", err);
     if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
     if (code == DF_OK && o.address) code = address_check(o.address, err);
