@@ -18,7 +18,8 @@
 #
 # and these, which take longer and are run by their names alone:
 #
-#   fuzz      a million texts into the parser, under the sanitizers of asan
+#   fuzz      a million texts into the parser, and as many heads of messages, under the sanitizers of
+#             asan
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
@@ -94,6 +95,7 @@ gate_asan() {
 gate_fuzz() {
     build_asan
     build-gates/asan/tests/test_parse_fuzz --count 1000000
+    build-gates/asan/tests/test_frame_fuzz --count 1000000
 }
 
 gate_huge() {
@@ -133,10 +135,10 @@ gate_memcheck() {
     build build-gates/memcheck -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_TEST_WRAPPER="$wrapper"
     export DATAFLOW_TEST_SCALE=50
     export DATAFLOW_TEST_EMULATED=1 # its int64 to float32 conversion rounds twice
-    # The model tests switch stacks under its feet, and those of kernels for CUDA. Two take many minutes
+    # The model tests switch stacks under its feet, and those of kernels for CUDA. Three take many minutes
     # here, and find the same under the address sanitizer.
     run_tests build-gates/memcheck --timeout 900 --label-exclude "model|fibers" \
-        --exclude-regex '^(oom|device_suite)$'
+        --exclude-regex '^(oom|device_suite|transport_suite)$'
 }
 
 gate_layers() {

@@ -45,6 +45,8 @@ op.h op
 inline.h op
 graph.h graph
 ops.h graph
+transport.h transport
+mem_transport.h transport
 rendezvous.h rendezvous
 run.h exec
 partition.h session

@@ -30,7 +30,7 @@ bytes=$((whole - text))
 
 echo "bytes of code and data, by layer:"
 for layer in src/*/; do
-    find "$layer" -name '*.c' | sed "s|.*|$build/CMakeFiles/dataflow_objects.dir/&.o|" |
+    find "$build/CMakeFiles/dataflow_objects.dir/$layer" -name '*.o' |
         xargs size | awk -v layer="$(basename "$layer")" '
             $1 ~ /^[0-9]+$/ && !/TOTALS/ { n += $1 + $2 + $3 }
             END { printf "  %-12s %8d\n", layer, n }'
