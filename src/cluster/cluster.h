@@ -3,11 +3,16 @@
  * cluster.h - a process as a task of a cluster.
  *
  *   spec.c      who there is
- *   cluster.c   joining; what other tasks ask of this one
+ *   cluster.c   joining and leaving
+ *   requests.c  what other tasks ask of this one
  *   part.c      what this one runs of a session
  *   pack.c      values and texts in one message
- *   master.c    sessions of this process: the tasks that take part, variables, programs
+ *   master.c    sessions of this process: the tasks that take part, variables
+ *   programs.c  their programs
+ *   ask.c       asking tasks, and waiting for the answers
  *   steps.c     their runs
+ *   late.c      those that end early
+ *   wait.c      those that the caller waits for
  */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
@@ -57,8 +62,8 @@ struct df_cluster {
     condition changed;
     guest *guests;              /* (l) */
     task_request *first, *last; /* (l) for the clerk */
-    bool leaving;                /* (l) */
-    size_t n_requests;           /* (l) of others, that are not over */
+    bool leaving;               /* (l) */
+    size_t n_requests;          /* (l) of others, that are not over */
     void *clerk;                /* (c) the thread that does what takes time */
     uint64_t last_visit;        /* (l) */
     struct master *masters;     /* (l) sessions of its own */
@@ -75,6 +80,14 @@ uint64_t spec_hash(const df_cluster_spec *spec);
 df_code spec_names(const df_allocator *alloc, const df_cluster_spec *spec, const char ***names,
                    df_error *err);
 void spec_names_free(const df_allocator *alloc, const df_cluster_spec *spec, const char **names);
+
+/* ---- requests.c ---- */
+df_code requests_take(void *user, remote_peer *from, unsigned kind, wire_in *meta, uint64_t payload,
+                      remote_request **out, df_segments *place, df_error *err);
+void requests_lost(void *user, remote_peer *peer, const df_error *why);
+void requests_clerk(void *user); /* a thread */
+/* All sessions in which this task takes part for others. */
+void guests_end(df_cluster *c, const df_error *why);
 
 /* ---- errors in metas ---- */
 void wire_put_error(wire_out *w, const df_error *why); /* NULL: none */

@@ -10,106 +10,12 @@
 
 #include <dataflow/ops.h>
 
-#include "base/clock.h"
 #include "base/options.h"
 #include "base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ---- asking, and waiting for the answers ---------------------------------------- */
-
-/* One call of those. */
-typedef struct question {
-    remote_call call; /* first */
-    asking *of;
-    master *m;
-    uint32_t task;
-    df_tensor *answer; /* its payload */
-    df_segment place;
-    uint64_t number; /* its meta, of a greeting */
-    unsigned char meta[REMOTE_HEAD + 16 + 8 * MOST + DF_ADDRESS_MAX];
-    size_t meta_bytes;
-} question;
-
-static bool asking_init(asking *a) {
-    *a = (asking){.open = 0};
-    if (!mutex_init(&a->lock)) return false;
-    if (condition_init(&a->changed)) return true;
-    mutex_fini(&a->lock);
-    return false;
-}
-
-static void asking_fini(asking *a) {
-    condition_fini(&a->changed);
-    mutex_fini(&a->lock);
-}
-
-static df_code take_answer(df_call *call, const df_arrival *reply, df_segments *place,
-                           df_error *err) {
-    question *q = (question *)call;
-    wire_in w = {.at = reply->meta, .left = reply->meta_bytes};
-    *place = (df_segments){NULL, 0};
-    q->number = reply->meta_bytes ? wire_get(&w, 8) : 0;
-    if (!reply->payload_bytes) return DF_OK;
-    df_code code = pack_receive(q->m->cluster->rt->host, reply->payload_bytes, &q->answer, err);
-    if (code != DF_OK) return code;
-    q->place = (df_segment){.at = q->answer->data, .bytes = reply->payload_bytes};
-    *place = (df_segments){&q->place, 1};
-    return DF_OK;
-}
-
-static void answered(remote_call *c, const df_error *err) {
-    question *q = (question *)c;
-    asking *a = q->of;
-    mutex_lock(&a->lock);
-    if (err && !a->failed) {
-        a->failed = true;
-        a->why = *err;
-        error_prefix(&a->why, err->origin ? "%s: " : "%s",
-                     err->origin ? q->m->cluster->names[q->task] : "");
-    }
-    a->open--;
-    condition_broadcast(&a->changed);
-    mutex_unlock(&a->lock);
-}
-
-static wire_out begin(question *q, master *m, uint32_t task, unsigned kind) {
-    q->m = m;
-    q->task = task;
-    return remote_meta(remote_peer_at(m->cluster->remote, task), kind, q->meta, sizeof q->meta);
-}
-
-static void ask(asking *a, question *q, const wire_out *meta, df_segments payload) {
-    mutex_lock(&a->lock);
-    a->open++;
-    mutex_unlock(&a->lock);
-    q->of = a;
-    q->call = (remote_call){.ended = answered};
-    q->call.base.on_meta = take_answer;
-    remote_send(remote_peer_at(q->m->cluster->remote, q->task), &q->call, q->meta, meta,
-                sizeof q->meta, payload);
-}
-
-/* Until all have answered, or it takes too long: then they are cancelled, and waited for. */
-static df_code await(asking *a, question *qs, uint32_t n, uint64_t timeout, df_error *err) {
-    uint64_t until = clock_after(timeout);
-    mutex_lock(&a->lock);
-    while (a->open && clock_now() < until) condition_wait_until(&a->changed, &a->lock, until);
-    bool late = a->open > 0;
-    mutex_unlock(&a->lock);
-    for (uint32_t i = 0; late && i < n; i++)
-        if (qs[i].of) remote_cancel(&qs[i].call);
-    mutex_lock(&a->lock);
-    while (a->open) condition_wait(&a->changed, &a->lock);
-    df_code code = a->failed ? a->why.code : DF_OK;
-    if (code != DF_OK && err) *err = a->why;
-    mutex_unlock(&a->lock);
-    if (!late) return code;
-    return error_set(err, DF_DEADLINE_EXCEEDED, "not all tasks have answered in %.1f s",
-                     (double)timeout / 1e9);
-}
 
 /* ---- devices --------------------------------------------------------------------- */
 
@@ -174,7 +80,7 @@ static df_code add_own_devices(master *m, df_error *err) {
 static void greet(master *m, asking *a, question *q, uint32_t task) {
     df_cluster *c = m->cluster;
     const char *address = remote_address(c->remote);
-    wire_out w = begin(q, m, task, KIND_HELLO);
+    wire_out w = ask_begin(q, m, task, KIND_HELLO);
     wire_put(&w, remote_peer_incarnation(remote_peer_at(c->remote, c->self)), 8);
     wire_put(&w, strlen(address), 2);
     wire_put_bytes(&w, address, strlen(address));
@@ -194,7 +100,7 @@ static df_code greet_all(master *m, asking *a, question *qs, df_error *err) {
     uint32_t n = 0;
     for (uint32_t t = 0; t < m->n_tasks; t++)
         if (t != c->self) greet(m, a, &qs[n++], t);
-    df_code code = await(a, qs, n, c->o.timeout, err);
+    df_code code = ask_await(a, qs, n, c->o.timeout, err);
     for (uint32_t t = 0, i = 0; code == DF_OK && t < m->n_tasks; t++)
         code = t == c->self ? add_own_devices(m, err) : learn(m, &qs[i++], err);
     for (uint32_t i = 0; i < n; i++) df_tensor_unref(qs[i].answer);
@@ -254,7 +160,7 @@ static df_code open_part(master *m, asking *a, question *q, uint32_t task, df_se
     } else if (code == DF_OK) {
         code = pack_make(c->rt->alloc, items, n, packed, err);
         if (code == DF_OK) {
-            wire_out w = begin(q, m, task, KIND_CREATE);
+            wire_out w = ask_begin(q, m, task, KIND_CREATE);
             wire_put(&w, m->id, 8);
             put_incarnations(m, &w);
             ask(a, q, &w, packed->segments);
@@ -263,13 +169,6 @@ static df_code open_part(master *m, asking *a, question *q, uint32_t task, df_se
     alloc_free(c->rt->alloc, items, room * sizeof *items);
     return code;
 }
-
-typedef struct opening {
-    asking asking;
-    question qs[MOST];
-    pack packs[MOST];
-    text words[MOST];
-} opening;
 
 static df_code open_parts(master *m, opening *o, df_session *values, df_error *err) {
     df_code code = DF_OK;
@@ -280,7 +179,7 @@ static df_code open_parts(master *m, opening *o, df_session *values, df_error *e
         code = open_part(m, &o->asking, &o->qs[t], t, values, &o->packs[t], &o->words[t], err);
     }
     df_error late;
-    df_code ended = await(&o->asking, o->qs, t, m->cluster->o.timeout, &late);
+    df_code ended = ask_await(&o->asking, o->qs, t, m->cluster->o.timeout, &late);
     if (code == DF_OK && ended != DF_OK) {
         code = ended;
         if (err) *err = late;
@@ -294,7 +193,7 @@ static df_code open_parts(master *m, opening *o, df_session *values, df_error *e
     return code;
 }
 
-static compile_request request(const master *m) {
+compile_request master_request(const master *m) {
     const df_session *s = m->session;
     return (compile_request){.graph = s->graph,
                              .alloc = s->rt->alloc,
@@ -317,7 +216,7 @@ static df_code place_variables(master *m, df_error *err) {
     s->variables = alloc_array(s->rt->alloc, n, sizeof *s->variables);
     if (s->variables) s->n_variables = n;
     if (!s->fixed || !s->variable_of || !s->variables) return error_memory(err, "variables");
-    compile_request rq = request(m);
+    compile_request rq = master_request(m);
     rq.fixed = NULL;
     df_code code = compile_place_variables(&rq, s->fixed, err);
     for (size_t i = 0, at = 0; code == DF_OK && i < g->n_nodes; i++) {
@@ -442,7 +341,7 @@ static df_code no_place(df_call *call, const df_arrival *reply, df_segments *pla
 }
 
 /* Without memory nobody is told: heartbeats, and the end of the process, tell them. */
-static void notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why) {
+void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why) {
     df_cluster *c = m->cluster;
     notice *n = alloc_zeroed(c->rt->alloc, sizeof *n);
     if (!n) return;
@@ -480,7 +379,7 @@ static void close(df_session *s) {
     bool gone = c->leaving;
     mutex_unlock(&c->lock);
     for (uint32_t t = 0; !gone && t < m->n_tasks; t++)
-        if (m->joined[t]) notify(m, t, KIND_CLOSE, 0, &why);
+        if (m->joined[t]) master_notify(m, t, KIND_CLOSE, 0, &why);
     if (m->own) part_session_end(m->own, &why);
     master_free(m);
 }
@@ -518,188 +417,7 @@ void masters_end(df_cluster *c, const df_error *why) {
     end_all(c, NULL, why);
 }
 
-/* ---- programs --------------------------------------------------------------------------- */
-
-void program_hold(cluster_program *p) {
-    refcount_ref(&p->head.refs);
-}
-
-void program_release(cluster_program *p) {
-    if (!refcount_unref(&p->head.refs)) return;
-    master *m = p->master;
-    df_session *s = p->head.session;
-    const df_allocator *alloc = s->rt->alloc;
-    for (uint32_t i = 0; i < p->n_parts; i++) {
-        cluster_part *part = &p->parts[i];
-        if (part->task == m->cluster->self && m->own)
-            part_forget(m->own, p->id);
-        else if (m->joined[part->task])
-            notify(m, part->task, KIND_FORGET, p->id, NULL);
-        graph_unref(part->graph);
-    }
-    alloc_free(alloc, p->touched.reads, 2 * p->touched.words * sizeof(uint64_t));
-    arena_fini(&p->mem);
-    alloc_free(alloc, p, sizeof *p);
-    session_unref(s);
-}
-
-static void forget(df_program *p) {
-    program_release((cluster_program *)(void *)p);
-}
-
-/* Which of the program's feeds and fetches a part has, and what variables it touches. */
-static df_code read_part(cluster_program *p, cluster_part *part, df_error *err) {
-    const df_session *s = p->head.session;
-    const df_graph *g = part->graph;
-    part->feeds = arena_array(&p->mem, p->n_feeds, sizeof *part->feeds);
-    part->fetches = arena_array(&p->mem, p->n_fetches, sizeof *part->fetches);
-    if (p->mem.failed) return error_memory(err, "a program");
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        const df_node *n = g->nodes[i];
-        if (n->op->flags & OP_FEED) part->feeds[part->n_feeds++] = (uint32_t)n->attrs[0].i;
-        if (n->op->flags & OP_FETCH) part->fetches[part->n_fetches++] = (uint32_t)n->attrs[0].i;
-        bool uses = n->op->flags & (OP_READS | OP_WRITES);
-        if (!uses) continue;
-        const char *name = node_input(n, 0).node->name;
-        const variable *v = session_variable((df_session *)(uintptr_t)s, name);
-        if (!v) return error_set(err, DF_INTERNAL, "variable %s is not the session's", name);
-        size_t at = (size_t)(v - s->variables);
-        uint64_t *set = n->op->flags & OP_WRITES ? p->touched.writes : p->touched.reads;
-        set[at / 64] |= UINT64_C(1) << at % 64;
-        p->touched.any = true;
-    }
-    return DF_OK;
-}
-
-static df_code read_feeds(cluster_program *p, df_outs feeds, const df_shape *shapes,
-                          df_error *err) {
-    p->feeds = arena_array(&p->mem, feeds.n, sizeof *p->feeds);
-    if (!p->feeds) return error_memory(err, "a program");
-    for (size_t i = 0; i < feeds.n; i++) {
-        df_out out = feeds.items[i];
-        size_t room = strlen(out.node->name) + sizeof ":1234567890";
-        char *name = arena_alloc(&p->mem, room);
-        if (!name) return error_memory(err, "a program");
-        (void)snprintf(name, room, "%s:%d", out.node->name, out.index);
-        p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
-        if (shapes) {
-            p->feeds[i].type.rank = shapes[i].rank;
-            for (int d = 0; d < shapes[i].rank; d++) p->feeds[i].type.dims[d] = shapes[i].dims[d];
-        }
-    }
-    return DF_OK;
-}
-
-static df_code cut(cluster_program *p, df_outs feeds, df_outs fetches, const df_compile_options *o,
-                   df_error *err) {
-    master *m = p->master;
-    df_graph *graphs[MOST] = {NULL};
-    compile_request rq = request(m);
-    rq.feeds = feeds;
-    rq.fetches = fetches;
-    rq.targets = o->targets;
-    rq.feed_shapes = o->feed_shapes;
-    rq.plan_id = p->id;
-    const compile_tasks tasks = {m->tasks, m->n_tasks, m->task_of};
-    df_code code = compile_cut(&rq, &tasks, graphs, err);
-    for (uint32_t t = 0; t < m->n_tasks; t++)
-        if (graphs[t]) p->parts[p->n_parts++] = (cluster_part){.task = t, .graph = graphs[t]};
-    if (code == DF_OK) code = read_feeds(p, feeds, o->feed_shapes, err);
-    for (uint32_t i = 0; code == DF_OK && i < p->n_parts; i++)
-        code = read_part(p, &p->parts[i], err);
-    return code;
-}
-
-static df_code hand_out(cluster_program *p, opening *o, df_error *err) {
-    master *m = p->master;
-    df_code code = DF_OK;
-    uint32_t i = 0;
-    for (; code == DF_OK && i < p->n_parts; i++) {
-        const cluster_part *part = &p->parts[i];
-        text *words = &o->words[i];
-        text_init(words, m->cluster->rt->alloc);
-        graph_print(part->graph, words);
-        size_t n = words->data ? strlen(words->data) : 0;
-        if (words->failed) {
-            code = error_memory(err, "a program");
-        } else if (part->task == m->cluster->self) {
-            code = part_compile(m->own, p->id, words->data, n, err);
-        } else {
-            question *q = &o->qs[i];
-            wire_out w = begin(q, m, part->task, KIND_COMPILE);
-            wire_put(&w, m->id, 8);
-            wire_put(&w, p->id, 8);
-            o->packs[i].segments.at = NULL;
-            q->place = (df_segment){.at = words->data, .bytes = n};
-            ask(&o->asking, q, &w, (df_segments){&q->place, n != 0});
-        }
-    }
-    df_error late;
-    df_code ended = await(&o->asking, o->qs, i, m->cluster->o.timeout, &late);
-    if (code == DF_OK && ended != DF_OK) {
-        code = ended;
-        if (err) *err = late;
-    }
-    while (i--) text_fini(&o->words[i]);
-    return code;
-}
-
-static df_code distribute(cluster_program *p, df_error *err) {
-    const df_allocator *alloc = p->head.session->rt->alloc;
-    opening *o = alloc_zeroed(alloc, sizeof *o);
-    if (!o || !asking_init(&o->asking)) {
-        alloc_free(alloc, o, sizeof *o);
-        return error_memory(err, "a program");
-    }
-    df_code code = hand_out(p, o, err);
-    asking_fini(&o->asking);
-    alloc_free(alloc, o, sizeof *o);
-    return code;
-}
-
-static df_code compile(df_session *s, df_outs feeds, df_outs fetches,
-                       const df_compile_options *options, df_program **out, df_error *err) {
-    df_compile_options o = {.struct_size = sizeof o};
-    df_code code = options_read(&o, options, "df_compile_options", err);
-    if (code == DF_OK && (o.feed_devices || o.fetch_devices))
-        code = error_invalid(err, "feeds and fetches of a cluster's session are in host memory");
-    if (code != DF_OK) return code;
-    master *m = s->master;
-    cluster_program *p = alloc_zeroed(s->rt->alloc, sizeof *p);
-    if (!p) return error_memory(err, "a program");
-    refcount_init(&p->head.refs);
-    refcount_ref(&s->refs);
-    p->head.session = s;
-    p->master = m;
-    runtime_enter(s->rt);
-    arena_init(&p->mem, s->rt->alloc);
-    p->n_feeds = (uint32_t)feeds.n;
-    p->n_fetches = (uint32_t)fetches.n;
-    p->id = atomic_add(&m->last_program, 1, RELAXED) + 1;
-    p->touched.words = ((size_t)s->n_variables + 63) / 64;
-    p->touched.reads = alloc_array(s->rt->alloc, 2 * p->touched.words, sizeof(uint64_t));
-    if (p->touched.reads)
-        p->touched.writes = p->touched.reads + p->touched.words;
-    else
-        code = error_memory(err, "a program");
-    if (code == DF_OK) code = cut(p, feeds, fetches, &o, err);
-    if (code == DF_OK) code = distribute(p, err);
-    if (code == DF_OK)
-        *out = (df_program *)(void *)p;
-    else
-        df_program_free((df_program *)(void *)p);
-    return code;
-}
-
-static size_t parts(const df_program *program) {
-    return ((const cluster_program *)(const void *)program)->n_parts;
-}
-
-static const df_graph *part(const df_program *program, size_t i, const char **name) {
-    const cluster_program *p = (const cluster_program *)(const void *)program;
-    if (name) *name = p->master->cluster->names[p->parts[i].task];
-    return p->parts[i].graph;
-}
+/* ---- what a session asks of this -------------------------------------------------------- */
 
 static void hold_cluster(session_cluster *c) {
     (void)cluster_ref((df_cluster *)c);
@@ -717,12 +435,12 @@ const session_calls master_calls = {.open = open,
                                     .end = end,
                                     .await = await_runs,
                                     .close = close,
-                                    .compile = compile,
-                                    .forget = forget,
+                                    .compile = programs_compile,
+                                    .forget = programs_forget,
                                     .run = steps_run,
                                     .start = steps_start,
-                                    .parts = parts,
-                                    .part = part,
+                                    .parts = programs_parts,
+                                    .part = programs_part,
                                     .hold = hold_cluster,
                                     .cancel = cancel,
                                     .release = release_cluster};

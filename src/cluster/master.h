@@ -7,6 +7,7 @@
 #ifndef CLUSTER_MASTER_H
 #define CLUSTER_MASTER_H
 
+#include "base/text.h"
 #include "cluster/cluster.h"
 
 typedef struct cluster_run cluster_run;
@@ -59,7 +60,10 @@ typedef struct cluster_program {
 void program_hold(cluster_program *p);
 void program_release(cluster_program *p);
 
-/* ---- steps.c ---- */
+/* ---- steps.c, wait.c ---- */
+/* done is told unless it returns an error. has_room: for the results, if they are asked for. */
+df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *options,
+                    bool has_room, df_run_done done, void *user, df_error *err);
 df_code steps_run(df_program *p, df_tensors feeds, df_tensor **results,
                   const df_run_options *options, df_error *err);
 void steps_start(df_program *p, df_tensors feeds, const df_run_options *options, df_run_done done,
@@ -68,7 +72,7 @@ void steps_start(df_program *p, df_tensors feeds, const df_run_options *options,
 void steps_end(master *m, const df_cancel *cancel, const df_error *why);
 bool steps_await(master *m, uint64_t until);
 
-/* ---- waiting for answers (master.c) ---- */
+/* ---- ask.c ---- */
 /* Calls of which all answers are waited for. */
 typedef struct asking {
     mutex lock;
@@ -77,5 +81,48 @@ typedef struct asking {
     df_error why;  /* (l) the first, if failed */
     bool failed;   /* (l) */
 } asking;
+
+/* One call of those. */
+typedef struct question {
+    remote_call call; /* first */
+    asking *of;
+    master *m;
+    uint32_t task;
+    df_tensor *answer; /* its payload */
+    df_segment place;
+    uint64_t number; /* its meta, of a greeting */
+    unsigned char meta[REMOTE_HEAD + 16 + 8 * MOST + DF_ADDRESS_MAX];
+    size_t meta_bytes;
+} question;
+
+bool asking_init(asking *a);
+void asking_fini(asking *a);
+/* The meta of a question to a task; and the question, with the answer's payload in q->answer. */
+wire_out ask_begin(question *q, master *m, uint32_t task, unsigned kind);
+void ask(asking *a, question *q, const wire_out *meta, df_segments payload);
+/* Until all of the n have answered, or it takes too long: then they are cancelled, and waited for.
+ * The first error. */
+df_code ask_await(asking *a, question *qs, uint32_t n, uint64_t timeout, df_error *err);
+
+/* One question for each task, and what goes with it. */
+typedef struct opening {
+    asking asking;
+    question qs[MOST];
+    pack packs[MOST];
+    text words[MOST];
+} opening;
+
+/* ---- master.c ---- */
+/* What all of a session's compiling has in common. */
+compile_request master_request(const master *m);
+/* FORGET or CLOSE, which is not waited for. */
+void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why);
+
+/* ---- programs.c ---- */
+df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
+                         const df_compile_options *options, df_program **out, df_error *err);
+void programs_forget(df_program *p);
+size_t programs_parts(const df_program *program);
+const df_graph *programs_part(const df_program *program, size_t i, const char **name);
 
 #endif /* CLUSTER_MASTER_H */

@@ -13,59 +13,12 @@
  * 3. A run has a reference for itself, until it is decided, and one for each call that has not
  *    ended.
  */
-#include "cluster/master.h"
+#include "cluster/steps.h"
 
 #include "base/clock.h"
 #include "base/options.h"
 
 #include <string.h>
-
-/* Words to a part that are not waited for. */
-typedef struct word {
-    remote_call call; /* first */
-    cluster_run *run;
-    unsigned char meta[REMOTE_HEAD + 32 + FRAME_ERROR_MAX];
-} word;
-
-/* What one part does of a run. */
-typedef struct share {
-    cluster_run *run;
-    const cluster_part *part;
-    remote_call call; /* RUN */
-    unsigned char meta[REMOTE_HEAD + 32];
-    pack feeds;
-    df_tensor *whole; /* what came back */
-    df_segment place;
-    part_run own;
-    bool has_answered; /* (l) */
-    bool is_aborted;   /* (l) it was told to stop */
-    word abort, decide;
-} share;
-
-struct cluster_run {
-    refcount refs;
-    cluster_program *p; /* a reference */
-    cluster_run *next;  /* (l) in the master's list */
-    ticket ticket;
-    uint64_t step;     /* (l) 0: its turn has not come */
-    df_cancel *cancel; /* or NULL */
-    const df_span *into;
-    df_run_stats *stats;
-    df_run_done done;
-    void *user;
-    uint64_t deadline; /* of the clock; 0: none */
-    uint64_t began, came;
-    uint32_t open;   /* (l) parts that have not answered, and who asks them */
-    bool is_told;    /* (l) */
-    bool is_begun;   /* (l) its parts are being asked */
-    bool is_decided; /* (l) */
-    bool failed;     /* (l) */
-    df_error why;    /* (l) */
-    df_tensor **feeds, **results;
-    df_span *spans;
-    size_t bytes;
-    share shares[];
-};
 
 /* ---- its life -------------------------------------------------------------------- */
 
@@ -73,11 +26,11 @@ static const df_allocator *alloc_of(const cluster_run *r) {
     return r->p->head.session->rt->alloc;
 }
 
-static void run_ref(cluster_run *r) {
+void steps_ref(cluster_run *r) {
     refcount_ref(&r->refs);
 }
 
-static void run_unref(cluster_run *r) {
+void steps_unref(cluster_run *r) {
     if (!refcount_unref(&r->refs)) return;
     cluster_program *p = r->p;
     const df_allocator *alloc = alloc_of(r);
@@ -146,7 +99,7 @@ static df_code no_place(df_call *call, const df_arrival *reply, df_segments *pla
 
 static void word_ended(remote_call *c, const df_error *err) {
     (void)err; /* who does not hear is lost, and ends by itself */
-    run_unref(((word *)c)->run);
+    steps_unref(((word *)c)->run);
 }
 
 static remote_peer *peer_of(const share *s) {
@@ -166,7 +119,7 @@ static wire_out word_begin(const share *s, word *w, unsigned kind) {
 }
 
 static void word_send(const share *s, word *w, const wire_out *meta) {
-    run_ref(s->run);
+    steps_ref(s->run);
     w->call = (remote_call){.ended = word_ended};
     w->call.base.on_meta = no_place;
     remote_send(peer_of(s), &w->call, w->meta, meta, sizeof w->meta, (df_segments){NULL, 0});
@@ -245,7 +198,7 @@ static void decide(cluster_run *r) {
         send_decision(&r->shares[i], watermark, failed ? &why : NULL);
     if (ticket_is_needed(&r->ticket)) tickets_give(&m->session->group->tickets, &r->ticket);
     if (!told) tell(r, failed ? &why : NULL);
-    run_unref(r);
+    steps_unref(r);
 }
 
 /* One answer, or the last question has been put. */
@@ -261,8 +214,7 @@ static void answered(cluster_run *r, share *s, const df_error *err) {
     if (last) decide(r);
 }
 
-/* It ends for its caller, whatever its parts do. True: it was told here. */
-static bool end_early(cluster_run *r, const df_error *why) {
+bool steps_end_early(cluster_run *r, const df_error *why) {
     master *m = r->p->master;
     mutex_lock(&m->lock);
     bool first = !r->is_told, begun = r->is_begun;
@@ -318,7 +270,7 @@ static void run_answered(remote_call *c, const df_error *err) {
         err = &why;
     }
     answered(r, s, err);
-    run_unref(r);
+    steps_unref(r);
 }
 
 static void own_prepared(part_run *run, df_tensor *const *results, size_t n) {
@@ -333,7 +285,7 @@ static void own_failed(part_run *run, const df_error *err) {
 }
 
 static void own_over(part_run *run) {
-    run_unref(((share *)run->user)->run);
+    steps_unref(((share *)run->user)->run);
 }
 
 static void ask_own(share *s, uint64_t watermark) {
@@ -348,13 +300,13 @@ static void ask_own(share *s, uint64_t watermark) {
     for (uint32_t i = 0; i < s->part->n_feeds; i++) feeds[i] = r->feeds[s->part->feeds[i]];
     s->own =
         (part_run){.prepared = own_prepared, .failed = own_failed, .over = own_over, .user = s};
-    run_ref(r);
+    steps_ref(r);
     part_start(r->p->master->own, r->p->id, r->step, watermark,
                (df_tensors){feeds, s->part->n_feeds}, &s->own);
     alloc_free(alloc_of(r), feeds, s->part->n_feeds * sizeof *feeds);
 }
 
-static void ask(share *s, uint64_t watermark) {
+static void ask_other(share *s, uint64_t watermark) {
     cluster_run *r = s->run;
     size_t n = s->part->n_feeds;
     df_error err;
@@ -372,7 +324,7 @@ static void ask(share *s, uint64_t watermark) {
     wire_put(&w, r->p->id, 8);
     wire_put(&w, r->step, 8);
     wire_put(&w, watermark, 8);
-    run_ref(r);
+    steps_ref(r);
     s->call = (remote_call){.ended = run_answered};
     s->call.base.on_meta = take_place;
     remote_send(peer_of(s), &s->call, s->meta, &w, sizeof s->meta, s->feeds.segments);
@@ -399,68 +351,13 @@ static void begin(cluster_run *r) {
         if (is_own(&r->shares[i]))
             ask_own(&r->shares[i], watermark);
         else
-            ask(&r->shares[i], watermark);
+            ask_other(&r->shares[i], watermark);
     }
     answered(r, NULL, NULL);
 }
 
 static void turn(ticket *t) {
     begin((cluster_run *)(void *)((char *)t - offsetof(cluster_run, ticket)));
-}
-
-/* ---- deadlines ---------------------------------------------------------------------------- */
-
-static const uint64_t longest_nap = 5000000, shortest_nap = 200000; /* ns */
-
-static void watch(master *m, uint64_t ns);
-
-static cluster_run *late_run(master *m, uint64_t *next) {
-    uint64_t now = clock_now();
-    cluster_run *late = NULL;
-    *next = UINT64_MAX;
-    mutex_lock(&m->lock);
-    for (cluster_run *r = m->runs; r && !late; r = r->next) {
-        if (!r->deadline || r->is_told) continue;
-        if (r->deadline <= now) late = r;
-        if (r->deadline < *next) *next = r->deadline;
-    }
-    if (late) run_ref(late);
-    m->is_watched = late || *next != UINT64_MAX;
-    mutex_unlock(&m->lock);
-    return late;
-}
-
-/* The session is held while it is watched. */
-static void timer_fired(df_timer *timer, bool is_closing) {
-    master *m = timer->user;
-    df_session *s = m->session;
-    df_error why;
-    uint64_t next;
-    (void)error_set(&why, DF_DEADLINE_EXCEEDED,
-                    "the run's deadline has passed: give it more time, or see what it waits for");
-    for (cluster_run *r; (r = late_run(m, &next)) != NULL; run_unref(r)) (void)end_early(r, &why);
-    if (next != UINT64_MAX && !is_closing) {
-        uint64_t now = clock_now(), left = next > now ? next - now : 0;
-        watch(m, left < longest_nap ? left : longest_nap);
-        return;
-    }
-    session_unref(s);
-}
-
-/* Engines do not take a timer back: naps are short, so that an earlier deadline is not missed. */
-static void watch(master *m, uint64_t ns) {
-    m->timer = (df_timer){.fired = timer_fired, .user = m};
-    remote_after(m->cluster->remote, &m->timer, ns > shortest_nap ? ns : shortest_nap);
-}
-
-static void watch_run(master *m, uint64_t timeout) {
-    mutex_lock(&m->lock);
-    bool first = !m->is_watched;
-    m->is_watched = true;
-    mutex_unlock(&m->lock);
-    if (!first) return;
-    refcount_ref(&m->session->refs);
-    watch(m, timeout < longest_nap ? timeout : longest_nap);
 }
 
 /* ---- from outside ----------------------------------------------------------------------- */
@@ -530,8 +427,8 @@ static df_code enter(master *m, cluster_run *r, df_error *err) {
     return code;
 }
 
-static df_code start(cluster_program *p, df_tensors feeds, const df_run_options *options,
-                     bool has_room, df_run_done done, void *user, df_error *err) {
+df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *options,
+                    bool has_room, df_run_done done, void *user, df_error *err) {
     master *m = p->master;
     df_run_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_run_options", err);
@@ -553,10 +450,10 @@ static df_code start(cluster_program *p, df_tensors feeds, const df_run_options 
     r->user = user;
     code = enter(m, r, err);
     if (code != DF_OK) {
-        run_unref(r);
+        steps_unref(r);
         return code;
     }
-    if (o.timeout) watch_run(m, o.timeout);
+    if (o.timeout) steps_watch(m, o.timeout);
     r->ticket = (ticket){.what = &p->touched, .turn = turn, .program = p->id};
     if (!ticket_is_needed(&r->ticket) || tickets_take(&m->session->group->tickets, &r->ticket))
         begin(r);
@@ -567,100 +464,6 @@ void steps_start(df_program *program, df_tensors feeds, const df_run_options *op
                  df_run_done done, void *user) {
     df_error err;
     df_code code =
-        start((cluster_program *)(void *)program, feeds, options, true, done, user, &err);
+        steps_begin((cluster_program *)(void *)program, feeds, options, true, done, user, &err);
     if (code != DF_OK) done(user, &err, NULL, 0);
-}
-
-/* ---- a run that is waited for -------------------------------------------------------------- */
-
-typedef struct sleeper {
-    mutex lock;
-    condition wake;
-    bool over; /* (l) as below */
-    df_error err;
-    df_tensor **results;
-    bool drops;
-} sleeper;
-
-static void wake(void *user, const df_error *err, df_tensor *const *results, size_t n) {
-    sleeper *s = user;
-    mutex_lock(&s->lock);
-    s->err = err ? *err : (df_error){.code = DF_OK};
-    for (size_t i = 0; i < n; i++) {
-        if (s->results)
-            s->results[i] = results[i];
-        else
-            df_tensor_unref(results[i]);
-    }
-    s->over = true;
-    condition_broadcast(&s->wake);
-    mutex_unlock(&s->lock);
-}
-
-/* Where nobody else would run its own part, the caller does. */
-static void sleep_until_over(sleeper *s, df_runtime *rt) {
-    bool works = pool_helpers(rt->pool) == 0;
-    mutex_lock(&s->lock);
-    while (!s->over) {
-        if (!works) {
-            condition_wait(&s->wake, &s->lock);
-            continue;
-        }
-        mutex_unlock(&s->lock);
-        bool busy = df_runtime_poll(rt, 100000, NULL) > 0;
-        mutex_lock(&s->lock);
-        if (!busy && !s->over)
-            condition_wait_until(&s->wake, &s->lock, clock_after(UINT64_C(100000)));
-    }
-    mutex_unlock(&s->lock);
-}
-
-df_code steps_run(df_program *program, df_tensors feeds, df_tensor **results,
-                  const df_run_options *options, df_error *err) {
-    cluster_program *p = (cluster_program *)(void *)program;
-    sleeper s = {.results = results};
-    for (uint32_t i = 0; results && i < p->n_fetches; i++) results[i] = NULL;
-    if (!mutex_init(&s.lock)) return error_memory(err, "a run");
-    if (!condition_init(&s.wake)) {
-        mutex_fini(&s.lock);
-        return error_memory(err, "a run");
-    }
-    bool has_room = results || !p->n_fetches || (options && options->into);
-    df_code code = start(p, feeds, options, has_room, wake, &s, &s.err);
-    if (code == DF_OK) {
-        sleep_until_over(&s, p->head.session->rt);
-        code = s.err.code;
-    }
-    condition_fini(&s.wake);
-    mutex_fini(&s.lock);
-    if (code != DF_OK && err) *err = s.err;
-    return code;
-}
-
-/* ---- all of a session ------------------------------------------------------------------------ */
-
-static cluster_run *next_to_end(master *m, const df_cancel *cancel) {
-    cluster_run *r = m->runs;
-    while (r && (r->is_told || (cancel && r->cancel != cancel))) r = r->next;
-    if (r) run_ref(r);
-    return r;
-}
-
-void steps_end(master *m, const df_cancel *cancel, const df_error *why) {
-    for (;;) {
-        mutex_lock(&m->lock);
-        cluster_run *r = next_to_end(m, cancel);
-        mutex_unlock(&m->lock);
-        if (!r) return;
-        (void)end_early(r, why);
-        run_unref(r);
-    }
-}
-
-bool steps_await(master *m, uint64_t until) {
-    mutex_lock(&m->lock);
-    while (m->runs && clock_now() < until) condition_wait_until(&m->idle, &m->lock, until);
-    bool none = !m->runs;
-    mutex_unlock(&m->lock);
-    return none;
 }

@@ -506,10 +506,11 @@ static void proxy_after(void *at, df_timer *theirs, uint64_t ns) {
 /* ---- endpoints --------------------------------------------------------------------- */
 
 /* Within reach, so that a checker of leaks does not tell of it. */
-static void leave_memory(const df_allocator *a) {
-    static void *left[256];
-    static atomic_int n;
-    left[atomic_fetch_add(&n, 1) % 256] = a->alloc(a->user, 8, 8);
+static void leave_memory(wrong_transport *w, const df_allocator *a) {
+    void **block = a->alloc(a->user, sizeof w->left, sizeof w->left);
+    if (!block) return;
+    *block = w->left;
+    w->left = block;
 }
 
 static df_code proxy_open(void *user, const df_transport_options *options, void **transport,
@@ -532,7 +533,7 @@ static df_code proxy_open(void *user, const df_transport_options *options, void 
         free(e);
         return code;
     }
-    if (has(e, TRANSPORT_LEAVES_MEMORY)) leave_memory(o.allocator);
+    if (has(e, TRANSPORT_LEAVES_MEMORY)) leave_memory(w, o.allocator);
     *transport = e;
     return DF_OK;
 }
@@ -671,6 +672,7 @@ int transport_flaw_rule(transport_flaw flaw) {
 void wrong_transport_init(wrong_transport *w, transport_flaw flaw, df_mem_network *net,
                           df_transport_ops *out) {
     w->flaw = flaw;
+    w->left = NULL;
     df_mem_network_ops(net, &w->right);
     *out = (df_transport_ops){.struct_size = sizeof *out,
                               .scheme = "mem",

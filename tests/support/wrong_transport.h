@@ -64,6 +64,7 @@ bool transport_flaw_races(transport_flaw flaw);
 typedef struct wrong_transport {
     transport_flaw flaw;
     df_transport_ops right;
+    void *left; /* memory, each block of which shows the one before */
 } wrong_transport;
 void wrong_transport_init(wrong_transport *w, transport_flaw flaw, df_mem_network *net,
                           df_transport_ops *out);
