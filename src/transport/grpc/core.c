@@ -290,7 +290,7 @@ static df_code engine_open(void *user, const df_transport_options *options, void
     df_grpc_engine *g = user;
     df_transport_options o = {.struct_size = sizeof o};
     df_transport_upcalls up = {.struct_size = sizeof up};
-    endpoint *e;
+    endpoint *e = NULL;
     const char *target = NULL;
     df_code code = options_read(&o, options, "df_transport_options", err);
     if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
