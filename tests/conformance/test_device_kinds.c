@@ -2,13 +2,15 @@
  *
  * device_kinds KIND - the conformance suite for kinds of device on each of the library's own, with
  * and without what they may lack. CUDA runs on the driver that DATAFLOW_TEST_CUDA names, a true
- * one, or on the fake one.
+ * one, or on the fake one; OPENCL on what the system has, of which PoCL can be two devices. 77: it
+ * has none.
  */
 #include <dataflow/device_conformance.h>
 #include <dataflow/sim.h>
 
 #include "device/cuda/cuda.h"
 #include "device/cuda/launch.h"
+#include "device/opencl/opencl.h"
 #include "modules/fake_cuda.h"
 #include "support/scale.h"
 
@@ -143,9 +145,67 @@ static void cuda(void) {
     run_suite("CUDA, by a fake driver, devices apart", suite);
 }
 
+/* ---- OPENCL ----------------------------------------------------------------- */
+
+/* What holds a queue: an event of the program's own. */
+static struct {
+    cl_event (*create)(cl_context context, cl_result *result);
+    cl_result (*set)(cl_event event, int32_t status);
+    cl_event event;
+} gate;
+
+static df_code hold_opencl(void *user, void *device, void *queue, df_error *err) {
+    opencl_device *d = device;
+    cl_result result = CL_SUCCESS;
+    df_code rc;
+    (void)user;
+    gate.event = gate.create(d->context, &result);
+    if (result != CL_SUCCESS) return df_error_set(err, DF_INTERNAL, "no event: %d", result);
+    OPENCL_ASK(rc, d, err, barrier, df_opencl_kernel_queue(queue), 1, &gate.event, NULL);
+    return rc;
+}
+
+static void let_go_opencl(void *user, void *device, void *queue) {
+    opencl_device *d = device;
+    (void)user;
+    (void)queue;
+    (void)gate.set(gate.event, CL_COMPLETE);
+    (void)d->driver.event_release(gate.event);
+}
+
+static bool is_there(int index, char *why, size_t size) {
+    df_error err = {.code = DF_OK};
+    df_device_traits traits = {.struct_size = sizeof traits};
+    void *device = NULL;
+    const df_device_request request = {
+        .struct_size = sizeof request, .name = "OPENCL:0", .index = index};
+    df_code code = opencl_ops.open(NULL, &request, &device, &traits, &err);
+    if (code == DF_OK) opencl_ops.close(device);
+    (void)snprintf(why, size, "%s", code == DF_OK ? traits.text : err.message);
+    return code == DF_OK;
+}
+
+/* False: there is none. */
+static bool opencl(void) {
+    char words[512];
+    df_device_conformance suite = {
+        .ops = &opencl_ops, .devices = 1, .hold = hold_opencl, .let_go = let_go_opencl};
+    (void)setenv("POCL_DEVICES", "pthread pthread", false);
+    bool there = is_there(0, words, sizeof words);
+    printf("OPENCL: %s\n", words);
+    if (!there) return false;
+    if (is_there(1, words, sizeof words)) suite.devices = 2;
+    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    find(library, "clCreateUserEvent", &gate.create);
+    find(library, "clSetUserEventStatus", &gate.set);
+    run_suite("OPENCL", suite);
+    return true;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2 || strcasecmp(argv[1], "sim") == 0) sim();
     if (argc < 2 || strcasecmp(argv[1], "cuda") == 0) cuda();
+    if (argc > 1 && strcasecmp(argv[1], "opencl") == 0 && !opencl()) return 77;
     printf("%d rules broken\n", n_broken);
     return n_broken != 0;
 }
