@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 goal=$((200 * 1024))  # bytes of the shared library, stripped
-limit=$((276 * 1024)) # with GPUs: CUDA and its ops 26 KiB, queues, staging and the checker of SIM 18
+limit=$((290 * 1024)) # with GPUs: CUDA and its ops 26 KiB, OpenCL 13, queues, staging and SIM's checker 18
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -24,7 +24,9 @@ fi
 strip -o "$work/stripped.so" "$build/libdataflow.so"
 whole=$(wc -c <"$work/stripped.so")
 # Kernels for devices, which their drivers compile, are text and counted apart.
-text=$(size "$build/CMakeFiles/dataflow_objects.dir/src/device/cuda/ptx.c.o" | awk 'NR == 2 { print $1 }')
+objects=$build/CMakeFiles/dataflow_objects.dir/src
+text=$(size "$objects/device/cuda/ptx.c.o" "$objects/kernels/opencl/text.c.o" |
+    awk 'NR > 1 { n += $1 } END { print n }')
 bytes=$((whole - text))
 
 echo "bytes of code and data, by layer:"

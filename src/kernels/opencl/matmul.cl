@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * MatMul of elements of type T: "kernels/cuda/matmul.cu". Each element is the CPU's plain sum.
+ */
+#define MATMUL                                                                                     \
+    KERNEL(df_matmul)                                                                              \
+    (const cuda_matmul a, global const char *a_, global const char *b_, global char *c_)
+
+#ifdef FLOATS
+enum { SIDE = CUDA_TILE / CUDA_TILE_EACH }; /* work items along each */
+
+/* CUDA_TILE lines of CUDA_TILE_K from k on. Neighbours in memory are read by neighbours among the
+ * work items. */
+void load(global const T *from, int64_t line, int64_t lines, int64_t k, int64_t size,
+          int64_t line_step, int64_t k_step, local T (*to)[CUDA_TILE + 1]) {
+    for (uint i = get_local_id(0); i < CUDA_TILE * CUDA_TILE_K; i += CUDA_BLOCK) {
+        bool along = k_step == 1;
+        uint l = along ? i / CUDA_TILE_K : i % CUDA_TILE;
+        uint p = along ? i % CUDA_TILE_K : i / CUDA_TILE;
+        bool inside = line + l < lines && k + p < size;
+        to[p][l] = inside ? from[(line + l) * line_step + (k + p) * k_step] : (T)0;
+    }
+}
+
+MATMUL {
+    local T ta[CUDA_TILE_K][CUDA_TILE + 1], tb[CUDA_TILE_K][CUDA_TILE + 1];
+    const int64_t across = (a.n - 1) / CUDA_TILE + 1, down = (a.m - 1) / CUDA_TILE + 1;
+    const uint row = get_local_id(0) / SIDE, col = get_local_id(0) % SIDE;
+    ROWS(at, a.tiles) {
+        const int64_t batch = at / (across * down), tile = at % (across * down);
+        global const T *from_a = AT(const T, a_, a.a) + offset_of(a.rank, a.dims, a.a_steps, batch);
+        global const T *from_b = AT(const T, b_, a.b) + offset_of(a.rank, a.dims, a.b_steps, batch);
+        global T *to = AT(T, c_, a.c) + batch * a.m * a.n;
+        const int64_t m = tile / across * CUDA_TILE, n = tile % across * CUDA_TILE;
+        T sums[CUDA_TILE_EACH][CUDA_TILE_EACH] = {{0}};
+        for (int64_t k = 0; k < a.k; k += CUDA_TILE_K) {
+            load(from_a, m, a.m, k, a.k, a.a_row, a.a_col, ta);
+            load(from_b, n, a.n, k, a.k, a.b_col, a.b_row, tb);
+            SYNCHRONISE;
+            for (int p = 0; p < CUDA_TILE_K; p++)
+                for (int i = 0; i < CUDA_TILE_EACH; i++)
+                    for (int j = 0; j < CUDA_TILE_EACH; j++)
+                        sums[i][j] += ta[p][row + i * SIDE] * tb[p][col + j * SIDE];
+            SYNCHRONISE;
+        }
+        for (uint i = 0; i < CUDA_TILE_EACH; i++)
+            for (uint j = 0; j < CUDA_TILE_EACH; j++) {
+                int64_t r = m + row + i * SIDE, c = n + col + j * SIDE;
+                if (r < a.m && c < a.n) to[r * a.n + c] = sums[i][j];
+            }
+    }
+}
+#else
+/* Integers, which are seldom many: an element a work item. */
+MATMUL {
+    EACH(i, a.batches * a.m * a.n) {
+        int64_t at = i, col = take(&at, a.n), row = take(&at, a.m);
+        global const W *x =
+            AT(const W, a_, a.a) + offset_of(a.rank, a.dims, a.a_steps, at) + row * a.a_row;
+        global const W *y =
+            AT(const W, b_, a.b) + offset_of(a.rank, a.dims, a.b_steps, at) + col * a.b_col;
+        W sum = 0;
+        for (int64_t k = 0; k < a.k; k++) sum += x[k * a.a_col] * y[k * a.b_row];
+        AT(W, c_, a.c)[i] = sum;
+    }
+}
+#endif
