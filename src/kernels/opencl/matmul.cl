@@ -7,14 +7,18 @@
     (const cuda_matmul a, global const char *a_, global const char *b_, global char *c_)
 
 #ifdef FLOATS
+#define JOIN(a, b)    a##b
+#define FOUR_OF(type) JOIN(type, 4)
+typedef FOUR_OF(T) four; /* neighbours in a row: CUDA_TILE_EACH */
+
 enum { SIDE = CUDA_TILE / CUDA_TILE_EACH }; /* work items along each */
 
 /* CUDA_TILE lines of CUDA_TILE_K from k on. Neighbours in memory are read by neighbours among the
  * work items. */
 void load(global const T *from, int64_t line, int64_t lines, int64_t k, int64_t size,
           int64_t line_step, int64_t k_step, local T (*to)[CUDA_TILE + 1]) {
+    const bool along = k_step == 1;
     for (uint i = get_local_id(0); i < CUDA_TILE * CUDA_TILE_K; i += CUDA_BLOCK) {
-        bool along = k_step == 1;
         uint l = along ? i / CUDA_TILE_K : i % CUDA_TILE;
         uint p = along ? i % CUDA_TILE_K : i / CUDA_TILE;
         bool inside = line + l < lines && k + p < size;
@@ -25,29 +29,32 @@ void load(global const T *from, int64_t line, int64_t lines, int64_t k, int64_t 
 MATMUL {
     local T ta[CUDA_TILE_K][CUDA_TILE + 1], tb[CUDA_TILE_K][CUDA_TILE + 1];
     const int64_t across = (a.n - 1) / CUDA_TILE + 1, down = (a.m - 1) / CUDA_TILE + 1;
-    const uint row = get_local_id(0) / SIDE, col = get_local_id(0) % SIDE;
+    const uint row = get_local_id(0) / SIDE, col = get_local_id(0) % SIDE * CUDA_TILE_EACH;
     ROWS(at, a.tiles) {
         const int64_t batch = at / (across * down), tile = at % (across * down);
         global const T *from_a = AT(const T, a_, a.a) + offset_of(a.rank, a.dims, a.a_steps, batch);
         global const T *from_b = AT(const T, b_, a.b) + offset_of(a.rank, a.dims, a.b_steps, batch);
         global T *to = AT(T, c_, a.c) + batch * a.m * a.n;
         const int64_t m = tile / across * CUDA_TILE, n = tile % across * CUDA_TILE;
-        T sums[CUDA_TILE_EACH][CUDA_TILE_EACH] = {{0}};
+        const int64_t rows = a.m - m - row,
+                      cols = a.n - n - col; /* from here on; or fewer than 1 */
+        four sums[CUDA_TILE_EACH] = {0};
         for (int64_t k = 0; k < a.k; k += CUDA_TILE_K) {
+            const int depth = a.k - k < CUDA_TILE_K ? a.k - k : CUDA_TILE_K;
             load(from_a, m, a.m, k, a.k, a.a_row, a.a_col, ta);
             load(from_b, n, a.n, k, a.k, a.b_col, a.b_row, tb);
             SYNCHRONISE;
-            for (int p = 0; p < CUDA_TILE_K; p++)
-                for (int i = 0; i < CUDA_TILE_EACH; i++)
-                    for (int j = 0; j < CUDA_TILE_EACH; j++)
-                        sums[i][j] += ta[p][row + i * SIDE] * tb[p][col + j * SIDE];
+            for (int p = 0; p < depth && rows > 0 && cols > 0; p++) {
+                const four y = vload4(0, tb[p] + col);
+                for (int i = 0; i < CUDA_TILE_EACH; i++) sums[i] += ta[p][row + i * SIDE] * y;
+            }
             SYNCHRONISE;
         }
-        for (uint i = 0; i < CUDA_TILE_EACH; i++)
-            for (uint j = 0; j < CUDA_TILE_EACH; j++) {
-                int64_t r = m + row + i * SIDE, c = n + col + j * SIDE;
-                if (r < a.m && c < a.n) to[r * a.n + c] = sums[i][j];
-            }
+        for (int i = 0; i < CUDA_TILE_EACH && i * SIDE < rows; i++) {
+            const T out[] = {sums[i].x, sums[i].y, sums[i].z, sums[i].w};
+            for (int j = 0; j < CUDA_TILE_EACH && j < cols; j++)
+                to[(m + row + i * SIDE) * a.n + n + col + j] = out[j];
+        }
     }
 }
 #else
