@@ -2,8 +2,8 @@
  *
  * device_kinds KIND - the conformance suite for kinds of device on each of the library's own, with
  * and without what they may lack. CUDA runs on the driver that DATAFLOW_TEST_CUDA names, a true
- * one, or on the fake one; OPENCL on what the system has, of which PoCL can be two devices. 77: it
- * has none.
+ * one, or on the fake one; FAKE_OPENCL on a fake one, and OPENCL on what the system has, of which
+ * PoCL can be two devices. 77: it has none.
  */
 #include <dataflow/device_conformance.h>
 #include <dataflow/sim.h>
@@ -11,7 +11,9 @@
 #include "device/cuda/cuda.h"
 #include "device/cuda/launch.h"
 #include "device/opencl/opencl.h"
+#include "device/opencl/launch.h"
 #include "modules/fake_cuda.h"
+#include "modules/fake_opencl.h"
 #include "support/scale.h"
 
 #include <dlfcn.h>
@@ -202,9 +204,86 @@ static bool opencl(void) {
     return true;
 }
 
+/* ---- OPENCL, by a fake driver ----------------------------------------------- */
+
+static struct {
+    fake_opencl_world *world;
+    void (*add)(const char *name, fake_opencl_kernel *run);
+    void (*lose)(void *context);
+} fake_cl;
+
+static int wait_while_held(const void *const *args, size_t items) {
+    (void)args;
+    (void)items;
+    while (atomic_load(&is_held)) (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    return 0;
+}
+
+static int end_in_error(const void *const *args, size_t items) {
+    (void)args;
+    (void)items;
+    return CL_OUT_OF_RESOURCES;
+}
+
+static df_code launch_fake_opencl(void *queue, const char *kernel, df_error *err) {
+    int nothing = 0;
+    const opencl_launch l = {.name = kernel,
+                             .entry = kernel,
+                             .options = "",
+                             .texts = {"a text"},
+                             .groups = 1,
+                             .group = 1,
+                             .args = &nothing,
+                             .bytes = sizeof nothing};
+    return opencl_queue_launch(queue, &l, err);
+}
+
+static df_code hold_fake_opencl(void *user, void *device, void *queue, df_error *err) {
+    (void)user;
+    (void)device;
+    atomic_store(&is_held, 1);
+    return launch_fake_opencl(queue, "wait_while_held", err);
+}
+
+static df_code fail_fake_opencl(void *user, void *device, void *queue, df_work *work,
+                                df_error *err) {
+    (void)user;
+    (void)device;
+    (void)work;
+    return launch_fake_opencl(queue, "end_in_error", err);
+}
+
+static void lose_fake_opencl(void *user, void *device) {
+    (void)user;
+    fake_cl.lose(((opencl_device *)device)->context);
+}
+
+static void fake_opencl_kind(void) {
+    df_device_ops ops = opencl_ops;
+    ops.user = DATAFLOW_MODULES_DIR "/fake_opencl.so";
+    void *library = dlopen(DATAFLOW_MODULES_DIR "/fake_opencl.so", RTLD_NOW | RTLD_LOCAL);
+    if (!library) exit(1);
+    find(library, "fake_opencl", &fake_cl.world);
+    find(library, "fake_opencl_register", &fake_cl.add);
+    find(library, "fake_opencl_lose", &fake_cl.lose);
+    fake_cl.add("wait_while_held", wait_while_held);
+    fake_cl.add("end_in_error", end_in_error);
+    run_suite("OPENCL, by a fake driver", (df_device_conformance){.ops = &ops,
+                                                                  .devices = 2,
+                                                                  .hold = hold_fake_opencl,
+                                                                  .let_go = let_go,
+                                                                  .fail = fail_fake_opencl,
+                                                                  .lose = lose_fake_opencl});
+    if (fake_cl.world->behind) {
+        printf("%d commands were put behind what has failed\n", (int)fake_cl.world->behind);
+        n_broken++;
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc < 2 || strcasecmp(argv[1], "sim") == 0) sim();
     if (argc < 2 || strcasecmp(argv[1], "cuda") == 0) cuda();
+    if (argc < 2 || strcasecmp(argv[1], "fake_opencl") == 0) fake_opencl_kind();
     if (argc > 1 && strcasecmp(argv[1], "opencl") == 0 && !opencl()) return 77;
     printf("%d rules broken\n", n_broken);
     return n_broken != 0;
