@@ -111,7 +111,9 @@ static cl_result fault_result;
 
 static bool fails_now(const char *symbol) {
     if (!fault_countdown || (fault_symbol && strcmp(fault_symbol, symbol) != 0)) return false;
-    return --fault_countdown == 0;
+    if (--fault_countdown) return false;
+    atomic_fetch_add(&fake_opencl.broken, 1);
+    return true;
 }
 
 static cl_result leave(cl_result r) {
@@ -126,7 +128,6 @@ static cl_result enter(const char *symbol) {
         return CL_DEVICE_NOT_AVAILABLE;
     }
     pthread_mutex_lock(&lock);
-    atomic_fetch_add(&fake_opencl.calls, 1);
     return fails_now(symbol) ? leave(fault_result) : CL_SUCCESS;
 }
 

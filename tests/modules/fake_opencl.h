@@ -51,7 +51,7 @@ typedef struct fake_opencl_world {
 
     /* Books: what is held, and what has happened. */
     atomic_int contexts, queues, buffers, events, programs, kernels, maps;
-    atomic_int calls;   /* those that fake_opencl_fail counts */
+    atomic_int broken;  /* calls that were made to fail */
     atomic_int builds;  /* programs that were built */
     atomic_int behind;  /* commands that were put behind an event that had failed */
     atomic_int orphans; /* calls that a child of fork has made */

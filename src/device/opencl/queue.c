@@ -58,7 +58,8 @@ void opencl_queue_flush(void *queue) {
     opencl_queue *q = queue;
     df_code rc;
     OPENCL_ASK(rc, q->device, NULL, flush, q->queue);
-    (void)rc; /* a device that is lost says so elsewhere */
+    /* What does not begin would be waited for for ever. */
+    if (rc != DF_OK) (void)opencl_lose(q->device, CL_OUT_OF_RESOURCES, NULL);
 }
 
 /* ---- copies -------------------------------------------------------------- */
