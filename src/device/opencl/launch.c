@@ -118,12 +118,11 @@ static df_code set_all(opencl_device *d, cl_kernel k, const opencl_launch *l,
     return rc;
 }
 
-static df_code begin_report_locked(opencl_queue *q, const opencl_launch *l, cl_buffer *out,
-                                   df_error *err) DF_REQUIRES(&q->device->kernels_lock);
+static df_code begin_report_locked(opencl_device *d, opencl_queue *q, const opencl_launch *l,
+                                   cl_buffer *out, df_error *err) DF_REQUIRES(&d->kernels_lock);
 
-static df_code begin_report_locked(opencl_queue *q, const opencl_launch *l, cl_buffer *out,
-                                   df_error *err) {
-    opencl_device *d = q->device;
+static df_code begin_report_locked(opencl_device *d, opencl_queue *q, const opencl_launch *l,
+                                   cl_buffer *out, df_error *err) {
     const uint32_t nothing = 0;
     df_code rc = DF_OK;
     *out = NULL;
@@ -138,16 +137,15 @@ static df_code begin_report_locked(opencl_queue *q, const opencl_launch *l, cl_b
     return rc;
 }
 
-static df_code put_locked(opencl_queue *q, const opencl_launch *l, cl_buffer *buffers,
-                          df_error *err) DF_REQUIRES(&q->device->kernels_lock);
+static df_code put_locked(opencl_device *d, opencl_queue *q, const opencl_launch *l,
+                          cl_buffer *buffers, df_error *err) DF_REQUIRES(&d->kernels_lock);
 
-static df_code put_locked(opencl_queue *q, const opencl_launch *l, cl_buffer *buffers,
-                          df_error *err) {
-    opencl_device *d = q->device;
+static df_code put_locked(opencl_device *d, opencl_queue *q, const opencl_launch *l,
+                          cl_buffer *buffers, df_error *err) {
     opencl_kernel *k = NULL;
     size_t items = l->groups * l->group;
     df_code rc = find_locked(d, l, &k, err);
-    if (rc == DF_OK) rc = begin_report_locked(q, l, &buffers[l->n_addresses], err);
+    if (rc == DF_OK) rc = begin_report_locked(d, q, l, &buffers[l->n_addresses], err);
     if (rc == DF_OK) rc = set_all(d, k->kernel, l, buffers, err);
     if (rc != DF_OK) return rc;
     OPENCL_ASK(rc, d, err, launch, q->queue, k->kernel, 1, NULL, &items, &l->group, 0, NULL, NULL);
@@ -159,12 +157,13 @@ static df_code put_locked(opencl_queue *q, const opencl_launch *l, cl_buffer *bu
 
 df_code opencl_queue_launch(void *queue, const opencl_launch *l, df_error *err) {
     opencl_queue *q = queue;
+    opencl_device *d = q->device;
     cl_buffer buffers[OPENCL_ADDRESSES + 1];
-    df_code rc = find_all(q->device, l, buffers, err);
+    df_code rc = find_all(d, l, buffers, err);
     if (rc == DF_OK) {
-        mutex_lock(&q->device->kernels_lock);
-        rc = put_locked(q, l, buffers, err);
-        mutex_unlock(&q->device->kernels_lock);
+        mutex_lock(&d->kernels_lock);
+        rc = put_locked(d, q, l, buffers, err);
+        mutex_unlock(&d->kernels_lock);
     }
     if (rc != DF_OK) error_prefix(err, "kernel %s: ", l->name);
     return rc;
