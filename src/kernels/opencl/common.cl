@@ -8,7 +8,9 @@
  *
  * A kernel's buffers have the names of what lies in them, with a _ behind.
  */
-#define NEEDS_DOUBLE "this device computes no double, which this kernel needs"
+#if defined(DOUBLES) && !defined(HAS_DOUBLE)
+#error "this device computes no double, which this kernel needs"
+#endif
 
 #define KERNEL(name)             kernel void name
 /* The buffer's elements of a type, from where they begin; NULL if there are none. */

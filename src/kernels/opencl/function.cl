@@ -4,7 +4,7 @@
  * once.
  */
 #ifndef HAS_DOUBLE
-#error NEEDS_DOUBLE
+#error "this device computes no double, which this kernel needs"
 #endif
 
 double floor_mod(double a, double b) {

@@ -132,10 +132,10 @@ enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 /* What the text is compiled with: T; then, if they matter, A, W, and one thing more. */
 static const struct {
-    char name[8], t[7], a[7], w[7], is[7];
+    char name[8], t[7], a[7], w[7], is[18];
 } types[] = {
     {"float32", "float", "float", "float", "FLOATS"},
-    {"float64", "double", "double", "double", "FLOATS"},
+    {"float64", "double", "double", "double", "FLOATS -D DOUBLES"},
     {"int8", "char", "int", "uint", "INTS"},
     {"int16", "short", "int", "uint", "INTS"},
     {"int32", "int", "int", "uint", "INTS"},
@@ -146,7 +146,7 @@ static const struct {
     {"2", "ushort", "", "", ""},
     {"4", "uint", "", "", ""},
     {"8", "ulong", "", "", ""},
-    {"float", "double", "double", "double", "FLOATS"}, /* what is folded */
+    {"float", "double", "double", "double", "FLOATS -D DOUBLES"}, /* what is folded */
     {"int", "long", "long", "ulong", "INTS"},
 };
 enum { TYPES = sizeof types / sizeof *types, NAME = 32 };

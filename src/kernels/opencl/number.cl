@@ -3,7 +3,7 @@
  * number.cl - elements of any dtype by way of int64 and double: "kernels/cuda/number.cuh".
  */
 #ifndef HAS_DOUBLE
-#error NEEDS_DOUBLE
+#error "this device computes no double, which this kernel needs"
 #endif
 
 bool is_float(int32_t dtype) {

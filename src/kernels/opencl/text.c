@@ -208,7 +208,9 @@ const char opencl_common[] =
 "int32_t largest, dtype;\n"
 "} cuda_window;\n"
 "#endif\n"
-"#define NEEDS_DOUBLE \"this device computes no double, which this kernel needs\"\n"
+"#if defined(DOUBLES) && !defined(HAS_DOUBLE)\n"
+"#error \"this device computes no double, which this kernel needs\"\n"
+"#endif\n"
 "#define KERNEL(name) kernel void name\n"
 "#define AT(type, buffer, offset) ((buffer) ? (global type *)((buffer) + (offset)) : 0)\n"
 "#define EACH(i, n) \\\n"
@@ -252,7 +254,7 @@ const char opencl_common[] =
 
 const char opencl_number[] =
 "#ifndef HAS_DOUBLE\n"
-"#error NEEDS_DOUBLE\n"
+"#error \"this device computes no double, which this kernel needs\"\n"
 "#endif\n"
 "bool is_float(int32_t dtype) {\n"
 "return dtype == DF_FLOAT32 || dtype == DF_FLOAT64 || dtype == DF_FLOAT16 ||\n"
@@ -522,7 +524,7 @@ const char opencl_elementwise[] =
 
 const char opencl_function[] =
 "#ifndef HAS_DOUBLE\n"
-"#error NEEDS_DOUBLE\n"
+"#error \"this device computes no double, which this kernel needs\"\n"
 "#endif\n"
 "double floor_mod(double a, double b) {\n"
 "double rest = fmod(a, b);\n"
