@@ -64,8 +64,8 @@ df_code opencl_find(opencl_device *d, const void *address, size_t bytes, opencl_
 }
 
 static bool add(opencl_device *d, const opencl_block *b) {
-    void *blocks = d->blocks;
     mutex_lock(&d->blocks_lock);
+    void *blocks = d->blocks;
     bool ok = alloc_grow(d->alloc, &blocks, &d->room, d->n_blocks + 1, sizeof *b);
     d->blocks = blocks;
     if (ok) {
@@ -138,8 +138,8 @@ void opencl_free(void *device, void *address, size_t bytes) {
 /* ---- the host's ---------------------------------------------------------- */
 
 static bool note_pinned(opencl_device *d, opencl_pinned p) {
-    void *all = d->pinned;
     mutex_lock(&d->blocks_lock);
+    void *all = d->pinned;
     bool ok = alloc_grow(d->alloc, &all, &d->pinned_room, d->n_pinned + 1, sizeof p);
     d->pinned = all;
     if (ok) d->pinned[d->n_pinned++] = p;
