@@ -183,7 +183,7 @@ void rig_D3(rig *r) {
     fresh(r, fails_the_events_behind, NULL);
     fresh(r, fails_when_nobody_owns_it, NULL);
     fresh(r, NULL, fails_who_waits);
-    if (!rig_has(r, 2)) return;
+    if (!rig_waits_across(r)) return;
     rig_device *d = rig_open(r, 0), *other = rig_open(r, 1);
     fails_who_waits(rig_queue_of(r, d, DF_QUEUE_ACROSS), rig_queue_of(r, other, DF_QUEUE_IN));
 }

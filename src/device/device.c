@@ -9,6 +9,7 @@
  */
 #include "device/core.h"
 #include "device/cuda/cuda.h"
+#include "device/opencl/opencl.h"
 #include "device/stage.h"
 
 #include "base/alloc.h"
@@ -20,7 +21,7 @@
 
 /* ---- kinds ---------------------------------------------------------------- */
 
-static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops};
+static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops, &opencl_ops};
 enum { N_BUILT_IN = sizeof built_in / sizeof *built_in };
 
 /* The program's own come first: it may replace one. */

@@ -125,6 +125,7 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
  * (queue_can_wait). */
 df_code queue_wait(df_queue *q, df_work *work, fence *f, df_error *err);
 bool queue_can_wait(const df_queue *q, const fence *f);
+bool queue_can_follow(const df_queue *q, const df_queue *other); /* any fence of that */
 /* True: what is put on q from now on comes behind all that is on `other` now, anyway. */
 bool queue_is_behind(df_queue *q, df_queue *other);
 /* *out holds one reference, the caller's. */

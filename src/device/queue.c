@@ -93,9 +93,18 @@ df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err
 
 /* ---- waiting -------------------------------------------------------------- */
 
+static bool can_wait(const df_queue *q, const device_books *b) {
+    if (q->books == b) return true;
+    return q->books->ops == b->ops && !(q->device->core->traits.flags & DF_DEVICE_ALONE);
+}
+
 bool queue_can_wait(const df_queue *q, const fence *f) {
     const device_fence *d = fence_of((fence *)(uintptr_t)f);
-    return d && d->books->ops == q->books->ops;
+    return d && can_wait(q, d->books);
+}
+
+bool queue_can_follow(const df_queue *q, const df_queue *other) {
+    return can_wait(q, other->books);
 }
 
 static void unref_fence(void *f) {

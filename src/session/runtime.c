@@ -157,6 +157,7 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     if (code == DF_OK) code = kernels_register(rt->ops, o->cblas ? &rt->blas : NULL, err);
     if (code == DF_OK) code = open_devices(rt, o, err);
     if (code == DF_OK) code = cuda_open_ops(rt, o->cublas, err);
+    if (code == DF_OK) code = opencl_open_ops(rt, err);
     return code;
 }
 

@@ -57,4 +57,7 @@ uint64_t runtime_draw(void); /* a random number, not 0 */
 df_code cuda_open_ops(df_runtime *rt, const char *cublas_file, df_error *err);
 void cuda_close_ops(df_runtime *rt); /* while the devices are open */
 
+/* ---- opencl.c ---- */
+df_code opencl_open_ops(df_runtime *rt, df_error *err); /* the same */
+
 #endif /* SESSION_RUNTIME_H */
