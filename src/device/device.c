@@ -85,9 +85,12 @@ static void wait_for(fence *f) {
 
 bool device_wait(df_queue *q) {
     fence *f = NULL;
+    df_code code;
     if (device_is_inside(q->device)) return false;
-    df_code code = queue_record_kept(q, NULL, &f, NULL);
-    if (code != DF_OK) return code == DF_UNAVAILABLE; /* lost, or closed: nothing runs any more */
+    while ((code = queue_record_kept(q, NULL, &f, NULL)) != DF_OK) {
+        if (code == DF_UNAVAILABLE) return true; /* lost, or closed: nothing runs any more */
+        thread_pause();
+    }
     wait_for(f);
     fence_unref(f);
     return true;

@@ -289,11 +289,17 @@ typedef void play_function_of(sim_queue *q, item *i);
 /* What is to be known of an item when it is put there; may refuse it. */
 typedef df_code note_function(sim_queue *q, item *i, df_error *err);
 
+/* A device that is lost takes events all the same: what is in front of them may be in use. */
+static bool is_taken_locked(sim_queue *q, play_function_of *play) DF_REQUIRES(&q->lock);
+static bool is_taken_locked(sim_queue *q, play_function_of *play) {
+    return !is_lost(q->device) || (play == play_event && q->thread);
+}
+
 static df_code push(sim_queue *q, df_work *work, play_function_of *play, note_function *note,
                     item *i, df_error *err) {
     *i = (item){.work = work, .play = play};
     mutex_lock(&q->lock);
-    df_code rc = is_lost(q->device) ? lost(q, err) : start_locked(q, err);
+    df_code rc = is_taken_locked(q, play) ? start_locked(q, err) : lost(q, err);
     if (rc == DF_OK) rc = note(q, i, err);
     if (rc == DF_OK) {
         if (q->first)
