@@ -88,7 +88,8 @@ bool device_wait(df_queue *q) {
     df_code code;
     if (device_is_inside(q->device)) return false;
     while ((code = queue_record_kept(q, NULL, &f, NULL)) != DF_OK) {
-        if (code == DF_UNAVAILABLE) return true; /* lost, or closed: nothing runs any more */
+        /* lost, or closed: nothing runs any more; or nothing ever was there */
+        if (code == DF_UNAVAILABLE || !atomic_get(&q->put, ACQUIRE)) return true;
         thread_pause();
     }
     wait_for(f);

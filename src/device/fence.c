@@ -318,7 +318,8 @@ bool queue_is_over(df_queue *q, const df_work *work) {
     uint64_t put = atomic_get(&q->put, ACQUIRE);
     mutex_lock(&q->books->lock);
     bool over = put == 0 || (q->reached_by == work && atomic_get(&q->reached, ACQUIRE) == put);
-    over = over && !q->first && !q->n_calling;
+    for (const device_fence *f = q->first; f && over; f = f->next) over = f->work != work;
+    over = over && !q->n_calling;
     mutex_unlock(&q->books->lock);
     return over;
 }

@@ -22,6 +22,7 @@
  */
 #include "support/scale.h"
 
+#include "base/clock.h"
 #include "fault/faulty_kind.h"
 #include "property/last_words.h"
 #include "property/random_run.h"
@@ -29,6 +30,7 @@
 #include "support/yield.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +41,7 @@
 
 #include <cmocka.h>
 
-#define FOREVER UINT64_C(60000000000) /* ns */
+#define PATIENCE UINT64_C(20000000000) /* ns */
 
 enum { JOBS = 4, ROUNDS = 4, RELAYS = 4, KEPT = 64 };
 
@@ -478,17 +480,26 @@ static void free_relays(world *w) {
 
 static bool close_session(world *w, df_session *s) {
     df_error err;
-    if (!s || df_session_close(s, FOREVER, &err) == DF_OK) return true;
+    if (!s || df_session_close(s, PATIENCE, &err) == DF_OK) return true;
     return wrong(w, "a session is not closed: %s", err.message);
 }
 
+static uint64_t bytes_in_use(const df_device *d) {
+    df_memory_info info = {.struct_size = sizeof info};
+    return df_device_memory(d, &info, NULL) == DF_OK ? info.in_use : UINT64_MAX;
+}
+
+/* A thread that ended a run early lets go of its program last, perhaps a moment after the session
+ * was closed. */
 static bool memory_is_back(world *w) {
     for (int i = 0; i < FAULTY_DEVICES; i++) {
-        df_memory_info info = {.struct_size = sizeof info};
         if (w->lost >> i & 1) continue;
-        if (df_device_memory(w->devices[i], &info, NULL) != DF_OK || info.in_use)
-            return wrong(w, "%" PRIu64 " bytes of %s are in use", info.in_use,
-                         df_device_name(w->devices[i]));
+        for (uint64_t until = clock_after(PATIENCE); bytes_in_use(w->devices[i]);) {
+            if (clock_now() > until)
+                return wrong(w, "%" PRIu64 " bytes of %s are in use", bytes_in_use(w->devices[i]),
+                             df_device_name(w->devices[i]));
+            (void)sched_yield();
+        }
     }
     return true;
 }
