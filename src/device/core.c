@@ -90,6 +90,17 @@ static void core_drain(void *user) {
     leave(c);
 }
 
+/* A kind has no call for that alone; but if it is lost it says so to each. */
+static bool core_is_lost(void *user, df_error *err) {
+    enum { LEAST = 256 };
+    device_core *c = user;
+    void *block = NULL;
+    DF_SCHED_POINT();
+    df_code code = c->ops->alloc(c->impl, LEAST, &block, err);
+    if (code == DF_OK) give(c, block, LEAST);
+    return code == DF_UNAVAILABLE;
+}
+
 static uint64_t core_position(void *user) {
     device_core *c = user;
     df_queue *q = enter(c);
@@ -183,6 +194,7 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, ki
                                   .close = core_close,
                                   .position = core_position,
                                   .drain = core_drain,
+                                  .is_lost = core_is_lost,
                                   .user = c,
                                   .limit = (size_t)c->traits.memory};
     *mem = memory_new(c->alloc, &source, false);

@@ -109,7 +109,7 @@ static df_code queue_new(df_device *d, device_books *b, df_queue_kind kind, df_e
     DF_SCHED_POINT();
     df_code code = d->ops->queue_new(d->core->impl, kind, &q->impl, err);
     if (code != DF_OK) return code;
-    return queue_keep_fences(q, 1) ? DF_OK : error_memory(err, d->full_name);
+    return queue_keep_fences(q, 1, err);
 }
 
 static df_code make_queues(df_device *d, const device_options *options, df_error *err) {

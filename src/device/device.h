@@ -138,7 +138,7 @@ bool queue_is_over(df_queue *q, const df_work *work);
 
 /* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
  * more of them are in use at a time. */
-bool queue_keep_fences(df_queue *q, size_t n);
+df_code queue_keep_fences(df_queue *q, size_t n, df_error *err);
 void queue_drop_fences(df_queue *q, size_t n);
 df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err);
 

@@ -287,7 +287,7 @@ stage *stage_new(df_device *d, const df_threads *threads) {
     s->device = d;
     s->threads = threads;
     if (locks_init(s)) {
-        if (queue_keep_fences(d->queues[DF_QUEUE_IN], MAX_PIECES)) return s;
+        if (queue_keep_fences(d->queues[DF_QUEUE_IN], MAX_PIECES, NULL) == DF_OK) return s;
         condition_fini(&s->wake);
         mutex_fini(&s->lock);
     }

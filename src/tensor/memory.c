@@ -282,6 +282,10 @@ void memory_give(memory *m, void *block, size_t got) {
     if (last) memory_close(m);
 }
 
+bool memory_is_lost(const memory *m, df_error *err) {
+    return m->source.is_lost && m->source.is_lost(m->source.user, err);
+}
+
 static void free_chain(memory *m, idle *chain, size_t bytes) DF_EXCLUDES(&m->lock) {
     while (chain) {
         idle *next = chain->next;

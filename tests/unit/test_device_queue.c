@@ -411,7 +411,7 @@ static void fences_that_are_kept_at_hand_need_no_memory(void **state) {
     world_init_with(&w, kind_new(false), 1 << 20);
     df_device *d = w.d[0];
     df_queue *q = d->queue;
-    assert_true(queue_keep_fences(q, N));
+    assert_int_equal(queue_keep_fences(q, N, NULL), DF_OK);
     gate_shut(&g, d);
     for (int i = 0; i < 2; i++) spare[i] = record(d, NULL); /* not one of those */
     fault_fail_allocation(&w.heap, 1, FAULT_FOR_EVER);
@@ -445,7 +445,7 @@ static void fences_that_cannot_be_kept_at_hand_are_not_promised(void **state) {
     size_t kept = q->books->n_kept;
     fault_fail_allocation(&w.heap, 5, FAULT_FOR_EVER);
 
-    assert_false(queue_keep_fences(q, 8));
+    assert_int_equal(queue_keep_fences(q, 8, NULL), DF_RESOURCE_EXHAUSTED);
 
     fault_fail_allocation(&w.heap, 0, FAULT_ONCE);
     assert_int_equal(q->books->n_kept, kept);
