@@ -19,6 +19,7 @@
 # and these, which take longer and are run by their names alone:
 #
 #   fuzz      a million texts into the parser, under the sanitizers of asan
+#   faults    a hundred thousand worlds in which devices fail (tests/fault/test_device_faults.c)
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
@@ -30,7 +31,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz huge soak"
+long_gates="fuzz faults huge soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -94,6 +95,20 @@ gate_asan() {
 gate_fuzz() {
     build_asan
     build-gates/asan/tests/test_parse_fuzz --count 1000000
+}
+
+# FAULTS_FIRST: the first seed. Each processor plays its part of them.
+gate_faults() {
+    local n=$((100000 / jobs)) first=${FAULTS_FIRST:-1} i=0 failed=0 parts="" part
+    need $to_build
+    build build
+    while [ "$i" -lt "$jobs" ]; do
+        build/tests/test_device_faults --first $((first + i * n)) --count "$n" &
+        parts="$parts $!"
+        i=$((i + 1))
+    done
+    for part in $parts; do wait "$part" || failed=1; done
+    return "$failed"
 }
 
 gate_huge() {

@@ -644,7 +644,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--first") == 0) first_seed = strtoull(argv[i + 1], NULL, 0);
         if (strcmp(argv[i], "--count") == 0) n_worlds = strtoul(argv[i + 1], NULL, 0);
     }
-    printf("seeds from %" PRIu64 "\n", first_seed);
+    printf("seeds from %" PRIu64 ", %zu of them\n", first_seed, n_worlds);
     (void)fflush(stdout);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
