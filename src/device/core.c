@@ -3,8 +3,9 @@
  * A device's memory: blocks of the kind's, cached, and in the order of the compute queue.
  *
  * A block that the cache gives back may still be in use by what is queued. So it goes when the
- * queue has passed what is there now; who needs its room at once waits for that (core_drain),
- * unless the device's own thread asks.
+ * queue has passed what is there now; who needs its room at once waits for that (core_drain). But no
+ * thread of a device waits, neither for its own nor for another's: two that did so for each other's
+ * would wait for ever.
  */
 #include "device/core.h"
 
@@ -73,13 +74,14 @@ static bool is_idle(df_queue *q) {
     return atomic_get(&q->reached, ACQUIRE) >= queue_put(q);
 }
 
-static void core_free(void *user, void *block, size_t bytes) {
+static bool core_free(void *user, void *block, size_t bytes) {
     device_core *c = user;
     df_queue *q = enter(c);
     bool idle = !q || is_idle(q), later = !idle && give_later(c, q, block, bytes);
-    if (!idle && !later) (void)device_wait(q);
+    bool now = idle || (!later && device_wait(q));
     leave(c);
-    if (!later) give(c, block, bytes);
+    if (now) give(c, block, bytes);
+    return now || later;
 }
 
 /* Idle or not: what was to be given later is given when the next fence has ended. */

@@ -83,10 +83,18 @@ static void wait_for(fence *f) {
     mutex_fini(&s.lock);
 }
 
+/* Of any device: whose thread waits for another's may be waited for. */
+static bool is_inside_any(const df_device *d) {
+    if (!d->opened) return device_is_inside(d);
+    for (d = *d->opened; d; d = d->next_opened)
+        if (device_is_inside(d)) return true;
+    return false;
+}
+
 bool device_wait(df_queue *q) {
     fence *f = NULL;
     df_code code;
-    if (device_is_inside(q->device)) return false;
+    if (is_inside_any(q->device)) return false;
     while ((code = queue_record_kept(q, NULL, &f, NULL)) != DF_OK) {
         /* lost, or closed: nothing runs any more; or nothing ever was there */
         if (code == DF_UNAVAILABLE || !atomic_get(&q->put, ACQUIRE)) return true;
@@ -179,7 +187,6 @@ void device_stop(df_device *d) {
 
 static void close_queues(df_device *d) {
     if (!d->books) return;
-    device_stop(d);
     core_forget_queue(d->core);
     books_drop_loose(d->books);
     stage_free(d->stage);
@@ -248,12 +255,25 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
         device_close(d);
         return code;
     }
+    d->opened = options->opened;
+    if (d->opened) {
+        d->next_opened = *d->opened;
+        *d->opened = d;
+    }
     *out = d;
     return DF_OK;
 }
 
+static void forget(df_device *d) {
+    df_device **at = d->opened;
+    while (at && *at != d) at = &(*at)->next_opened;
+    if (at) *at = d->next_opened;
+}
+
 void device_close(df_device *d) {
     if (!d) return;
+    device_stop(d);
+    forget(d);
     close_queues(d);
     memory_unref(d->mem);
     alloc_free(d->alloc, d, sizeof *d);

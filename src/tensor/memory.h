@@ -29,7 +29,8 @@ typedef struct memory_source {
     /* NULL: none left. Any thread. The address is the device's own: for a memory
      * that the host cannot read it must not be dereferenced. */
     void *(*alloc)(void *user, size_t bytes);
-    void (*free)(void *user, void *block, size_t bytes);
+    /* False: it cannot be taken back now, and stays in the cache. */
+    bool (*free)(void *user, void *block, size_t bytes);
     void (*close)(void *user); /* after the last block; may be NULL */
     /* Of memory that queued work may still use when it is given back: how much work there is by
      * now. NULL: there is none such. */
@@ -68,7 +69,7 @@ void memory_give(memory *m, void *block, size_t got); /* never fails; NULL is fi
 /* How large a block is that memory_take gives for `bytes`; 0: too large for any. */
 size_t memory_block_size(size_t bytes);
 
-void memory_trim(memory *m); /* gives back what the cache holds */
+void memory_trim(memory *m); /* gives back what the cache holds, as far as the source takes it */
 
 /* Bytes of blocks: those that are out, and those that the cache holds, which are counted one by
  * one. Any thread. */

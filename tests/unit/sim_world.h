@@ -37,6 +37,7 @@ typedef struct world {
     df_device *d[DEVICES];
     const df_device_ops *kind; /* of both; NULL: the library's */
     kind_word *words;
+    df_device *opened;
 } world;
 
 static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
@@ -50,6 +51,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
                                     .host = w->host,
                                     .memory_limit = limit,
                                     .words = &w->words,
+                                    .opened = &w->opened,
                                     .kinds = &w->kind,
                                     .n_kinds = w->kind != NULL};
     return device_open(&name, 1, &options, &w->d[i], err);
@@ -58,6 +60,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
 static inline void world_init_with(world *w, const df_device_ops *kind, size_t limit) {
     w->kind = kind;
     w->words = NULL;
+    w->opened = NULL;
     fault_allocator_init(&w->heap);
     fault_threads_init(&w->threads);
     w->host = memory_new_host(&w->heap.allocator);

@@ -756,6 +756,104 @@ static void whoever_tells_of_an_end_does_not_wait_for_the_device(void **state) {
     }
 }
 
+/* Each on a thread of its own device, and both at once. */
+typedef struct visitor {
+    fence_waiter waiter; /* first */
+    df_device *other;
+    _Atomic int *met;
+    bool waited;
+    _Atomic uint32_t called;
+} visitor;
+
+static void wait_for_the_other(fence_waiter *waiter, const df_error *why) {
+    visitor *v = (visitor *)waiter;
+    (void)why;
+    (void)atomic_add(v->met, 1, ACQ_REL);
+    while (atomic_get(v->met, ACQUIRE) < DEVICES) (void)sched_yield();
+    v->waited = device_wait(v->other->queue);
+    atomic_put(&v->called, 1, RELEASE);
+}
+
+static void two_that_tell_of_ends_do_not_wait_for_each_others_device(void **state) {
+    (void)state;
+    for (int polls = 0; polls < 2; polls++) {
+        world w;
+        gate g[DEVICES];
+        adder a[DEVICES];
+        visitor v[DEVICES];
+        fence *f[DEVICES];
+        _Atomic int met = 0;
+        world_init_with(&w, kind_new(polls), 1 << 20);
+        for (int i = 0; i < DEVICES; i++) {
+            v[i] = (visitor){.waiter = {.ready = wait_for_the_other},
+                             .other = w.d[1 - i],
+                             .met = &met,
+                             .waited = true};
+            gate_shut(&g[i], w.d[i]);
+            f[i] = record(w.d[i], NULL);
+            adder_launch(&a[i], w.d[i], NULL, NULL, NULL);
+            f[i]->ops->on_ready(f[i], &v[i].waiter);
+        }
+
+        for (int i = 0; i < DEVICES; i++) gate_open(&g[i]);
+
+        for (int i = 0; i < DEVICES; i++) {
+            while (!atomic_get(&v[i].called, ACQUIRE)) (void)sched_yield();
+            assert_false(v[i].waited);
+            assert_true(join(w.d[i], NULL, NULL));
+            fence_unref(f[i]);
+            gate_fini(&g[i]);
+        }
+        world_end(&w);
+    }
+}
+
+/* A block that is in use, and whose cache is emptied where nobody may wait, without memory to note
+ * that it is to go later. */
+typedef struct trimmer {
+    fence_waiter waiter; /* first */
+    memory *mem;
+    _Atomic uint32_t called;
+} trimmer;
+
+static void trim(fence_waiter *waiter, const df_error *why) {
+    trimmer *t = (trimmer *)waiter;
+    (void)why;
+    memory_trim(t->mem);
+    atomic_put(&t->called, 1, RELEASE);
+}
+
+static void a_block_in_use_that_cannot_go_stays_in_the_cache(void **state) {
+    (void)state;
+    world w;
+    gate g, out;
+    adder a;
+    world_init_with(&w, kind_new(false), 1 << 20);
+    df_device *d = w.d[0];
+    trimmer t = {.waiter = {.ready = trim}, .mem = d->mem};
+    gate_shut(&g, d);
+    gate_shut_on(&out, d->queues[DF_QUEUE_OUT]);
+    (void)block_in_use(&w, d, &a, 100);
+    fence *f = record_on(d->queues[DF_QUEUE_OUT], NULL);
+    f->ops->on_ready(f, &t.waiter);
+    fault_fail_allocation(&w.heap, 1, FAULT_FOR_EVER);
+
+    gate_open(&out);
+
+    while (!atomic_get(&t.called, ACQUIRE)) (void)sched_yield();
+    fault_fail_allocation(&w.heap, 0, FAULT_ONCE);
+    assert_int_equal(kind.frees, 0);
+    assert_int_equal(memory_count(d->mem).cached, 112);
+    gate_open(&g);
+    assert_true(join(d, NULL, NULL));
+    memory_trim(d->mem);
+    assert_int_equal(kind.frees, 1);
+    fence_unref(f);
+    gate_fini(&g);
+    gate_fini(&out);
+    world_end(&w);
+}
+
 static void a_lost_device_fails_what_has_not_ended_and_can_be_closed(void **state) {
     (void)state;
     world w;
@@ -833,6 +931,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
+        cmocka_unit_test(two_that_tell_of_ends_do_not_wait_for_each_others_device),
+        cmocka_unit_test(a_block_in_use_that_cannot_go_stays_in_the_cache),
         cmocka_unit_test(a_lost_device_fails_what_has_not_ended_and_can_be_closed),
         cmocka_unit_test(a_polling_device_needs_a_thread_to_be_opened),
     };
