@@ -175,7 +175,9 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
 }
 
 /* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether
- * that fails is no matter here. */
+ * that fails is no matter here: so the wait is nobody's, and its failure goes to the next fence of
+ * nobody's on q. The only ones there are device_wait's, who does not look; whoever else has work on
+ * a queue of copies has a step, or a tag of its own (rendezvous/intra.c, rule 1). */
 static df_code wait_for_block(df_queue *q, df_work *work, const df_device *d, const df_tensor *t,
                               df_error *err) {
     df_queue *compute = d->queue;
