@@ -3,9 +3,9 @@
  * A device's memory: blocks of the kind's, cached, and in the order of the compute queue.
  *
  * A block that the cache gives back may still be in use by what is queued. So it goes when the
- * queue has passed what is there now; who needs its room at once waits for that (core_drain). But no
- * thread of a device waits, neither for its own nor for another's: two that did so for each other's
- * would wait for ever.
+ * queue has passed what is there now; who needs its room at once waits for that (core_drain). But
+ * no thread of a device waits, neither for its own nor for another's: two that did so for each
+ * other's would wait for ever.
  */
 #include "device/core.h"
 

@@ -63,7 +63,8 @@ static void sim(void) {
         const df_sim_options o = {.struct_size = sizeof o, .flags = ways[i].flags};
         df_device_ops ops;
         df_sim_kind(&o, &ops);
-        run_suite(ways[i].name, (df_device_conformance){.ops = &ops, .devices = 2, .lose = lose_sim});
+        run_suite(ways[i].name,
+                  (df_device_conformance){.ops = &ops, .devices = 2, .lose = lose_sim});
     }
 }
 

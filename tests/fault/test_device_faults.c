@@ -10,7 +10,8 @@
  * deadline. In each world
  *
  *   - a run ends once: with results that are bit for bit what a CPU alone gives, or with an
- *     error that one of these faults explains, that names a node, a key or a device, and no results;
+ *     error that one of these faults explains, that names a node, a key or a device, and no
+ * results;
  *   - a run that failed has changed nothing: the runs after it, and other devices, are right;
  *   - when all is over each feed has been given back once, and all memory, of device and host.
  *
@@ -96,9 +97,7 @@ typedef struct world {
     char why[800];
 } world;
 
-static struct {
-    size_t worlds, lost, tight, codes[DF_UNAUTHENTICATED + 1];
-} tally;
+static struct { size_t worlds, lost, tight, codes[DF_UNAUTHENTICATED + 1]; } tally;
 
 static const char *program_name = "";
 static df_runtime *reference_runtime;
@@ -299,8 +298,7 @@ static bool relay_is_right(world *w, job *j) {
 
 static bool same_as_on_a_cpu(world *w, job *j) {
     playing_drop(&w->reference, j->which);
-    if (!playing_step(&w->reference, j->which))
-        return wrong(w, "on the CPU: %s", w->reference.why);
+    if (!playing_step(&w->reference, j->which)) return wrong(w, "on the CPU: %s", w->reference.why);
     w->p.results[j->which] = j->results;
     j->results = NULL;
     bool same = playing_same(&w->p, &w->reference, j->which);
@@ -324,8 +322,7 @@ static bool failed_rightly(world *w, const job *j) {
 }
 
 static bool job_is_right(world *w, job *j) {
-    if (atomic_load(&j->told) != 1)
-        return wrong(w, "a run ended %d times", atomic_load(&j->told));
+    if (atomic_load(&j->told) != 1) return wrong(w, "a run ended %d times", atomic_load(&j->told));
     tally.codes[j->code]++;
     if (j->code != DF_OK) return failed_rightly(w, j);
     if (j->is_spoilt) return wrong(w, "step %u succeeded, and its culprit must fail", j->which);
@@ -546,7 +543,8 @@ static bool nothing_is_left(world *w) {
     if (pinned || threads || blocks)
         return wrong(w, "%zu blocks, %zu pinned ones and %zu threads are left", blocks, pinned,
                      threads);
-    if (check_has_failed(&w->heap.mistakes)) return wrong(w, "%s", check_message(&w->heap.mistakes));
+    if (check_has_failed(&w->heap.mistakes))
+        return wrong(w, "%s", check_message(&w->heap.mistakes));
     return !check_has_failed(&w->threads.mistakes) ||
            wrong(w, "%s", check_message(&w->threads.mistakes));
 }
@@ -607,8 +605,8 @@ static void print_tally(void) {
 }
 
 static void whatever_fails_each_run_ends_once_and_right(void **state) {
-    static const df_code all[] = {DF_OK, DF_CANCELLED, DF_DATA_LOSS, DF_INTERNAL, DF_UNAVAILABLE,
-                                  DF_RESOURCE_EXHAUSTED};
+    static const df_code all[] = {DF_OK,       DF_CANCELLED,   DF_DATA_LOSS,
+                                  DF_INTERNAL, DF_UNAVAILABLE, DF_RESOURCE_EXHAUSTED};
     bool ok = true;
     (void)state;
     begin();
