@@ -89,4 +89,8 @@ static inline const df_device_ops *kind_new(bool polls) {
     return &ops;
 }
 
+static inline void kind_init(world *w, bool polls) {
+    world_init_with(w, kind_new(polls), 1 << 20);
+}
+
 #endif /* UNIT_KIND_WORLD_H */

@@ -9,7 +9,7 @@
 #ifndef UNIT_SIM_WORLD_H
 #define UNIT_SIM_WORLD_H
 
-#include "device/device.h"
+#include "unit/told_step.h"
 
 #include "base/mutex.h"
 #include "support/fault.h"
@@ -85,25 +85,6 @@ static inline void world_end(world *w) {
     memory_unref(w->host);
     fault_threads_end(&w->threads);
     fault_allocator_end(&w->heap);
-}
-
-/* ---- steps ---- */
-
-typedef struct step {
-    df_work work; /* first */
-    _Atomic uint32_t told;
-    df_error why; /* the first */
-} step;
-
-static inline void step_fail(df_work *work, const df_error *why) {
-    step *s = (step *)work;
-    if (atomic_add(&s->told, 1, RELAXED) == 0) s->why = *why;
-    atomic_put(&work->failed, 1, RELEASE);
-}
-
-static inline void step_init(step *s) {
-    memset(s, 0, sizeof *s);
-    s->work.fail = step_fail;
 }
 
 /* ---- waiting ---- */

@@ -14,7 +14,7 @@ static void a_block_that_queued_work_uses_is_given_back_after_that_work(void **s
     gate g;
     adder a;
     step s;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     step_init(&s);
     df_tensor *t = bytes_in(&w, d->mem, 100);
@@ -36,7 +36,7 @@ static void a_block_that_nothing_uses_is_given_back_at_once(void **state) {
     (void)state;
     world w;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
 
     df_tensor_unref(bytes_in(&w, d->mem, 100));
@@ -147,7 +147,7 @@ static void without_memory_to_note_a_block_its_work_is_waited_for(void **state) 
     gate g;
     adder a;
     step s;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     step_init(&s);
     df_tensor *t = bytes_in(&w, d->mem, 100);
@@ -170,7 +170,7 @@ static void without_memory_to_note_a_block_its_work_is_waited_for(void **state) 
 static void a_tensor_kept_after_its_device_has_gone_closes_it_last(void **state) {
     (void)state;
     world w;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_tensor *kept = bytes_in(&w, w.d[0]->mem, 100);
 
     device_close(w.d[0]);
@@ -189,7 +189,7 @@ static void a_block_that_waits_for_its_work_goes_before_the_device(void **state)
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_tensor *t = bytes_in(&w, d->mem, 100);
     gate_shut(&g, d);
@@ -224,7 +224,7 @@ static void blocks_are_given_back_by_one_thread_while_another_closes_the_device(
         world w;
         adder a;
         df_tensor *kept[KEPT];
-        world_init_with(&w, kind_new(false), 1 << 20);
+        kind_init(&w, false);
         df_device *d = w.d[0];
         for (int i = 0; i < KEPT; i++) kept[i] = bytes_in(&w, d->mem, 100);
         adder_launch(&a, d, NULL, NULL, NULL);
