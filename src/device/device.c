@@ -93,13 +93,8 @@ static bool is_inside_any(const df_device *d) {
 
 bool device_wait(df_queue *q) {
     fence *f = NULL;
-    df_code code;
     if (is_inside_any(q->device)) return false;
-    while ((code = queue_record_kept(q, NULL, &f, NULL)) != DF_OK) {
-        /* lost, or closed: nothing runs any more; or nothing ever was there */
-        if (code == DF_UNAVAILABLE || !atomic_get(&q->put, ACQUIRE)) return true;
-        thread_pause();
-    }
+    if (queue_record_end(q, NULL, &f, NULL) != DF_OK) return true;
     wait_for(f);
     fence_unref(f);
     return true;

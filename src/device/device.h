@@ -136,11 +136,13 @@ void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
  * everybody who waited has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);
 
-/* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
+/* So many more fences are kept at hand for queue_record_end, which then needs no memory, if no
  * more of them are in use at a time. */
 df_code queue_keep_fences(df_queue *q, size_t n, df_error *err);
 void queue_drop_fences(df_queue *q, size_t n);
-df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err);
+/* By who must know when his work has ended: a kind that refuses is asked again. An error: nothing
+ * that was put on q is in use; it is lost, or closed, or nothing ever was there. */
+df_code queue_record_end(df_queue *q, df_work *work, fence **out, df_error *err);
 
 /* ---- devices ------------------------------------------------------------- */
 

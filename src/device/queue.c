@@ -7,6 +7,7 @@
  * 2. What can fail for want of memory is taken before anything is put on the queue.
  * 3. Work is counted when it is there (device.h, rule 5).
  */
+#include "base/thread.h"
 #include "device/core.h"
 
 static const uint32_t CLOSED = UINT32_C(1) << 31;
@@ -86,8 +87,13 @@ df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err) {
     return record(q, work, false, out, err);
 }
 
-df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err) {
-    return record(q, work, true, out, err);
+df_code queue_record_end(df_queue *q, df_work *work, fence **out, df_error *err) {
+    for (;;) {
+        df_code code = record(q, work, true, out, err);
+        bool is_used = code != DF_UNAVAILABLE && atomic_get(&q->put, ACQUIRE);
+        if (code == DF_OK || !is_used) return code;
+        thread_pause();
+    }
 }
 
 /* ---- waiting -------------------------------------------------------------- */

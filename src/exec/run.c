@@ -29,7 +29,6 @@
 #include "base/clock.h"
 #include "base/cold.h"
 #include "base/error.h"
-#include "base/thread.h"
 #include "rendezvous/slot.h"
 
 /* ---- events -------------------------------------------------------------- */
@@ -333,19 +332,6 @@ static void queue_passed(fence_waiter *w, const df_error *why) {
     pool_post(j->step->pool, j->step, &j->ended);
 }
 
-/* False: the queue has stopped, or is lost, and nothing that the step put there is in use any more.
- * One that refuses for another reason is asked again: what it has still uses the step. */
-COLD static bool ask_queue(step *s, join_op *j) {
-    df_error why;
-    df_code code;
-    while ((code = queue_record_kept(j->queue, &s->work, &j->fence, &why)) != DF_OK) {
-        step_fail(s, &why);
-        if (code == DF_UNAVAILABLE) return false;
-        thread_pause();
-    }
-    return true;
-}
-
 /* Every queue that the plan uses reports when it has passed what the step put on it, but where that
  * has been seen already. */
 COLD static void join_queues(worker *w) {
@@ -353,15 +339,17 @@ COLD static void join_queues(worker *w) {
     s->joined = true;
     for (uint32_t i = 0; i < s->n_joins; i++) {
         join_op *j = &s->joins[i];
+        df_error why;
         if (queue_is_over(j->queue, &s->work)) continue;
         live_hold(&s->live); /* before it is handed over: it may come back at once */
-        if (!ask_queue(s, j)) {
-            w->balance--;
+        if (queue_record_end(j->queue, &s->work, &j->fence, &why) == DF_OK) {
+            atomic_put(&j->is_asked, 1, RELAXED);
+            j->waiter = (fence_waiter){.ready = queue_passed};
+            j->fence->ops->on_ready(j->fence, &j->waiter);
             continue;
         }
-        atomic_put(&j->is_asked, 1, RELAXED);
-        j->waiter = (fence_waiter){.ready = queue_passed};
-        j->fence->ops->on_ready(j->fence, &j->waiter);
+        step_fail(s, &why);
+        w->balance--;
     }
 }
 

@@ -389,14 +389,42 @@ static void a_fence_that_could_not_be_recorded_drops_nothing(void **state) {
     hold(d->queue, &drops);
     hold(d->queue, &drops);
 
-    kind.refuses = true;
+    kind.refuses = 1;
     assert_int_equal(queue_record(d->queue, NULL, &f, NULL), DF_RESOURCE_EXHAUSTED);
-    kind.refuses = false;
 
     assert_null(f);
     assert_int_equal(drops, 0);
     assert_true(join(d, NULL, NULL));
     assert_int_equal(drops, 2);
+    world_end(&w);
+}
+
+static void whoever_must_know_the_end_asks_a_kind_that_refuses_again(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    step s;
+    fence *f = NULL;
+    kind_init(&w, false);
+    df_device *d = w.d[0], *unused = w.d[1];
+    step_init(&s);
+    gate_shut(&g, d);
+
+    kind.refuses = 3;
+    assert_int_equal(queue_record_end(d->queue, &s.work, &f, NULL), DF_OK);
+    assert_int_equal(kind.refuses, 0);
+    assert_int_equal(s.told, 0);
+    assert_false(f->ops->ended(f));
+    gate_open(&g);
+    assert_true(fence_wait(f, NULL));
+    fence_unref(f);
+
+    kind.refuses = 1; /* nothing was ever there */
+    assert_int_equal(queue_record_end(unused->queue, &s.work, &f, NULL), DF_RESOURCE_EXHAUSTED);
+    kind.is_lost = true;
+    assert_int_equal(queue_record_end(d->queue, &s.work, &f, NULL), DF_UNAVAILABLE);
+    kind.is_lost = false; /* the simulated one must end */
+    gate_fini(&g);
     world_end(&w);
 }
 
@@ -418,8 +446,7 @@ static void fences_that_are_kept_at_hand_need_no_memory(void **state) {
 
     assert_int_equal(queue_record(q, NULL, &more, NULL), DF_RESOURCE_EXHAUSTED);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < N; i++)
-            assert_int_equal(queue_record_kept(q, NULL, &f[i], NULL), DF_OK);
+        for (int i = 0; i < N; i++) assert_int_equal(queue_record_end(q, NULL, &f[i], NULL), DF_OK);
         assert_int_equal(queue_record(q, NULL, &more, NULL), DF_RESOURCE_EXHAUSTED);
         gate_open(&g);
         for (int i = 0; i < N; i++) {
@@ -919,6 +946,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_held_is_dropped_once_behind_the_work),
         cmocka_unit_test(what_no_fence_drops_is_dropped_when_the_device_is_closed),
         cmocka_unit_test(a_fence_that_could_not_be_recorded_drops_nothing),
+        cmocka_unit_test(whoever_must_know_the_end_asks_a_kind_that_refuses_again),
         cmocka_unit_test(fences_that_are_kept_at_hand_need_no_memory),
         cmocka_unit_test(fences_that_cannot_be_kept_at_hand_are_not_promised),
         cmocka_unit_test(a_queue_is_over_for_a_step_whose_fence_has_ended_behind_it),
