@@ -97,12 +97,13 @@ gate_fuzz() {
     build-gates/asan/tests/test_parse_fuzz --count 1000000
 }
 
-# FAULTS_FIRST: the first seed. Each processor plays its part of them.
+# FAULTS_FIRST: the first seed. Worlds mostly wait: so there are more parts than processors.
 gate_faults() {
-    local n=$((100000 / jobs)) first=${FAULTS_FIRST:-1} i=0 failed=0 parts="" part
+    local n_parts=$((4 * jobs)) first=${FAULTS_FIRST:-1} i=0 failed=0 parts="" part
+    local n=$(((100000 + n_parts - 1) / n_parts))
     need $to_build
     build build
-    while [ "$i" -lt "$jobs" ]; do
+    while [ "$i" -lt "$n_parts" ]; do
         build/tests/test_device_faults --first $((first + i * n)) --count "$n" &
         parts="$parts $!"
         i=$((i + 1))

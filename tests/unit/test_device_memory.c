@@ -4,6 +4,8 @@
  * queued uses it any more, and the kind's device after the last of them.
  */
 #include "unit/kind_world.h"
+
+#include <dataflow/sim.h>
 #include "support/scale.h"
 
 enum { KIB = 1024 };
@@ -242,6 +244,33 @@ static void blocks_are_given_back_by_one_thread_while_another_closes_the_device(
     }
 }
 
+/* It is not for want of memory, and whoever asks for some is told so. */
+static void a_lost_device_has_no_memory_because_it_is_lost(void **state) {
+    (void)state;
+    world w;
+    adder a;
+    step s;
+    df_error err;
+    df_tensor *t = NULL;
+    const int64_t dims[] = {100};
+    world_init(&w);
+    df_device *d = w.d[0];
+    step_init(&s);
+    assert_int_equal(df_sim_fail(d, DF_SIM_LOST, 1, NULL), DF_OK);
+    adder_launch(&a, d, &s, NULL, NULL);
+    assert_false(join(d, &s, NULL));
+
+    df_code code = tensor_new_in(w.host, d->mem, DF_UINT8, (df_shape){1, dims}, &t, &err);
+
+    assert_int_equal(code, DF_UNAVAILABLE);
+    assert_int_equal(err.code, DF_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "SIM:0 is lost"));
+    assert_int_equal(queue_keep_fences(d->queue, 8, &err), DF_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "SIM:0 is lost"));
+    assert_int_equal(memory_count(d->mem).in_use, 0);
+    world_end(&w);
+}
+
 int main(int argc, char **argv) {
     world_yields(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -254,6 +283,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
         cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
         cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),
+        cmocka_unit_test(a_lost_device_has_no_memory_because_it_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
