@@ -63,8 +63,10 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
     df_code code = enter(q, err);
     if (code != DF_OK) return code;
     queue_poll(q);
-    device_fence *f = fence_take(q->books, is_kept, err);
-    if (!f) return leave(q), DF_RESOURCE_EXHAUSTED;
+    df_error why;
+    device_fence *f = fence_take(q->books, is_kept, &why);
+    if (!f && err) *err = why;
+    if (!f) return leave(q), why.code;
     f->queue = q;
     f->work = work;
     f->position = atomic_get(&q->put, ACQUIRE);
