@@ -90,8 +90,8 @@ static df_code copy_waits(void *q, df_work *work, void *to, const void *from, si
     df_code code = right.copy_in(q, work, to, from, bytes, err);
     if (code != DF_OK || right.event_new(device, &event, err) != DF_OK) return code;
     if (right.record(q, NULL, event, NULL, err) == DF_OK)
-        while (!right.event_ended(device, event, &why) && pause_a_moment()) continue;
-    if (!is_let_go) right.event_free(device, event);
+        while (!right.event_ended(device, event, &why)) (void)pause_a_moment();
+    right.event_free(device, event);
     return DF_OK;
 }
 
