@@ -24,7 +24,9 @@
  * D3. D5  The library gives memory back, and records an event again or frees it, when nothing on a
  *       queue uses it any more. Host memory of a copy stays until an event behind it has ended.
  *   D6  A device that is lost answers UNAVAILABLE to every call, and fails every event that has not
- *       ended; close still works, and the process goes on. Nothing exits, prints or aborts.
+ *       ended; close still works, and the process goes on. Nothing exits, prints or aborts. Where
+ *       something on a queue is still in use (a host function that runs), record takes the event
+ *       there all the same, and fails it when that is over: whoever waits may free it then.
  *
  * A kind is found by its name in df_runtime_options.devices once it is in
  * df_runtime_options.kinds; "CPU", "SIM", "CUDA" and "OPENCL" are there already.
@@ -206,7 +208,8 @@ struct df_device_ops {
     /* Events: points in a queue's work. One is recorded again only after it has ended. */
     df_code (*event_new)(void *device, void **event, df_error *err);
     void (*event_free)(void *device, void *event);
-    /* listener may be NULL. */
+    /* listener may be NULL. Whoever must know when his work has ended asks again until this takes
+     * the event, or says UNAVAILABLE: then nothing on the queue is in use any more. */
     df_code (*record)(void *queue, df_work *work, void *event, df_event_listener *listener,
                       df_error *err);
     df_code (*wait)(void *queue, df_work *work, void *event, df_error *err);

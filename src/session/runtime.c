@@ -87,7 +87,8 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
                               .memory_limit = o->device_memory,
                               .kinds = o->kinds,
                               .n_kinds = o->n_kinds,
-                              .words = &rt->words};
+                              .words = &rt->words,
+                              .opened = &rt->opened};
     df_device *d;
     df_code code = device_open(name, incarnation, &options, &d, err);
     if (code != DF_OK) return code;

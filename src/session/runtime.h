@@ -24,6 +24,7 @@ struct df_runtime {
     blas blas;         /* empty without the option */
     cuda_kernels cuda; /* empty without such a device */
     kind_word *words;  /* what devices of a kind share */
+    df_device *opened; /* all, as a list */
     op_registry *ops;
     memory *host;
     df_device *devices[PLAN_MAX_DEVICES];

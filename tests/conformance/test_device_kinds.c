@@ -12,6 +12,7 @@
 #include "device/cuda/launch.h"
 #include "device/opencl/opencl.h"
 #include "device/opencl/launch.h"
+#include "device/sim/sim.h"
 #include "modules/fake_cuda.h"
 #include "modules/fake_opencl.h"
 #include "support/scale.h"
@@ -48,6 +49,11 @@ static void run_suite(const char *name, df_device_conformance suite) {
 
 /* ---- SIM ------------------------------------------------------------------- */
 
+static void lose_sim(void *user, void *device) {
+    (void)user;
+    atomic_put(&((sim_device *)device)->is_lost, 1, RELAXED);
+}
+
 static void sim(void) {
     static const struct {
         const char *name;
@@ -61,7 +67,8 @@ static void sim(void) {
         const df_sim_options o = {.struct_size = sizeof o, .flags = ways[i].flags};
         df_device_ops ops;
         df_sim_kind(&o, &ops);
-        run_suite(ways[i].name, (df_device_conformance){.ops = &ops, .devices = 2});
+        run_suite(ways[i].name,
+                  (df_device_conformance){.ops = &ops, .devices = 2, .lose = lose_sim});
     }
 }
 
@@ -88,7 +95,7 @@ static void go_astray(const fake_cuda_grid *grid, void **params) {
     (void)fake.at(64, 1);
 }
 
-static df_code launch(void *queue, const char *kernel, df_error *err) {
+static df_code put_kernel(void *queue, const char *kernel, df_error *err) {
     const cuda_launch l = {.kernel = kernel, .grid = {1, 1, 1}, .block = {1, 1, 1}};
     return cuda_queue_launch(queue, &l, err);
 }
@@ -97,7 +104,7 @@ static df_code hold(void *user, void *device, void *queue, df_error *err) {
     (void)user;
     (void)device;
     atomic_store(&is_held, 1);
-    return launch(queue, "wait_until_let_go", err);
+    return put_kernel(queue, "wait_until_let_go", err);
 }
 
 static void let_go(void *user, void *device, void *queue) {
@@ -111,7 +118,7 @@ static df_code fail(void *user, void *device, void *queue, df_work *work, df_err
     (void)user;
     (void)device;
     (void)work;
-    return launch(queue, "go_astray", err);
+    return put_kernel(queue, "go_astray", err);
 }
 
 static void find(void *library, const char *name, void *to) {

@@ -426,7 +426,8 @@ static bool try_seed(uint64_t seed) {
 }
 
 static void begin(bool yields) {
-    last_words_install(program); /* each time: cmocka has its own handlers around a test */
+    /* each time: cmocka has its own handlers around a test */
+    last_words_install(program, "--graph");
     char seed[32], *argv[] = {"the yields' seed is", seed, NULL};
     (void)snprintf(seed, sizeof seed, "%" PRIu64, base_seed);
     if (yields) (void)yield_install(2, argv); /* before any runtime: no thread reads it yet */
