@@ -39,6 +39,7 @@ tensor.h tensor
 device.h device
 device_ops.h device
 cuda.h device
+opencl.h device
 sim.h device
 attr.h op
 op.h op
