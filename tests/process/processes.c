@@ -161,9 +161,10 @@ static void free_session(processes *p) {
     df_program_free(p->quick);
     df_program_free(p->slow);
     df_program_free(p->large);
+    df_program_free(p->fed);
     df_session_free(p->s);
     df_graph_free(p->g);
-    p->quick = p->slow = p->large = NULL;
+    p->quick = p->slow = p->large = p->fed = NULL;
     p->s = NULL;
     p->g = NULL;
 }
@@ -192,6 +193,8 @@ df_code processes_try_session(processes *p) {
     df_out large = df_fill(g, df_const_float(g, DF_FLOAT32, 2), (df_shape){2, much});
     df_graph_on(g, "/job:worker/task:0");
     df_out used = df_sum(g, df_neg(g, large), NULL, 0, false);
+    df_out f = df_placeholder(g, "f", DF_FLOAT32, (df_shape){2, much});
+    df_out first = df_sum(g, f, NULL, 0, false);
     df_graph_on(g, "/job:master");
     df_out y = df_add(g, b, v);
     df_graph_on(g, NULL);
@@ -202,6 +205,8 @@ df_code processes_try_session(processes *p) {
         code = df_session_compile(p->s, DF_NO_OUTS, DF_OUTS(sum), NULL, &p->slow, &p->err);
     if (code == DF_OK)
         code = df_session_compile(p->s, DF_NO_OUTS, DF_OUTS(used), NULL, &p->large, &p->err);
+    if (code == DF_OK)
+        code = df_session_compile(p->s, DF_OUTS(f), DF_OUTS(first), NULL, &p->fed, &p->err);
     return code;
 }
 

@@ -4,7 +4,8 @@
  * master. Its session's graph has, from this process's feed `a`:
  *
  *     y = (-a on worker 0 + v, a variable of worker 1 that counts) on this one
- *     slow: seconds of products on worker 1      large: 256 MiB of worker 1, used on worker 0
+ *     slow: seconds of products on worker 1
+ *     large: 256 MiB of worker 1, used on worker 0; fed: 256 MiB that are fed, likewise
  *
  * Every child ends with this process, whatever becomes of it.
  */
@@ -35,7 +36,7 @@ typedef struct processes {
     df_cluster *cluster;
     df_graph *g;
     df_session *s;
-    df_program *quick, *slow, *large;
+    df_program *quick, *slow, *large, *fed;
     df_error err;
 } processes;
 

@@ -29,6 +29,12 @@ static void begin_slow(processes *p, told *t) {
     if (told_calls(t)) fail_msg("it has ended before: %s", t->err.message);
 }
 
+/* As tell, of a result whose value does not count. */
+static void tell_outcome(void *user, const df_error *err, df_tensor *const *results, size_t n) {
+    for (size_t i = 0; i < n; i++) df_tensor_unref(results[i]);
+    tell(user, err, NULL, 0);
+}
+
 /* It ends in time, with the code, and names whom. */
 static void expect_end(told *t, df_code code, const char *words) {
     uint64_t since = processes_now();
@@ -143,6 +149,35 @@ static void hung(void **state) {
     }
     if (code != DF_OK) fail_msg("%s", p.err.message);
     processes_expect_step(&p, 7, 1);
+    processes_close(&p);
+}
+
+/* Who is stopped is to receive: bytes of worker 1 and of this process are on their way to it, and
+ * stay there. Whoever goes does not wait for it for ever. */
+static void hung_while_it_receives(void **state) {
+    (void)state;
+    processes p = {.files = 0};
+    processes_open(&p, certificates);
+    processes_session(&p);
+    const int64_t much[] = {64, 1 << 20};
+    df_tensor *f, *sum;
+    told t[2];
+    assert_int_equal(df_tensor_new(NULL, DF_FLOAT32, (df_shape){2, much}, &f, &p.err), DF_OK);
+    memset(df_tensor_data(f), 0, df_tensor_bytes(f));
+    if (df_program_run(p.fed, DF_TENSORS(f), &sum, NULL, &p.err) != DF_OK)
+        fail_msg("%s", p.err.message);
+    df_tensor_unref(sum);
+    assert_int_equal(kill(p.pids[0], SIGSTOP), 0);
+    uint64_t since = processes_now();
+    for (int i = 0; i < 2; i++) told_init(&t[i]);
+    df_program_start(p.fed, DF_TENSORS(f), NULL, tell_outcome, &t[0]);
+    df_program_start(p.large, DF_NO_TENSORS, NULL, tell_outcome, &t[1]);
+    df_tensor_unref(f);
+    for (int i = 0; i < 2; i++) expect_end(&t[i], DF_UNAVAILABLE, "/job:worker/task:0");
+    processes_report("steps end, whose receiver was stopped", since, "4 heartbeats and 1 s: 5 s");
+    since = processes_now();
+    processes_leave(&p);
+    processes_report("whoever has called it leaves", since, "4 s");
     processes_close(&p);
 }
 
@@ -346,6 +381,7 @@ int main(int argc, char **argv) {
         {"killed-computing", cmocka_unit_test(killed_while_it_computes)},
         {"killed-sending", cmocka_unit_test(killed_while_it_sends)},
         {"hung", cmocka_unit_test(hung)},
+        {"hung-receiving", cmocka_unit_test(hung_while_it_receives)},
         {"killed-master", cmocka_unit_test(killed_master)},
         {"restarted", cmocka_unit_test(restarted)},
         {"molested", cmocka_unit_test(molested)},

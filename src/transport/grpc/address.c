@@ -41,7 +41,8 @@ df_code address_read(const char *address, bool listens, const char **target, df_
     if (strncmp(address, SCHEME, n) == 0 && strlen(address) + PORT_ROOM < DF_ADDRESS_MAX) {
         const char *port = port_of(rest);
         bool is_six = rest[0] == '[' && port && port - rest >= 4 && port[-2] == ']';
-        bool is_plain = port && port - 1 > rest && !memchr(rest, ':', (size_t)(port - 1 - rest));
+        bool is_plain = port && port - 1 > rest && *rest != '[' &&
+                        !memchr(rest, ':', (size_t)(port - 1 - rest));
         if (is_port(port, listens) && (is_six || is_plain) && !strpbrk(rest, "/ \t\n")) {
             *target = rest;
             return DF_OK;

@@ -42,6 +42,14 @@ grpc_byte_buffer *flow_pack(flow *f, const unsigned char *head, const void *meta
     return b;
 }
 
+void flow_let_go(flow *f) {
+    mutex_lock(&f->at->lock);
+    grpc_call *call = f->call;
+    f->call = NULL;
+    mutex_unlock(&f->at->lock);
+    if (call) grpc_call_unref(call);
+}
+
 bool flow_waits(flow *f) {
     if (atomic_get(&f->lent, ACQUIRE) == 0) return false;
     if (!f->is_late) {

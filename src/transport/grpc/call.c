@@ -12,7 +12,6 @@ static void outgoing_free(outgoing *o) {
     mutex_lock(&e->lock);
     ring_remove(&o->in_peer);
     mutex_unlock(&e->lock);
-    grpc_call_unref(o->f.call);
     grpc_byte_buffer_destroy(o->f.message);
     grpc_metadata_array_destroy(&o->f.metadata);
     grpc_metadata_array_destroy(&o->trailer);
@@ -68,13 +67,15 @@ static void tell_done(outgoing *o) {
 
 static void call_settle(flow *f) {
     outgoing *o = OF(outgoing, f, f);
-    if (!o->has_outcome && o->has_status && !f->receives) outcome_of_status(o);
+    bool is_quiet = o->has_status && !f->receives;
+    if (!o->has_outcome && is_quiet) outcome_of_status(o);
     if (!o->has_outcome || f->sends) return;
+    if (is_quiet) flow_let_go(f);
     if (o->call) {
         if (flow_waits(f)) return;
         tell_done(o);
     }
-    if (o->has_status && !f->receives) outgoing_free(o);
+    if (is_quiet) outgoing_free(o);
 }
 
 static df_code read_reply(outgoing *o, source *s) {
@@ -245,7 +246,7 @@ void engine_call(void *peer_, df_call *call) {
 
 static void end_locked(outgoing *o, df_code why) {
     if (o->why == DF_OK) o->why = why;
-    (void)grpc_call_cancel(o->f.call, NULL);
+    if (o->f.call) (void)grpc_call_cancel(o->f.call, NULL);
 }
 
 void engine_cancel(void *peer_, df_call *call) {

@@ -106,7 +106,7 @@ typedef struct endpoint {
 /* Bytes of one call, both ways. */
 struct flow {
     endpoint *at;
-    grpc_call *call;
+    grpc_call *call;         /* (l) NULL: gRPC has told all there is */
     void (*settle)(flow *f); /* (c) looks whether something is over */
     flow *next_late;         /* (t) */
     bool is_late;            /* (t) */
@@ -187,6 +187,8 @@ grpc_channel *core_channel_locked(peer *p) DF_REQUIRES(&p->at->lock);
 void flow_start(flow *f, const grpc_op *ops, size_t n, tag *t);
 /* Waits for one more message. */
 void flow_receive(flow *f, tag *t);
+/* gRPC forgets the call, and what it was lent for it but for what is being written. */
+void flow_let_go(flow *f);
 /* True: f->settle comes again when the network has let go of what it was lent. */
 bool flow_waits(flow *f);
 /* The next message of what is sent; behind head and meta, if it is the first. */

@@ -13,7 +13,7 @@ enum { SLOTS = 16 }; /* requests that may come before one is taken up */
 
 static void incoming_free(incoming *q) {
     endpoint *e = q->f.at;
-    if (q->f.call) grpc_call_unref(q->f.call);
+    flow_let_go(&q->f);
     grpc_auth_context_release(q->who);
     grpc_byte_buffer_destroy(q->f.message);
     grpc_metadata_array_destroy(&q->f.metadata);
@@ -28,6 +28,7 @@ static void request_settle(flow *f) {
     bool is_sent = q->is_replied && !f->sends;
     mutex_unlock(&f->at->lock);
     if (is_sent && !q->is_over) {
+        if (q->is_closed && !f->receives) flow_let_go(f);
         if (flow_waits(f)) return;
         q->is_over = true;
         if (q->reply) q->reply->release(q->reply);
