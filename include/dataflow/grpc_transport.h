@@ -9,8 +9,8 @@
  *     df_grpc_engine_ops(engine, &grpc);
  *     df_cluster_options co = {.struct_size = sizeof co, .transport = &grpc};
  *
- * An address is "grpc://host:port"; port 0, to listen, is one that is free. Whoever calls resolves
- * the host, or gives a number: "grpc://10.0.0.1:2222", "grpc://[fd00::1]:2222".
+ * An address is "grpc://host:port", with a name or a number: "grpc://10.0.0.1:2222",
+ * "grpc://[fd00::1]:2222". Port 0, to listen, is one that is free; to call, one where nobody is.
  *
  * With a certificate every connection is TLS, and both sides show who they are: one whose
  * certificate is not signed by `ca`, or has expired, is not let in, and a caller expects the host

@@ -27,14 +27,14 @@ static void host_of(const char *target, char host[DF_ADDRESS_MAX]) {
     host[n] = '\0';
 }
 
-static bool is_port(const char *s, bool may_be_zero) {
+static bool is_port(const char *s) {
     char *end;
     if (!s || *s < '0' || *s > '9') return false;
     unsigned long n = strtoul(s, &end, 10);
-    return !*end && n <= 65535 && (n > 0 || may_be_zero);
+    return !*end && n <= 65535;
 }
 
-df_code address_read(const char *address, bool listens, const char **target, df_error *err) {
+df_code address_read(const char *address, const char **target, df_error *err) {
     if (!address) return error_invalid(err, "the address is NULL");
     const size_t n = sizeof SCHEME - 1;
     const char *rest = address + n;
@@ -43,13 +43,12 @@ df_code address_read(const char *address, bool listens, const char **target, df_
         bool is_six = rest[0] == '[' && port && port - rest >= 4 && port[-2] == ']';
         bool is_plain = port && port - 1 > rest && *rest != '[' &&
                         !memchr(rest, ':', (size_t)(port - 1 - rest));
-        if (is_port(port, listens) && (is_six || is_plain) && !strpbrk(rest, "/ \t\n")) {
+        if (is_port(port) && (is_six || is_plain) && !strpbrk(rest, "/ \t\n")) {
             *target = rest;
             return DF_OK;
         }
     }
-    return error_invalid(err, "address '%.64s' is not \"grpc://host:port\", with a port %s",
-                         address, listens ? "or 0" : "above 0");
+    return error_invalid(err, "address '%.64s' is not \"grpc://host:port\"", address);
 }
 
 bool address_is_loopback(const char *target) {

@@ -8,8 +8,8 @@
 #include <dataflow/transport.h>
 
 /* "host:port", as gRPC and resolvers take it: what follows the scheme. INVALID_ARGUMENT: it is
- * none, or has port 0 and `listens` is false. */
-df_code address_read(const char *address, bool listens, const char **target, df_error *err);
+ * none. */
+df_code address_read(const char *address, const char **target, df_error *err);
 
 /* Nobody else's machine gets there. */
 bool address_is_loopback(const char *target);

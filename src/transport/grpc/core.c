@@ -169,7 +169,7 @@ grpc_channel *core_channel_locked(peer *p) {
 static df_code engine_peer(void *transport, const char *address, void **out, df_error *err) {
     endpoint *e = transport;
     const char *target;
-    df_code code = address_read(address, false, &target, err);
+    df_code code = address_read(address, &target, err);
     if (code != DF_OK) return code;
     size_t bytes = sizeof(peer) + strlen(address) + 1;
     peer *p = alloc_zeroed(e->alloc, bytes);
@@ -294,7 +294,7 @@ static df_code engine_open(void *user, const df_transport_options *options, void
     const char *target = NULL;
     df_code code = options_read(&o, options, "df_transport_options", err);
     if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
-    if (code == DF_OK && o.address) code = address_read(o.address, true, &target, err);
+    if (code == DF_OK && o.address) code = address_read(o.address, &target, err);
     if (code == DF_OK && o.address) code = may_listen(g, target, err);
     if (code != DF_OK) return code;
     if (o.address && !(up.on_request && up.on_payload && up.on_gone))
