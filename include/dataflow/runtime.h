@@ -62,6 +62,11 @@ typedef struct df_runtime_options {
      * is there already takes its place. Borrowed for as long as the runtime lives. */
     const struct df_device_ops *const *kinds;
     size_t n_kinds;
+
+    /* Which task of a cluster this is: its devices are /job:JOB/task:TASK/device:... NULL:
+     * "localhost", task 0. */
+    const char *job;
+    int task;
 } df_runtime_options;
 
 /* Opens the devices and registers the standard ops.

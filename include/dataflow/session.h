@@ -38,6 +38,11 @@ typedef struct df_session_options {
 
     /* Makes the rendezvous of each step (see rendezvous.h). NULL: the library's own. Copied. */
     const df_rendezvous_factory *rendezvous;
+
+    /* The graph goes over the devices of all tasks of this cluster, of which the graph's runtime is
+     * one (cluster.h). NULL: over the runtime's own. No rendezvous of the program's then, no save
+     * and restore, and df_compile_options without devices. */
+    struct df_cluster *cluster;
 } df_session_options;
 
 /* Freezes the graph (nothing can be added any more), places its variables, and gives them their

@@ -25,12 +25,15 @@ static bool run(compile_state *c, bool (*pass)(compile_state *c)) {
     return ok;
 }
 
+bool compile_placed(compile_state *c) {
+    return run(c, compile_prune)     /* what has to run */
+           && run(c, compile_infer)  /* dtypes and shapes */
+           && run(c, compile_order)  /* accesses of variables */
+           && run(c, compile_place); /* devices */
+}
+
 bool compile_run(compile_state *c, bool all) {
-    bool ok = run(c, compile_prune)         /* what has to run */
-              && run(c, compile_infer)      /* dtypes and shapes */
-              && run(c, compile_order)      /* accesses of variables */
-              && run(c, compile_place)      /* devices */
-              && run(c, compile_partition); /* Send, Recv, keys */
+    bool ok = compile_placed(c) && run(c, compile_partition); /* Send, Recv, keys */
     if (!ok || !all) return ok;
     arena_fini(&c->early);
     return run(c, compile_lower)      /* flat arrays */

@@ -52,6 +52,20 @@ df_code compile_program(const compile_request *rq, compile_result *out, df_error
  * they are run again. On failure nothing is written. */
 df_code compile_look(const compile_request *rq, df_graph **graphs, df_error *err);
 
+/* The processes of a cluster as partition sees them: as devices of host memory, which the ends of
+ * keys are named after. */
+typedef struct compile_tasks {
+    const plan_device *items;
+    uint32_t n;        /* at most PLAN_MAX_DEVICES */
+    const uint8_t *of; /* by device of the request: its task */
+} compile_tasks;
+
+/* What each task runs, as a graph of its own: nodes with the devices that they were placed on, and
+ * Sends and Recvs where edges leave the task or come in. A Feed stands wherever its value is used,
+ * a Fetch where it is made. graphs[t] is the caller's; NULL: nothing runs there. */
+df_code compile_cut(const compile_request *rq, const compile_tasks *tasks, df_graph **graphs,
+                    df_error *err);
+
 /* Places the variables of the whole graph, once per session: into fixed[node id] goes
  * the device of each OP_VARIABLE node, NONE for the others. */
 df_code compile_place_variables(const compile_request *rq, int32_t *fixed, df_error *err);

@@ -51,6 +51,15 @@ static bool attrs_of(compile_state *c, const emitted *e, const edge_type *kept, 
 
 /* ---- nodes --------------------------------------------------------------- */
 
+/* Where it was placed, if it is not known from its graph. */
+static bool set_home(const compile_state *c, const emitted *e, df_node *n) {
+    const item *it = &c->items[e->item];
+    bool is_placed = c->homes && e->what == EMITTED_ITEM && !c->is_small[e->item];
+    if (!is_placed || it->kind == ITEM_FEED || it->kind == ITEM_FETCH) return true;
+    n->on = graph_place_on(n->graph, &c->homes[e->item]->name);
+    return n->on;
+}
+
 static df_node *add_node(compile_state *c, const emitted *e) {
     df_graph *g = graph_of(c, e->device);
     if (!g || !graph_reserve(g)) return NULL;
@@ -59,8 +68,9 @@ static df_node *add_node(compile_state *c, const emitted *e) {
     const char *name = emitted_name(c, e, &g->mem);
     const df_attr *attrs;
     if (!types || !name || !attrs_of(c, e, types, &g->mem, &attrs)) return NULL;
-    return graph_add_raw(g, graph_name_place(g, name, strlen(name)), emitted_op(c, e), name,
-                         (int)emitted_inputs(c, e), n_outputs, attrs, types);
+    df_node *n = graph_add_raw(g, graph_name_place(g, name, strlen(name)), emitted_op(c, e), name,
+                               (int)emitted_inputs(c, e), n_outputs, attrs, types);
+    return n && set_home(c, e, n) ? n : NULL;
 }
 
 bool compile_graphs(compile_state *c) {

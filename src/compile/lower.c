@@ -34,8 +34,10 @@ typedef struct lowering {
 
 /* ---- the joined graph ---------------------------------------------------- */
 
-/* A Recv ends by an event if a fence has to be waited for: from a queue to the host. */
+/* A Recv ends by an event if another process has to be waited for, or a fence: from a queue to the
+ * host. */
 static bool recv_ends_later(const lowering *l, const plan_channel *ch) {
+    if (ch->far) return true;
     const plan_device *devices = l->c->rq->devices;
     bool to_host = !devices[ch->dst_device].has_queue || ch->dst_memory == DF_MEMORY_HOST;
     return devices[ch->src_device].has_queue && to_host;
@@ -254,7 +256,8 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
     if (known_shapes(l, i, node)) node->flags |= PLAN_KNOWN_SHAPES;
     if (e->what == EMITTED_SEND) {
         plan_channel *ch = &p->channels[e->channel];
-        ch->producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
+        if (!ch->far || node->n_inputs) /* else the user's Send, which has its own name */
+            ch->producer = p->nodes[l->node_of[c->before[c->first_before[i]]]].name;
         if (node->n_inputs) ch->slot = (uint32_t)p->inputs[node->first_input];
     }
     if (c->rq->devices[e->device].has_queue) {

@@ -20,7 +20,9 @@
  * 5. Nodes are emitted in canonical order, over all partitions at once; behind a node
  *    come its Sends, each followed by its Recv. So in this one order everything stands
  *    after what it depends on.
- * 6. A partition is a graph only when somebody looks at it (graphs.c). Here it is numbers: what
+ * 6. A Send or Recv that is in the graph already is half of a pair whose other half is in another
+ *    process. It has a channel of its own.
+ * 7. A partition is a graph only when somebody looks at it (graphs.c). Here it is numbers: what
  *    comes before a node is found by its place in the order, what it reads by its slot.
  */
 #include "compile/state.h"
@@ -187,6 +189,7 @@ static void find_small(cutting *k, const uint32_t *group_size) {
     compile_state *c = k->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
+        if (it->kind == ITEM_FEED) c->is_small[i] = c->homes != NULL;
         if (it->kind != ITEM_NODE || !(it->node->op->flags & OP_CONST)) continue;
         c->is_small[i] = !it->node->on && group_size[it->group] == 1 && !it->n_controls &&
                          df_tensor_bytes(it->node->attrs[0].tensor) <= CONST_COPY_MAX;
@@ -265,14 +268,15 @@ static const df_key *make_key(cutting *k, const copy *p, uint32_t channel) {
     return &k->keys[channel];
 }
 
+static const edge_type no_value = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
+
 static bool make_channel(cutting *k, const copy *p) {
-    static const edge_type nothing = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
     compile_state *c = k->c;
     const item *it = &c->items[p->source];
     bool control = p->slot == CONTROL_ONLY;
     plan_channel *ch = &c->plan->channels[c->plan->n_channels];
     *ch = (plan_channel){.key = make_key(k, p, c->plan->n_channels),
-                         .type = control ? &nothing : &c->types[p->source][p->slot],
+                         .type = control ? &no_value : &c->types[p->source][p->slot],
                          .src_device = k->device_of[p->source],
                          .dst_device = p->device,
                          .dst_memory = p->memory,
@@ -280,6 +284,51 @@ static bool make_channel(cutting *k, const copy *p) {
     if (!control) ch->src_memory = (uint8_t)memory_made(c, it, (uint32_t)p->slot);
     c->plan->n_channels++;
     return ch->key || compile_no_memory(c);
+}
+
+/* ---- halves of pairs ------------------------------------------------------- */
+
+/* Of the text, which the plan keeps. */
+static const df_key *far_key(cutting *k, const char *words, uint32_t channel) {
+    compile_state *c = k->c;
+    arena *a = &c->plan->mem;
+    df_key *key = NULL;
+    if (df_key_parse(c->rq->alloc, words, &key, c->err) != DF_OK) return NULL;
+    key_parts parts = key->parts;
+    parts.src = arena_text(a, parts.src, strlen(parts.src));
+    parts.dst = arena_text(a, parts.dst, strlen(parts.dst));
+    parts.edge = arena_text(a, parts.edge, strlen(parts.edge));
+    parts.frame = arena_text(a, parts.frame, strlen(parts.frame));
+    df_key_free(key);
+    if (!parts.src || !parts.dst || !parts.edge || !parts.frame) return compile_no_memory(c), NULL;
+    k->keys[channel] =
+        key_of_plan(&parts, key_hash_devices(parts.src, parts.dst), c->rq->plan_id, channel);
+    return &k->keys[channel];
+}
+
+/* What carries no value is told by the name of its edge, "^y". */
+static bool make_half(cutting *k, const item *it) {
+    compile_state *c = k->c;
+    bool sends = it->node->op->flags & OP_SEND;
+    uint32_t channel = c->plan->n_channels;
+    const df_key *key = far_key(k, it->node->attrs[0].s, channel);
+    if (!key) return false;
+    plan_channel *ch = &c->plan->channels[channel];
+    item_out from = sends && it->n_inputs ? c->inputs[it->first_input] : (item_out){0, 0};
+    const edge_type *type = sends ? &c->types[from.item][from.index] : it->node->outputs;
+    bool control = df_key_edge(key)[0] == '^';
+    if (control != (sends ? !it->n_inputs : type->dtype == DF_BOOL && type->rank == 1))
+        return compile_fail(c, DF_INVALID_ARGUMENT, "node %s: its key and its %s contradict",
+                            it->node->name, sends ? "inputs" : "type");
+    *ch = (plan_channel){.key = key,
+                         .type = control ? &no_value : type,
+                         .far = sends ? PLAN_FAR_TARGET : PLAN_FAR_SOURCE,
+                         .src_device = (uint8_t)it->device,
+                         .dst_device = (uint8_t)it->device,
+                         .control = control,
+                         .producer = it->node->name};
+    c->plan->n_channels++;
+    return true;
 }
 
 /* How many Sends of the copy's node are on its device already, and Recvs on the other. */
@@ -345,6 +394,11 @@ static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t 
     add_control(k, here ? k->at[before] : find_ride(k, before, device)->at, first);
 }
 
+static emitted_kind half_of(const item *it) {
+    uint32_t flags = it->kind == ITEM_NODE ? it->node->op->flags : 0;
+    return flags & OP_SEND ? EMITTED_SEND : flags & OP_RECV ? EMITTED_RECV : EMITTED_ITEM;
+}
+
 /* Its number among those that are named after the same node. */
 static uint32_t number_item(const cutting *k, const item *it) {
     if (!k->named || (it->kind != ITEM_FEED && it->kind != ITEM_FETCH)) return 0;
@@ -352,12 +406,16 @@ static uint32_t number_item(const cutting *k, const item *it) {
     return it->kind == ITEM_FEED ? n->feeds++ : n->fetches++;
 }
 
-static void emit_item(cutting *k, uint32_t i) {
+static bool emit_item(cutting *k, uint32_t i) {
     compile_state *c = k->c;
     const item *it = &c->items[i];
     uint32_t device = k->device_of[i];
+    emitted_kind what = half_of(it);
+    int32_t channel = what == EMITTED_ITEM ? PLAN_NONE : (int32_t)c->plan->n_channels;
     emit_constants(k, it);
-    k->at[i] = emit(k, i, EMITTED_ITEM, device, item_outputs(c, it));
+    if (channel != PLAN_NONE && !make_half(k, it)) return false;
+    k->at[i] = emit(k, i, what, device, item_outputs(c, it));
+    c->emitted[k->at[i].place].channel = channel;
     c->emitted[k->at[i].place].number = number_item(k, it);
     for (uint32_t n = 0; n < it->n_inputs; n++) link_input(k, it, n);
     uint32_t first = k->n_before;
@@ -365,6 +423,7 @@ static void emit_item(cutting *k, uint32_t i) {
         link_control(k, c->controls[it->first_control + n], device, first);
     for (uint32_t e = c->n_ordered ? k->first_ordered[i] : 0; e; e = k->next_ordered[e - 1])
         link_control(k, c->ordered[e - 1].before, device, first);
+    return true;
 }
 
 static bool emit_all(cutting *k) {
@@ -374,7 +433,7 @@ static bool emit_all(cutting *k) {
         while (p != PLAN_NONE && k->copies[p].source != i) p = k->copies[p].next;
         /* a small constant comes where it is used; if nowhere, where it was placed */
         if (c->is_small[i] && p != PLAN_NONE) continue;
-        emit_item(k, i);
+        if (!emit_item(k, i)) return false;
         for (; p != PLAN_NONE; p = k->copies[p].next)
             if (k->copies[p].source == i && !emit_pair(k, &k->copies[p])) return false;
     }
@@ -387,6 +446,7 @@ static bool emit_all(cutting *k) {
 static const char *suffix_of(const compile_state *c, const emitted *e) {
     static const char suffixes[][8] = {
         [ITEM_NODE] = "", [ITEM_FEED] = "@feed", [ITEM_FETCH] = "@fetch", [ITEM_READ] = "@read"};
+    if (e->what != EMITTED_ITEM && c->plan->channels[e->channel].far) return ""; /* it has a name */
     if (e->what == EMITTED_SEND) return "@send";
     if (e->what == EMITTED_RECV) return "@recv";
     return e->memory == DF_MEMORY_HOST ? "@host" : suffixes[c->items[e->item].kind];
@@ -449,15 +509,16 @@ static bool make_room(cutting *k) {
     plan *p = c->plan;
     size_t n_inputs = c->n_inputs + k->n_copies, n_controls = c->n_controls + c->n_ordered;
     size_t n_emitted = c->n_items + 2 * k->n_copies;
-    size_t n_before = n_inputs + n_controls + k->n_copies;
+    size_t n_before = n_inputs + n_controls + k->n_copies, n_channels = k->n_copies;
+    for (uint32_t i = 0; i < c->n_items; i++) n_channels += half_of(&c->items[i]) != EMITTED_ITEM;
     if (n_before >= INT32_MAX || n_emitted >= INT32_MAX)
         return compile_fail(c, DF_RESOURCE_EXHAUSTED, "the graph is too large: 2^31 edges");
     c->emitted = arena_array(&c->mem, n_emitted, sizeof *c->emitted);
     c->first_before = arena_array(&c->mem, n_emitted + 1, sizeof *c->first_before);
     c->before = arena_array(&c->mem, n_before, sizeof *c->before);
     p->inputs = arena_array(&p->mem, n_inputs, sizeof *p->inputs);
-    p->channels = arena_array(&p->mem, k->n_copies, sizeof *p->channels);
-    k->keys = arena_array(&p->mem, k->n_copies, sizeof *k->keys);
+    p->channels = arena_array(&p->mem, n_channels, sizeof *p->channels);
+    k->keys = arena_array(&p->mem, n_channels, sizeof *k->keys);
     return compile_had_memory(c);
 }
 

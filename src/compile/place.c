@@ -98,7 +98,7 @@ static const kernel_def *kernel_at(placing *p, uint32_t i, uint32_t device) {
 }
 
 static bool needs_kernel(const compile_state *c, const item *it) {
-    return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL | OP_MUST_FEED));
+    return !(item_op(c, it)->flags & (OP_FEED | OP_FETCH | OP_NO_KERNEL | OP_MUST_FEED | OP_FAR));
 }
 
 /* Strings lie in host memory only: an accelerator can have them where its kernel says so. */
@@ -115,8 +115,17 @@ static bool strings_fit(const compile_state *c, uint32_t i, const kernel_def *k,
     return true;
 }
 
+/* Tensors go to other processes, and come from them, by host memory. */
+static uint64_t devices_of_host(const compile_state *c) {
+    uint64_t set = 0;
+    for (uint32_t d = 0; d < c->rq->n_devices; d++)
+        if (!c->rq->devices[d].has_queue) set |= UINT64_C(1) << d;
+    return set;
+}
+
 static uint64_t devices_with_kernel(placing *p, uint32_t i) {
     const compile_state *c = p->c;
+    if (item_op(c, &c->items[i])->flags & OP_FAR) return devices_of_host(c);
     if (!needs_kernel(c, &c->items[i])) return all_devices(c);
     const plan_device *devices = c->rq->devices;
     const kernel_def *k = NULL;

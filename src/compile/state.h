@@ -86,6 +86,9 @@ typedef struct compile_state {
     struct place_group *groups;
     uint32_t n_groups;
 
+    /* where it is cut by task: by item, as placed; a feed is copied to where it is used */
+    const plan_device **homes;
+
     /* partition; and of the plan channels, inputs in this order, and the number of slots */
     emitted *emitted;
     uint32_t n_emitted;
@@ -115,6 +118,7 @@ bool compile_graphs(compile_state *c);
 /* err may be NULL. All of them, or only as far as people look: what each device runs. */
 void compile_begin(compile_state *c, const compile_request *rq, df_error *err);
 bool compile_run(compile_state *c, bool all);
+bool compile_placed(compile_state *c); /* the passes up to place */
 /* Frees what is left, unless it was taken out of *c; gives the code of its error. */
 df_code compile_end(compile_state *c);
 

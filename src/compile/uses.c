@@ -70,6 +70,7 @@ static void find_giver(uses *u, const plan_node *n) {
 
 /* Both ends can read what stays with the Send; a token stays in any case. */
 static bool is_lent(const plan *p, const plan_channel *ch) {
+    if (ch->far) return false;
     return (ch->control || p->slots[ch->slot].stays) && !p->devices[ch->src_device].has_queue &&
            !p->devices[ch->dst_device].has_queue;
 }

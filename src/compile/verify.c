@@ -96,7 +96,9 @@ static bool play_channel(play *y, const plan_node *n) {
     if (*flag) return broken(y, n, "its channel is used twice");
     if (n->device != (sends ? ch->src_device : ch->dst_device))
         return broken(y, n, "its channel belongs to another device");
-    if (!sends && !y->sent[n->index]) return broken(y, n, "receives before the send");
+    if (ch->far == (sends ? PLAN_FAR_SOURCE : PLAN_FAR_TARGET))
+        return broken(y, n, "its channel's other end is here");
+    if (!sends && !ch->far && !y->sent[n->index]) return broken(y, n, "receives before the send");
     *flag = true;
     return fits_channel(y, n, ch);
 }
@@ -243,7 +245,7 @@ static bool judge(const play *y) {
     for (uint32_t i = 0; i < y->p->n_nodes; i++)
         if (!y->ran[i]) return broken(y, &y->p->nodes[i], "would never run");
     for (uint32_t i = 0; i < y->p->n_channels; i++)
-        if (!y->received[i])
+        if (!y->received[i] && y->p->channels[i].far != PLAN_FAR_TARGET)
             return compile_fail(y->c, DF_INTERNAL, "verify: channel of node %s is never received",
                                 y->p->channels[i].producer);
     for (uint32_t s = 0; s < y->p->n_slots; s++)

@@ -17,17 +17,32 @@
 
 /* ---- what it took ---------------------------------------------------------- */
 
+/* NULL: in another process. */
+static df_device *source_of(const executor *x, const plan_channel *ch) {
+    return ch->far == PLAN_FAR_SOURCE ? NULL : x->o.devices[ch->src_device];
+}
+
+static df_device *target_of(const executor *x, const plan_channel *ch) {
+    return ch->far == PLAN_FAR_TARGET ? NULL : x->o.devices[ch->dst_device];
+}
+
+/* False: its pair of devices was met before. */
+static bool is_new_pair(uint64_t (*seen)[PLAN_MAX_DEVICES], const plan_channel *ch) {
+    uint64_t *set = &seen[ch->far][ch->src_device], bit = UINT64_C(1) << ch->dst_device;
+    bool is_new = !(*set & bit);
+    *set |= bit;
+    return is_new;
+}
+
 size_t account_none(const executor *x, df_run_stats *st) {
     const plan *p = x->o.plan;
-    uint64_t seen[PLAN_MAX_DEVICES] = {0};
+    uint64_t seen[PLAN_FAR_TARGET + 1][PLAN_MAX_DEVICES] = {{0}};
     size_t room = st->pairs ? st->n_pairs : 0, n = 0;
     for (uint32_t c = 0; c < p->n_channels; c++) {
         const plan_channel *ch = &p->channels[c];
-        if (seen[ch->src_device] >> ch->dst_device & 1) continue;
-        seen[ch->src_device] |= UINT64_C(1) << ch->dst_device;
+        if (!is_new_pair(seen, ch)) continue;
         if (n < room)
-            st->pairs[n] = (df_pair_traffic){.from = x->o.devices[ch->src_device],
-                                             .to = x->o.devices[ch->dst_device]};
+            st->pairs[n] = (df_pair_traffic){.from = source_of(x, ch), .to = target_of(x, ch)};
         n++;
     }
     *st = (df_run_stats){.struct_size = st->struct_size,
@@ -49,9 +64,7 @@ static void add_traffic(step *s, uint64_t sign) {
         st->bytes += bytes;
         for (size_t i = 0; i < s->rq.room; i++) {
             df_pair_traffic *pair = &st->pairs[i];
-            if (pair->from != s->x->o.devices[ch->src_device] ||
-                pair->to != s->x->o.devices[ch->dst_device])
-                continue;
+            if (pair->from != source_of(s->x, ch) || pair->to != target_of(s->x, ch)) continue;
             pair->transfers += transfers;
             pair->bytes += bytes;
         }

@@ -123,6 +123,10 @@ static step *take(executor *x, const run_request *rq, df_error *err) {
 }
 
 COLD static df_code make_rendezvous(step *s, df_rendezvous **out, df_error *err) {
+    if (s->rq.meets) {
+        *out = s->rq.meets;
+        return DF_OK;
+    }
     const df_rendezvous_factory *f = &s->x->o.group->factory;
     df_step_info info = {.struct_size = sizeof info,
                          .program = s->p->id,
@@ -206,8 +210,23 @@ static void copy_results(step *s) {
     }
 }
 
+/* Its other parts may fail: until somebody says how all of them end, nothing is settled. */
+COLD static bool awaits_decision(step *s) {
+    if (!s->rq.prepared || s->decided || s->has_error) return false;
+    s->decided = true;
+    DF_SCHED_POINT();
+    s->rq.prepared(s->rq.user, s, s->results, s->p->n_fetches);
+    return true;
+}
+
+COLD void executor_decide(step *s, const df_error *why) {
+    if (why) step_fail(s, why);
+    run_end(s);
+}
+
 COLD void run_end(step *s) {
     pool *p = s->pool;
+    if (awaits_decision(s)) return;
     bool is_inside = pool_enter(p);
     run_request rq = s->rq;
     bool told = s->abandoned;
@@ -340,6 +359,7 @@ COLD void executor_start(executor *x, const run_request *rq) {
     step *s = NULL;
     if (!rq->deadline || pool_watch(x->o.pool, &why) == DF_OK) s = take(x, rq, &why);
     if (!s) {
+        df_rendezvous_unref(rq->meets);
         rq->done(rq->user, &why, NULL, 0);
         return;
     }

@@ -25,10 +25,14 @@ static df_code make_constants(executor *x, df_error *err) {
     return code;
 }
 
-/* For the group's factory of rendezvous. */
+const df_key *const *executor_keys(const executor *x) {
+    return x->keys;
+}
+
+/* For the group's factory of rendezvous, or who makes them otherwise. */
 static df_code list_keys(executor *x, df_error *err) {
     uint32_t n = x->o.plan->n_channels;
-    if (!x->o.group->factory.create) return DF_OK;
+    if (!x->o.group->factory.create && !x->o.is_part) return DF_OK;
     x->keys = alloc_array(x->o.alloc, n, sizeof *x->keys);
     if (!x->keys) return error_memory(err, "the keys of a program");
     for (uint32_t c = 0; c < n; c++) x->keys[c] = x->o.plan->channels[c].key;

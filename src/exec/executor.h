@@ -79,6 +79,8 @@ struct df_cancel {
 
 void cancel_unref(df_cancel *c); /* NULL is fine */
 
+struct step;
+
 /* What a run is to do. */
 typedef struct run_request {
     df_tensor *const *feeds; /* by the plan's numbers, checked */
@@ -90,6 +92,10 @@ typedef struct run_request {
     bool timed;              /* as they say */
     df_run_done done;        /* executor_start */
     void *user;
+    df_rendezvous *meets; /* of a part: a reference, which the run takes */
+    /* Of a part, or NULL: it has succeeded, as far as it can tell. Called instead of done, and
+     * once: then it is over when executor_decide says how. results are borrowed until that. */
+    void (*prepared)(void *user, struct step *s, df_tensor *const *results, size_t n);
 } run_request;
 
 /* ---- a plan made ready --------------------------------------------------- */
@@ -105,6 +111,7 @@ typedef struct executor_options {
     memory *host;
     const df_allocator *alloc;
     run_group *group;
+    bool is_part; /* each run is given where its halves meet (run_request.meets) */
     /* Keeps all of these, and the executor, while a run has nobody who does. */
     void (*hold)(void *owner);
     void (*release)(void *owner);
@@ -121,6 +128,11 @@ void executor_free(executor *x); /* no step is running; NULL is fine */
 df_code executor_run(executor *x, const run_request *rq, df_tensor **results, df_error *err);
 /* The same on the pool's threads: every outcome goes to rq->done, once. */
 void executor_start(executor *x, const run_request *rq);
+
+/* A part that is prepared succeeds, or fails with *why. done is told, on this thread. */
+void executor_decide(struct step *s, const df_error *why);
+/* The keys of the plan's channels, of a part or if the group has a factory; else NULL. */
+const df_key *const *executor_keys(const executor *x);
 
 /* Fills the stats of a run that has not begun: nothing was done, between these pairs of devices.
  * Returns for how many of them there is room. */

@@ -342,7 +342,7 @@ void step_settle(step *s) {
 
 void step_renew(step *s) {
     s->has_error = s->over = s->end = s->joined = false;
-    s->is_ending = s->abandoned = s->left = s->keeps = false;
+    s->is_ending = s->abandoned = s->left = s->keeps = s->decided = false;
     for (uint32_t i = 0; i < s->p->n_fetches; i++) s->results[i] = NULL; /* they are who asked's */
     atomic_put(&s->ran, 0, RELAXED);
     atomic_put(&s->work.failed, 0, RELAXED);

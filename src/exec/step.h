@@ -159,6 +159,7 @@ struct step {
     bool abandoned;              /* (l) its outcome is told: what is left runs no kernel */
     bool is_beside;              /* (l) nobody waits for it, and the pool counts it */
     bool left;                   /* (l) its caller is gone; of a run beside: was told */
+    bool decided;                /* of a part: how it ends */
     bool keeps;                  /* it has references of its feeds, and of its program's memory */
     bool waiting;                /* (l) the caller sleeps on `wake` */
     _Atomic uint64_t idle_since; /* (a) relaxed: ns when nothing was there to do; 0: unknown */

@@ -69,7 +69,11 @@ static void recv_done(df_recv *r, const df_error *err, df_tensor *tensor) {
 
 void transfer_finish(step *s, uint32_t node) {
     recv_op *r = s->recvs[node];
-    df_tensor **slot = &s->slots[s->p->nodes[node].first_slot];
+    const plan_node *n = &s->p->nodes[node];
+    const plan_channel *ch = &s->p->channels[n->index];
+    if (ch->far && r->tensor) /* nobody here has sent it */
+        channel_count(&s->traffic[n->index], ch->control ? 0 : r->tensor->bytes);
+    df_tensor **slot = &s->slots[n->first_slot];
     df_tensor_unref(*slot);
     *slot = r->tensor;
     r->tensor = NULL;

@@ -118,7 +118,7 @@ static graph_scope *scope_to_write(df_graph *g) {
 }
 
 /* One for many scopes, if it was asked for lately. */
-static const graph_place *place_of(df_graph *g, const device_name *device) {
+const graph_place *graph_place_on(df_graph *g, const device_name *device) {
     enum { LOOK_BACK = 16 };
     int looked = 0;
     for (const graph_place *p = g->places; p && looked < LOOK_BACK; p = p->older, looked++)
@@ -151,7 +151,7 @@ void df_graph_on(df_graph *graph, const char *device) {
     asked = device_name_over(&asked, around->on ? &around->on->device : &any);
     s->on = NULL;
     if (device_name_equal(&asked, &any)) return;
-    s->on = place_of(graph, &asked);
+    s->on = graph_place_on(graph, &asked);
     if (!s->on) no_memory(graph);
 }
 

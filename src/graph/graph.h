@@ -115,6 +115,8 @@ name_place graph_name_place(const df_graph *g, const char *name, size_t length);
  * its inputs are to be filled in. NULL: out of memory. */
 df_node *graph_add_raw(df_graph *g, name_place place, const op_def *op, const char *name,
                        int n_inputs, int n_outputs, const df_attr *attrs, const edge_type *outputs);
+/* For a node's `on`. NULL: out of memory. */
+const graph_place *graph_place_on(df_graph *g, const device_name *device);
 /* The op of this name for a new node; NULL is the graph's mistake. */
 const op_def *graph_find_op(df_graph *g, const char *name);
 /* As df_node_add, of an op that graph_find_op gave. Nothing is inferred for a node of a

@@ -35,10 +35,11 @@ enum {
     OP_RECV = 1u << 5,
     OP_FEED = 1u << 6,
     OP_FETCH = 1u << 7,
-    OP_NO_KERNEL = 1u << 8,  /* does nothing: nowhere needs a kernel (NoOp) */
-    OP_CONST = 1u << 9,      /* attr 0, a tensor, is its value (Const) */
-    OP_MUST_FEED = 1u << 10, /* has no value of its own (Placeholder) */
-    OP_PASSES_ON = 1u << 11  /* output 0 is its last input, as kernels see these: the same tensor */
+    OP_FAR = OP_SEND | OP_RECV, /* of a node of a graph: its other half is in another process */
+    OP_NO_KERNEL = 1u << 8,     /* does nothing: nowhere needs a kernel (NoOp) */
+    OP_CONST = 1u << 9,         /* attr 0, a tensor, is its value (Const) */
+    OP_MUST_FEED = 1u << 10,    /* has no value of its own (Placeholder) */
+    OP_PASSES_ON = 1u << 11 /* output 0 is its last input, as kernels see these: the same tensor */
 };
 enum { OP_PUBLIC_FLAGS = OP_STATEFUL | OP_READS | OP_WRITES };
 /* With OP_READS or OP_WRITES input 0 must be output 0 of an OP_VARIABLE node. It carries no

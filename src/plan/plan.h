@@ -77,8 +77,8 @@ typedef enum plan_role {
 } plan_role;
 
 enum {
-    PLAN_ENDS_LATER =
-        1u << 0, /* its end is an event: ASYNC, QUEUE_LATER, and a Recv that waits for a fence */
+    PLAN_ENDS_LATER = 1u << 0, /* its end is an event: ASYNC, QUEUE_LATER, and a Recv that waits for
+                                  a fence, or for another process */
     PLAN_KNOWN_SHAPES = 1u << 1 /* every input's and output's shape is known */
 };
 
@@ -125,10 +125,14 @@ typedef struct plan_slot {
     uint8_t stays;         /* plan_stay; if it does, readers is 0 */
 } plan_slot;
 
+/* Of a channel: the other end that is in another process, if one is. */
+typedef enum plan_far { PLAN_NEAR, PLAN_FAR_SOURCE, PLAN_FAR_TARGET } plan_far;
+
 typedef struct plan_channel {
     const df_key *key; /* the plan's, as its text */
     const edge_type *type;
-    uint8_t src_device, dst_device;
+    uint8_t far;                    /* plan_far */
+    uint8_t src_device, dst_device; /* of one that is far, both the one that is here */
     uint8_t src_memory, dst_memory; /* DF_MEMORY_... */
     uint32_t slot;                  /* that is sent, if it has a value */
     bool control;                   /* carries none */

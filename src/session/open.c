@@ -121,6 +121,23 @@ static df_code read_factory(const df_rendezvous_factory *given, df_rendezvous_fa
     return error_invalid(err, "df_session_options.rendezvous has no create: set it");
 }
 
+run_group *session_group_new(const df_allocator *alloc) {
+    run_group *g = alloc_zeroed(alloc, sizeof *g);
+    if (g && run_group_init(g)) return g;
+    alloc_free(alloc, g, sizeof *g);
+    return NULL;
+}
+
+df_session *session_empty(df_runtime *rt, df_graph *graph) {
+    df_session *s = alloc_zeroed(rt->alloc, sizeof *s);
+    if (!s) return NULL;
+    refcount_init(&s->refs);
+    s->rt = runtime_ref(rt);
+    s->graph = graph_ref(graph);
+    runtime_enter(rt);
+    return s;
+}
+
 df_code df_session_new(df_graph *graph, const df_session_options *options, df_session **out,
                        df_error *err) {
     if (!graph)
@@ -136,20 +153,19 @@ df_code df_session_new(df_graph *graph, const df_session_options *options, df_se
     df_code code = options_read(&o, options, "df_session_options", err);
     if (code == DF_OK && o.rendezvous) code = read_factory(o.rendezvous, &factory, err);
     if (code == DF_OK) code = df_graph_error(graph, err);
+    if (code == DF_OK && o.cluster)
+        return ((session_cluster *)(void *)o.cluster)->calls->open(graph, &o, out, err);
     if (code == DF_OK) code = pool_start(rt->pool, err);
     if (code != DF_OK) return code;
-    df_session *s = alloc_zeroed(rt->alloc, sizeof *s);
-    if (!s || !run_group_init(&s->group)) {
-        alloc_free(rt->alloc, s, sizeof *s);
+    df_session *s = session_empty(rt, graph);
+    if (s) s->group = session_group_new(rt->alloc);
+    if (!s || !s->group) {
+        df_session_free(s);
         return error_memory(err, "a session");
     }
-    refcount_init(&s->refs);
-    s->group.factory = factory;
-    s->rt = runtime_ref(rt);
-    s->graph = graph_ref(graph);
+    s->group->factory = factory;
     s->soft_placement = o.soft_placement;
     s->strict_order = o.strict_order;
-    runtime_enter(rt);
     code = find_variables(s, err);
     if (code == DF_OK) code = initialise(s, err);
     if (code == DF_OK) {

@@ -9,11 +9,12 @@
 #include "base/options.h"
 #include "compile/explain.h"
 
+#include <stddef.h>
 #include <string.h>
 
 struct df_program {
-    refcount refs;       /* (a) the user's, and those of runs that nobody waits for */
-    df_session *session; /* (c), as all below: a reference */
+    refcount refs; /* as program_head; the rest is (c) */
+    df_session *session;
     df_outs feeds, fetches;
     df_nodes targets;
     const char *const *feed_devices, *const *fetch_devices; /* NULL: none say */
@@ -29,6 +30,8 @@ struct df_program {
     variable **variables; /* by the plan's numbers */
     touches touched;
 };
+
+_Static_assert(offsetof(struct df_program, session) == offsetof(program_head, session), "head");
 
 /* ---- its life ------------------------------------------------------------ */
 
@@ -62,7 +65,10 @@ static void release(void *owner) {
 void df_program_free(df_program *program) {
     if (!program) return;
     df_runtime *rt = runtime_ref(program->session->rt);
-    release(program);
+    if (calls_of(program))
+        calls_of(program)->forget(program);
+    else
+        release(program);
     runtime_leave(rt);
 }
 
@@ -100,7 +106,8 @@ static df_code make_executor(df_program *program, df_error *err) {
                           .pool = rt->pool,
                           .host = rt->host,
                           .alloc = rt->alloc,
-                          .group = &program->session->group,
+                          .group = program->session->group,
+                          .is_part = program->session->base != NULL,
                           .hold = hold,
                           .release = release,
                           .owner = program};
@@ -125,7 +132,7 @@ static compile_request request(const df_program *program) {
                              .strict_order = s->strict_order,
                              .feed_shapes = program->shapes,
                              .plan_id = program->id,
-                             .is_foreign = s->group.factory.create != NULL,
+                             .is_foreign = s->base || s->group->factory.create,
                              .parallelism = (uint32_t)pool_helpers(rt->pool) + 1,
                              .grain = rt->grain};
 }
@@ -203,6 +210,7 @@ df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                            const df_compile_options *options, df_program **out, df_error *err) {
     if (!session) return error_invalid(err, "the session is NULL");
     if (!out) return error_no_out(err);
+    if (session->calls) return session->calls->compile(session, feeds, fetches, options, out, err);
     return session_compile(session, feeds, fetches, options, out, err);
 }
 
@@ -281,6 +289,7 @@ df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **result
                        const df_run_options *options, df_error *err) {
     run_request rq;
     if (!program) return error_invalid(err, "the program is NULL");
+    if (calls_of(program)) return calls_of(program)->run(program, feeds, results, options, err);
     size_t n = program->compiled.plan->n_fetches;
     for (size_t i = 0; results && i < n; i++) results[i] = NULL;
     df_code code = read_run(program, feeds, options, true, &rq, err);
@@ -295,6 +304,10 @@ void df_program_start(df_program *program, df_tensors feeds, const df_run_option
     run_request rq;
     df_error err;
     if (!done) return;
+    if (program && calls_of(program)) {
+        calls_of(program)->start(program, feeds, options, done, user);
+        return;
+    }
     df_code code = program ? read_run(program, feeds, options, false, &rq, &err)
                            : error_invalid(&err, "the program is NULL");
     if (code != DF_OK) {
@@ -304,6 +317,30 @@ void df_program_start(df_program *program, df_tensors feeds, const df_run_option
     rq.done = done;
     rq.user = user;
     executor_start(program->exec, &rq);
+}
+
+const df_key *const *session_part_keys(const df_program *program, const plan **p) {
+    *p = program->compiled.plan;
+    return executor_keys(program->exec);
+}
+
+void session_start_part(df_program *program, df_tensors feeds, df_cancel *cancel,
+                        df_rendezvous *meets,
+                        void (*prepared)(void *user, struct step *s, df_tensor *const *results,
+                                         size_t n),
+                        df_run_done done, void *user) {
+    df_error err;
+    if (check_run(program, feeds, false, &err) != DF_OK) {
+        df_rendezvous_unref(meets);
+        done(user, &err, NULL, 0);
+        return;
+    }
+    executor_start(program->exec, &(run_request){.feeds = feeds.items,
+                                                 .cancel = cancel,
+                                                 .meets = meets,
+                                                 .prepared = prepared,
+                                                 .done = done,
+                                                 .user = user});
 }
 
 /* ---- cancelling ------------------------------------------------------------ */
@@ -335,7 +372,15 @@ void df_cancel_fire(df_cancel *cancel) {
     df_error why;
     if (!cancel || atomic_swap(&cancel->is_fired, 1, RELAXED)) return;
     (void)error_set(&why, DF_CANCELLED, "the run was cancelled");
-    runs_end(((session_cancel *)cancel)->rt->pool, NULL, cancel, &why);
+    df_runtime *rt = ((session_cancel *)cancel)->rt;
+    runs_end(rt->pool, NULL, cancel, &why);
+    mutex_lock(&rt->lock);
+    session_cluster *c = rt->cluster;
+    if (c) c->calls->hold(c);
+    mutex_unlock(&rt->lock);
+    if (!c) return;
+    c->calls->cancel(c, cancel, &why);
+    c->calls->release(c);
 }
 
 void df_cancel_free(df_cancel *cancel) {
@@ -345,6 +390,7 @@ void df_cancel_free(df_cancel *cancel) {
 /* ---- looking at it ------------------------------------------------------- */
 
 size_t df_program_partitions(const df_program *program) {
+    if (program && calls_of(program)) return calls_of(program)->parts(program);
     return program ? (size_t)__builtin_popcountll(program->compiled.used) : 0;
 }
 
@@ -363,6 +409,7 @@ static df_graph *const *partitions_of(df_program *program) {
 
 const df_graph *df_program_partition(const df_program *program, size_t i) {
     if (i >= df_program_partitions(program)) return NULL;
+    if (calls_of(program)) return calls_of(program)->part(program, i, NULL);
     df_graph *const *all = partitions_of((df_program *)(uintptr_t)program);
     return all ? all[i] : NULL;
 }
@@ -374,12 +421,12 @@ static uint32_t partition_device(const df_program *program, size_t i) {
 }
 
 df_device *df_program_partition_device(const df_program *program, size_t i) {
-    if (i >= df_program_partitions(program)) return NULL;
+    if (i >= df_program_partitions(program) || calls_of(program)) return NULL;
     return program->session->rt->devices[partition_device(program, i)];
 }
 
 size_t df_program_crossings(const df_program *program) {
-    return program ? program->compiled.plan->n_channels : 0;
+    return program && !calls_of(program) ? program->compiled.plan->n_channels : 0;
 }
 
 bool df_program_crossing(const df_program *program, size_t i, df_crossing *out) {
@@ -397,15 +444,22 @@ static text text_about(const df_program *program) {
     return t;
 }
 
+/* Of its device, or of the task that has it. */
+static const char *partition_name(const df_program *program, size_t i) {
+    const char *name = "";
+    if (!calls_of(program))
+        return program->session->rt->plan_devices[partition_device(program, i)].full_name;
+    (void)calls_of(program)->part(program, i, &name);
+    return name;
+}
+
 size_t df_program_print(const df_program *program, char *into, size_t size) {
     text t = text_about(program);
     for (size_t i = 0; i < df_program_partitions(program); i++) {
         const df_graph *g = df_program_partition(program, i);
-        const df_runtime *rt = program->session->rt;
         t.failed |= !g;
         if (!g) break;
-        text_add(&t, "%spartition %s:\n", i ? "\n" : "",
-                 rt->plan_devices[partition_device(program, i)].full_name);
+        text_add(&t, "%spartition %s:\n", i ? "\n" : "", partition_name(program, i));
         graph_print(g, &t);
     }
     return text_give(&t, into, size);
@@ -416,7 +470,7 @@ size_t df_program_explain(const df_program *program, df_explain_form form, char 
                           size_t size) {
     text t = text_about(program);
     bool known = form == DF_EXPLAIN_TEXT || form == DF_EXPLAIN_JSON;
-    if (program && known) {
+    if (program && known && !calls_of(program)) {
         compile_request rq = request(program);
         if (compile_explain(&rq, form == DF_EXPLAIN_JSON, &t, NULL) != DF_OK) text_fini(&t);
     }

@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ static void destroy(df_runtime *rt) {
     op_registry_free(rt->ops);
     memory_unref(rt->host);
     blas_close(&rt->blas); /* the queues' threads have ended: nobody is inside */
+    mutex_fini(&rt->lock);
     alloc_free(rt->alloc, rt, sizeof *rt);
 }
 
@@ -121,8 +123,8 @@ static df_code open_entry(df_runtime *rt, const char *entry, size_t length, uint
     int count = name.index < 0 ? 1 : name.index, index = 0;
     for (uint32_t d = 0; code == DF_OK && d < rt->n_devices; d++)
         index += strcmp(rt->devices[d]->name.kind, name.kind) == 0;
-    memcpy(name.job, "localhost", sizeof "localhost");
-    name.task = 0;
+    memcpy(name.job, rt->name.job, sizeof name.job);
+    name.task = rt->name.task;
     for (int i = 0; code == DF_OK && i < count; i++) {
         name.index = index + i;
         code = open_device(rt, &name, incarnation + rt->n_devices, o, err);
@@ -147,11 +149,26 @@ static df_code open_devices(df_runtime *rt, const df_runtime_options *o, df_erro
 
 /* ---- making -------------------------------------------------------------- */
 
+static df_code read_name(df_runtime *rt, const df_runtime_options *o, df_error *err) {
+    char whole[DEVICE_NAME_MAX];
+    int n =
+        snprintf(whole, sizeof whole, "/job:%s/task:%d", o->job ? o->job : "localhost", o->task);
+    bool fits = n > 0 && (size_t)n < sizeof whole;
+    if (fits && device_name_parse(whole, &rt->name, NULL) == DF_OK && rt->name.task == o->task)
+        return DF_OK;
+    return error_invalid(err,
+                         "job \"%.60s\", task %d: a job is a letter and then letters, digits "
+                         "and '_', a task a number from 0",
+                         o->job ? o->job : "localhost", o->task);
+}
+
 static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) {
     rt->host = pinned_new(rt->alloc);
     rt->ops = op_registry_new(rt->alloc);
     if (!rt->host || !rt->ops) return error_memory(err, "a runtime");
-    df_code code = o->cblas ? blas_open(o->cblas, &rt->blas, err) : DF_OK;
+    df_code code = read_name(rt, o, err);
+    if (code != DF_OK) return code;
+    code = o->cblas ? blas_open(o->cblas, &rt->blas, err) : DF_OK;
     if (code == DF_OK)
         code = pool_new(rt->alloc, rt->threads, rt->workers, o->lent, &rt->pool, err);
     if (code == DF_OK) code = op_register_transfer(rt->ops, err);
@@ -193,7 +210,10 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
         o.lent = &lent;
     }
     df_runtime *rt = alloc_zeroed(o.allocator, sizeof *rt);
-    if (!rt) return error_memory(err, "a runtime");
+    if (!rt || !mutex_init(&rt->lock)) {
+        alloc_free(o.allocator, rt, sizeof *rt);
+        return error_memory(err, "a runtime");
+    }
     refcount_init(&rt->refs);
     refcount_init(&rt->handles);
     rt->alloc = o.allocator;

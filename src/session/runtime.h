@@ -16,6 +16,11 @@
 #include "kernels/blas.h"
 #include "kernels/cuda/register.h"
 
+/* How a df_cluster begins. */
+typedef struct session_cluster {
+    const struct session_calls *calls;
+} session_cluster;
+
 struct df_runtime {
     refcount refs;             /* (a) */
     refcount handles;          /* (a) runtime, graphs, sessions and programs that the user has */
@@ -30,7 +35,10 @@ struct df_runtime {
     df_device *devices[PLAN_MAX_DEVICES];
     plan_device plan_devices[PLAN_MAX_DEVICES];
     uint32_t n_devices;
-    uint32_t client; /* cpu:0 */
+    uint32_t client;  /* cpu:0 */
+    device_name name; /* of all its devices: job and task */
+    mutex lock;
+    session_cluster *cluster; /* (l) of which it is a task; NULL: none */
     pool *pool;
     int workers;
     float grain;                /* of blocks; 0: the default. Tests make it small. */

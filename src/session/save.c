@@ -91,7 +91,9 @@ static bool differs(file *f, const char *name, const char *how) {
 /* ---- all variables at once ----------------------------------------------- */
 
 static df_code check_open(df_session *session, df_error *err) {
-    if (!atomic_get(&session->group.is_closed, RELAXED)) return DF_OK;
+    df_code code = session_is_here(session, "saved or restored", err);
+    if (code != DF_OK) return code;
+    if (!atomic_get(&session->group->is_closed, RELAXED)) return DF_OK;
     return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
 }
 
@@ -126,7 +128,7 @@ static df_code begin(file *f, df_session *s, const char *path, df_error *err) {
  * references. */
 static void exchange(file *f, bool writes) {
     df_session *s = f->session;
-    tickets *t = &s->group.tickets;
+    tickets *t = &s->group->tickets;
     ticket mine = {.what = &f->touched};
     tickets_wait(t, &mine);
     for (uint32_t i = 0; i < s->n_variables; i++) {

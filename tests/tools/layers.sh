@@ -20,12 +20,12 @@ op: base tensor
 graph: base name tensor op
 kernels: base tensor device op
 transport: base
-rendezvous: base name tensor device
+rendezvous: base name tensor device transport
 plan: base name tensor op
 compile: base name tensor op graph plan
 exec: base name tensor device op plan rendezvous
 session: *
-cluster: session transport
+cluster: *
 '
 
 # The layer that each public header belongs to.
@@ -50,6 +50,7 @@ transport.h transport
 mem_transport.h transport
 rendezvous.h rendezvous
 run.h exec
+cluster.h cluster
 partition.h session
 session.h session
 runtime.h session

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs that end before their parts have: at a deadline, by a cancel, with their session.
+ */
+#include "cluster/steps.h"
+
+#include "base/clock.h"
+
+/* ---- deadlines ---------------------------------------------------------------------------- */
+
+static const uint64_t longest_nap = 5000000, shortest_nap = 200000; /* ns */
+
+static void watch(master *m, uint64_t ns);
+
+static cluster_run *late_run(master *m, uint64_t *next) {
+    uint64_t now = clock_now();
+    cluster_run *late = NULL;
+    *next = UINT64_MAX;
+    mutex_lock(&m->lock);
+    for (cluster_run *r = m->runs; r && !late; r = r->next) {
+        if (!r->deadline || r->is_told) continue;
+        if (r->deadline <= now) late = r;
+        if (r->deadline < *next) *next = r->deadline;
+    }
+    if (late) steps_ref(late);
+    m->is_watched = late || *next != UINT64_MAX;
+    mutex_unlock(&m->lock);
+    return late;
+}
+
+/* The session is held while it is watched. */
+static void timer_fired(df_timer *timer, bool is_closing) {
+    master *m = timer->user;
+    df_session *s = m->session;
+    df_error why;
+    uint64_t next;
+    (void)error_set(&why, DF_DEADLINE_EXCEEDED,
+                    "the run's deadline has passed: give it more time, or see what it waits for");
+    for (cluster_run *r; (r = late_run(m, &next)) != NULL; steps_unref(r))
+        (void)steps_end_early(r, &why);
+    if (next != UINT64_MAX && !is_closing) {
+        uint64_t now = clock_now(), left = next > now ? next - now : 0;
+        watch(m, left < longest_nap ? left : longest_nap);
+        return;
+    }
+    session_unref(s);
+}
+
+/* Engines do not take a timer back: naps are short, so that an earlier deadline is not missed. */
+static void watch(master *m, uint64_t ns) {
+    m->timer = (df_timer){.fired = timer_fired, .user = m};
+    remote_after(m->cluster->remote, &m->timer, ns > shortest_nap ? ns : shortest_nap);
+}
+
+void steps_watch(master *m, uint64_t timeout) {
+    mutex_lock(&m->lock);
+    bool first = !m->is_watched;
+    m->is_watched = true;
+    mutex_unlock(&m->lock);
+    if (!first) return;
+    refcount_ref(&m->session->refs);
+    watch(m, timeout < longest_nap ? timeout : longest_nap);
+}
+
+/* ---- all of a session ------------------------------------------------------------------------ */
+
+static cluster_run *next_to_end(master *m, const df_cancel *cancel) {
+    cluster_run *r = m->runs;
+    while (r && (r->is_told || (cancel && r->cancel != cancel))) r = r->next;
+    if (r) steps_ref(r);
+    return r;
+}
+
+void steps_end(master *m, const df_cancel *cancel, const df_error *why) {
+    for (;;) {
+        mutex_lock(&m->lock);
+        cluster_run *r = next_to_end(m, cancel);
+        mutex_unlock(&m->lock);
+        if (!r) return;
+        (void)steps_end_early(r, why);
+        steps_unref(r);
+    }
+}
+
+bool steps_await(master *m, uint64_t until) {
+    mutex_lock(&m->lock);
+    while (m->runs && clock_now() < until) condition_wait_until(&m->idle, &m->lock, until);
+    bool none = !m->runs;
+    mutex_unlock(&m->lock);
+    return none;
+}

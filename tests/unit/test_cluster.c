@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sessions over a cluster: three tasks in one process, on a network within it, each with a runtime
+ * of its own.
+ */
+#include "support/ops_for_tests.h"
+
+#include <dataflow/cluster.h>
+#include <dataflow/mem_transport.h>
+
+#include "support/yield.h"
+#include "unit/run_world.h"
+
+enum { TASKS = 3, MASTER = 0 };
+
+typedef struct three {
+    df_mem_network *net;
+    df_transport_ops ops;
+    df_runtime *rt[TASKS];
+    df_cluster *c[TASKS];
+    df_graph *g;
+    df_session *s;
+    df_error err;
+} three;
+
+static const df_cluster_task tasks[TASKS] = {{"master", 0, "mem://m", NULL},
+                                             {"worker", 0, "mem://w0", NULL},
+                                             {"worker", 1, "mem://w1", NULL}};
+static const df_cluster_spec spec = {sizeof spec, tasks, TASKS};
+
+static void join(three *x, int t) {
+    df_runtime_options ro = {.struct_size = sizeof ro,
+                             .devices = "cpu:1,sim:1",
+                             .workers = t == MASTER ? 0 : 2,
+                             .job = tasks[t].job,
+                             .task = tasks[t].task};
+    df_cluster_options co = {.struct_size = sizeof co,
+                             .transport = &x->ops,
+                             .heartbeat = 300000000,
+                             .misses = 3,
+                             .checksum = true};
+    assert_int_equal(df_runtime_new(&ro, &x->rt[t], &x->err), DF_OK);
+    assert_int_equal(run_register(x->rt[t], &x->err), DF_OK);
+    if (df_cluster_join(x->rt[t], &spec, &co, &x->c[t], &x->err) != DF_OK)
+        fail_msg("%s", x->err.message);
+}
+
+static void leave(three *x, int t) {
+    df_cluster_leave(x->c[t]);
+    df_runtime_free(x->rt[t]);
+    x->c[t] = NULL;
+    x->rt[t] = NULL;
+}
+
+static void three_open(three *x) {
+    memset(x, 0, sizeof *x);
+    df_mem_options mo = {.struct_size = sizeof mo, .threads = 2};
+    assert_int_equal(df_mem_network_new(&mo, &x->net, &x->err), DF_OK);
+    df_mem_network_ops(x->net, &x->ops);
+    for (int t = 0; t < TASKS; t++) join(x, t);
+    x->g = df_graph_new(x->rt[MASTER]);
+}
+
+static void open_session(three *x) {
+    df_session_options so = {.struct_size = sizeof so, .cluster = x->c[MASTER]};
+    if (df_session_new(x->g, &so, &x->s, &x->err) != DF_OK) fail_msg("%s", x->err.message);
+}
+
+static void three_close(three *x) {
+    df_session_free(x->s);
+    df_graph_free(x->g);
+    for (int t = 0; t < TASKS; t++)
+        if (x->c[t]) leave(x, t);
+    df_mem_network_free(x->net);
+}
+
+static df_program *compile(three *x, df_outs feeds, df_outs fetches) {
+    df_program *p = NULL;
+    if (!x->s) open_session(x);
+    if (df_session_compile(x->s, feeds, fetches, NULL, &p, &x->err) != DF_OK)
+        fail_msg("%s", x->err.message);
+    return p;
+}
+
+static int64_t run_one(three *x, df_program *p, int64_t value) {
+    df_tensor *a = run_scalar(NULL, value), *b = NULL;
+    if (df_program_run(p, DF_TENSORS(a), &b, NULL, &x->err) != DF_OK)
+        fail_msg("%s", x->err.message);
+    int64_t result = run_value(b);
+    df_tensor_unref(a);
+    df_tensor_unref(b);
+    return result;
+}
+
+static void on(three *x, const char *device) {
+    df_graph_on(x->g, device);
+}
+
+/* ---- values --------------------------------------------------------------------- */
+
+static void values_go_from_task_to_task(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0");
+    df_out b = df_neg(x.g, a);
+    on(&x, "/job:worker/task:1/device:SIM:0");
+    df_out c = df_add(x.g, b, a);
+    df_out d = df_mul(x.g, b, b);
+    on(&x, "/job:master");
+    df_out e = df_sub(x.g, d, c);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(e));
+    for (int64_t i = 0; i < 20; i++) assert_int_equal(run_one(&x, p, i), i * i);
+    df_program_free(p);
+    three_close(&x);
+}
+
+static void tasks_that_have_no_part_are_not_asked(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:1");
+    df_out b = df_neg(x.g, a);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(b));
+    assert_int_equal(df_program_partitions(p), 1);
+    assert_int_equal(run_one(&x, p, 5), -5);
+    df_program_free(p);
+    three_close(&x);
+}
+
+static void variables_live_on_their_tasks(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0");
+    df_out v = df_variable_from(x.g, "v", run_const(x.g, 100));
+    df_out n = df_assign_add(x.g, v, a);
+    on(&x, "/job:worker/task:1/device:SIM:0");
+    df_out w = df_variable(x.g, "w", DF_INT64, DF_SCALAR);
+    df_out m = df_assign_add(x.g, w, n);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(m));
+    assert_int_equal(run_one(&x, p, 1), 101);
+    assert_int_equal(run_one(&x, p, 2), 101 + 103);
+    df_program *read = compile(&x, DF_NO_OUTS, DF_OUTS(v, w));
+    df_tensor *both[2];
+    assert_int_equal(df_program_run(read, DF_NO_TENSORS, both, NULL, &x.err), DF_OK);
+    assert_int_equal(run_value(both[0]), 103);
+    assert_int_equal(run_value(both[1]), 204);
+    df_tensor_unref(both[0]);
+    df_tensor_unref(both[1]);
+    df_program_free(p);
+    df_program_free(read);
+    three_close(&x);
+}
+
+static void all_kinds_of_tensors_travel(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    const int64_t none[] = {0, 3}, many[] = {300, 1000}, words[] = {3};
+    df_out a = df_placeholder(x.g, "a", DF_FLOAT32, (df_shape){2, none});
+    df_out b = df_placeholder(x.g, "b", DF_STRING, (df_shape){1, words});
+    df_out c = df_placeholder(x.g, "c", DF_FLOAT64, (df_shape){2, many});
+    df_out out[3], in[] = {a, b, c};
+    for (int i = 0; i < 3; i++) {
+        on(&x, "/job:worker/task:0");
+        df_out there = df_identity(x.g, in[i]);
+        on(&x, "/job:worker/task:1");
+        out[i] = df_identity(x.g, there);
+    }
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a, b, c), (df_outs){out, 3});
+    const df_string said[] = {{"one", 3}, {NULL, 0}, {"three", 5}};
+    df_tensor *ta, *tb, *tc, *r[3];
+    assert_int_equal(df_tensor_new(NULL, DF_FLOAT32, (df_shape){2, none}, &ta, NULL), DF_OK);
+    assert_int_equal(df_tensor_from(NULL, DF_STRING, (df_shape){1, words}, said, &tb, NULL), DF_OK);
+    assert_int_equal(df_tensor_new(NULL, DF_FLOAT64, (df_shape){2, many}, &tc, NULL), DF_OK);
+    double *numbers = df_tensor_data(tc);
+    for (int i = 0; i < 300000; i++) numbers[i] = i;
+    if (df_program_run(p, DF_TENSORS(ta, tb, tc), r, NULL, &x.err) != DF_OK)
+        fail_msg("%s", x.err.message);
+    assert_int_equal(df_tensor_bytes(r[0]), 0);
+    const df_string *back = df_tensor_data(r[1]);
+    assert_int_equal(back[0].size, 3);
+    assert_memory_equal(back[2].data, "three", 5);
+    assert_memory_equal(df_tensor_data(r[2]), numbers, 300000 * sizeof(double));
+    for (int i = 0; i < 3; i++) df_tensor_unref(r[i]);
+    df_tensor_unref(ta);
+    df_tensor_unref(tb);
+    df_tensor_unref(tc);
+    df_program_free(p);
+    three_close(&x);
+}
+
+/* ---- runs beside each other --------------------------------------------------------- */
+
+static void many_runs_at_once_give_what_one_after_the_other_gives(void **state) {
+    (void)state;
+    enum { RUNS = 50 };
+    three x;
+    told t[RUNS];
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0");
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR);
+    df_out n = df_assign_add(x.g, v, a);
+    on(&x, "/job:worker/task:1");
+    df_out w = df_variable(x.g, "w", DF_INT64, DF_SCALAR);
+    df_out m = df_assign_add(x.g, w, n);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(m));
+    df_tensor *one = run_scalar(NULL, 1);
+    for (int i = 0; i < RUNS; i++) {
+        told_init(&t[i]);
+        df_program_start(p, DF_TENSORS(one), NULL, tell, &t[i]);
+    }
+    for (int i = 0; i < RUNS; i++) {
+        told_await(&t[i], NULL);
+        assert_told(&t[i], DF_OK, NULL);
+        assert_int_equal(t[i].value, (i + 1) * (i + 2) / 2);
+        told_fini(&t[i]);
+    }
+    df_tensor_unref(one);
+    df_program_free(p);
+    three_close(&x);
+}
+
+/* ---- what fails ---------------------------------------------------------------------- */
+
+typedef struct failing {
+    three x;
+    probe probe;
+    df_program *p, *read;
+} failing;
+
+/* v counts on worker 0; the probe's kernel on worker 1 comes behind. */
+static void failing_open(failing *f) {
+    three *x = &f->x;
+    three_open(x);
+    probe_init(&f->probe);
+    df_out a = df_placeholder(x->g, "a", DF_INT64, DF_SCALAR);
+    on(x, "/job:worker/task:0");
+    df_out v = df_variable(x->g, "v", DF_INT64, DF_SCALAR);
+    df_out n = df_assign_add(x->g, v, a);
+    on(x, "/job:worker/task:1/device:CPU:0");
+    df_graph_name(x->g, "probed");
+    df_out y = probe_node(x->g, "TestCopy", n, &f->probe);
+    on(x, NULL);
+    f->p = compile(x, DF_OUTS(a), DF_OUTS(y));
+    f->read = compile(x, DF_NO_OUTS, DF_OUTS(v));
+}
+
+static void failing_close(failing *f) {
+    df_program_free(f->p);
+    df_program_free(f->read);
+    three_close(&f->x);
+    probe_fini(&f->probe);
+}
+
+static int64_t read_v(failing *f) {
+    df_tensor *v;
+    if (df_program_run(f->read, DF_NO_TENSORS, &v, NULL, &f->x.err) != DF_OK)
+        fail_msg("%s", f->x.err.message);
+    int64_t value = run_value(v);
+    df_tensor_unref(v);
+    return value;
+}
+
+static df_code run_failing(failing *f, const df_run_options *options) {
+    df_tensor *a = run_scalar(NULL, 1), *y = NULL;
+    df_code code = df_program_run(f->p, DF_TENSORS(a), &y, options, &f->x.err);
+    df_tensor_unref(a);
+    df_tensor_unref(y);
+    return code;
+}
+
+static void a_kernel_that_fails_ends_the_run_everywhere(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    f.probe.way = PROBE_FAILS;
+    f.probe.code = DF_DATA_LOSS;
+    assert_int_equal(run_failing(&f, NULL), DF_DATA_LOSS);
+    assert_non_null(strstr(f.x.err.message, "node probed (TestCopy)"));
+    assert_non_null(strstr(f.x.err.message, "/job:worker/task:1"));
+    assert_int_equal(read_v(&f), 0);
+    f.probe.way = PROBE_COPIES;
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 1);
+    failing_close(&f);
+}
+
+static void a_deadline_ends_a_run_whose_part_waits(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    f.probe.way = PROBE_WAITS;
+    df_run_options o = {.struct_size = sizeof o, .timeout = 20000000};
+    assert_int_equal(run_failing(&f, &o), DF_DEADLINE_EXCEEDED);
+    probe_open(&f.probe);
+    f.probe.way = PROBE_COPIES;
+    assert_int_equal(read_v(&f), 0);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 1);
+    failing_close(&f);
+}
+
+static void a_handle_cancels_runs_of_a_cluster_too(void **state) {
+    (void)state;
+    failing f;
+    told t;
+    df_cancel *cancel;
+    failing_open(&f);
+    f.probe.way = PROBE_WAITS;
+    assert_int_equal(df_cancel_new(f.x.rt[MASTER], &cancel, NULL), DF_OK);
+    df_run_options o = {.struct_size = sizeof o, .cancel = cancel};
+    df_tensor *a = run_scalar(NULL, 1);
+    told_init(&t);
+    df_program_start(f.p, DF_TENSORS(a), &o, tell, &t);
+    df_tensor_unref(a);
+    probe_await_inside(&f.probe, 1);
+    df_cancel_fire(cancel);
+    assert_told(&t, DF_CANCELLED, NULL);
+    probe_open(&f.probe);
+    df_cancel_free(cancel);
+    told_fini(&t);
+    assert_int_equal(read_v(&f), 0);
+    failing_close(&f);
+}
+
+static void a_task_that_is_killed_ends_the_runs_that_need_it(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_KILLED, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_non_null(strstr(f.x.err.message, "/job:worker/task:1"));
+    assert_int_equal(read_v(&f), 1);
+    failing_close(&f);
+}
+
+static void join_again(three *x, int t) {
+    leave(x, t);
+    join(x, t);
+}
+
+static void a_task_without_variables_that_comes_back_is_used_again(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_KILLED, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE); /* it is still away */
+    join_again(&f.x, 2);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 2);
+    failing_close(&f);
+}
+
+static void what_a_task_had_is_not_zero_when_it_comes_back(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w0", DF_MEM_KILLED, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    join_again(&f.x, 1);
+    assert_int_equal(run_failing(&f, NULL), DF_FAILED_PRECONDITION);
+    assert_non_null(strstr(f.x.err.message, "variable v"));
+    assert_non_null(strstr(f.x.err.message, "/job:worker/task:0"));
+    failing_close(&f);
+}
+
+static void a_task_that_was_only_out_of_reach_has_all_it_had(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    const df_mem_link down = {.latency = DF_MEM_NEVER}, up = {.latency = 1000};
+    assert_int_equal(df_mem_network_link(f.x.net, "mem://m", "mem://w0", &down, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_int_equal(df_mem_network_link(f.x.net, "mem://m", "mem://w0", &up, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 2);
+    failing_close(&f);
+}
+
+static void a_task_that_hangs_is_noticed(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_HANGS, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_non_null(strstr(f.x.err.message, "/job:worker/task:1"));
+    assert_non_null(strstr(f.x.err.message, "heartbeats"));
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_GOES_ON, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 1);
+    failing_close(&f);
+}
+
+static void a_session_that_is_closed_runs_nothing_any_more(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(df_session_close(f.x.s, 1000000000, &f.x.err), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_FAILED_PRECONDITION);
+    failing_close(&f);
+}
+
+static void what_cannot_be_is_refused(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_cluster *again = NULL;
+    df_cluster_options co = {.struct_size = sizeof co, .transport = &x.ops};
+    assert_int_equal(df_cluster_join(x.rt[1], &spec, &co, &again, &x.err), DF_ALREADY_EXISTS);
+    assert_null(again);
+    three_close(&x);
+}
+
+int main(int argc, char **argv) {
+    (void)yield_install(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_go_from_task_to_task),
+        cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
+        cmocka_unit_test(variables_live_on_their_tasks),
+        cmocka_unit_test(all_kinds_of_tensors_travel),
+        cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
+        cmocka_unit_test(a_kernel_that_fails_ends_the_run_everywhere),
+        cmocka_unit_test(a_deadline_ends_a_run_whose_part_waits),
+        cmocka_unit_test(a_handle_cancels_runs_of_a_cluster_too),
+        cmocka_unit_test(a_task_that_is_killed_ends_the_runs_that_need_it),
+        cmocka_unit_test(a_task_without_variables_that_comes_back_is_used_again),
+        cmocka_unit_test(what_a_task_had_is_not_zero_when_it_comes_back),
+        cmocka_unit_test(a_task_that_was_only_out_of_reach_has_all_it_had),
+        cmocka_unit_test(a_task_that_hangs_is_noticed),
+        cmocka_unit_test(a_session_that_is_closed_runs_nothing_any_more),
+        cmocka_unit_test(what_cannot_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
