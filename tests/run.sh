@@ -14,7 +14,7 @@
 #   format    clang-format, and the few rules it does not know
 #   headers   every header stands alone, as C and as C++
 #   consumer  installs the library and builds other projects with it
-#   size      prints how big it is, at most 228 KiB, and how long it takes to build
+#   size      prints how big it is, no more than it is known to be, and how long it takes to build
 #
 # and these, which take longer and are run by their names alone:
 #

@@ -41,6 +41,13 @@ static inline void refcount_init(refcount *r) {
 static inline void refcount_ref(refcount *r) {
     (void)atomic_add(&r->n, 1, RELAXED);
 }
+/* False: the last has gone already. */
+static inline int refcount_try(refcount *r) {
+    uint32_t n = atomic_get(&r->n, RELAXED);
+    while (n)
+        if (atomic_cas(&r->n, &n, n + 1, RELAXED, RELAXED)) return 1;
+    return 0;
+}
 /* True: that was the last one. */
 static inline int refcount_unref(refcount *r) {
     return atomic_sub(&r->n, 1, ACQ_REL) == 1;

@@ -12,6 +12,7 @@
  *   ask.c       asking tasks, and waiting for the answers
  *   steps.c     their runs
  *   late.c      those that end early
+ *   repair.c    tasks that come back
  *   wait.c      those that the caller waits for
  */
 #ifndef CLUSTER_CLUSTER_H
@@ -34,6 +35,7 @@
  *   DECIDE   session, step, watermark, error: OK if it has succeeded
  *   FORGET   session, program
  *   CLOSE    session, error
+ *   MEET     session, all tasks' incarnations: one was restarted
  */
 enum {
     KIND_CREATE = KIND_OTHERS + 1,
@@ -42,10 +44,17 @@ enum {
     KIND_ABORT,
     KIND_DECIDE,
     KIND_FORGET,
-    KIND_CLOSE
+    KIND_CLOSE,
+    KIND_MEET
 };
 
-typedef struct task_request task_request;
+/* What the clerk does, in the memory of who wants it. */
+typedef struct clerk_job clerk_job;
+struct clerk_job {
+    clerk_job *next;
+    void (*work)(clerk_job *job);
+};
+
 typedef struct guest guest; /* a session in which this task takes part for somebody else */
 
 struct df_cluster {
@@ -60,13 +69,13 @@ struct df_cluster {
     remote *remote;       /* (c) */
     mutex lock;
     condition changed;
-    guest *guests;              /* (l) */
-    task_request *first, *last; /* (l) for the clerk */
-    bool leaving;               /* (l) */
-    size_t n_requests;          /* (l) of others, that are not over */
-    void *clerk;                /* (c) the thread that does what takes time */
-    uint64_t last_visit;        /* (l) */
-    struct master *masters;     /* (l) sessions of its own */
+    guest *guests;           /* (l) */
+    clerk_job *first, *last; /* (l) for the clerk */
+    bool leaving;            /* (l) */
+    size_t n_requests;       /* (l) of others, that are not over */
+    void *clerk;             /* (c) the thread that does what takes time */
+    uint64_t last_visit;     /* (l) */
+    struct master *masters;  /* (l) sessions of its own */
 };
 
 df_cluster *cluster_ref(df_cluster *c);
@@ -86,6 +95,8 @@ df_code requests_take(void *user, remote_peer *from, unsigned kind, wire_in *met
                       remote_request **out, df_segments *place, df_error *err);
 void requests_lost(void *user, remote_peer *peer, const df_error *why);
 void requests_clerk(void *user); /* a thread */
+/* False: it is leaving, and the job will not be done. */
+bool clerk_post(df_cluster *c, clerk_job *job);
 /* All sessions in which this task takes part for others. */
 void guests_end(df_cluster *c, const df_error *why);
 

@@ -77,7 +77,7 @@ static df_code add_own_devices(master *m, df_error *err) {
     return code;
 }
 
-static void greet(master *m, asking *a, question *q, uint32_t task) {
+void master_greet(master *m, asking *a, question *q, uint32_t task) {
     df_cluster *c = m->cluster;
     const char *address = remote_address(c->remote);
     wire_out w = ask_begin(q, m, task, KIND_HELLO);
@@ -92,6 +92,7 @@ static df_code learn(master *m, question *q, df_error *err) {
         return error_set(err, DF_DATA_LOSS, "%s: a greeting that is none",
                          m->cluster->names[q->task]);
     remote_peer_is(remote_peer_at(m->cluster->remote, q->task), q->number);
+    m->incarnations[q->task] = q->number;
     return read_devices(m, q->task, q->answer->data, q->answer->bytes, err);
 }
 
@@ -99,7 +100,7 @@ static df_code greet_all(master *m, asking *a, question *qs, df_error *err) {
     df_cluster *c = m->cluster;
     uint32_t n = 0;
     for (uint32_t t = 0; t < m->n_tasks; t++)
-        if (t != c->self) greet(m, a, &qs[n++], t);
+        if (t != c->self) master_greet(m, a, &qs[n++], t);
     df_code code = ask_await(a, qs, n, c->o.timeout, err);
     for (uint32_t t = 0, i = 0; code == DF_OK && t < m->n_tasks; t++)
         code = t == c->self ? add_own_devices(m, err) : learn(m, &qs[i++], err);
@@ -130,13 +131,12 @@ static df_code describe(master *m, df_session *values, uint32_t task, text *word
     return code;
 }
 
-static void put_incarnations(const master *m, wire_out *w) {
+void master_put_incarnations(const master *m, wire_out *w) {
     for (uint32_t t = 0; t < m->n_tasks; t++)
         wire_put(w, remote_peer_incarnation(remote_peer_at(m->cluster->remote, t)), 8);
 }
 
-/* `packed` is the caller's to free when it has been answered. */
-static df_code open_part(master *m, asking *a, question *q, uint32_t task, df_session *values,
+df_code master_open_part(master *m, asking *a, question *q, uint32_t task, df_session *values,
                          pack *packed, text *words, df_error *err) {
     df_cluster *c = m->cluster;
     size_t n = 1, room = (size_t)m->session->n_variables + 1;
@@ -162,7 +162,7 @@ static df_code open_part(master *m, asking *a, question *q, uint32_t task, df_se
         if (code == DF_OK) {
             wire_out w = ask_begin(q, m, task, KIND_CREATE);
             wire_put(&w, m->id, 8);
-            put_incarnations(m, &w);
+            master_put_incarnations(m, &w);
             ask(a, q, &w, packed->segments);
         }
     }
@@ -176,7 +176,8 @@ static df_code open_parts(master *m, opening *o, df_session *values, df_error *e
     for (; code == DF_OK && t < m->n_tasks; t++) {
         text_init(&o->words[t], m->cluster->rt->alloc);
         o->qs[t] = (question){.of = NULL};
-        code = open_part(m, &o->asking, &o->qs[t], t, values, &o->packs[t], &o->words[t], err);
+        code =
+            master_open_part(m, &o->asking, &o->qs[t], t, values, &o->packs[t], &o->words[t], err);
     }
     df_error late;
     df_code ended = ask_await(&o->asking, o->qs, t, m->cluster->o.timeout, &late);
@@ -384,19 +385,11 @@ static void close(df_session *s) {
     master_free(m);
 }
 
-/* A reference, but of one whose last has gone already. */
-static bool try_ref(df_session *s) {
-    uint32_t n = atomic_get(&s->refs.n, RELAXED);
-    while (n)
-        if (atomic_cas(&s->refs.n, &n, n + 1, RELAXED, RELAXED)) return true;
-    return false;
-}
-
 /* One after the other, each once: those that have not been visited. Its session is held. */
 static master *next_master(df_cluster *c, uint64_t visit) {
     mutex_lock(&c->lock);
     master *m = c->masters;
-    while (m && (m->visited == visit || !try_ref(m->session))) m = m->next;
+    while (m && (m->visited == visit || !refcount_try(&m->session->refs))) m = m->next;
     if (m) m->visited = visit;
     mutex_unlock(&c->lock);
     return m;

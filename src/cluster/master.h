@@ -31,8 +31,14 @@ struct master {
     _Atomic uint64_t last_program;
     mutex lock;
     condition idle;
-    uint64_t last_step; /* (l) */
-    cluster_run *runs;  /* (l) that are not decided */
+    uint64_t last_step;               /* (l) */
+    cluster_run *runs;                /* (l) that are not decided */
+    uint64_t incarnations[MOST];      /* (c), and the clerk's: as the session knows the tasks */
+    struct cluster_program *programs; /* (l) all */
+    bool is_broken[MOST];  /* (l) tasks that did not answer, or were others than were thought */
+    bool repairs;          /* (l) the clerk looks after those */
+    cluster_run *to_begin; /* (l) runs that wait for it */
+    clerk_job repair;
     df_timer timer;
     bool is_watched; /* (l) the timer is set, for those that have deadlines */
 };
@@ -46,7 +52,8 @@ typedef struct cluster_part {
 } cluster_part;
 
 typedef struct cluster_program {
-    program_head head; /* first */
+    program_head head;                    /* first */
+    struct cluster_program *next, **link; /* under master.lock */
     master *master;
     uint64_t id;
     arena mem;
@@ -64,6 +71,7 @@ void program_release(cluster_program *p);
 /* done is told unless it returns an error. has_room: for the results, if they are asked for. */
 df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *options,
                     bool has_room, df_run_done done, void *user, df_error *err);
+void steps_resume(cluster_run *r, const df_error *why); /* NULL: all is well */
 df_code steps_run(df_program *p, df_tensors feeds, df_tensor **results,
                   const df_run_options *options, df_error *err);
 void steps_start(df_program *p, df_tensors feeds, const df_run_options *options, df_run_done done,
@@ -118,7 +126,23 @@ compile_request master_request(const master *m);
 /* FORGET or CLOSE, which is not waited for. */
 void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why);
 
+void master_greet(master *m, asking *a, question *q, uint32_t task);
+void master_put_incarnations(const master *m, wire_out *w);
+/* CREATE, or the own part. `packed` and `words` are the caller's to free when it was answered. */
+df_code master_open_part(master *m, asking *a, question *q, uint32_t task, df_session *values,
+                         pack *packed, text *words, df_error *err);
+
+/* ---- repair.c ---- */
+/* A task has not answered as it should. */
+void repair_note(master *m, uint32_t task, const df_error *err);
+/* True: the run will go on when the clerk has looked after the tasks that it needs; it is given to
+ * steps_resume then, with what is wrong, if that cannot be mended. */
+bool repair_first(master *m, cluster_run *r, const cluster_program *p);
+
 /* ---- programs.c ---- */
+/* The part's text to its task, in `words`, the caller's to free when it was answered. */
+df_code programs_hand_out(cluster_program *p, const cluster_part *part, asking *a, question *q,
+                          text *words, df_error *err);
 df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
                          const df_compile_options *options, df_program **out, df_error *err);
 void programs_forget(df_program *p);

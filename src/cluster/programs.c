@@ -14,11 +14,30 @@ void program_hold(cluster_program *p) {
     refcount_ref(&p->head.refs);
 }
 
+static void enter(master *m, cluster_program *p) {
+    mutex_lock(&m->lock);
+    p->next = m->programs;
+    p->link = &m->programs;
+    if (p->next) p->next->link = &p->next;
+    m->programs = p;
+    mutex_unlock(&m->lock);
+}
+
+static void leave(master *m, cluster_program *p) {
+    mutex_lock(&m->lock);
+    if (p->link) {
+        *p->link = p->next;
+        if (p->next) p->next->link = p->link;
+    }
+    mutex_unlock(&m->lock);
+}
+
 void program_release(cluster_program *p) {
     if (!refcount_unref(&p->head.refs)) return;
     master *m = p->master;
     df_session *s = p->head.session;
     const df_allocator *alloc = s->rt->alloc;
+    leave(m, p);
     for (uint32_t i = 0; i < p->n_parts; i++) {
         cluster_part *part = &p->parts[i];
         if (part->task == m->cluster->self && m->own)
@@ -100,32 +119,29 @@ static df_code cut(cluster_program *p, df_outs feeds, df_outs fetches, const df_
     return code;
 }
 
-static df_code hand_out(cluster_program *p, opening *o, df_error *err) {
+df_code programs_hand_out(cluster_program *p, const cluster_part *part, asking *a, question *q,
+                          text *words, df_error *err) {
     master *m = p->master;
+    text_init(words, m->cluster->rt->alloc);
+    graph_print(part->graph, words);
+    size_t n = words->data ? strlen(words->data) : 0;
+    if (words->failed) return error_memory(err, "a program");
+    if (part->task == m->cluster->self) return part_compile(m->own, p->id, words->data, n, err);
+    wire_out w = ask_begin(q, m, part->task, KIND_COMPILE);
+    wire_put(&w, m->id, 8);
+    wire_put(&w, p->id, 8);
+    q->place = (df_segment){.at = words->data, .bytes = n};
+    ask(a, q, &w, (df_segments){&q->place, n != 0});
+    return DF_OK;
+}
+
+static df_code hand_out(cluster_program *p, opening *o, df_error *err) {
     df_code code = DF_OK;
     uint32_t i = 0;
-    for (; code == DF_OK && i < p->n_parts; i++) {
-        const cluster_part *part = &p->parts[i];
-        text *words = &o->words[i];
-        text_init(words, m->cluster->rt->alloc);
-        graph_print(part->graph, words);
-        size_t n = words->data ? strlen(words->data) : 0;
-        if (words->failed) {
-            code = error_memory(err, "a program");
-        } else if (part->task == m->cluster->self) {
-            code = part_compile(m->own, p->id, words->data, n, err);
-        } else {
-            question *q = &o->qs[i];
-            wire_out w = ask_begin(q, m, part->task, KIND_COMPILE);
-            wire_put(&w, m->id, 8);
-            wire_put(&w, p->id, 8);
-            o->packs[i].segments.at = NULL;
-            q->place = (df_segment){.at = words->data, .bytes = n};
-            ask(&o->asking, q, &w, (df_segments){&q->place, n != 0});
-        }
-    }
+    for (; code == DF_OK && i < p->n_parts; i++)
+        code = programs_hand_out(p, &p->parts[i], &o->asking, &o->qs[i], &o->words[i], err);
     df_error late;
-    df_code ended = ask_await(&o->asking, o->qs, i, m->cluster->o.timeout, &late);
+    df_code ended = ask_await(&o->asking, o->qs, i, p->master->cluster->o.timeout, &late);
     if (code == DF_OK && ended != DF_OK) {
         code = ended;
         if (err) *err = late;
@@ -174,6 +190,7 @@ df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
         code = error_memory(err, "a program");
     if (code == DF_OK) code = cut(p, feeds, fetches, &o, err);
     if (code == DF_OK) code = distribute(p, err);
+    if (code == DF_OK) enter(m, p);
     if (code == DF_OK)
         *out = (df_program *)(void *)p;
     else

@@ -10,14 +10,17 @@
 #include "base/text.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
+
+typedef struct task_request task_request;
 
 /* A request of another task's, and what becomes of it. */
 struct task_request {
     remote_request base; /* first */
     df_cluster *of;
-    task_request *next; /* for the clerk */
-    refcount refs;      /* the reply's, and a run's */
+    clerk_job job;
+    refcount refs; /* the reply's, and a run's */
     unsigned kind;
     uint64_t session, program, step, watermark;
     bool fails;
@@ -322,26 +325,36 @@ static void do_quickly(task_request *q) {
     if (s && q->kind == KIND_DECIDE)
         part_decide(s, q->step, q->watermark, q->fails ? &q->why : NULL);
     if (s && q->kind == KIND_FORGET) part_forget(s, q->program);
+    if (s && q->kind == KIND_MEET) meet_others(q);
     answer(q, s ? DF_OK : err.code, &err);
     part_session_unref(s);
 }
 
-static void to_clerk(task_request *q) {
-    df_cluster *c = q->of;
+bool clerk_post(df_cluster *c, clerk_job *job) {
     mutex_lock(&c->lock);
     bool leaving = c->leaving;
-    q->next = NULL;
+    job->next = NULL;
     if (!leaving) {
         if (c->last)
-            c->last->next = q;
+            c->last->next = job;
         else
-            c->first = q;
-        c->last = q;
+            c->first = job;
+        c->last = job;
         condition_broadcast(&c->changed);
     }
     mutex_unlock(&c->lock);
-    if (!leaving) return;
+    return !leaving;
+}
+
+static void do_job(clerk_job *job) {
+    do_slowly((task_request *)(void *)((char *)job - offsetof(task_request, job)));
+}
+
+static void to_clerk(task_request *q) {
+    df_cluster *c = q->of;
     df_error err;
+    q->job.work = do_job;
+    if (clerk_post(c, &q->job)) return;
     (void)error_set(&err, DF_UNAVAILABLE, "%s is leaving", c->names[c->self]);
     refuse(q, &err);
 }
@@ -378,7 +391,7 @@ static void read_meta(task_request *q, wire_in *w) {
         return;
     }
     q->session = wire_get(w, 8);
-    if (q->kind == KIND_CREATE) {
+    if (q->kind == KIND_CREATE || q->kind == KIND_MEET) {
         for (size_t i = 0; i < q->of->spec->n_tasks; i++) q->incarnations[i] = wire_get(w, 8);
         return;
     }
@@ -399,7 +412,7 @@ static bool has_payload(unsigned kind) {
 df_code requests_take(void *user, remote_peer *from, unsigned kind, wire_in *meta, uint64_t payload,
                       remote_request **out, df_segments *place, df_error *err) {
     df_cluster *c = user;
-    if (kind > KIND_CLOSE)
+    if (kind > KIND_MEET)
         return error_set(err, DF_UNIMPLEMENTED, "a request of kind %u, which is not known", kind);
     if (payload && !has_payload(kind)) return error_invalid(err, "a request with a payload");
     task_request *q = alloc_zeroed(c->rt->alloc, sizeof *q);
@@ -441,12 +454,12 @@ void requests_clerk(void *user) {
     mutex_lock(&c->lock);
     for (;;) {
         while (!c->first && !c->leaving) condition_wait(&c->changed, &c->lock);
-        task_request *q = c->first;
-        if (!q) break;
-        c->first = q->next;
+        clerk_job *job = c->first;
+        if (!job) break;
+        c->first = job->next;
         if (!c->first) c->last = NULL;
         mutex_unlock(&c->lock);
-        do_slowly(q);
+        job->work(job);
         mutex_lock(&c->lock);
     }
     mutex_unlock(&c->lock);

@@ -269,6 +269,7 @@ static void run_answered(remote_call *c, const df_error *err) {
         error_prefix(&why, "%s: ", remote_peer_name(peer_of(s)));
         err = &why;
     }
+    if (err) repair_note(r->p->master, s->part->task, err);
     answered(r, s, err);
     steps_unref(r);
 }
@@ -358,6 +359,17 @@ static void begin(cluster_run *r) {
 
 static void turn(ticket *t) {
     begin((cluster_run *)(void *)((char *)t - offsetof(cluster_run, ticket)));
+}
+
+static void take_turn(cluster_run *r) {
+    tickets *t = &r->p->master->session->group->tickets;
+    if (!ticket_is_needed(&r->ticket) || tickets_take(t, &r->ticket)) begin(r);
+}
+
+void steps_resume(cluster_run *r, const df_error *why) {
+    if (why) (void)steps_end_early(r, why);
+    take_turn(r);
+    steps_unref(r);
 }
 
 /* ---- from outside ----------------------------------------------------------------------- */
@@ -455,8 +467,9 @@ df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *
     }
     if (o.timeout) steps_watch(m, o.timeout);
     r->ticket = (ticket){.what = &p->touched, .turn = turn, .program = p->id};
-    if (!ticket_is_needed(&r->ticket) || tickets_take(&m->session->group->tickets, &r->ticket))
-        begin(r);
+    steps_ref(r);
+    if (!repair_first(m, r, p)) take_turn(r);
+    steps_unref(r);
     return DF_OK;
 }
 

@@ -31,8 +31,9 @@ typedef struct share {
 
 struct cluster_run {
     refcount refs;
-    cluster_program *p; /* a reference */
-    cluster_run *next;  /* (l) in the master's list */
+    cluster_program *p;         /* a reference */
+    cluster_run *next;          /* (l) in the master's list */
+    cluster_run *next_to_begin; /* (l) */
     ticket ticket;
     uint64_t step;     /* (l) 0: its turn has not come */
     df_cancel *cancel; /* or NULL */

@@ -8,6 +8,7 @@
 #include <dataflow/cluster.h>
 #include <dataflow/mem_transport.h>
 
+#include "support/yield.h"
 #include "unit/run_world.h"
 
 enum { TASKS = 3, MASTER = 0 };
@@ -345,6 +346,53 @@ static void a_task_that_is_killed_ends_the_runs_that_need_it(void **state) {
     failing_close(&f);
 }
 
+static void join_again(three *x, int t) {
+    leave(x, t);
+    join(x, t);
+}
+
+static void a_task_without_variables_that_comes_back_is_used_again(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_KILLED, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE); /* it is still away */
+    join_again(&f.x, 2);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 2);
+    failing_close(&f);
+}
+
+static void what_a_task_had_is_not_zero_when_it_comes_back(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(df_mem_network_fate(f.x.net, "mem://w0", DF_MEM_KILLED, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    join_again(&f.x, 1);
+    assert_int_equal(run_failing(&f, NULL), DF_FAILED_PRECONDITION);
+    assert_non_null(strstr(f.x.err.message, "variable v"));
+    assert_non_null(strstr(f.x.err.message, "/job:worker/task:0"));
+    failing_close(&f);
+}
+
+static void a_task_that_was_only_out_of_reach_has_all_it_had(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    const df_mem_link down = {.latency = DF_MEM_NEVER}, up = {.latency = 1000};
+    assert_int_equal(df_mem_network_link(f.x.net, "mem://m", "mem://w0", &down, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+    assert_int_equal(df_mem_network_link(f.x.net, "mem://m", "mem://w0", &up, NULL), DF_OK);
+    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(read_v(&f), 2);
+    failing_close(&f);
+}
+
 static void a_task_that_hangs_is_noticed(void **state) {
     (void)state;
     failing f;
@@ -379,7 +427,8 @@ static void what_cannot_be_is_refused(void **state) {
     three_close(&x);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void)yield_install(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_from_task_to_task),
         cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
@@ -390,6 +439,9 @@ int main(void) {
         cmocka_unit_test(a_deadline_ends_a_run_whose_part_waits),
         cmocka_unit_test(a_handle_cancels_runs_of_a_cluster_too),
         cmocka_unit_test(a_task_that_is_killed_ends_the_runs_that_need_it),
+        cmocka_unit_test(a_task_without_variables_that_comes_back_is_used_again),
+        cmocka_unit_test(what_a_task_had_is_not_zero_when_it_comes_back),
+        cmocka_unit_test(a_task_that_was_only_out_of_reach_has_all_it_had),
         cmocka_unit_test(a_task_that_hangs_is_noticed),
         cmocka_unit_test(a_session_that_is_closed_runs_nothing_any_more),
         cmocka_unit_test(what_cannot_be_is_refused),
