@@ -228,9 +228,9 @@ void engine_call(void *peer_, df_call *call) {
     core_born_locked(e);
     if (e->is_closing) why = DF_CANCELLED;
     if (why == DF_OK) {
-        o->f.call = grpc_channel_create_call(core_channel_locked(p), NULL, GRPC_PROPAGATE_DEFAULTS,
-                                             e->queue, grpc_slice_from_static_string(METHOD), NULL,
-                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        o->f.call = grpc_channel_create_call(
+            core_channel_locked(e, p), NULL, GRPC_PROPAGATE_DEFAULTS, e->queue,
+            grpc_slice_from_static_string(METHOD), NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         ring_add(&p->calls, &o->in_peer);
         r->o = o;
     }
@@ -257,7 +257,8 @@ void engine_cancel(void *peer_, df_call *call) {
     mutex_unlock(&e->lock);
 }
 
-void peer_end_locked(peer *p, df_code why) {
+void peer_end_locked(endpoint *e, peer *p, df_code why) {
+    (void)e;
     for (ring *r = p->calls.next; r != &p->calls; r = r->next)
         end_locked(OF(outgoing, in_peer, r), why);
     if (p->channel) grpc_channel_destroy(p->channel);

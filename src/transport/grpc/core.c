@@ -153,7 +153,8 @@ static grpc_channel *connect(const peer *p) {
 }
 
 /* See rule 5 of core.h. */
-grpc_channel *core_channel_locked(peer *p) {
+grpc_channel *core_channel_locked(endpoint *e, peer *p) {
+    (void)e;
     if (p->channel && p->is_suspect) {
         grpc_connectivity_state s = grpc_channel_check_connectivity_state(p->channel, 0);
         if (s == GRPC_CHANNEL_TRANSIENT_FAILURE) {
@@ -188,9 +189,10 @@ static df_code engine_peer(void *transport, const char *address, void **out, df_
 
 static void engine_reset(void *peer_) {
     peer *p = peer_;
-    mutex_lock(&p->at->lock);
-    peer_end_locked(p, DF_UNAVAILABLE);
-    mutex_unlock(&p->at->lock);
+    endpoint *e = p->at;
+    mutex_lock(&e->lock);
+    peer_end_locked(e, p, DF_UNAVAILABLE);
+    mutex_unlock(&e->lock);
 }
 
 /* ---- opening ------------------------------------------------------------------------- */
@@ -325,7 +327,7 @@ static void engine_close(void *transport) {
     mutex_lock(&e->lock);
     e->is_closing = true;
     for (ring *r = e->peers.next; r != &e->peers; r = r->next)
-        peer_end_locked(OF(peer, in_endpoint, r), DF_CANCELLED);
+        peer_end_locked(e, OF(peer, in_endpoint, r), DF_CANCELLED);
     wake_locked(e);
     if (e->server) core_born_locked(e);
     mutex_unlock(&e->lock);

@@ -180,7 +180,7 @@ void core_born_locked(endpoint *e) DF_REQUIRES(&e->lock);
 void core_died(endpoint *e);
 /* Makes it an event, at once. */
 void core_post(endpoint *e, tag *t);
-grpc_channel *core_channel_locked(peer *p) DF_REQUIRES(&p->at->lock);
+grpc_channel *core_channel_locked(endpoint *e, peer *p) DF_REQUIRES(&e->lock);
 
 /* ---- bytes.c: messages ------------------------------------------------------------- */
 
@@ -216,7 +216,7 @@ df_code flow_take(flow *f, source *s, const char *who, df_error *err);
 void engine_call(void *peer, df_call *call);
 void engine_cancel(void *peer, df_call *call);
 /* Ends all calls of a peer with this, and its connection. */
-void peer_end_locked(peer *p, df_code why) DF_REQUIRES(&p->at->lock);
+void peer_end_locked(endpoint *e, peer *p, df_code why) DF_REQUIRES(&e->lock);
 
 void engine_reply(df_request *request, df_reply *reply);
 /* Waits for requests; again, whenever one has come. */

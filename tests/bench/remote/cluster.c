@@ -70,7 +70,7 @@ static df_out there_and_back(task *t, df_out x, int times) {
 }
 
 static void *connect_to(const char *address, const credentials *tls) {
-    task *t = join(tls, "master", 0, address);
+    task *t = join(tls, "master", 1, address);
     const int64_t few[] = {SMALL / 4}, much[] = {LARGE / 4};
     df_error err;
     const df_session_options so = {.struct_size = sizeof so, .cluster = t->cluster};
