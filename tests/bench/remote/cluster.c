@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sessions over a cluster. A round trip is two hops of a tensor from a kernel of one task to one of
- * the other: a step with many, less a step with one, divided by how many it has more. What is large
+ * Sessions over a cluster. A hop takes a tensor from a kernel of one task to one of the other, by a
+ * fetch: a request and its reply. It is a step with many, less a step with two, divided by how many
+ * it has more. What is large
  * is a variable of the worker's that is fetched.
  */
 #include "bench/remote/remote.h"
@@ -70,7 +71,7 @@ static df_out there_and_back(task *t, df_out x, int times) {
 }
 
 static void *connect_to(const char *address, const credentials *tls) {
-    task *t = join(tls, "master", 1, address);
+    task *t = join(tls, "master", 0, address);
     const int64_t few[] = {SMALL / 4}, much[] = {LARGE / 4};
     df_error err;
     const df_session_options so = {.struct_size = sizeof so, .cluster = t->cluster};
@@ -98,7 +99,7 @@ static double small(void *c, int n) {
     double many = 0, one = 0;
     int steps = n / HOPS + 1;
     for (int i = 0; i < steps; i++) many += step(t->many), one += step(t->one);
-    return (many - one) / steps / HOPS;
+    return (many - one) / steps / (2 * HOPS);
 }
 
 static double large(void *c, int n) {

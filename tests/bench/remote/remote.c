@@ -161,7 +161,7 @@ static void print(const contest *all, int n, int turns) {
     printf("%-20s %-4s %14s %12s\n", "", "", "hop, us", "64 MiB, MiB/s");
     for (int i = 0; i < n; i++)
         printf("%-20s %-4s %14.2f %12.0f\n", all[i].way->name, all[i].is_tls ? "TLS" : "",
-               median(all[i].small, turns) / 2 * 1e6, 64 / median(all[i].large, turns));
+               median(all[i].small, turns) * 1e6, 64 / median(all[i].large, turns));
     print_goals(all, n, turns, false);
     print_goals(all, n, turns, true);
 }
@@ -173,7 +173,7 @@ static void write_json(const char *path, const contest *all, int n, int turns) {
     for (int i = 0; i < n; i++)
         (void)fprintf(f, "%s\n  {\"name\": \"%s\", \"tls\": %s, \"hop_us\": %.3f, \"mib_s\": %.1f}",
                       i ? "," : "", all[i].way->name, all[i].is_tls ? "true" : "false",
-                      median(all[i].small, turns) / 2 * 1e6, 64 / median(all[i].large, turns));
+                      median(all[i].small, turns) * 1e6, 64 / median(all[i].large, turns));
     (void)fprintf(f, "\n]}\n");
     (void)fclose(f);
 }
