@@ -19,7 +19,7 @@ static const char *certificates, *self;
 enum { LIMIT_S = 60 };
 #define W1 "/job:worker/task:1"
 
-/* ---- a run that is waited for elsewhere ---------------------------------------------- */
+/* ---- a run that is waited for elsewhere ------------------------------------------------- */
 
 /* `slow` goes on, on worker 1. */
 static void begin_slow(processes *p, told *t) {
@@ -44,7 +44,7 @@ static void expect_end(told *t, df_code code, const char *words) {
     told_fini(t);
 }
 
-/* ---- values ---------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------------------- */
 
 static void sessions_over_processes_give_right_values(void **state) {
     (void)state;
@@ -62,7 +62,7 @@ static void sessions_over_processes_give_right_values(void **state) {
     processes_close(&p);
 }
 
-/* ---- killed ------------------------------------------------------------------------------ */
+/* ---- killed ----------------------------------------------------------------------------- */
 
 static void killed_idle(void **state) {
     (void)state;
@@ -127,7 +127,7 @@ static void killed_while_it_sends(void **state) {
     processes_close(&p);
 }
 
-/* ---- hung -------------------------------------------------------------------------------- */
+/* ---- hung ------------------------------------------------------------------------------- */
 
 static void hung(void **state) {
     (void)state;
@@ -181,7 +181,7 @@ static void hung_while_it_receives(void **state) {
     processes_close(&p);
 }
 
-/* ---- the master ----------------------------------------------------------------------------- */
+/* ---- the master ------------------------------------------------------------------------- */
 
 static void killed_master(void **state) {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * remote.h - ways from one process to another, one beside the other. Each has a server, a process
- * of its own, and a client, which measures: a request and its reply of 64 bytes, and 64 MiB that the
- * server has and the client then has in one piece.
+ * of its own, and a client, which measures: a request and its reply of 64 bytes, and 64 MiB that
+ * the server has and the client then has in one piece.
  *
  * In each the thread that waits for a result sleeps on a condition until a thread of the engine
  * wakes it, on both sides, but where the name says otherwise.
