@@ -367,10 +367,6 @@ static void both_abort_at_once(void **state) {
     processes_close(&p);
 }
 
-/* ----
- * --------------------------------------------------------------------------------------------------
- */
-
 int main(int argc, char **argv) {
     const struct {
         const char *name;
