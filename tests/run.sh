@@ -33,7 +33,7 @@ cd "$(dirname "$0")/.."
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
 long_gates="fuzz faults huge soak"
-to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
+to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev openssl"
 to_test="pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
 

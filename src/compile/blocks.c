@@ -119,6 +119,18 @@ static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, 
     return *overflow ? set_intern(t, &v, 1) : set_intern(t, l.list, l.n);
 }
 
+/* Of each node its set; `cut_off`, if there: those that were. False: out of memory. */
+static bool find_sets(const block_graph *g, set_table *t, uint32_t *set, bool *cut_off) {
+    bool *event = arena_array(g->mem, g->n, sizeof *event);
+    if (!set || !cut_off || !event) return false;
+    for (uint32_t v = 0; v < g->n; v++) {
+        set[v] = set_of(g, t, set, event, v, &cut_off[v]);
+        if (set[v] == NO_SET) return false;
+        event[v] = g->ends_later[v] || cut_off[v];
+    }
+    return true;
+}
+
 uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
     if (g->n && !memchr(g->ends_later, true, g->n)) { /* all sets are empty */
         memset(block_of, 0, g->n * sizeof *block_of);
@@ -126,20 +138,14 @@ uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
     }
     set_table t = {.mem = g->mem};
     uint32_t *set = arena_array(g->mem, g->n, sizeof *set);
-    bool *event = arena_array(g->mem, g->n, sizeof *event);
-    if (!set || !event) return 0;
+    bool *cut_off = arena_array(g->mem, g->n, sizeof *cut_off);
+    if (!find_sets(g, &t, set, cut_off)) return 0;
     uint32_t n_blocks = 0;
     for (uint32_t v = 0; v < g->n; v++) {
-        bool overflow = false;
-        set[v] = set_of(g, &t, set, event, v, &overflow);
-        if (set[v] == NO_SET) return 0;
-        event[v] = g->ends_later[v] || overflow;
-        if (overflow) {
-            block_of[v] = n_blocks++;
-            continue;
-        }
         async_set *s = &t.sets[set[v]];
-        if (s->block == NO_SET) s->block = n_blocks++;
+        if (cut_off[v] || s->block == NO_SET) block_of[v] = n_blocks++;
+        if (cut_off[v]) continue;
+        if (s->block == NO_SET) s->block = block_of[v];
         block_of[v] = s->block;
     }
     return n_blocks;
@@ -174,6 +180,20 @@ static void measure(const block_graph *g, place_in_order *at) {
     }
 }
 
+/* Each piece becomes as many as there are sets among its nodes. */
+static uint32_t split_by_set(const block_graph *g, place_in_order *at, uint32_t *block_of) {
+    set_table t = {.mem = g->mem};
+    uint32_t *set = arena_array(g->mem, g->n, sizeof *set), n_blocks = 0;
+    if (!find_sets(g, &t, set, arena_array(g->mem, g->n, sizeof(bool)))) return 0;
+    for (uint32_t v = 0; v < g->n; v++) at[v] = (place_in_order){block_of[v], set[v], v};
+    qsort(at, g->n, sizeof *at, compare_place);
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (i && (at[i].depth != at[i - 1].depth || at[i].level != at[i - 1].level)) n_blocks++;
+        block_of[at[i].node] = n_blocks;
+    }
+    return n_blocks + 1;
+}
+
 uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain,
                          uint32_t *block_of) {
     place_in_order *at = arena_array(g->mem, g->n, sizeof *at);
@@ -186,5 +206,5 @@ uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain
         items[i] = (interval_item){at[i].depth, at[i].level, g->work[at[i].node]};
     uint32_t n_blocks = intervals_cut(items, g->n, parallelism, grain, piece_of);
     for (uint32_t i = 0; i < g->n; i++) block_of[at[i].node] = piece_of[i];
-    return n_blocks;
+    return g->is_part ? split_by_set(g, at, block_of) : n_blocks;
 }

@@ -13,7 +13,10 @@
  *              that it does not need.
  *
  * More         Nodes are sorted by how many asynchronous nodes lie before them, then by
- *              level; blocks are intervals of that order ("plan/intervals.h").
+ *              level; blocks are intervals of that order ("plan/intervals.h"). A node may
+ *              then wait for an event that it does not need. Where nodes of other processes
+ *              are in between, that event may wait for the node, by way of them; there an
+ *              interval is cut into one block for each A.
  */
 #ifndef COMPILE_BLOCKS_H
 #define COMPILE_BLOCKS_H
@@ -28,6 +31,7 @@ typedef struct block_graph {
     const uint32_t *before;       /* each smaller than the node itself */
     const bool *ends_later;
     const float *work; /* in thousands of elements touched, roughly */
+    bool is_part;      /* of a graph that goes over several processes */
 } block_graph;
 
 /* Fills block_of[n]; blocks are numbered from 0, by their first node. Returns their number;

@@ -122,7 +122,9 @@ static bool cut_blocks(lowering *l) {
     if (!compile_had_memory(c)) return false;
     uint32_t first = 0;
     for (uint32_t i = 0; many && i < l->n; i++) work[i] = work_of(l, i, &first);
-    block_graph g = {&l->c->pass, l->n, c->first_before, c->before, l->ends_later, work};
+    bool is_part = false;
+    for (uint32_t i = 0; i < l->p->n_channels; i++) is_part |= l->p->channels[i].far != PLAN_NEAR;
+    block_graph g = {&l->c->pass, l->n, c->first_before, c->before, l->ends_later, work, is_part};
     float grain = c->rq->grain;
     if (grain <= 0) {
         l->p->is_fine = many && !l->any_later && !c->rq->is_foreign;

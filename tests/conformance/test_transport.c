@@ -2,14 +2,20 @@
  *
  * Engines of transport, each of which keeps every rule. ctest runs this once for each:
  *
- *   test_transport mem [--large BYTES] [--parked N] [--rounds N] [--seed S]
+ *   test_transport ENGINE [--large BYTES] [--parked N] [--rounds N] [--seed S]
  *
  * mem: the network within the process, with threads of its own, and with a time of its own that a
  * thread of the test lets pass. Its links reorder what they carry.
+ * grpc, grpc-tls: gRPC over loopback, in one process; with --certificates FOLDER for the second.
  */
 #include <dataflow/mem_transport.h>
 #include <dataflow/transport_conformance.h>
 
+#ifdef DATAFLOW_HAS_GRPC
+#include <dataflow/grpc_transport.h>
+#endif
+
+#include "support/credentials.h"
 #include "support/scale.h"
 #include "support/yield.h"
 
@@ -83,6 +89,57 @@ static int test_mem(df_transport_conformance suite, int threads, uint64_t seed) 
     return broken;
 }
 
+/* ---- grpc -------------------------------------------------------------------------- */
+
+#ifdef DATAFLOW_HAS_GRPC
+static int test_grpc(df_transport_conformance suite, const char *folder) {
+    df_grpc_options o = {.struct_size = sizeof o};
+    credentials mine = {.ca = NULL};
+    df_grpc_engine *engine;
+    df_transport_ops ops;
+    if (folder && !credentials_read(&mine, folder, "ca", "worker-0")) return 1;
+    o.certificate = mine.certificate;
+    o.key = mine.key;
+    o.ca = mine.ca;
+    if (df_grpc_engine_new(&o, &engine, NULL) != DF_OK) return 1;
+    credentials_free(&mine);
+    df_grpc_engine_ops(engine, &ops);
+    suite.ops = &ops;
+    suite.address = "grpc://127.0.0.1:0";
+    printf("grpc%s\n", folder ? ", TLS" : "");
+    int broken = df_transport_conformance_run(&suite);
+    if (!broken) df_grpc_engine_free(engine);
+    return broken;
+}
+#endif
+
+static int test_engine(const char *name, df_transport_conformance suite, const char *folder,
+                       uint64_t seed) {
+    int broken = 0;
+    bool is_mem = strcmp(name, "mem") == 0;
+    for (int threads = 0; is_mem && threads <= 3; threads += 1 + threads)
+        broken += test_mem(suite, threads, seed);
+#ifdef DATAFLOW_HAS_GRPC
+    if (!is_mem) broken = test_grpc(suite, strcmp(name, "grpc-tls") == 0 ? folder : NULL);
+#else
+    (void)folder;
+#endif
+    return broken;
+}
+
+static bool is_engine(const char *name) {
+    static const char *const names[] = {
+        "mem",
+#ifdef DATAFLOW_HAS_GRPC
+        "grpc",
+        "grpc-tls",
+#endif
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
 int main(int argc, char **argv) {
     uint64_t rounds = 1, seed = 1;
     df_transport_conformance suite = {.struct_size = sizeof suite,
@@ -91,8 +148,9 @@ int main(int argc, char **argv) {
                                       .limit = UINT64_C(30000000000),
                                       .report = on_report,
                                       .skipped = on_skip};
-    if (argc < 2 || strcmp(argv[1], "mem") != 0) {
-        (void)fprintf(stderr, "test_transport mem [--large BYTES] [--parked N] [--rounds N]\n");
+    const char *folder = NULL;
+    if (argc < 2 || !is_engine(argv[1])) {
+        (void)fprintf(stderr, "test_transport ENGINE [--large BYTES] [--parked N] [--rounds N]\n");
         return 2;
     }
     for (int i = 2; i + 1 < argc; i += 2) {
@@ -101,14 +159,14 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--parked") == 0) suite.parked = (int)n;
         if (strcmp(argv[i], "--rounds") == 0) rounds = n;
         if (strcmp(argv[i], "--seed") == 0) seed = n;
+        if (strcmp(argv[i], "--certificates") == 0) folder = argv[i + 1];
     }
     char words[24];
     (void)snprintf(words, sizeof words, "%llu", (unsigned long long)seed);
     (void)yield_install(2, (char *[]){argv[0], words});
     int broken = 0;
     for (uint64_t end = seed + rounds; seed < end; seed++)
-        for (int threads = 0; threads <= 3; threads += 1 + threads)
-            broken += test_mem(suite, threads, seed);
+        broken += test_engine(argv[1], suite, folder, seed);
     printf("%d rules broken\n", broken);
     return broken != 0;
 }

@@ -27,6 +27,9 @@ project() {
     quietly "$work/$name/consumer_c"
     quietly "$work/$name/consumer_cpp"
     quietly "$work/$name/consumer_backend"
+    for program in "$work/$name"/consumer_grpc*; do
+        [ ! -f "$program" ] || quietly "$program"
+    done
     echo "consumer: $name works"
 }
 
@@ -53,6 +56,17 @@ grep -q 'libdataflow\.so\.0\.1 => ' "$work/log" || {
     echo "consumer: the program does not ask for libdataflow.so.0.1" >&2
     exit 1
 }
+
+# The program that is installed finds its libraries.
+if [ -f "$work/prefix/bin/dataflow-worker" ]; then
+    status=0
+    "$work/prefix/bin/dataflow-worker" >"$work/log" 2>&1 || status=$?
+    [ $status = 2 ] || {
+        echo "consumer: dataflow-worker does not run where it is installed" >&2
+        exit 1
+    }
+    echo "consumer: dataflow-worker runs"
+fi
 
 # The README's program, as a reader would paste it.
 awk '/^```c$/ { f = 1; next } /^```$/ { f = 0 } f' "$root/README.md" >"$work/program.c"

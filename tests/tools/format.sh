@@ -6,7 +6,7 @@
 # lines; but for those that ptx.sh and text.sh write. --fix formats first.
 set -eu
 cd "$(dirname "$0")/../.."
-files=$(find include src conformance tests examples -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \
+files=$(find include src conformance programs tests examples -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \
     -o -name '*.cu' -o -name '*.cuh' -o -name '*.cl' |
     grep -v -e '^src/device/cuda/ptx\.c$' -e '^src/kernels/opencl/text\.c$' | LC_ALL=C sort)
 [ "${1-}" != --fix ] || clang-format -i $files

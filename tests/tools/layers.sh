@@ -48,6 +48,7 @@ graph.h graph
 ops.h graph
 transport.h transport
 mem_transport.h transport
+grpc_transport.h transport
 rendezvous.h rendezvous
 run.h exec
 cluster.h cluster

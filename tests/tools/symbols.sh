@@ -31,7 +31,8 @@ defined_in() {
     nm -g --defined-only "$1" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort -u
 }
 mem=$root/include/dataflow/mem_transport.h
-declared=$(declared_in $(ls "$root"/include/dataflow/*.h | grep -vx "$mem"))
+grpc=$root/include/dataflow/grpc_transport.h
+declared=$(declared_in $(ls "$root"/include/dataflow/*.h | grep -vx -e "$mem" -e "$grpc"))
 exported=$(nm -D --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
     LC_ALL=C sort -u)
 
@@ -44,8 +45,18 @@ if [ -f "$build/dataflow.o" ]; then
     in_archive=$(defined_in "$static")
     [ "$in_archive" = "$exported" ] || complain "the static library's names differ:" \
         "$(diff <(echo "$exported") <(echo "$in_archive") || true)"
-    differ=$(diff <(declared_in "$mem") <(defined_in "$build/libdataflow_mem.a") || true)
-    [ -z "$differ" ] || complain "libdataflow_mem.a shows other names than its header:" "$differ"
+    for engine in mem grpc; do
+        library=$build/libdataflow_$engine.a
+        [ -f "$library" ] || [ $engine = mem ] || continue
+        differ=$(diff <(declared_in "$root/include/dataflow/${engine}_transport.h") \
+            <(defined_in "$library") || true)
+        [ -z "$differ" ] || complain "$library shows other names than its header:" "$differ"
+    done
+fi
+if [ -f "$build/libdataflow_grpc.so" ]; then
+    differ=$(diff <(declared_in "$grpc") <(nm -D --defined-only "$build/libdataflow_grpc.so" |
+        awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort -u) || true)
+    [ -z "$differ" ] || complain "libdataflow_grpc.so exports other names than its header:" "$differ"
 fi
 
 forbidden='(abort|exit|_exit|_Exit|quick_exit|atexit|__assert_fail|raise|kill|getenv|secure_getenv'

@@ -48,7 +48,7 @@ static void start(world *w) {
     arena_fini(&w->mem);
     memset(w, 0, sizeof *w);
     arena_init(&w->mem, NULL);
-    w->g = (block_graph){&w->mem, 0, w->first, w->before, w->later, w->work};
+    w->g = (block_graph){&w->mem, 0, w->first, w->before, w->later, w->work, false};
 }
 
 /* Adds a node behind those of the list, which ends with -1. */
@@ -248,7 +248,7 @@ static void a_node_behind_too_many_events_is_a_block_and_an_event(void **state) 
     first[WIDE + 3] = at;
     before[at++] = 0; /* one behind a single event */
     first[WIDE + 4] = at;
-    block_graph g = {&w->mem, N, first, before, later, NULL};
+    block_graph g = {&w->mem, N, first, before, later, NULL, false};
     uint32_t n = blocks_for_one(&g, of);
     for (uint32_t v = 0; v < WIDE; v++) assert_int_equal(of[v], 0);
     assert_int_equal(of[WIDE], 1);

@@ -117,6 +117,31 @@ static void values_go_from_task_to_task(void **state) {
     three_close(&x);
 }
 
+static void a_value_goes_there_and_back_many_times(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    on(&x, "/job:master");
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR), y = v;
+    for (int i = 0; i < 50; i++) {
+        on(&x, "/job:worker/task:0");
+        y = df_add(x.g, y, run_const(x.g, 1));
+        on(&x, "/job:master");
+        y = df_neg(x.g, y);
+    }
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_NO_OUTS, DF_OUTS(y));
+    for (int i = 0; i < 3; i++) {
+        df_tensor *out;
+        if (df_program_run(p, DF_NO_TENSORS, &out, NULL, &x.err) != DF_OK)
+            fail_msg("%s", x.err.message);
+        assert_int_equal(run_value(out), 0); /* in pairs: -(-(y + 1) + 1) is y */
+        df_tensor_unref(out);
+    }
+    df_program_free(p);
+    three_close(&x);
+}
+
 static void tasks_that_have_no_part_are_not_asked(void **state) {
     (void)state;
     three x;
@@ -431,6 +456,7 @@ int main(int argc, char **argv) {
     (void)yield_install(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_from_task_to_task),
+        cmocka_unit_test(a_value_goes_there_and_back_many_times),
         cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
         cmocka_unit_test(variables_live_on_their_tasks),
         cmocka_unit_test(all_kinds_of_tensors_travel),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "transport/mem/heap.h"
+#include "transport/heap.h"
 
 #include <stddef.h>
 

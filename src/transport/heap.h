@@ -4,8 +4,8 @@
  * Sleator, Tarjan 1986) of records that lie elsewhere, from which any can be taken. It allocates
  * nothing.
  */
-#ifndef TRANSPORT_MEM_HEAP_H
-#define TRANSPORT_MEM_HEAP_H
+#ifndef TRANSPORT_HEAP_H
+#define TRANSPORT_HEAP_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,4 +26,4 @@ struct event {
 void heap_put(heap *h, event *e);
 void heap_take(event *e); /* out of the heap that it is in, if any */
 
-#endif /* TRANSPORT_MEM_HEAP_H */
+#endif /* TRANSPORT_HEAP_H */
