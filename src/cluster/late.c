@@ -64,22 +64,38 @@ void steps_watch(master *m, uint64_t timeout) {
 
 /* ---- all of a session ------------------------------------------------------------------------ */
 
-static cluster_run *next_to_end(master *m, const df_cancel *cancel) {
+enum { ANY_TASK = MOST };
+
+static bool is_at(const cluster_run *r, uint32_t task) {
+    for (uint32_t i = 0; r->is_begun && i < r->n_shares; i++)
+        if (r->shares[i].task == task) return true;
+    return task == ANY_TASK;
+}
+
+static cluster_run *next_to_end(master *m, const df_cancel *cancel, uint32_t task) {
     cluster_run *r = m->runs;
-    while (r && (r->is_told || (cancel && r->cancel != cancel))) r = r->next;
+    while (r && (r->is_told || (cancel && r->cancel != cancel) || !is_at(r, task))) r = r->next;
     if (r) steps_ref(r);
     return r;
 }
 
-void steps_end(master *m, const df_cancel *cancel, const df_error *why) {
+static void end_those(master *m, const df_cancel *cancel, uint32_t task, const df_error *why) {
     for (;;) {
         mutex_lock(&m->lock);
-        cluster_run *r = next_to_end(m, cancel);
+        cluster_run *r = next_to_end(m, cancel, task);
         mutex_unlock(&m->lock);
         if (!r) return;
         (void)steps_end_early(r, why);
         steps_unref(r);
     }
+}
+
+void steps_end(master *m, const df_cancel *cancel, const df_error *why) {
+    end_those(m, cancel, ANY_TASK, why);
+}
+
+void steps_end_at(master *m, uint32_t task, const df_error *why) {
+    end_those(m, NULL, task, why);
 }
 
 bool steps_await(master *m, uint64_t until) {

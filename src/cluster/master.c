@@ -258,6 +258,7 @@ static df_code first_values(master *m, df_session **values, df_error *err) {
 
 static void master_free(master *m) {
     df_cluster *c = m->cluster;
+    steps_forget(m);
     part_session_unref(m->own);
     condition_fini(&m->idle);
     mutex_fini(&m->lock);

@@ -38,6 +38,7 @@ struct master {
     bool is_broken[MOST];  /* (l) tasks that did not answer, or were others than were thought */
     bool repairs;          /* (l) the clerk looks after those */
     cluster_run *to_begin; /* (l) runs that wait for it */
+    cluster_run *untold;   /* (l) runs whose decision somebody has not heard */
     clerk_job repair;
     df_timer timer;
     bool is_watched; /* (l) the timer is set, for those that have deadlines */
@@ -74,6 +75,7 @@ df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *
 void steps_resume(cluster_run *r, const df_error *why); /* NULL: all is well */
 df_code steps_run(df_program *p, df_tensors feeds, df_tensor **results,
                   const df_run_options *options, df_error *err);
+void steps_forget(master *m); /* decisions that were not heard: the session is over */
 void steps_start(df_program *p, df_tensors feeds, const df_run_options *options, df_run_done done,
                  void *user);
 /* Ends the runs that have this handle, or all. */
@@ -136,9 +138,13 @@ df_code master_open_part(master *m, asking *a, question *q, uint32_t task, df_se
 /* ---- repair.c ---- */
 /* A task has not answered as it should. */
 void repair_note(master *m, uint32_t task, const df_error *err);
+/* It has not heard something: the clerk looks after it at once. The session is held. */
+void repair_now(master *m, uint32_t task);
 /* True: the run will go on when the clerk has looked after the tasks that it needs; it is given to
- * steps_resume then, with what is wrong, if that cannot be mended. */
-bool repair_first(master *m, cluster_run *r, const cluster_program *p);
+ * steps_resume then, with what is wrong, if that cannot be mended. *posts: repair_post comes next,
+ * without the lock; the session is held. */
+bool repair_first_locked(master *m, cluster_run *r, bool *posts);
+void repair_post(master *m);
 
 /* ---- programs.c ---- */
 /* The part's text to its task, in `words`, the caller's to free when it was answered. */

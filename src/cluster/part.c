@@ -6,6 +6,16 @@
  *
  *     RUNS ----> PREPARED ----> DECIDED ----> over
  *       `-----------------------> FAILED ---> over, when it was decided
+ *
+ * A decision may even overtake its run, if the connection of that was lost:
+ *
+ *     A  (run)     enters the list, then opens the step
+ *     B  (decide)  closes the step, then looks for the run in the list
+ *
+ * So B finds the run, or A that its step is over; then nobody will decide it, and A does.
+ *
+ * What is of a program or a session here has no handles of the user's: the last to let go may be
+ * the worker whose kernel was the last to end.
  */
 #include "cluster/part.h"
 
@@ -53,9 +63,9 @@ static void program_unref(void *of) {
     df_runtime *rt = p->rt;
     remote_program_free(p->far);
     alloc_free(rt->alloc, p->edges, p->n_edges * sizeof *p->edges);
-    df_program_free(p->program);
-    df_session_free(p->session);
-    df_graph_free(p->graph);
+    session_drop_program(p->program);
+    session_unref(p->session);
+    graph_unref(p->graph);
     alloc_free(rt->alloc, p, sizeof *p);
     runtime_unref(rt);
 }
@@ -104,6 +114,7 @@ static df_code compile(part_program *p, const df_allocator *alloc, df_error *err
     if (code == DF_OK)
         code = session_compile(p->session, (df_outs){e.feeds, e.n_feeds},
                                (df_outs){e.fetches, e.n_fetches}, &o, &p->program, err);
+    if (code == DF_OK) runtime_disown(p->rt);
     p->n_feeds = (uint32_t)e.n_feeds;
     arena_fini(&mem);
     return code;
@@ -170,8 +181,14 @@ df_code part_compile(part_session *s, uint64_t program, const char *words, size_
     p->rt = runtime_ref(s->rt);
     p->id = program;
     df_code code = df_graph_parse(s->rt, words, size, &p->graph, err);
-    if (code == DF_OK) code = session_new_part(s->base, p->graph, &p->session, err);
-    if (code == DF_OK) code = compile(p, s->rt->alloc, err);
+    if (code == DF_OK) {
+        runtime_disown(s->rt);
+        code = session_new_part(s->base, p->graph, &p->session, err);
+    }
+    if (code == DF_OK) {
+        runtime_disown(s->rt);
+        code = compile(p, s->rt->alloc, err);
+    }
     if (code == DF_OK) code = list_edges(s, p, err);
     if (code == DF_OK) code = enter_program(s, p, err);
     if (code != DF_OK) program_unref(p);
@@ -215,6 +232,7 @@ static df_code open(part_session *s, const part_session_options *o, df_error *er
     df_code code = df_graph_parse(o->rt, o->words, o->size, &variables, err);
     if (code == DF_OK) code = df_session_new(variables, NULL, &s->base, err);
     df_graph_free(variables);
+    if (code == DF_OK) runtime_disown(o->rt);
     if (code == DF_OK) code = set_values(s, o, err);
     if (code == DF_OK) code = remote_session_open(o->remote, o->id, &s->steps, err);
     return code;
@@ -256,7 +274,7 @@ void part_session_unref(part_session *s) {
         s->programs = p->next;
         program_unref(p);
     }
-    df_session_free(s->base);
+    session_unref(s->base);
     mutex_fini(&s->lock);
     alloc_free(rt->alloc, s, sizeof *s);
     runtime_unref(rt);
@@ -282,6 +300,7 @@ static void run_over(part_session *s, part_run *run) {
     if (!waits) *at = run->next;
     mutex_unlock(&s->lock);
     if (waits) return;
+    cancel_unref(run->cancel);
     run->over(run);
     part_session_unref(s);
 }
@@ -294,7 +313,8 @@ static part_run *find_run(const part_session *s, uint64_t step) {
 
 /* Ends what executes, with the run's own reason. n_stopping was counted by the caller. */
 static void stop(part_session *s, part_run *run, const df_error *why) {
-    runs_end(s->rt->pool, NULL, &run->cancel, why);
+    atomic_put(&run->cancel->is_fired, 1, RELAXED);
+    runs_end(s->rt->pool, NULL, run->cancel, why);
     mutex_lock(&s->lock);
     bool over = --run->n_stopping == 0 && run->is_over;
     mutex_unlock(&s->lock);
@@ -349,8 +369,52 @@ static void run_prepared(void *user, struct step *held, df_tensor *const *result
     if (decided) decide(s, run, held, run->fails ? &run->why : NULL);
 }
 
-static void forget_cancel(df_cancel *c) {
-    (void)c; /* it lies in the run */
+/* What the run is to end with is kept, for when it can. */
+static void decide_locked(part_run *run, const df_error *why) {
+    run->is_decided = true;
+    run->fails = why != NULL;
+    if (why) run->why = *why;
+}
+
+static void settle(part_session *s, uint64_t step, const df_error *why) {
+    mutex_lock(&s->lock);
+    part_run *run = find_run(s, step);
+    bool first = run && !run->is_decided;
+    struct step *held = NULL;
+    bool over = false, stops = false;
+    if (first) {
+        decide_locked(run, why);
+        over = run->state == FAILED && run->is_told;
+        stops = run->state == RUNS && why;
+        run->n_stopping += stops;
+        if (run->state == PREPARED) {
+            run->state = DECIDED;
+            held = run->held;
+        }
+    }
+    mutex_unlock(&s->lock);
+    if (stops) stop(s, run, why);
+    if (held) decide(s, run, held, why);
+    if (over) run_over(s, run);
+}
+
+/* By which a run is ended: it lives as long as what executes, which may be longer than the run. */
+typedef struct handle {
+    df_cancel base; /* first */
+    const df_allocator *alloc;
+} handle;
+
+static void handle_free(df_cancel *c) {
+    alloc_free(((handle *)c)->alloc, c, sizeof(handle));
+}
+
+static df_cancel *handle_new(const df_allocator *alloc) {
+    handle *h = alloc_zeroed(alloc, sizeof *h);
+    if (!h) return NULL;
+    refcount_init(&h->base.refs);
+    h->base.free = handle_free;
+    h->alloc = alloc;
+    return &h->base;
 }
 
 static df_code find_start(part_session *s, uint64_t program, part_run *run, part_program **p,
@@ -384,12 +448,12 @@ void part_start(part_session *s, uint64_t program, uint64_t step, uint64_t water
     run->session = part_session_ref(s);
     run->step = step;
     run->state = RUNS;
-    refcount_init(&run->cancel.refs);
-    refcount_ref(&run->cancel.refs); /* never the last */
-    run->cancel.free = forget_cancel;
-    df_code code = find_start(s, program, run, &p, &err);
-    if (code == DF_ALREADY_EXISTS) { /* it is not in the list */
+    run->cancel = handle_new(s->rt->alloc);
+    df_code code = run->cancel ? find_start(s, program, run, &p, &err) : DF_RESOURCE_EXHAUSTED;
+    if (!run->cancel || code == DF_ALREADY_EXISTS) { /* it is not in the list */
+        if (!run->cancel) (void)error_memory(&err, "a run");
         if (p) program_unref(p);
+        cancel_unref(run->cancel);
         run->failed(run, &err);
         run->over(run);
         part_session_unref(s);
@@ -399,39 +463,16 @@ void part_start(part_session *s, uint64_t program, uint64_t step, uint64_t water
         code = error_invalid(&err, "%zu feeds of %u", feeds.n, p->n_feeds);
     if (code == DF_OK) code = remote_step_open(s->steps, step, watermark, p->far, &meets, &err);
     if (code == DF_OK)
-        session_start_part(p->program, feeds, &run->cancel, meets, run_prepared, run_done, run);
+        session_start_part(p->program, feeds, run->cancel, meets, run_prepared, run_done, run);
     if (p) program_unref(p);
-    if (code != DF_OK) run_done(run, &err, NULL, 0);
-}
-
-/* What the run is to end with is kept, for when it can. */
-static void decide_locked(part_run *run, const df_error *why) {
-    run->is_decided = true;
-    run->fails = why != NULL;
-    if (why) run->why = *why;
+    if (code == DF_OK) return;
+    run_done(run, &err, NULL, 0);
+    if (remote_step_is_over(s->steps, step)) settle(s, step, &err);
 }
 
 void part_decide(part_session *s, uint64_t step, uint64_t watermark, const df_error *why) {
-    mutex_lock(&s->lock);
-    part_run *run = find_run(s, step);
-    bool first = run && !run->is_decided;
-    struct step *held = NULL;
-    bool over = false, stops = false;
-    if (first) {
-        decide_locked(run, why);
-        over = run->state == FAILED && run->is_told;
-        stops = run->state == RUNS && why;
-        run->n_stopping += stops;
-        if (run->state == PREPARED) {
-            run->state = DECIDED;
-            held = run->held;
-        }
-    }
-    mutex_unlock(&s->lock);
-    if (stops) stop(s, run, why);
-    if (held) decide(s, run, held, why);
-    if (over) run_over(s, run);
     remote_step_close(s->steps, step, watermark);
+    settle(s, step, why);
 }
 
 void part_abort(part_session *s, uint64_t step, const df_error *why) {
@@ -459,7 +500,8 @@ void part_session_end(part_session *s, const df_error *why) {
     for (part_run *run; (run = next_to_end(s)) != NULL;) {
         uint64_t step = run->step;
         mutex_unlock(&s->lock);
-        part_decide(s, step, 0, why);
+        settle(s, step, why);
+        remote_step_close(s->steps, step, 0);
         mutex_lock(&s->lock);
     }
     mutex_unlock(&s->lock);

@@ -16,7 +16,7 @@
 typedef struct part_session part_session;
 
 /* `words`: the variables, as a graph's text; values: what they have at first, in this order, NULL:
- * nothing yet. incarnations: of all tasks; 0: of those that are not in it. */
+ * nothing yet. */
 typedef struct part_session_options {
     df_runtime *rt;
     remote *remote;
@@ -55,7 +55,7 @@ struct part_run {
     part_session *session; /* as all below: part.c's */
     part_run *next;
     uint64_t step;
-    df_cancel cancel;
+    df_cancel *cancel; /* a reference */
     struct step *held; /* while it is prepared */
     uint32_t state;
     uint32_t n_stopping;

@@ -3,19 +3,26 @@
  * Tasks that come back.
  *
  * A task that did not answer is greeted again before a run needs it. If it is the same process, it
- * was only out of reach. If it is a new one it gets the session and its programs anew, and the
+ * was only out of reach, and is told what it has not heard: decisions first of all, for which its
+ * variables wait. If it does not know the session it gets that and its programs anew, and the
  * others are told; but what its variables were is lost, and then no run that needs the task goes
  * on.
+ *
+ * It is looked after before the next run that needs it, and at once if it has missed a decision. If
+ * that fails, the runs that need it end: they may wait there for what was decided.
  */
 #include "cluster/steps.h"
 
 #include <string.h>
 
-void repair_note(master *m, uint32_t task, const df_error *err) {
-    if (err->code != DF_UNAVAILABLE && err->code != DF_ABORTED) return;
+static void break_task(master *m, uint32_t task) {
     mutex_lock(&m->lock);
     m->is_broken[task] = true;
     mutex_unlock(&m->lock);
+}
+
+void repair_note(master *m, uint32_t task, const df_error *err) {
+    if (err->code == DF_UNAVAILABLE || err->code == DF_ABORTED) break_task(m, task);
 }
 
 /* ---- one task ----------------------------------------------------------------- */
@@ -26,7 +33,8 @@ static df_code variables_lost(const master *m, uint32_t task, df_error *err) {
         if (m->task_of[s->variables[v].device] == task)
             return error_set(
                 err, DF_FAILED_PRECONDITION,
-                "%s was restarted, and the value of variable %s, which it had, is lost: "
+                "%s has lost the session: it was restarted, or took this task for dead. "
+                "The value of variable %s, which it had, is gone with it: "
                 "make a new session",
                 m->cluster->names[task], s->variables[v].name);
     return DF_OK;
@@ -36,8 +44,35 @@ static df_code variables_lost(const master *m, uint32_t task, df_error *err) {
 static df_code ask_and_wait(master *m, opening *o, df_error *err) {
     df_code code = ask_await(&o->asking, o->qs, 1, m->cluster->o.timeout, err);
     df_tensor_unref(o->qs[0].answer);
-    o->qs[0] = (question){.answer = NULL};
+    o->qs[0] = (question){.number = o->qs[0].number};
     return code;
+}
+
+/* A message about the session, and what goes behind its number. */
+static df_code ask_plainly(master *m, opening *o, wire_out *w, df_error *err) {
+    ask(&o->asking, &o->qs[0], w, (df_segments){NULL, 0});
+    return ask_and_wait(m, o, err);
+}
+
+static wire_out about_session(master *m, opening *o, uint32_t task, unsigned kind) {
+    wire_out w = ask_begin(&o->qs[0], m, task, kind);
+    wire_put(&w, m->id, 8);
+    return w;
+}
+
+static df_code meet(master *m, opening *o, uint32_t task, df_error *err) {
+    wire_out w = about_session(m, o, task, KIND_MEET);
+    master_put_incarnations(m, &w);
+    return ask_plainly(m, o, &w, err);
+}
+
+/* It may have got half of it, when it was last tried. */
+static df_code take_session(master *m, opening *o, uint32_t task, df_error *err) {
+    df_error why;
+    (void)error_set(&why, DF_ABORTED, "the session begins anew");
+    wire_out w = about_session(m, o, task, KIND_CLOSE);
+    wire_put_error(&w, &why);
+    return ask_plainly(m, o, &w, err);
 }
 
 static df_code give_session(master *m, opening *o, uint32_t task, df_error *err) {
@@ -50,21 +85,16 @@ static df_code give_session(master *m, opening *o, uint32_t task, df_error *err)
     return code;
 }
 
-static df_code meet(master *m, opening *o, uint32_t other, df_error *err) {
-    wire_out w = ask_begin(&o->qs[0], m, other, KIND_MEET);
-    wire_put(&w, m->id, 8);
-    master_put_incarnations(m, &w);
-    ask(&o->asking, &o->qs[0], &w, (df_segments){NULL, 0});
-    return ask_and_wait(m, o, err);
-}
-
 /* The next that is not among those that were; held. */
 static cluster_program *next_program(master *m, uint64_t after) {
-    cluster_program *next = NULL;
+    cluster_program *next;
     mutex_lock(&m->lock);
-    for (cluster_program *p = m->programs; p; p = p->next)
-        if (p->id > after && (!next || p->id < next->id)) next = p;
-    if (next && !refcount_try(&next->head.refs)) next = NULL;
+    do {
+        next = NULL;
+        for (cluster_program *p = m->programs; p; p = p->next)
+            if (p->id > after && (!next || p->id < next->id)) next = p;
+        if (next) after = next->id;
+    } while (next && !refcount_try(&next->head.refs)); /* it is being freed */
     mutex_unlock(&m->lock);
     return next;
 }
@@ -85,23 +115,44 @@ static df_code give_programs(master *m, opening *o, uint32_t task, df_error *err
     return code;
 }
 
-static df_code mend(master *m, opening *o, uint32_t task, df_error *err) {
-    df_cluster *c = m->cluster;
-    master_greet(m, &o->asking, &o->qs[0], task);
-    df_code code = ask_await(&o->asking, o->qs, 1, c->o.timeout, err);
-    uint64_t incarnation = o->qs[0].number;
-    df_tensor_unref(o->qs[0].answer);
-    o->qs[0] = (question){.answer = NULL};
-    if (code != DF_OK) return code;
-    bool is_same = incarnation == m->incarnations[task];
-    remote_peer_is(remote_peer_at(c->remote, task), incarnation);
-    if (is_same) return DF_OK;
-    code = variables_lost(m, task, err);
+static df_code tell_decisions(master *m, opening *o, uint32_t task, df_error *err) {
+    df_code code = DF_OK;
+    for (share *s; code == DF_OK && (s = steps_untold(m, task)) != NULL;) {
+        wire_out w = about_session(m, o, task, KIND_DECIDE);
+        wire_put(&w, s->run->step, 8);
+        steps_put_decision(s->run, 0, &w);
+        code = ask_plainly(m, o, &w, err);
+        if (code == DF_OK) steps_told(m, s);
+    }
+    return code;
+}
+
+/* It knows nothing of the session any more: it was restarted, or took this task for dead. */
+static df_code begin_anew(master *m, opening *o, uint32_t task, df_error *err) {
+    for (share *s; (s = steps_untold(m, task)) != NULL;) steps_told(m, s);
+    df_code code = variables_lost(m, task, err);
+    if (code == DF_OK) code = take_session(m, o, task, err);
     if (code == DF_OK) code = give_session(m, o, task, err);
     if (code == DF_OK) code = give_programs(m, o, task, err);
     for (uint32_t t = 0; code == DF_OK && t < m->n_tasks; t++)
-        if (t != task && t != c->self) code = meet(m, o, t, err);
-    if (code == DF_OK) m->incarnations[task] = incarnation;
+        if (t != task && t != m->cluster->self && meet(m, o, t, NULL) != DF_OK) break_task(m, t);
+    return code;
+}
+
+static df_code mend(master *m, opening *o, uint32_t task, df_error *err) {
+    df_error why;
+    master_greet(m, &o->asking, &o->qs[0], task);
+    df_code code = ask_and_wait(m, o, &why);
+    uint64_t incarnation = o->qs[0].number;
+    if (code == DF_OK) remote_peer_is(remote_peer_at(m->cluster->remote, task), incarnation);
+    bool is_same = code == DF_OK && incarnation == m->incarnations[task];
+    if (is_same) code = meet(m, o, task, &why);
+    if (is_same && code == DF_OK) code = tell_decisions(m, o, task, &why);
+    if (code == DF_OK ? !is_same : is_same && code == DF_ABORTED) {
+        code = begin_anew(m, o, task, &why);
+        if (code == DF_OK) m->incarnations[task] = incarnation;
+    }
+    if (code != DF_OK) *err = why;
     return code;
 }
 
@@ -120,11 +171,31 @@ static df_code mend_task(master *m, uint32_t task, df_error *err) {
     return code;
 }
 
-static bool next_broken(master *m, uint32_t *task) {
+/* Gives the runs that have waited. */
+static cluster_run *end_locked(master *m) {
+    cluster_run *list = m->to_begin;
+    m->to_begin = NULL;
+    m->repairs = false;
+    return list;
+}
+
+/* One that was not tried in vain. If there is none it is the end, with the runs that have waited.
+ */
+static bool next_broken(master *m, const bool *failed, uint32_t *task, cluster_run **waited) {
     mutex_lock(&m->lock);
-    while (*task < m->n_tasks && !m->is_broken[*task]) ++*task;
+    for (*task = 0; *task < m->n_tasks; ++*task)
+        if (m->is_broken[*task] && !failed[*task]) break;
+    bool any = *task < m->n_tasks;
+    if (!any) *waited = end_locked(m);
     mutex_unlock(&m->lock);
-    return *task < m->n_tasks;
+    return any;
+}
+
+/* Unless it has missed something since. */
+static void is_mended(master *m, uint32_t task) {
+    mutex_lock(&m->lock);
+    m->is_broken[task] = steps_untold_locked(m, task) != NULL;
+    mutex_unlock(&m->lock);
 }
 
 static bool needs(const cluster_program *p, const bool *broken) {
@@ -133,58 +204,66 @@ static bool needs(const cluster_program *p, const bool *broken) {
     return false;
 }
 
-/* The clerk's. The session is held by the runs that wait. */
-static void repair(clerk_job *job) {
-    master *m = (master *)(void *)((char *)job - offsetof(master, repair));
-    df_error why, err;
-    bool failed = false;
-    for (uint32_t t = 0; next_broken(m, &t); t++) {
-        bool ok = mend_task(m, t, &err) == DF_OK;
-        if (!ok && !failed) why = err;
-        failed |= !ok;
-        mutex_lock(&m->lock);
-        m->is_broken[t] = !ok;
-        mutex_unlock(&m->lock);
-    }
-    mutex_lock(&m->lock);
-    m->repairs = false;
-    cluster_run *list = m->to_begin;
-    m->to_begin = NULL;
-    mutex_unlock(&m->lock);
+static void resume(master *m, cluster_run *list, const df_error *why) {
     while (list) {
         cluster_run *r = list;
         list = r->next_to_begin;
         mutex_lock(&m->lock);
-        bool still = failed && needs(r->p, m->is_broken);
+        bool still = why && needs(r->p, m->is_broken);
         mutex_unlock(&m->lock);
-        steps_resume(r, still ? &why : NULL);
+        steps_resume(r, still ? why : NULL);
     }
 }
 
-bool repair_first(master *m, cluster_run *r, const cluster_program *p) {
-    mutex_lock(&m->lock);
-    bool waits = needs(p, m->is_broken), first = waits && !m->repairs;
-    if (waits) {
-        steps_ref(r);
-        r->next_to_begin = m->to_begin;
-        m->to_begin = r;
-        m->repairs = true;
+/* The clerk's. */
+static void repair(clerk_job *job) {
+    master *m = (master *)(void *)((char *)job - offsetof(master, repair));
+    df_session *session = m->session;
+    df_error why = {.code = DF_OK}, err;
+    bool failed[MOST] = {false};
+    cluster_run *waited = NULL;
+    for (uint32_t t; next_broken(m, failed, &t, &waited);) {
+        failed[t] = mend_task(m, t, &err) != DF_OK;
+        if (failed[t]) {
+            if (why.code == DF_OK) why = err;
+            steps_end_at(m, t, &err);
+        } else {
+            is_mended(m, t);
+        }
     }
-    mutex_unlock(&m->lock);
-    m->repair.work = repair;
-    if (!first || clerk_post(m->cluster, &m->repair)) return waits;
+    resume(m, waited, why.code == DF_OK ? NULL : &why);
+    session_unref(session);
+}
+
+void repair_post(master *m) {
+    df_cluster *c = m->cluster;
     df_error why;
-    (void)error_set(&why, DF_CANCELLED, "%s has left the cluster",
-                    m->cluster->names[m->cluster->self]);
+    m->repair.work = repair;
+    refcount_ref(&m->session->refs);
+    if (clerk_post(c, &m->repair)) return;
+    (void)error_set(&why, DF_CANCELLED, "%s has left the cluster", c->names[c->self]);
     mutex_lock(&m->lock);
-    m->repairs = false;
-    cluster_run *list = m->to_begin;
-    m->to_begin = NULL;
+    cluster_run *waited = end_locked(m);
     mutex_unlock(&m->lock);
-    while (list) {
-        cluster_run *next = list->next_to_begin;
-        steps_resume(list, &why);
-        list = next;
-    }
+    resume(m, waited, &why);
+    session_unref(m->session);
+}
+
+void repair_now(master *m, uint32_t task) {
+    mutex_lock(&m->lock);
+    m->is_broken[task] = true;
+    bool first = !m->repairs;
+    m->repairs = true;
+    mutex_unlock(&m->lock);
+    if (first) repair_post(m);
+}
+
+bool repair_first_locked(master *m, cluster_run *r, bool *posts) {
+    if (!needs(r->p, m->is_broken)) return false;
+    *posts = !m->repairs;
+    m->repairs = true;
+    steps_ref(r);
+    r->next_to_begin = m->to_begin;
+    m->to_begin = r;
     return true;
 }

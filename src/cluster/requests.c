@@ -2,8 +2,9 @@
  *
  * What other tasks ask of this one.
  *
- * What takes time, opening a session and compiling, is done by a thread of the cluster's, the
- * clerk, one after the other; the rest by the engine's thread that brings it.
+ * What takes time, opening a session and compiling, and what must come behind that, is done by a
+ * thread of the cluster's, the clerk, one after the other; the rest by the engine's thread that
+ * brings it.
  */
 #include "cluster/cluster.h"
 
@@ -24,6 +25,7 @@ struct task_request {
     unsigned kind;
     uint64_t session, program, step, watermark;
     bool fails;
+    _Atomic uint32_t is_gone; /* (a) relaxed: nobody waits for the answer */
     df_error why;
     df_tensor *whole; /* the payload */
     df_segment place;
@@ -248,8 +250,17 @@ static void do_slowly(task_request *q) {
     df_error err;
     df_code code;
     part_session *s = NULL;
-    if (q->kind == KIND_CREATE) {
+    if (q->kind == KIND_CLOSE) {
+        end_guests(q->of, take_guests(q->of, remote_peer_index(q->base.from), q->session), &q->why);
+        code = DF_OK;
+    } else if (atomic_get(&q->is_gone, RELAXED)) { /* what it made would be nobody's */
+        code = error_set(&err, DF_CANCELLED, "nobody waits for it any more");
+    } else if (q->kind == KIND_CREATE) {
         code = create(q, &err);
+    } else if (q->kind == KIND_FORGET) {
+        s = find_guest(q->of, q->session, remote_peer_index(q->base.from), &err);
+        code = s ? DF_OK : err.code;
+        if (s) part_forget(s, q->program);
     } else {
         s = find_guest(q->of, q->session, remote_peer_index(q->base.from), &err);
         code = s ? part_compile(s, q->program, q->whole->data, q->whole->bytes, &err) : err.code;
@@ -315,16 +326,10 @@ static void do_quickly(task_request *q) {
     df_cluster *c = q->of;
     df_error err;
     uint32_t from = remote_peer_index(q->base.from);
-    if (q->kind == KIND_CLOSE) {
-        end_guests(c, take_guests(c, from, q->session), &q->why);
-        reply(q, (df_segments){NULL, 0}, 0);
-        return;
-    }
     part_session *s = find_guest(c, q->session, from, &err);
     if (s && q->kind == KIND_ABORT) part_abort(s, q->step, &q->why);
     if (s && q->kind == KIND_DECIDE)
         part_decide(s, q->step, q->watermark, q->fails ? &q->why : NULL);
-    if (s && q->kind == KIND_FORGET) part_forget(s, q->program);
     if (s && q->kind == KIND_MEET) meet_others(q);
     answer(q, s ? DF_OK : err.code, &err);
     part_session_unref(s);
@@ -359,13 +364,18 @@ static void to_clerk(task_request *q) {
     refuse(q, &err);
 }
 
+/* What makes something, and what ends that: it must not come first. */
+static bool is_slow(unsigned kind) {
+    return kind == KIND_CREATE || kind == KIND_COMPILE || kind == KIND_FORGET || kind == KIND_CLOSE;
+}
+
 static void request_payload(remote_request *base, const df_error *err) {
     task_request *q = (task_request *)base;
     if (err)
         request_unref(q);
     else if (q->kind == KIND_HELLO)
         greet(q);
-    else if (q->kind == KIND_CREATE || q->kind == KIND_COMPILE)
+    else if (is_slow(q->kind))
         to_clerk(q);
     else if (q->kind == KIND_RUN)
         start_run(q);
@@ -375,7 +385,7 @@ static void request_payload(remote_request *base, const df_error *err) {
 
 /* The master says how its runs end, or is lost. */
 static void request_gone(remote_request *base) {
-    (void)base;
+    atomic_put(&((task_request *)base)->is_gone, 1, RELAXED);
 }
 
 static void read_address(task_request *q, wire_in *w) {

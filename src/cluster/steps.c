@@ -12,6 +12,8 @@
  * 2. The first error that is no consequence of another is the run's.
  * 3. A run has a reference for itself, until it is decided, and one for each call that has not
  *    ended.
+ * 4. A decision holds, whatever is lost: who may not have heard it is told again, before he begins
+ *    anything else (repair.c). Until then the run's record stays, without what it points to.
  */
 #include "cluster/steps.h"
 
@@ -41,7 +43,10 @@ void steps_unref(cluster_run *r) {
         df_tensor_unref(r->shares[i].whole);
     }
     cancel_unref(r->cancel);
-    alloc_free(alloc, r, r->bytes);
+    mutex_lock(&p->master->lock);
+    bool is_hollow = r->is_hollow = r->n_untold > 0;
+    mutex_unlock(&p->master->lock);
+    if (!is_hollow) alloc_free(alloc, r, r->bytes);
     program_release(p);
 }
 
@@ -88,6 +93,14 @@ static void tell(cluster_run *r, const df_error *err) {
     for (uint32_t i = 0; i < n; i++) r->results[i] = NULL;
 }
 
+void steps_forget(master *m) {
+    while (m->untold) {
+        cluster_run *r = m->untold;
+        m->untold = r->next_untold;
+        alloc_free(m->cluster->rt->alloc, r, r->bytes);
+    }
+}
+
 /* ---- to the parts ----------------------------------------------------------------- */
 
 static df_code no_place(df_call *call, const df_arrival *reply, df_segments *place, df_error *err) {
@@ -97,9 +110,53 @@ static df_code no_place(df_call *call, const df_arrival *reply, df_segments *pla
     return reply->payload_bytes ? DF_DATA_LOSS : DF_OK;
 }
 
-static void word_ended(remote_call *c, const df_error *err) {
-    (void)err; /* who does not hear is lost, and ends by itself */
-    steps_unref(((word *)c)->run);
+/* Who does not hear of an abort has lost the run, too. */
+static void abort_ended(remote_call *c, const df_error *err) {
+    (void)err;
+    steps_unref(((word *)c)->of->run);
+}
+
+static void decision_ended(remote_call *c, const df_error *err) {
+    share *s = ((word *)c)->of;
+    cluster_run *r = s->run;
+    master *m = r->p->master;
+    if (err) {
+        mutex_lock(&m->lock);
+        s->is_untold = true;
+        if (r->n_untold++ == 0) {
+            r->next_untold = m->untold;
+            m->untold = r;
+        }
+        mutex_unlock(&m->lock);
+        repair_now(m, s->task);
+    }
+    steps_unref(r);
+}
+
+share *steps_untold_locked(const master *m, uint32_t task) {
+    for (cluster_run *r = m->untold; r; r = r->next_untold)
+        for (uint32_t i = 0; i < r->n_shares; i++)
+            if (r->shares[i].is_untold && r->shares[i].task == task) return &r->shares[i];
+    return NULL;
+}
+
+share *steps_untold(master *m, uint32_t task) {
+    mutex_lock(&m->lock);
+    share *found = steps_untold_locked(m, task);
+    mutex_unlock(&m->lock);
+    return found;
+}
+
+void steps_told(master *m, share *s) {
+    cluster_run *r = s->run;
+    mutex_lock(&m->lock);
+    s->is_untold = false;
+    bool last = --r->n_untold == 0, frees = last && r->is_hollow;
+    cluster_run **at = &m->untold;
+    while (last && *at != r) at = &(*at)->next_untold;
+    if (last) *at = r->next_untold;
+    mutex_unlock(&m->lock);
+    if (frees) alloc_free(m->cluster->rt->alloc, r, r->bytes);
 }
 
 static remote_peer *peer_of(const share *s) {
@@ -111,16 +168,17 @@ static bool is_own(const share *s) {
 }
 
 static wire_out word_begin(const share *s, word *w, unsigned kind) {
-    w->run = s->run;
+    w->of = (share *)(uintptr_t)s;
     wire_out out = remote_meta(peer_of(s), kind, w->meta, sizeof w->meta);
     wire_put(&out, s->run->p->master->id, 8);
     wire_put(&out, s->run->step, 8);
     return out;
 }
 
-static void word_send(const share *s, word *w, const wire_out *meta) {
+static void word_send(const share *s, word *w, const wire_out *meta,
+                      void (*ended)(remote_call *c, const df_error *err)) {
     steps_ref(s->run);
-    w->call = (remote_call){.ended = word_ended};
+    w->call = (remote_call){.ended = ended};
     w->call.base.on_meta = no_place;
     remote_send(peer_of(s), &w->call, w->meta, meta, sizeof w->meta, (df_segments){NULL, 0});
 }
@@ -132,7 +190,12 @@ static void send_abort(share *s, const df_error *why) {
     }
     wire_out w = word_begin(s, &s->abort, KIND_ABORT);
     wire_put_error(&w, why);
-    word_send(s, &s->abort, &w);
+    word_send(s, &s->abort, &w, abort_ended);
+}
+
+void steps_put_decision(const cluster_run *r, uint64_t watermark, wire_out *w) {
+    wire_put(w, watermark, 8);
+    wire_put_error(w, r->failed ? &r->why : NULL);
 }
 
 static void send_decision(share *s, uint64_t watermark, const df_error *why) {
@@ -141,9 +204,8 @@ static void send_decision(share *s, uint64_t watermark, const df_error *why) {
         return;
     }
     wire_out w = word_begin(s, &s->decide, KIND_DECIDE);
-    wire_put(&w, watermark, 8);
-    wire_put_error(&w, why);
-    word_send(s, &s->decide, &w);
+    steps_put_decision(s->run, watermark, &w);
+    word_send(s, &s->decide, &w, decision_ended);
 }
 
 /* Whoever has not answered is not to go on. */
@@ -334,20 +396,21 @@ static void ask_other(share *s, uint64_t watermark) {
 /* Its turn has come. */
 static void begin(cluster_run *r) {
     master *m = r->p->master;
+    bool posts = false;
     mutex_lock(&m->lock);
     bool ended = r->is_told; /* early, and not withdrawn any more */
-    r->came = clock_now();
-    if (!ended) {
+    bool waits = !ended && repair_first_locked(m, r, &posts);
+    if (!ended && !waits) {
+        r->came = clock_now(); /* who ends it early has looked */
         r->step = ++m->last_step;
         r->open = r->p->n_parts + 1;
         r->is_begun = true;
     }
     uint64_t watermark = watermark_locked(m);
     mutex_unlock(&m->lock);
-    if (ended) {
-        decide(r);
-        return;
-    }
+    if (posts) repair_post(m);
+    if (ended) decide(r);
+    if (ended || waits) return;
     for (uint32_t i = 0; i < r->p->n_parts; i++) {
         if (is_own(&r->shares[i]))
             ask_own(&r->shares[i], watermark);
@@ -361,14 +424,9 @@ static void turn(ticket *t) {
     begin((cluster_run *)(void *)((char *)t - offsetof(cluster_run, ticket)));
 }
 
-static void take_turn(cluster_run *r) {
-    tickets *t = &r->p->master->session->group->tickets;
-    if (!ticket_is_needed(&r->ticket) || tickets_take(t, &r->ticket)) begin(r);
-}
-
 void steps_resume(cluster_run *r, const df_error *why) {
     if (why) (void)steps_end_early(r, why);
-    take_turn(r);
+    begin(r);
     steps_unref(r);
 }
 
@@ -404,6 +462,7 @@ static cluster_run *run_new(cluster_program *p, df_tensors feeds, const df_run_o
     refcount_init(&r->refs);
     r->bytes = bytes;
     r->p = p;
+    r->n_shares = p->n_parts;
     program_hold(p);
     r->feeds = (df_tensor **)(void *)&r->shares[p->n_parts];
     r->results = r->feeds + p->n_feeds;
@@ -412,6 +471,7 @@ static cluster_run *run_new(cluster_program *p, df_tensors feeds, const df_run_o
     for (uint32_t i = 0; i < p->n_parts; i++) {
         r->shares[i].run = r;
         r->shares[i].part = &p->parts[i];
+        r->shares[i].task = p->parts[i].task;
     }
     if (o->into && p->n_fetches)
         r->into = memcpy(r->spans, o->into, p->n_fetches * sizeof *r->spans);
@@ -468,7 +528,8 @@ df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *
     if (o.timeout) steps_watch(m, o.timeout);
     r->ticket = (ticket){.what = &p->touched, .turn = turn, .program = p->id};
     steps_ref(r);
-    if (!repair_first(m, r, p)) take_turn(r);
+    if (!ticket_is_needed(&r->ticket) || tickets_take(&m->session->group->tickets, &r->ticket))
+        begin(r);
     steps_unref(r);
     return DF_OK;
 }

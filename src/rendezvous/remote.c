@@ -21,6 +21,31 @@ wire_out remote_meta(remote_peer *to, unsigned kind, void *buffer, size_t size) 
     return w;
 }
 
+/* ---- in the engine ------------------------------------------------------------ */
+
+/* The engine's peer, which is not closed before engine_leave; NULL: there is none, and why. Whoever
+ * asks may outlive the cluster, and with it the names of its tasks. */
+static void *engine_enter(remote_peer *p, df_error *err) {
+    remote *r = p->of;
+    mutex_lock(&r->lock);
+    void *engine = p->engine;
+    bool is_closed = r->is_closed;
+    r->n_inside += engine != NULL;
+    mutex_unlock(&r->lock);
+    if (engine || !err) return engine;
+    (void)error_set(err, DF_UNAVAILABLE,
+                    is_closed ? "this task has left the cluster"
+                              : "it has no address in the cluster's specification");
+    if (is_closed) err->origin = r->o.self + 1;
+    return NULL;
+}
+
+static void engine_leave(remote *r) {
+    mutex_lock(&r->lock);
+    if (--r->n_inside == 0) condition_broadcast(&r->calm);
+    mutex_unlock(&r->lock);
+}
+
 /* ---- calls ------------------------------------------------------------------ */
 
 /* The engine's own errors have no origin. */
@@ -48,50 +73,43 @@ static void call_done(df_call *base, const df_error *err) {
 void remote_send(remote_peer *to, remote_call *c, const void *buffer, const wire_out *meta,
                  size_t size, df_segments payload) {
     remote *r = to->of;
-    c->peer = to;
+    if (c->peer != to) c->peer = to; /* who set it may be cancelling already */
     c->base.struct_size = sizeof c->base;
     c->base.request = (df_message){buffer, size - meta->left, payload};
     c->base.done = call_done;
     mutex_lock(&r->lock);
-    void *engine = to->engine;
     to->owed++;
     mutex_unlock(&r->lock);
+    df_error err;
+    void *engine = engine_enter(to, &err);
+    if (engine && meta->failed) (void)error_invalid(&err, "a message is longer than any can be");
     if (engine && !meta->failed) {
         beat_start(r);
         r->o.engine->call(engine, &c->base);
-        return;
     }
-    df_error err;
-    if (engine)
-        (void)error_invalid(&err, "%s: a message is longer than any can be", to->name);
-    else
-        (void)error_set(&err, DF_UNAVAILABLE,
-                        "%s has no address in the cluster's specification, or this task has left",
-                        to->name);
-    call_done(&c->base, &err);
+    if (engine) engine_leave(r);
+    if (!engine || meta->failed) call_done(&c->base, &err);
 }
 
 void remote_cancel(remote_call *c) {
     remote *r = c->peer->of;
-    mutex_lock(&r->lock);
-    void *engine = c->peer->engine;
-    mutex_unlock(&r->lock);
-    if (engine) r->o.engine->cancel(engine, &c->base);
+    void *engine = engine_enter(c->peer, NULL);
+    if (!engine) return;
+    r->o.engine->cancel(engine, &c->base);
+    engine_leave(r);
 }
 
 void remote_after(remote *r, df_timer *timer, uint64_t ns) {
     mutex_lock(&r->lock);
     bool open = !r->is_closed;
+    r->n_inside += open;
     mutex_unlock(&r->lock);
-    if (open)
-        r->o.engine->after(r->transport, timer, ns);
-    else
+    if (!open) {
         timer->fired(timer, true);
-}
-
-void remote_blame(df_error *err, const remote_peer *p) {
-    if (!err->origin) err->origin = p->index + 1;
-    err->flags |= DF_ERROR_DERIVED;
+        return;
+    }
+    r->o.engine->after(r->transport, timer, ns);
+    engine_leave(r);
 }
 
 /* ---- peers ------------------------------------------------------------------ */
@@ -125,14 +143,26 @@ void remote_peer_is(remote_peer *p, uint64_t incarnation) {
     if (was && was != incarnation) lose(p, "was restarted");
 }
 
+/* Under the lock, or before anybody else has it. */
+static void peer_set(remote_peer *p, void *engine, const char *address) {
+    p->engine = engine;
+    (void)snprintf(p->address, sizeof p->address, "%s", address);
+}
+
 df_code remote_peer_lives_at(remote_peer *p, const char *address, df_error *err) {
     remote *r = p->of;
     void *engine = NULL;
+    mutex_lock(&r->lock);
+    bool is_known = p->engine && strcmp(p->address, address) == 0;
+    mutex_unlock(&r->lock);
+    if (is_known) return DF_OK;
     df_code code = r->o.engine->peer(r->transport, address, &engine, err);
     if (code != DF_OK) return code;
     mutex_lock(&r->lock);
-    p->engine = engine; /* the one before lives until the end, and nobody calls it */
+    void *before = p->engine;
+    peer_set(p, engine, address);
     mutex_unlock(&r->lock);
+    if (before) r->o.engine->reset(before); /* it lives until the end, and nobody calls it */
     return DF_OK;
 }
 
@@ -193,6 +223,11 @@ static df_code read_head(remote *r, wire_in *w, const char *identity, remote_pee
         return error_set(err, DF_FAILED_PRECONDITION,
                          "it has another specification of the cluster: give all the same");
     remote_peer *p = &r->peers[task];
+    if (task == r->o.self)
+        return error_set(err, DF_FAILED_PRECONDITION,
+                         "it says that it is %s, which this one is: give each process a task of "
+                         "its own",
+                         p->name);
     if (p->identity && (!identity || strcmp(p->identity, identity) != 0))
         return error_set(err, DF_UNAUTHENTICATED,
                          "%s must show that it is \"%.100s\", and is %s%.100s", p->name,
@@ -213,8 +248,10 @@ static df_code on_request(void *user, df_request *rq, df_segments *place, df_err
     remote_request *q = NULL;
     remote_peer *from = NULL;
     unsigned kind = 0;
-    df_code code = read_head(r, &w, rq->identity, &from, &kind, err);
     *place = (df_segments){NULL, 0};
+    if (!atomic_get(&r->is_open, ACQUIRE))
+        return error_set(err, DF_UNAVAILABLE, "it is about to join the cluster");
+    df_code code = read_head(r, &w, rq->identity, &from, &kind, err);
     if (code == DF_OK && kind < KIND_OTHERS && rq->arrival.payload_bytes)
         code = error_invalid(err, "a request with a payload that it cannot have");
     if (code == DF_OK && kind == KIND_PING)
@@ -260,8 +297,10 @@ static df_code make_peers(remote *r, df_error *err) {
         p->index = i;
         p->name = o->names[i];
         p->identity = o->identities ? o->identities[i] : NULL;
+        void *engine = NULL;
         if (i != o->self && o->addresses[i])
-            code = o->engine->peer(r->transport, o->addresses[i], &p->engine, err);
+            code = o->engine->peer(r->transport, o->addresses[i], &engine, err);
+        if (engine) peer_set(p, engine, o->addresses[i]);
         if (code != DF_OK) error_prefix(err, "%s: ", p->name);
     }
     if (code == DF_OK) atomic_put(&r->peers[o->self].incarnation, o->incarnation, RELAXED);
@@ -270,7 +309,9 @@ static df_code make_peers(remote *r, df_error *err) {
 
 df_code remote_new(const remote_options *options, remote **out, df_error *err) {
     remote *r = alloc_zeroed(options->alloc, sizeof *r);
-    if (!r || !mutex_init(&r->lock)) {
+    bool locks = r && mutex_init(&r->lock);
+    if (!locks || !condition_init(&r->calm)) {
+        if (locks) mutex_fini(&r->lock);
         alloc_free(options->alloc, r, sizeof *r);
         return error_memory(err, "a cluster");
     }
@@ -296,6 +337,7 @@ df_code remote_new(const remote_options *options, remote **out, df_error *err) {
     }
     memcpy(r->address, traits.address, sizeof r->address);
     *out = r;
+    atomic_put(&r->is_open, 1, RELEASE);
     return DF_OK;
 }
 
@@ -312,6 +354,7 @@ void remote_unref(remote *r) {
     if (!r || !refcount_unref(&r->refs)) return;
     const df_allocator *alloc = r->o.alloc;
     alloc_free(alloc, r->peers, r->o.n_peers * sizeof *r->peers);
+    condition_fini(&r->calm);
     mutex_fini(&r->lock);
     alloc_free(alloc, r, sizeof *r);
 }
@@ -320,6 +363,7 @@ void remote_close(remote *r) {
     mutex_lock(&r->lock);
     for (uint32_t i = 0; r->peers && i < r->o.n_peers; i++) r->peers[i].engine = NULL;
     r->is_closed = true;
+    while (r->n_inside) condition_wait(&r->calm, &r->lock);
     mutex_unlock(&r->lock);
     if (r->transport) r->o.engine->close(r->transport);
 }

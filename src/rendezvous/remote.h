@@ -83,6 +83,7 @@ typedef struct remote_options {
 } remote_options;
 
 /* names and the like must outlive it. */
+/* *out is there before the first request is taken. */
 df_code remote_new(const remote_options *options, remote **out, df_error *err);
 const char *remote_address(const remote *r); /* with the port that was found */
 /* Ends all that is under way; calls fail from then on. */
@@ -119,9 +120,6 @@ void remote_cancel(remote_call *c);
 /* The timer fires in so many ns; after remote_close at once, as closing. */
 void remote_after(remote *r, df_timer *timer, uint64_t ns);
 
-/* An error of somebody else's, for whoever is told: with the task's name in front. */
-void remote_blame(df_error *err, const remote_peer *p);
-
 /* ---- sessions and steps ------------------------------------------------------- */
 
 /* An edge that crosses processes, or does not: by channel of a program's plan. */
@@ -157,8 +155,10 @@ void remote_session_close(remote_session *s, const df_error *why);
  * over. ABORTED: it is over already, or was aborted before: then as that said. ALREADY_EXISTS. */
 df_code remote_step_open(remote_session *s, uint64_t step, uint64_t watermark, remote_program *p,
                          df_rendezvous **out, df_error *err);
-/* Nobody needs its values any more. */
+/* Nobody needs its values any more; one that has not begun will not. */
 void remote_step_close(remote_session *s, uint64_t step, uint64_t watermark);
+/* It was closed. */
+bool remote_step_is_over(remote_session *s, uint64_t step);
 /* Ends it, here and for those who ask; one that has not begun will not. */
 void remote_step_abort(remote_session *s, uint64_t step, const df_error *why);
 

@@ -19,6 +19,7 @@ struct remote_peer {
     uint32_t index;               /* (c) */
     const char *name, *identity;  /* (c) */
     void *engine;                 /* (l) the engine's; NULL: it has no address */
+    char address[DF_ADDRESS_MAX]; /* (l) of that */
     _Atomic uint64_t incarnation; /* (a) relaxed; 0: not known */
     uint32_t owed;                /* (l) calls to it that have not ended, but for pings */
     uint32_t missed;              /* (l) beats since it was heard */
@@ -37,10 +38,14 @@ struct remote {
     char address[DF_ADDRESS_MAX];
     remote_peer *peers; /* (c) n_peers of them */
     mutex lock;
+    condition calm;           /* nobody is in the engine any more */
     remote_session *sessions; /* (l) */
     df_timer beat;
-    bool beats;     /* (l) the timer is set */
-    bool is_closed; /* (l) */
+    bool beats;               /* (l) the timer is set */
+    bool is_closed;           /* (l) */
+    uint32_t n_inside;        /* (l) calls of the engine that have not returned */
+    _Atomic uint32_t is_open; /* (a) requests are taken. Release: who reads 1 sees all of (c), and
+                               * where remote_new has put what it made */
 };
 
 remote *remote_ref(remote *r);

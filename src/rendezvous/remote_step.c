@@ -4,10 +4,10 @@
  * process is fetched.
  *
  * A fetch lies in its step's memory and holds the step until it has ended. It may race with an
- * abort:
+ * abort, or with its own cancel:
  *
- *     A  (recv)   calls the peer, then looks whether the step was aborted, and cancels
- *     B  (abort)  says that it is, then cancels what was called
+ *     A  (recv)   calls the peer, then looks whether it shall not, and cancels
+ *     B  (abort)  says so, then cancels what was called
  *
  * One of the two sees the other, and to cancel twice does no harm.
  */
@@ -182,7 +182,10 @@ static void step_recv(void *self, df_recv *r) {
         return;
     }
     fetch_begin(f, r);
-    if (rendezvous_why(s->base)) fetch_cancel(f);
+    mutex_lock(&s->what->of->lock);
+    bool is_cancelled = f->is_cancelled;
+    mutex_unlock(&s->what->of->lock);
+    if (is_cancelled || rendezvous_why(s->base)) fetch_cancel(f);
 }
 
 static void step_cancel(void *self, df_recv *r) {

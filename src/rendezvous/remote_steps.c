@@ -5,7 +5,7 @@
  *     asked for, not begun:  WAITS     fetches are parked
  *     begun:                 RUNS      fetches go to its rendezvous
  *     ended before it began: ABORTED   fetches, and its beginning, get the error
- *     over:                  OVER      until the watermark has passed it
+ *     over, begun or not:    OVER      until the watermark has passed it
  *
  * A step at or below the watermark has no record, and is over.
  */
@@ -77,6 +77,7 @@ static df_code find_locked(remote *r, serve *s, bool *parked, df_rendezvous **at
     if (s->step <= session->watermark) return is_over(s->step, err);
     record *rec = *place_of(session, s->step);
     if (!rec || rec->state == WAITS) {
+        if (s->is_gone) return error_set(err, DF_CANCELLED, "nobody waits for it any more");
         if (session->n_parked >= PARKED_MAX)
             return error_set(err, DF_RESOURCE_EXHAUSTED,
                              "%d fetches wait already for steps that have not begun", PARKED_MAX);
@@ -277,7 +278,7 @@ df_code remote_step_open(remote_session *s, uint64_t step, uint64_t watermark, r
     return code;
 }
 
-/* The record stays, as long as somebody may ask, if there is one. */
+/* The record stays as long as somebody may ask, or begin it: a message may overtake another. */
 static void step_end(remote_session *s, uint64_t step, uint64_t watermark, record_state state,
                      const df_error *why) {
     remote *r = s->of;
@@ -286,7 +287,7 @@ static void step_end(remote_session *s, uint64_t step, uint64_t watermark, recor
     mutex_lock(&r->lock);
     record *passed = pass_locked(s, watermark);
     record *rec = step > s->watermark ? *place_of(s, step) : NULL;
-    if (!rec && step > s->watermark && state == ABORTED) rec = record_new(s, step, state);
+    if (!rec && step > s->watermark) rec = record_new(s, step, state);
     if (rec) {
         parked = rec->parked;
         meets = rec->meets;
@@ -311,6 +312,14 @@ void remote_step_close(remote_session *s, uint64_t step, uint64_t watermark) {
     df_error why;
     (void)is_over(step, &why);
     step_end(s, step, watermark, OVER, &why);
+}
+
+bool remote_step_is_over(remote_session *s, uint64_t step) {
+    mutex_lock(&s->of->lock);
+    const record *rec = *place_of(s, step);
+    bool over = step <= s->watermark || (rec && rec->state == OVER);
+    mutex_unlock(&s->of->lock);
+    return over;
 }
 
 void remote_step_abort(remote_session *s, uint64_t step, const df_error *why) {

@@ -62,6 +62,10 @@ static void release(void *owner) {
     session_unref(s);
 }
 
+void session_drop_program(df_program *program) {
+    if (program) release(program);
+}
+
 void df_program_free(df_program *program) {
     if (!program) return;
     df_runtime *rt = runtime_ref(program->session->rt);

@@ -41,6 +41,10 @@ void runtime_enter(df_runtime *rt) {
     refcount_ref(&rt->handles);
 }
 
+void runtime_disown(df_runtime *rt) {
+    (void)refcount_unref(&rt->handles); /* never the last */
+}
+
 void runtime_leave(df_runtime *rt) {
     if (refcount_unref(&rt->handles)) {
         pool_stop(rt->pool);

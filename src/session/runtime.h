@@ -61,6 +61,10 @@ df_code runtime_may_wait(const df_runtime *rt, const char *does, df_error *err);
 
 uint64_t runtime_draw(void); /* a random number, not 0 */
 
+/* What was entered is the library's own: it runs for somebody who has a handle, and keeps no
+ * thread. So whoever comes last, a worker too, may let go of it. */
+void runtime_disown(df_runtime *rt);
+
 /* ---- cuda.c ---- */
 /* Registers the standard ops for CUDA, if there is such a device. */
 df_code cuda_open_ops(df_runtime *rt, const char *cublas_file, df_error *err);

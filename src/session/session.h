@@ -77,6 +77,8 @@ void session_start_part(df_program *program, df_tensors feeds, df_cancel *cancel
                         void (*prepared)(void *user, struct step *s, df_tensor *const *results,
                                          size_t n),
                         df_run_done done, void *user);
+/* As df_program_free, for a program that is not the user's (runtime_disown). NULL is fine. */
+void session_drop_program(df_program *program);
 /* The keys of its channels, and its plan. */
 const df_key *const *session_part_keys(const df_program *program, const plan **p);
 

@@ -22,6 +22,7 @@ typedef struct three {
     df_cluster *c[TASKS];
     df_graph *g;
     df_session *s;
+    const df_threads *threads; /* of the last task; or NULL */
     df_error err;
 } three;
 
@@ -34,6 +35,7 @@ static void join(three *x, int t) {
     df_runtime_options ro = {.struct_size = sizeof ro,
                              .devices = "cpu:1,sim:1",
                              .workers = t == MASTER ? 0 : 2,
+                             .threads = t == TASKS - 1 ? x->threads : NULL,
                              .job = tasks[t].job,
                              .task = tasks[t].task};
     df_cluster_options co = {.struct_size = sizeof co,
@@ -54,13 +56,18 @@ static void leave(three *x, int t) {
     x->rt[t] = NULL;
 }
 
-static void three_open(three *x) {
+static void three_open_with(three *x, const df_threads *threads) {
     memset(x, 0, sizeof *x);
+    x->threads = threads;
     df_mem_options mo = {.struct_size = sizeof mo, .threads = 2};
     assert_int_equal(df_mem_network_new(&mo, &x->net, &x->err), DF_OK);
     df_mem_network_ops(x->net, &x->ops);
     for (int t = 0; t < TASKS; t++) join(x, t);
     x->g = df_graph_new(x->rt[MASTER]);
+}
+
+static void three_open(three *x) {
+    three_open_with(x, NULL);
 }
 
 static void open_session(three *x) {
@@ -296,9 +303,9 @@ typedef struct failing {
 } failing;
 
 /* v counts on worker 0; the probe's kernel on worker 1 comes behind. */
-static void failing_open(failing *f) {
+static void failing_open_with(failing *f, const df_threads *threads) {
     three *x = &f->x;
-    three_open(x);
+    three_open_with(x, threads);
     probe_init(&f->probe);
     df_out a = df_placeholder(x->g, "a", DF_INT64, DF_SCALAR);
     on(x, "/job:worker/task:0");
@@ -310,6 +317,10 @@ static void failing_open(failing *f) {
     on(x, NULL);
     f->p = compile(x, DF_OUTS(a), DF_OUTS(y));
     f->read = compile(x, DF_NO_OUTS, DF_OUTS(v));
+}
+
+static void failing_open(failing *f) {
+    failing_open_with(f, NULL);
 }
 
 static void failing_close(failing *f) {
@@ -472,6 +483,90 @@ static void a_session_that_is_closed_runs_nothing_any_more(void **state) {
     failing_close(&f);
 }
 
+/* ---- what is lost on its way ----------------------------------------------------------- */
+
+static void start_and_await_inside(failing *f, told *t) {
+    df_tensor *a = run_scalar(NULL, 1);
+    told_init(t);
+    f->probe.way = PROBE_WAITS;
+    df_program_start(f->p, DF_TENSORS(a), NULL, tell, t);
+    df_tensor_unref(a);
+    probe_await_inside(&f->probe, 1);
+}
+
+/* The next message is the decision, unless a heartbeat comes between. */
+static df_code lose_decision(failing *f) {
+    told t;
+    start_and_await_inside(f, &t);
+    assert_int_equal(df_mem_network_cut(f->x.net, "mem://m", "mem://w0", 1, NULL), DF_OK);
+    probe_open(&f->probe);
+    told_await(&t, NULL);
+    told_fini(&t);
+    return t.code;
+}
+
+static void a_decision_that_was_lost_is_told_again(void **state) {
+    (void)state;
+    df_code code = DF_UNAVAILABLE;
+    while (code != DF_OK) {
+        failing f;
+        failing_open(&f);
+        code = lose_decision(&f);
+        assert_int_equal(read_v(&f), code == DF_OK);
+        failing_close(&f);
+    }
+}
+
+/* Wherever it was interrupted. */
+static void a_repair_that_was_interrupted_is_done_again(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    for (uint64_t bytes = 1; bytes < 2500; bytes += 130) {
+        assert_int_equal(df_mem_network_fate(f.x.net, "mem://w1", DF_MEM_KILLED, NULL), DF_OK);
+        assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
+        join_again(&f.x, 2);
+        assert_int_equal(df_mem_network_cut(f.x.net, "mem://m", "mem://w1", bytes, NULL), DF_OK);
+        df_code code = DF_UNAVAILABLE;
+        for (int i = 0; i < 3 && code == DF_UNAVAILABLE; i++) {
+            code = run_failing(&f, NULL);
+        }
+        if (code != DF_OK) fail_msg("cut at %d: %s", (int)bytes, f.x.err.message);
+    }
+    failing_close(&f);
+}
+
+/* ---- leaving ------------------------------------------------------------------------------ */
+
+static void *free_runtime(void *rt) {
+    df_runtime_free(rt);
+    return NULL;
+}
+
+/* The worker whose kernel ends last lets go of all that the task had, and cannot end itself. */
+static void a_task_leaves_while_its_kernel_executes(void **state) {
+    (void)state;
+    failing f;
+    told t;
+    pthread_t other;
+    fault_threads threads;
+    fault_threads_init(&threads);
+    failing_open_with(&f, &threads.threads);
+    start_and_await_inside(&f, &t);
+    df_cluster_leave(f.x.c[2]);
+    told_await(&t, NULL);
+    assert_int_not_equal(t.code, DF_OK);
+    assert_int_equal(pthread_create(&other, NULL, free_runtime, f.x.rt[2]), 0);
+    for (int i = 0; i < 1000; i++) (void)sched_yield();
+    probe_open(&f.probe);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    f.x.c[2] = NULL;
+    f.x.rt[2] = NULL;
+    told_fini(&t);
+    failing_close(&f);
+    fault_threads_end(&threads);
+}
+
 static void what_cannot_be_is_refused(void **state) {
     (void)state;
     three x;
@@ -502,6 +597,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_task_that_was_only_out_of_reach_has_all_it_had),
         cmocka_unit_test(a_task_that_hangs_is_noticed),
         cmocka_unit_test(a_session_that_is_closed_runs_nothing_any_more),
+        cmocka_unit_test(a_decision_that_was_lost_is_told_again),
+        cmocka_unit_test(a_repair_that_was_interrupted_is_done_again),
+        cmocka_unit_test(a_task_leaves_while_its_kernel_executes),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
