@@ -18,7 +18,8 @@
 #
 # and these, which take longer and are run by their names alone:
 #
-#   fuzz      a million texts into the parser, under the sanitizers of asan
+#   fuzz      libFuzzer's own inputs into each target of tests/fuzz for FUZZ_SECONDS in all, by
+#             default 600, and a million texts into the parser; under the sanitizers of asan
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
@@ -34,7 +35,7 @@ long_gates="fuzz huge soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
-# build FOLDER OPTION...
+# build FOLDER OPTION... - all, or what is named in $targets
 build() {
     local folder=$1
     shift
@@ -44,7 +45,8 @@ build() {
         cat "$folder/configure.log" >&2
         return 1
     }
-    cmake --build "$folder" --parallel "$jobs" >"$folder/build.log" 2>&1 || {
+    cmake --build "$folder" --parallel "$jobs" ${targets:+--target $targets} \
+        >"$folder/build.log" 2>&1 || {
         grep -v '^\[ *[0-9]*%\]' "$folder/build.log" >&2
         return 1
     }
@@ -92,8 +94,13 @@ gate_asan() {
 }
 
 gate_fuzz() {
-    build_asan
-    build-gates/asan/tests/test_parse_fuzz --count 1000000
+    local targets
+    need $to_build clang libclang-rt-14-dev
+    targets="test_parse_fuzz $(ls tests/fuzz/fuzz_*.c | sed 's,.*/fuzz_\(.*\)\.c,fuzz_\1 hunt_\1,')"
+    build build-gates/fuzz -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=fuzz -DDATAFLOW_BENCH=OFF \
+        -DDATAFLOW_EXAMPLES=OFF
+    sh tests/fuzz/hunt.sh build-gates/fuzz "${FUZZ_SECONDS:-600}"
+    build-gates/fuzz/tests/test_parse_fuzz --count 1000000
 }
 
 gate_huge() {
