@@ -21,6 +21,7 @@
 #   fuzz      libFuzzer's own inputs into each target of tests/fuzz for FUZZ_SECONDS in all, by
 #             default 600, and a million texts into the parser; under the sanitizers of asan
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
+#   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
 #
@@ -31,7 +32,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz huge soak"
+long_gates="fuzz huge mutants soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -107,6 +108,11 @@ gate_huge() {
     need $to_build
     build build
     build/tests/huge
+}
+
+gate_mutants() {
+    need $to_build clang libclang-rt-14-dev
+    tests/mutants/run.sh
 }
 
 build_tsan() {

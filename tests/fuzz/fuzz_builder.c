@@ -149,9 +149,11 @@ static void add_usual(script *s) {
     case 0:
         keep(s, df_add(g, a, b));
         break;
-    case 1:
-        keep(s, df_matmul_t(g, a, byte(s) & 1, b, byte(s) & 1));
+    case 1: {
+        bool transposes = byte(s) & 1;
+        keep(s, df_matmul_t(g, a, transposes, b, byte(s) & 1));
         break;
+    }
     case 2:
         keep(s, df_reshape(g, a, shape(s)));
         break;
@@ -164,9 +166,11 @@ static void add_usual(script *s) {
     case 5:
         keep(s, df_concat(g, DF_OUTS(a, b), byte(s) % 4 - 2));
         break;
-    case 6:
-        keep_all(s, df_split(g, a, byte(s) % 5, byte(s) % 4 - 2, NULL));
+    case 6: {
+        int n = byte(s) % 5;
+        keep_all(s, df_split(g, a, n, byte(s) % 4 - 2, NULL));
         break;
+    }
     case 7:
         keep(s, df_fill_to(g, a, b));
         break;
@@ -184,53 +188,67 @@ static void add_usual(script *s) {
     }
 }
 
+static void set_device(script *s) {
+    df_graph_on(s->g, place(s));
+}
+
+static void open_scope(script *s) {
+    df_graph_scope(s->g, word(s));
+}
+
+static void close_scope(script *s) {
+    df_graph_scope_end(s->g);
+}
+
+static void name_next(script *s) {
+    df_graph_name(s->g, word(s));
+}
+
+static void add_source(script *s, df_out (*add)(df_graph *g, const char *name, df_dtype dtype,
+                                                df_shape shape)) {
+    const char *name = word(s);
+    df_dtype type = dtype(s);
+    keep(s, add(s->g, name, type, shape(s)));
+}
+
+static void add_placeholder(script *s) {
+    add_source(s, df_placeholder);
+}
+
+static void add_variable(script *s) {
+    add_source(s, df_variable);
+}
+
+static void add_variable_from(script *s) {
+    keep(s, df_variable_from(s->g, NULL, out(s)));
+}
+
+static void add_control(script *s) {
+    df_node *before = out(s).node;
+    df_control(s->g, before, out(s).node);
+}
+
+static void colocate(script *s) {
+    df_node *node = out(s).node;
+    df_colocate(s->g, node, out(s).node);
+}
+
+static void add_no_op(script *s) {
+    keep_all(s, df_no_op(s->g));
+}
+
+static void add_const(script *s) {
+    df_tensor *t = value(s);
+    keep(s, df_const(s->g, t));
+    df_tensor_unref(t);
+}
+
 static void call(script *s) {
-    df_graph *g = s->g;
-    switch (byte(s) % 16) {
-    case 0:
-        df_graph_on(g, place(s));
-        break;
-    case 1:
-        df_graph_scope(g, word(s));
-        break;
-    case 2:
-        df_graph_scope_end(g);
-        break;
-    case 3:
-        df_graph_name(g, word(s));
-        break;
-    case 4:
-        keep(s, df_placeholder(g, word(s), dtype(s), shape(s)));
-        break;
-    case 5:
-        keep(s, df_variable(g, word(s), dtype(s), shape(s)));
-        break;
-    case 6:
-        keep(s, df_variable_from(g, NULL, out(s)));
-        break;
-    case 7:
-        df_control(g, out(s).node, out(s).node);
-        break;
-    case 8:
-        df_colocate(g, out(s).node, out(s).node);
-        break;
-    case 9:
-        keep_all(s, df_no_op(g));
-        break;
-    case 10: {
-        df_tensor *t = value(s);
-        keep(s, df_const(g, t));
-        df_tensor_unref(t);
-        break;
-    }
-    case 11:
-    case 12:
-    case 13:
-        add_usual(s);
-        break;
-    default:
-        add_node(s);
-    }
+    static void (*const calls[])(script *) = {
+        set_device,        open_scope,  close_scope, name_next, add_placeholder, add_variable,
+        add_variable_from, add_control, colocate,    add_no_op, add_const,       add_usual,
+        add_usual,         add_usual,   add_node,    add_node};
+    PICK(s, calls)(s);
 }
 
 /* ---- what was built ------------------------------------------------------ */

@@ -17,10 +17,8 @@
 # Builds go to build-gates/mutants/. What was built for one mutant is used for the next.
 set -eu
 cd "$(dirname "$0")/../.."
-top=$PWD
 list=tests/mutants/list.txt
 work=build-gates/mutants
-seconds=120 # a test that takes longer hangs
 
 # ---- the list ------------------------------------------------------------------------
 
@@ -34,7 +32,7 @@ read_list() {
             i=$((i + 1))
             names[i]=${line#= } olds[i]="" news[i]=""
             ;;
-        "@ "*) IFS='| ' read -r _ files[i] hows[i] tests[i] <<<"$line" ;;
+        "@ "*) IFS='| ' read -r _ "files[i]" "hows[i]" "tests[i]" <<<"$line" ;;
         -*) olds[i]+=${line#-}$'\n' ;;
         +*) news[i]+=${line#+}$'\n' ;;
         "" | "#"*) ;;
@@ -71,16 +69,19 @@ check() {
 
 # ---- a copy of the tree, and programs of it --------------------------------------------
 
+list_files() {
+    find . \( -path './build*' -o -path ./.git -o -path ./.cache \) -prune -o -type f -print | sort
+}
+
+# What is as it was keeps its time, so that little is built.
 make_copy() {
     mkdir -p $work/tree
-    (cd $work/tree && find . -type f -o -type l | sed 's,^\./,,' | sort) >$work/there
-    git ls-files --cached --others --exclude-standard | sort >$work/wanted
-    comm -23 $work/there $work/wanted | (cd $work/tree && xargs -r -d '\n' rm -f)
-    # What is as it was keeps its time, so that little is built.
+    list_files >$work/wanted
+    (cd $work/tree && list_files) >$work/there
+    comm -13 $work/wanted $work/there | (cd $work/tree && xargs -r -d '\n' rm -f)
     while IFS= read -r file; do
         cmp -s "$file" "$work/tree/$file" && continue
-        [ -f "$file" ] || continue
-        mkdir -p "$work/tree/$(dirname "$file")"
+        mkdir -p "$work/tree/${file%/*}"
         cp "$file" "$work/tree/$file"
     done <$work/wanted
 }
@@ -122,39 +123,42 @@ build() {
     }
 }
 
-# passes HOW TEST
+# passes HOW TEST SECONDS - what takes longer hangs
 passes() {
-    (cd "$work/$1" && timeout $((seconds + 10)) ctest --no-tests=error --timeout $seconds \
-        -R "^$2\$") >$work/test.log 2>&1
+    (cd "$work/$1" && ctest --no-tests=error --timeout "$3" -R "^$2\$") >$work/test.log 2>&1
+}
+
+declare -A limits # by HOW/TEST, once it has passed: seconds
+
+# pass_before HOW TEST
+pass_before() {
+    local begin
+    [ -z "${limits[$1/$2]-}" ] || return 0
+    build "$1" "$2" || exit 2
+    begin=$SECONDS
+    passes "$1" "$2" 600 || {
+        cat $work/test.log >&2
+        echo "$2 fails ($1) without any mistake" >&2
+        exit 2
+    }
+    limits[$1/$2]=$((15 + 5 * (SECONDS - begin)))
 }
 
 # try MUTANT - true: caught
 try() {
-    local how=${hows[$1]} test=${tests[$1]} begin=$SECONDS end
-    case " $passed " in
-    *" $how/$test "*) ;;
-    *)
-        build "$how" "$test" || exit 2
-        passes "$how" "$test" || {
-            cat $work/test.log >&2
-            echo "$test fails ($how) without any mistake" >&2
-            exit 2
-        }
-        passed="$passed $how/$test"
-        begin=$SECONDS
-        ;;
-    esac
+    local how=${hows[$1]} test=${tests[$1]} begin end=caught
+    pass_before "$how" "$test"
+    begin=$SECONDS
     replaced "${olds[$1]}" "${news[$1]}" "${files[$1]}" >"$work/tree/${files[$1]}"
-    end=caught
     if ! build "$how" "$test"; then
         end="DOES NOT BUILD"
-    elif passes "$how" "$test"; then
+    elif passes "$how" "$test" "${limits[$how/$test]}"; then
         end=SURVIVED
     elif grep -q 'Timeout' $work/test.log; then
         end="caught, it hangs"
     fi
     cp "${files[$1]}" "$work/tree/${files[$1]}"
-    printf '%-24s %3d s  %-4s %-22s %s\n' "$end" $((SECONDS - begin)) "$how" "$test" "${names[$1]}"
+    printf '%-16s %3d s  %-4s %-20s %s\n' "$end" $((SECONDS - begin)) "$how" "$test" "${names[$1]}"
     case $end in caught*) ;; *) return 1 ;; esac
 }
 
@@ -182,7 +186,7 @@ if [ "${1-}" = --check ]; then
 fi
 make_copy
 for how in gcc asan tsan; do configure $how; done
-passed="" n=0 survivors=0
+n=0 survivors=0
 for i in "${!names[@]}"; do
     wanted "$i" "$@" || continue
     n=$((n + 1))
