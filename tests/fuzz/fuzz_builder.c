@@ -137,6 +137,7 @@ static void add_node(script *s) {
     for (size_t i = 0; i < n_in; i++) in[i] = out(s);
     for (int i = 0; i < op->n_attrs && n_attrs < most; i++)
         attrs[n_attrs++] = attr(s, &op->attrs[i]);
+    if (n_attrs && most == DF_MAX_ATTRS) attrs[n_attrs++] = attr(s, &op->attrs[0]); /* twice */
     keep_all(s, df_node_add(s->g, op->name, in, n_in, attrs, n_attrs));
     for (size_t i = 0; i < n_attrs; i++) df_tensor_unref(attrs[i].tensor);
 }

@@ -141,7 +141,7 @@ pass_before() {
         echo "$2 fails ($1) without any mistake" >&2
         exit 2
     }
-    limits[$1/$2]=$((15 + 5 * (SECONDS - begin)))
+    limits[$1/$2]=$((15 + 3 * (SECONDS - begin)))
 }
 
 # try MUTANT - true: caught
