@@ -312,7 +312,7 @@ void rig_D4(rig *r) {
     listeners(r, d);
     the_host_waits(r, d);
     time_goes_on(r, d);
-    if (rig_has(r, 2) && rig_can_hold(r)) {
+    if (rig_waits_across(r) && rig_can_hold(r)) {
         rig_device *other = rig_open(r, 1);
         each_waits_for_each(r, d, other);
         each_waits_for_each(r, other, d);

@@ -104,6 +104,13 @@ bool rig_has(rig *r, int devices) {
     return false;
 }
 
+bool rig_waits_across(rig *r) {
+    if (!rig_has(r, 2)) return false;
+    if (!r->is_alone) return true;
+    rig_skip(r, "DF_DEVICE_ALONE is set: no queue waits for another device");
+    return false;
+}
+
 static void open_queues(rig *r, rig_device *d) {
     df_error err = {.code = DF_OK};
     for (int kind = 0; kind < DF_QUEUE_KINDS; kind++) {
@@ -131,6 +138,7 @@ rig_device *rig_open(rig *r, int index) {
     rig_ok(r, code, "open", &err);
     stage_expect(&r->stage, device != NULL, "open gave no device");
     d->device = device;
+    r->is_alone = (d->traits.flags & DF_DEVICE_ALONE) != 0;
     bool notifies = (d->traits.flags & DF_DEVICE_NOTIFIES) != 0;
     stage_expect(&r->stage, notifies || r->ops->event_wait != NULL,
                  "event_wait is NULL, although DF_DEVICE_NOTIFIES is not set");

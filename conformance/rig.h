@@ -95,6 +95,7 @@ struct rig {
     rig_block *blocks;
     bool is_open;     /* (l) what is held has been let go */
     rig_queue held;   /* by of.hold; queue NULL: none */
+    bool is_alone;    /* as the last device that was opened says: DF_DEVICE_ALONE */
     bool may_be_lost; /* errors of a lost device are nothing wrong */
 };
 
@@ -111,6 +112,8 @@ void rig_skip(rig *r, const char *why);
 rig_device *rig_open(rig *r, int index);
 void rig_close(rig *r);
 bool rig_has(rig *r, int devices); /* true: the kind has as many; else this is skipped */
+/* True: there are two, and a queue of one can wait for events of the other; else it is skipped. */
+bool rig_waits_across(rig *r);
 rig_queue rig_queue_of(rig *r, rig_device *d, df_queue_kind kind);
 static const char *const rig_kinds[DF_QUEUE_KINDS] = {"compute", "in", "out", "across"};
 

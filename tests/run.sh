@@ -19,7 +19,9 @@
 # and these, which take longer and are run by their names alone:
 #
 #   fuzz      libFuzzer's own inputs into each target of tests/fuzz for FUZZ_SECONDS in all, by
-#             default 600, and a million texts into the parser; under the sanitizers of asan
+#             default 600, then a million texts into the parser, and as many heads of messages; under
+#             the sanitizers of asan
+#   faults    a hundred thousand worlds in which devices fail (tests/fault/test_device_faults.c)
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
 #   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
@@ -32,8 +34,9 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz huge mutants soak"
+long_gates="fuzz faults huge mutants soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
+to_test="pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
 
 # build FOLDER OPTION... - all, or what is named in $targets
@@ -76,7 +79,7 @@ run_tests() {
 }
 
 gate_clang() {
-    need $to_build clang
+    need $to_build $to_test clang
     build build-gates/clang -DCMAKE_C_COMPILER=clang
     run_tests build-gates/clang --timeout 300
 }
@@ -97,11 +100,27 @@ gate_asan() {
 gate_fuzz() {
     local targets
     need $to_build clang libclang-rt-14-dev
-    targets="test_parse_fuzz $(ls tests/fuzz/fuzz_*.c | sed 's,.*/fuzz_\(.*\)\.c,fuzz_\1 hunt_\1,')"
+    targets="test_parse_fuzz test_frame_fuzz $(ls tests/fuzz/fuzz_*.c | sed 's,.*/fuzz_\(.*\)\.c,fuzz_\1 hunt_\1,')"
     build build-gates/fuzz -DCMAKE_C_COMPILER=clang -DDATAFLOW_SANITIZE=fuzz -DDATAFLOW_BENCH=OFF \
         -DDATAFLOW_EXAMPLES=OFF
     sh tests/fuzz/hunt.sh build-gates/fuzz "${FUZZ_SECONDS:-600}"
     build-gates/fuzz/tests/test_parse_fuzz --count 1000000
+    build-gates/fuzz/tests/test_frame_fuzz --count 1000000
+}
+
+# FAULTS_FIRST: the first seed. Worlds mostly wait: so there are more parts than processors.
+gate_faults() {
+    local n_parts=$((4 * jobs)) first=${FAULTS_FIRST:-1} i=0 failed=0 parts="" part
+    local n=$(((100000 + n_parts - 1) / n_parts))
+    need $to_build
+    build build
+    while [ "$i" -lt "$n_parts" ]; do
+        build/tests/test_device_faults --first $((first + i * n)) --count "$n" &
+        parts="$parts $!"
+        i=$((i + 1))
+    done
+    for part in $parts; do wait "$part" || failed=1; done
+    return "$failed"
 }
 
 gate_huge() {
@@ -146,10 +165,12 @@ gate_memcheck() {
     build build-gates/memcheck -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_TEST_WRAPPER="$wrapper"
     export DATAFLOW_TEST_SCALE=50
     export DATAFLOW_TEST_EMULATED=1 # its int64 to float32 conversion rounds twice
-    # The model tests switch stacks under its feet, and those of kernels for CUDA. Two take many minutes
+    # OpenCL's drivers compile for processors that it does not know: none is found.
+    export OCL_ICD_VENDORS=/nowhere
+    # The model tests switch stacks under its feet, and those of kernels for CUDA. Three take many minutes
     # here, and find the same under the address sanitizer.
     run_tests build-gates/memcheck --timeout 900 --label-exclude "model|fibers" \
-        --exclude-regex '^(oom-.*|device_suite)$'
+        --exclude-regex '^(oom-.*|device_suite|transport_suite)$'
 }
 
 gate_layers() {
@@ -200,7 +221,7 @@ run_gates() {
 
 case ${1-} in
 "")
-    need $to_build
+    need $to_build $to_test
     build build
     run_tests build --timeout 300
     ;;

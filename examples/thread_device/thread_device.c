@@ -12,7 +12,7 @@
  *   D5  So nothing need be counted here: what lies in a list is used, and its events tell when
  *       it has been.
  *   D6  Whether the device is lost is one flag. Calls look at it, and so does each thread before
- *       each piece of work.
+ *       each piece of work. Only record does not: its event fails when its turn comes.
  *
  *     library: copy_in, wait, record ... -> [ list of a queue ] -> its thread: play_copy, ...
  *                                                                  df_event_ended -> library
@@ -187,7 +187,7 @@ static void *thread_main(void *arg) {
 
 static df_code piece_new(thread_queue *q, void (*play)(thread_queue *q, piece *p), df_work *work,
                          piece **out, df_error *err) {
-    df_code code = check_there(q->device, err);
+    df_code code = play == play_record ? DF_OK : check_there(q->device, err);
     if (code != DF_OK) return code;
     *out = calloc(1, sizeof **out);
     if (!*out) return no_memory(q->device, err);

@@ -6,12 +6,13 @@
  * memory, and, if it is an accelerator, queues: ordered streams of work that run
  * beside the host. These kinds are built in; device_ops.h adds a program's own:
  *
- *   CPU   host memory; the threads of the runtime run its kernels. A runtime may
- *         have several, to cut a graph between them.
- *   CUDA  NVIDIA's GPUs, by the driver that is found when one is opened (cuda.h).
- *   SIM   an accelerator for tests (sim.h): queues with threads of their own, and
- *         memory that the host can neither read nor write but by copies: a stray
- *         access faults at once.
+ *   CPU     host memory; the threads of the runtime run its kernels. A runtime may
+ *           have several, to cut a graph between them.
+ *   CUDA    NVIDIA's GPUs, by the driver that is found when one is opened (cuda.h).
+ *   OPENCL  what OpenCL's loader has, which is found in the same way (opencl.h).
+ *   SIM     an accelerator for tests (sim.h): queues with threads of their own, and
+ *           memory that the host can neither read nor write but by copies: a stray
+ *           access faults at once.
  *
  * Wherever a node's device is asked for, a partial name does: "sim:0", "cpu", or
  * "/job:worker/task:1". Kinds are compared without regard to case.

@@ -19,15 +19,17 @@
  *   D3  A call that returns an error has put nothing there. What fails later fails every event that
  *       is recorded behind it on its queue for the same df_work; df_work_fail may say so before.
  *       Work that has failed already (df_work_failed) may be skipped, but for events and waits.
- *   D4  A queue waits for events of its own kind only, which have been recorded: so waits point
- *       backwards. If the event fails, so does what waits, as in D3.
- *   D5  The library gives memory back, and records an event again or frees it, when nothing on a
+ *   D4  A queue waits for events of its own kind only, or of its own device (DF_DEVICE_ALONE),
+ * which have been recorded: so waits point backwards. If the event fails, so does what waits, as in
+ * D3. D5  The library gives memory back, and records an event again or frees it, when nothing on a
  *       queue uses it any more. Host memory of a copy stays until an event behind it has ended.
  *   D6  A device that is lost answers UNAVAILABLE to every call, and fails every event that has not
- *       ended; close still works, and the process goes on. Nothing exits, prints or aborts.
+ *       ended; close still works, and the process goes on. Nothing exits, prints or aborts. Where
+ *       something on a queue is still in use (a host function that runs), record takes the event
+ *       there all the same, and fails it when that is over: whoever waits may free it then.
  *
  * A kind is found by its name in df_runtime_options.devices once it is in
- * df_runtime_options.kinds; "CPU" and "SIM" are there already.
+ * df_runtime_options.kinds; "CPU", "SIM", "CUDA" and "OPENCL" are there already.
  */
 #ifndef DATAFLOW_DEVICE_OPS_H
 #define DATAFLOW_DEVICE_OPS_H
@@ -113,7 +115,9 @@ enum {
     DF_DEVICE_NOTIFIES = 1u << 1,
     /* Copies from memory that was not pinned (host_alloc, host_register) run as any other: there
      * is nothing to be staged. */
-    DF_DEVICE_PAGEABLE = 1u << 2
+    DF_DEVICE_PAGEABLE = 1u << 2,
+    /* Its queues wait for events of its own alone, not for those of others of its kind. */
+    DF_DEVICE_ALONE = 1u << 3
 };
 
 /* Kinds of queue. A device may give the same queue for several (queue_new is called once for each):
@@ -204,7 +208,8 @@ struct df_device_ops {
     /* Events: points in a queue's work. One is recorded again only after it has ended. */
     df_code (*event_new)(void *device, void **event, df_error *err);
     void (*event_free)(void *device, void *event);
-    /* listener may be NULL. */
+    /* listener may be NULL. Whoever must know when his work has ended asks again until this takes
+     * the event, or says UNAVAILABLE: then nothing on the queue is in use any more. */
     df_code (*record)(void *queue, df_work *work, void *event, df_event_listener *listener,
                       df_error *err);
     df_code (*wait)(void *queue, df_work *work, void *event, df_error *err);

@@ -167,9 +167,9 @@ typedef struct df_kernel_def {
     void (*close)(void *user, void *state);
 
     /* For a kernel whose work finds out what is wrong when it runs (df_kernel_queue): so many bytes
-     * that the device can write and the host read, df_kernel_report, all zeros at first. When the
-     * step's work has ended and they are not all zeros, check is called: what it returns fails
-     * the step. 0 and NULL: none. */
+     * of host memory, df_kernel_report, all zeros at first, which the work can write: by itself
+     * on CUDA, by a copy on OPENCL. When the step's work has ended and they are not all zeros,
+     * check is called: what it returns fails the step. 0 and NULL: none. */
     size_t report;
     df_code (*check)(void *user, const void *report, df_error *err);
 } df_kernel_def;

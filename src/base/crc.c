@@ -25,3 +25,18 @@ void crc_add(crc *c, const void *data, size_t n) {
     while (n--) x = x >> 8 ^ t[(x ^ *p++) & 255];
     c->value = ~x;
 }
+
+uint32_t crc_few(uint32_t value, const void *data, size_t n) {
+    static const uint32_t of_nibble[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+                                           0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                           0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                           0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    const unsigned char *p = data;
+    uint32_t x = ~value;
+    while (n--) {
+        x ^= *p++;
+        x = x >> 4 ^ of_nibble[x & 15];
+        x = x >> 4 ^ of_nibble[x & 15];
+    }
+    return ~x;
+}

@@ -19,4 +19,8 @@ typedef struct crc {
 void crc_init(crc *c);
 void crc_add(crc *c, const void *data, size_t n);
 
+/* The same of a few bytes more, four bits at a time, where a table would cost more than it saves.
+ * `value` is 0 at first. */
+uint32_t crc_few(uint32_t value, const void *data, size_t n);
+
 #endif /* BASE_CRC_H */

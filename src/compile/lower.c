@@ -394,13 +394,14 @@ static bool make_feeds(lowering *l) {
         char *name = arena_alloc(&p->mem, strlen(out.node->name) + sizeof ":1234567890");
         if (!compile_had_memory(c)) return false;
         (void)text_number(stpcpy(stpcpy(name, out.node->name), ":"), (uint64_t)out.index);
-        p->feeds[i] = (plan_feed){.name = name, .type = out.node->outputs[out.index]};
+        p->feeds[i] =
+            (plan_feed){.name = name, .type = out.node->outputs[out.index], .device = PLAN_NONE};
     }
     for (uint32_t i = 0; i < c->n_items; i++) {
         const item *it = &c->items[i];
         if (it->kind != ITEM_FEED) continue;
         p->feeds[it->index].type = *c->types[i];
-        p->feeds[it->index].device = (uint32_t)it->device;
+        p->feeds[it->index].device = it->device;
     }
     return true;
 }

@@ -3,8 +3,9 @@
  * A device's memory: blocks of the kind's, cached, and in the order of the compute queue.
  *
  * A block that the cache gives back may still be in use by what is queued. So it goes when the
- * queue has passed what is there now; who needs its room at once waits for that (core_drain),
- * unless the device's own thread asks.
+ * queue has passed what is there now; who needs its room at once waits for that (core_drain). But
+ * no thread of a device waits, neither for its own nor for another's: two that did so for each
+ * other's would wait for ever.
  */
 #include "device/core.h"
 
@@ -43,17 +44,18 @@ static void bury(void *what) {
     give(&copy);
 }
 
-static grave *grave_new(const grave *of) {
-    grave *g = alloc_bytes(of->core->alloc, sizeof *g);
-    if (g) *g = *of;
-    return g;
-}
-
-/* Takes the grave. False: there is no memory to note it. */
-static bool bury_later(df_queue *q, grave *g) {
-    queue_held *h = queue_hold_new(q, bury, g, NULL);
-    if (h) queue_hold(q, h);
-    return h;
+/* False: there is no memory to note it. */
+static bool give_later(df_queue *q, const grave *what) {
+    const df_allocator *alloc = what->core->alloc;
+    grave *g = alloc_bytes(alloc, sizeof *g);
+    queue_held *h = g ? queue_hold_new(q, bury, g, NULL) : NULL;
+    if (!h) {
+        alloc_free(alloc, g, sizeof *g);
+        return false;
+    }
+    *g = *what;
+    queue_hold(q, h);
+    return true;
 }
 
 /* ---- the queue, while it is there ------------------------------------------ */
@@ -84,39 +86,68 @@ static bool is_idle(df_queue *q) {
     return atomic_get(&q->reached, ACQUIRE) >= queue_put(q);
 }
 
-/* Goes when the queue has passed what is there now. g: to be used for that, or NULL; without memory
- * to note it that is waited for. */
-static void lay_down(grave *g, const grave *what) {
-    device_core *c = what->core;
+/* When the queue has passed what is there now; without memory to note it that is waited for. False:
+ * it cannot be, and the block stays where it is. */
+static bool core_free(void *user, void *block, size_t bytes) {
+    device_core *c = user;
+    const grave what = {.core = c, .block = block, .bytes = bytes};
     df_queue *q = enter(c);
-    bool idle = !q || is_idle(q);
-    if (!idle && !g) g = grave_new(what);
-    bool later = !idle && g && bury_later(q, g);
-    if (!idle && !later) (void)device_wait(q);
+    bool idle = !q || is_idle(q), later = !idle && give_later(q, &what);
+    bool now = idle || (!later && device_wait(q));
     leave(c);
-    if (later) return;
-    alloc_free(c->alloc, g, sizeof *g);
-    give(what);
+    if (now) give(&what);
+    return now || later;
 }
 
-static void core_free(void *user, void *block, size_t bytes) {
-    lay_down(NULL, &(const grave){.core = user, .block = block, .bytes = bytes});
+/* ---- memory of the program's own -------------------------------------------- */
+
+/* What it takes to be told later is made before. */
+typedef struct loan {
+    grave grave; /* first */
+    queue_held *held;
+} loan;
+
+static void end_loan(void *what) {
+    loan *l = what;
+    const grave g = l->grave;
+    alloc_free(g.core->alloc, l, sizeof *l);
+    give(&g);
 }
 
 void *core_borrow(device_core *c, void (*release)(void *user, void *block), void *user) {
-    return grave_new(&(const grave){.core = c, .release = release, .user = user});
+    loan *l = alloc_zeroed(c->alloc, sizeof *l);
+    df_queue *q = enter(c);
+    if (l && q) l->held = queue_hold_new(q, end_loan, l, NULL);
+    leave(c);
+    if (l && l->held) {
+        l->grave = (grave){.core = c, .release = release, .user = user};
+        return l;
+    }
+    alloc_free(c->alloc, l, sizeof *l);
+    return NULL;
 }
 
 void core_return(void *borrowed, void *block) {
-    grave *g = borrowed;
-    g->block = block;
-    grave what = *g;
-    lay_down(g, &what);
+    loan *l = borrowed;
+    device_core *c = l->grave.core;
+    queue_held *held = l->held;
+    l->grave.block = block;
+    df_queue *q = enter(c);
+    bool idle = q && is_idle(q);
+    if (q && !idle) queue_hold(q, held);
+    if (idle) queue_hold_drop(q, held);
+    leave(c);
+    if (q) return;
+    alloc_free(c->alloc, held, sizeof *held);
+    end_loan(l);
 }
 
 void core_forget_loan(void *borrowed) {
-    grave *g = borrowed;
-    if (g) alloc_free(g->core->alloc, g, sizeof *g);
+    loan *l = borrowed;
+    if (!l) return;
+    const df_allocator *alloc = l->grave.core->alloc;
+    alloc_free(alloc, l->held, sizeof *l->held);
+    alloc_free(alloc, l, sizeof *l);
 }
 
 /* Idle or not: what was to be given later is given when the next fence has ended. */
@@ -125,6 +156,17 @@ static void core_drain(void *user) {
     df_queue *q = enter(c);
     if (q && atomic_get(&q->put, RELAXED)) (void)device_wait(q);
     leave(c);
+}
+
+/* A kind has no call for that alone; but if it is lost it says so to each. */
+static bool core_is_lost(void *user, df_error *err) {
+    enum { LEAST = 256 };
+    device_core *c = user;
+    void *block = NULL;
+    DF_SCHED_POINT();
+    df_code code = c->ops->alloc(c->impl, LEAST, &block, err);
+    if (code == DF_OK) c->ops->free(c->impl, block, LEAST);
+    return code == DF_UNAVAILABLE;
 }
 
 static uint64_t core_position(void *user) {
@@ -220,6 +262,7 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, ki
                                   .close = core_close,
                                   .position = core_position,
                                   .drain = core_drain,
+                                  .is_lost = core_is_lost,
                                   .user = c,
                                   .limit = (size_t)c->traits.memory};
     *mem = memory_new(c->alloc, &source, false);

@@ -9,6 +9,7 @@
  */
 #include "device/core.h"
 #include "device/cuda/cuda.h"
+#include "device/opencl/opencl.h"
 #include "device/stage.h"
 
 #include "base/alloc.h"
@@ -20,7 +21,7 @@
 
 /* ---- kinds ---------------------------------------------------------------- */
 
-static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops};
+static const df_device_ops *const built_in[] = {&sim_ops, &cuda_ops, &opencl_ops};
 enum { N_BUILT_IN = sizeof built_in / sizeof *built_in };
 
 /* The program's own come first: it may replace one. */
@@ -83,11 +84,18 @@ static void wait_for(fence *f) {
     mutex_fini(&s.lock);
 }
 
+/* Of any device: whose thread waits for another's may be waited for. */
+static bool is_inside_any(const df_device *d) {
+    if (!d->opened) return device_is_inside(d);
+    for (d = *d->opened; d; d = d->next_opened)
+        if (device_is_inside(d)) return true;
+    return false;
+}
+
 bool device_wait(df_queue *q) {
     fence *f = NULL;
-    if (device_is_inside(q->device)) return false;
-    df_code code = queue_record_kept(q, NULL, &f, NULL);
-    if (code != DF_OK) return code == DF_UNAVAILABLE; /* lost, or closed: nothing runs any more */
+    if (is_inside_any(q->device)) return false;
+    if (queue_record_end(q, NULL, &f, NULL) != DF_OK) return true;
     wait_for(f);
     fence_unref(f);
     return true;
@@ -105,7 +113,7 @@ static df_code queue_new(df_device *d, device_books *b, df_queue_kind kind, df_e
     DF_SCHED_POINT();
     df_code code = d->ops->queue_new(d->core->impl, kind, &q->impl, err);
     if (code != DF_OK) return code;
-    return queue_keep_fences(q, 1) ? DF_OK : error_memory(err, d->full_name);
+    return queue_keep_fences(q, 1, err);
 }
 
 static df_code make_queues(df_device *d, const device_options *options, df_error *err) {
@@ -181,7 +189,6 @@ void device_stop(df_device *d) {
 
 static void close_queues(df_device *d) {
     if (!d->books) return;
-    device_stop(d);
     core_forget_queue(d->core);
     books_drop_loose(d->books);
     stage_free(d->stage);
@@ -250,12 +257,25 @@ df_code device_open(const device_name *name, uint64_t incarnation, const device_
         device_close(d);
         return code;
     }
+    d->opened = options->opened;
+    if (d->opened) {
+        d->next_opened = *d->opened;
+        *d->opened = d;
+    }
     *out = d;
     return DF_OK;
 }
 
+static void forget(df_device *d) {
+    df_device **at = d->opened;
+    while (at && *at != d) at = &(*at)->next_opened;
+    if (at) *at = d->next_opened;
+}
+
 void device_close(df_device *d) {
     if (!d) return;
+    device_stop(d);
+    forget(d);
     close_queues(d);
     memory_unref(d->mem);
     alloc_free(d->alloc, d, sizeof *d);

@@ -125,6 +125,7 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err);
  * (queue_can_wait). */
 df_code queue_wait(df_queue *q, df_work *work, fence *f, df_error *err);
 bool queue_can_wait(const df_queue *q, const fence *f);
+bool queue_can_follow(const df_queue *q, const df_queue *other); /* any fence of that */
 /* True: what is put on q from now on comes behind all that is on `other` now, anyway. */
 bool queue_is_behind(df_queue *q, df_queue *other);
 /* *out holds one reference, the caller's. */
@@ -139,11 +140,13 @@ void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
  * everybody who waited has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);
 
-/* So many more fences are kept at hand for queue_record_kept, which then needs no memory, if no
+/* So many more fences are kept at hand for queue_record_end, which then needs no memory, if no
  * more of them are in use at a time. */
-bool queue_keep_fences(df_queue *q, size_t n);
+df_code queue_keep_fences(df_queue *q, size_t n, df_error *err);
 void queue_drop_fences(df_queue *q, size_t n);
-df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err);
+/* By who must know when his work has ended: a kind that refuses is asked again. An error: nothing
+ * that was put on q is in use; it is lost, or closed, or nothing ever was there. */
+df_code queue_record_end(df_queue *q, df_work *work, fence **out, df_error *err);
 
 /* ---- devices ------------------------------------------------------------- */
 
@@ -164,6 +167,8 @@ struct df_device {
     /* Where its kernels run. NULL: on the host's threads. */
     df_queue *queue;
     df_queue *queues[DF_QUEUE_KINDS]; /* by kind */
+    df_device **opened;               /* the runtime's, */
+    df_device *next_opened;           /* of which this is the next; changed while none is in use */
     const df_allocator *alloc;
 };
 
@@ -175,6 +180,7 @@ typedef struct device_options {
     const df_device_ops *const *kinds; /* the program's own */
     size_t n_kinds;
     kind_word **words; /* a list of those that devices share, empty at first; see kind_words_free */
+    df_device **opened; /* a list of those that are open, empty at first. NULL: it stands alone */
 } device_options;
 
 /* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that is not known, with
@@ -193,8 +199,8 @@ static inline bool device_is_host(const df_device *d) {
     return d->queue == NULL;
 }
 
-/* Waits until what is on the queue now has run. False: it may not have, since the caller is on the
- * device's own thread, or there is no thread to run it. */
+/* Waits until what is on the queue now has run. False: it may not have, since the caller is on a
+ * thread of one of the runtime's devices. */
 bool device_wait(df_queue *q);
 
 /* On which kernels that are called on the host put their work; NULL: they run on the device's own

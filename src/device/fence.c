@@ -173,13 +173,15 @@ static void fence_give(device_fence *f) {
     mutex_unlock(&b->lock);
 }
 
-bool queue_keep_fences(df_queue *q, size_t n) {
+df_code queue_keep_fences(df_queue *q, size_t n, df_error *err) {
     device_books *b = q->books;
-    device_fence *f = NULL;
     for (size_t i = 0; i < n; i++) {
-        if ((f = fence_new(b, NULL)) == NULL) {
+        df_error why;
+        device_fence *f = fence_new(b, &why);
+        if (!f) {
             queue_drop_fences(q, i);
-            return false;
+            if (err) *err = why;
+            return why.code;
         }
         mutex_lock(&b->lock);
         f->next_made = b->made;
@@ -190,7 +192,7 @@ bool queue_keep_fences(df_queue *q, size_t n) {
         b->n_kept++;
         mutex_unlock(&b->lock);
     }
-    return true;
+    return DF_OK;
 }
 
 void queue_drop_fences(df_queue *q, size_t n) {
@@ -318,7 +320,8 @@ bool queue_is_over(df_queue *q, const df_work *work) {
     uint64_t put = atomic_get(&q->put, ACQUIRE);
     mutex_lock(&q->books->lock);
     bool over = put == 0 || (q->reached_by == work && atomic_get(&q->reached, ACQUIRE) == put);
-    over = over && !q->first && !q->n_calling;
+    for (const device_fence *f = q->first; f && over; f = f->next) over = f->work != work;
+    over = over && !q->n_calling;
     mutex_unlock(&q->books->lock);
     return over;
 }

@@ -101,7 +101,7 @@ static void *pinned_alloc(void *user, size_t bytes) {
     return bytes < FROM_SLABS ? cut(s, bytes) : take_pages(s, bytes);
 }
 
-static void pinned_free(void *user, void *block, size_t bytes) {
+static bool pinned_free(void *user, void *block, size_t bytes) {
     pinned_source *s = user;
     if (!s->core)
         alloc_free(s->alloc, block, bytes);
@@ -109,6 +109,7 @@ static void pinned_free(void *user, void *block, size_t bytes) {
         paste(s, block);
     else
         give_pages(s, block, bytes);
+    return true;
 }
 
 static void pinned_close(void *user) {

@@ -7,6 +7,7 @@
  * 2. What can fail for want of memory is taken before anything is put on the queue.
  * 3. Work is counted when it is there (device.h, rule 5).
  */
+#include "base/thread.h"
 #include "device/core.h"
 #include "device/timeline.h"
 
@@ -63,8 +64,10 @@ static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_
     df_code code = enter(q, err);
     if (code != DF_OK) return code;
     queue_poll(q);
-    device_fence *f = fence_take(q->books, is_kept, err);
-    if (!f) return leave(q), DF_RESOURCE_EXHAUSTED;
+    df_error why;
+    device_fence *f = fence_take(q->books, is_kept, &why);
+    if (!f && err) *err = why;
+    if (!f) return leave(q), why.code;
     f->queue = q;
     f->work = work;
     f->position = atomic_get(&q->put, ACQUIRE);
@@ -87,15 +90,29 @@ df_code queue_record(df_queue *q, df_work *work, fence **out, df_error *err) {
     return record(q, work, false, out, err);
 }
 
-df_code queue_record_kept(df_queue *q, df_work *work, fence **out, df_error *err) {
-    return record(q, work, true, out, err);
+df_code queue_record_end(df_queue *q, df_work *work, fence **out, df_error *err) {
+    for (;;) {
+        df_code code = record(q, work, true, out, err);
+        bool is_used = code != DF_UNAVAILABLE && atomic_get(&q->put, ACQUIRE);
+        if (code == DF_OK || !is_used) return code;
+        thread_pause();
+    }
 }
 
 /* ---- waiting -------------------------------------------------------------- */
 
+static bool can_wait(const df_queue *q, const device_books *b) {
+    if (q->books == b) return true;
+    return q->books->ops == b->ops && !(q->device->core->traits.flags & DF_DEVICE_ALONE);
+}
+
 bool queue_can_wait(const df_queue *q, const fence *f) {
     const device_fence *d = fence_of((fence *)(uintptr_t)f);
-    return d && d->books->ops == q->books->ops;
+    return d && can_wait(q, d->books);
+}
+
+bool queue_can_follow(const df_queue *q, const df_queue *other) {
+    return can_wait(q, other->books);
 }
 
 static void unref_fence(void *f) {
@@ -176,7 +193,9 @@ static bool is_behind(df_queue *q, const df_queue *compute, uint64_t position) {
 }
 
 /* The block of t, on d, may be in use by what the compute queue had when it was given back. Whether
- * that fails is no matter here. */
+ * that fails is no matter here: so the wait is nobody's, and its failure goes to the next fence of
+ * nobody's on q. The only ones there are device_wait's, who does not look; whoever else has work on
+ * a queue of copies has a step, or a tag of its own (rendezvous/intra.c, rule 1). */
 static df_code wait_for_block(df_queue *q, df_work *work, const df_device *d, const df_tensor *t,
                               df_error *err) {
     df_queue *compute = d->queue;

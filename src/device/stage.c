@@ -135,14 +135,13 @@ static void copy_past_caches(char *to, const char *from, size_t bytes) {
 }
 
 /* Into the piece, which is as large as what is copied from `offset` on, and to the device. The
- * fence is one of those kept for that: without it the device is lost, and copies nothing any more.
- */
+ * fence is one of those kept for that: without it the piece is in use no more. */
 static df_code put_piece(df_queue *q, df_work *work, piece *p, df_tensor *to, const df_tensor *from,
                          size_t offset, df_error *err) {
     char *at = p->stage->ring + p->at;
     copy_past_caches(at, (const char *)from->data + offset, p->bytes);
     df_code code = queue_copy_piece(q, work, to, offset, at, p->bytes, err);
-    if (code == DF_OK) code = queue_record_kept(q, work, &p->fence, err);
+    if (code == DF_OK) code = queue_record_end(q, work, &p->fence, err);
     if (code != DF_OK) {
         piece_done(p);
         return code;
@@ -287,7 +286,7 @@ stage *stage_new(df_device *d, const df_threads *threads) {
     s->device = d;
     s->threads = threads;
     if (locks_init(s)) {
-        if (queue_keep_fences(d->queues[DF_QUEUE_IN], MAX_PIECES)) return s;
+        if (queue_keep_fences(d->queues[DF_QUEUE_IN], MAX_PIECES, NULL) == DF_OK) return s;
         condition_fini(&s->wake);
         mutex_fini(&s->lock);
     }

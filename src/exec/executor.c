@@ -119,8 +119,10 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     if (code == DF_OK && !share_init(x)) code = error_memory(err, "a program");
     if (code == DF_OK) code = open_nodes(x, err);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
-        x->spares = executor_frame(x, err);
-        code = x->spares ? DF_OK : DF_RESOURCE_EXHAUSTED;
+        df_error why;
+        x->spares = executor_frame(x, &why);
+        if (!x->spares) code = why.code;
+        if (!x->spares && err) *err = why;
     }
     if (code != DF_OK) {
         executor_free(x);

@@ -333,8 +333,7 @@ static void queue_passed(fence_waiter *w, const df_error *why) {
 }
 
 /* Every queue that the plan uses reports when it has passed what the step put on it, but where that
- * has been seen already. A queue that cannot take the request has stopped after all of it, or is
- * lost. */
+ * has been seen already. */
 COLD static void join_queues(worker *w) {
     step *s = w->step;
     s->joined = true;
@@ -343,7 +342,7 @@ COLD static void join_queues(worker *w) {
         df_error why;
         if (queue_is_over(j->queue, &s->work)) continue;
         live_hold(&s->live); /* before it is handed over: it may come back at once */
-        if (queue_record_kept(j->queue, &s->work, &j->fence, &why) == DF_OK) {
+        if (queue_record_end(j->queue, &s->work, &j->fence, &why) == DF_OK) {
             atomic_put(&j->is_asked, 1, RELAXED);
             j->waiter = (fence_waiter){.ready = queue_passed};
             j->fence->ops->on_ready(j->fence, &j->waiter);

@@ -106,24 +106,23 @@ static bool make_events(step *s) {
     return true;
 }
 
-static bool make_join(step *s, df_queue *q) {
-    if (!queue_keep_fences(q, 1)) return false;
+static bool make_join(step *s, df_queue *q, df_error *err) {
+    if (queue_keep_fences(q, 1, err) != DF_OK) return false;
     s->joins[s->n_joins++] = (join_op){.queue = q, .step = s, .ended = {.kind = EVENT_JOINED}};
     return true;
 }
 
-/* The fences of the end are there from
- * the beginning: a step that has begun can end. */
-static bool make_joins(step *s) {
+/* The fences of the end are there from the beginning: a step that has begun can end. */
+static bool make_joins(step *s, df_error *err) {
     const plan *p = s->p;
     for (uint32_t d = 0; d < p->n_devices; d++) {
         if (!(p->queues >> d & 1)) continue;
         df_queue *const *queues = s->x->o.devices[d]->queues;
-        if (!make_join(s, queues[DF_QUEUE_COMPUTE])) return false;
-        if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN])) return false;
+        if (!make_join(s, queues[DF_QUEUE_COMPUTE], err)) return false;
+        if ((p->arrives >> d & 1) && !make_join(s, queues[DF_QUEUE_IN], err)) return false;
         if (!(p->leaves >> d & 1)) continue;
-        if (!make_join(s, queues[DF_QUEUE_OUT])) return false;
-        if (!make_join(s, queues[DF_QUEUE_ACROSS])) return false;
+        if (!make_join(s, queues[DF_QUEUE_OUT], err)) return false;
+        if (!make_join(s, queues[DF_QUEUE_ACROSS], err)) return false;
     }
     return true;
 }
@@ -198,16 +197,18 @@ step *step_new(executor *x, df_error *err) {
     s->handed = (event){.kind = EVENT_HANDED};
     s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
+    df_error why;
+    (void)error_memory(&why, "a step");
     bool ok = condition_init(&s->wake);
     if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
-        make_queue_ops(s) && make_joins(s) &&
+        make_queue_ops(s) && make_joins(s, &why) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->work,
-                            &s->rendezvous, err) == DF_OK) {
+                            &s->rendezvous, &why) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
         show_constants(s);
         return s;
     }
-    (void)error_memory(err, "a step");
+    if (err) *err = why;
     drop_joins(s);
     drop_reports(s);
     if (ok) condition_fini(&s->wake);

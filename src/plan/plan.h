@@ -139,7 +139,7 @@ typedef struct plan_channel {
 typedef struct plan_feed {
     const char *name; /* "x:0" */
     edge_type type;
-    uint32_t device; /* in whose memory it is fed */
+    int32_t device; /* in whose memory it is fed; NONE: nobody needs it */
 } plan_feed;
 
 /* A constant of a program: copied once into the memory in which its node's output lies. */

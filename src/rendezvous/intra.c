@@ -136,7 +136,7 @@ static df_code pending_fence(transfer *t, fence **out, df_error *err) {
 
 /* False: the queue cannot wait for what is pending, and so the host must. */
 static bool can_order(const transfer *t, const df_queue *q) {
-    if (t->queue) return t->queue == q || t->queue->device->ops == q->device->ops;
+    if (t->queue) return queue_can_follow(q, t->queue);
     return !t->after || queue_can_wait(q, t->after);
 }
 

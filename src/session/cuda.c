@@ -28,7 +28,7 @@ df_code cuda_open_ops(df_runtime *rt, const char *cublas_file, df_error *err) {
     if (code != DF_OK) return code;
     rt->cuda.launch = cuda_queue_launch;
     rt->cuda.stream = cuda_queue_stream;
-    return kernels_register_cuda(rt->ops, &rt->cuda, err);
+    return kernels_register_gpu(rt->ops, "CUDA", &rt->cuda, err);
 }
 
 void cuda_close_ops(df_runtime *rt) {

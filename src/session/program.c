@@ -208,10 +208,13 @@ df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
 
 /* ---- running ------------------------------------------------------------- */
 
-static df_code check_feed(const plan_feed *f, const df_device *d, const df_tensor *t,
+static df_code check_feed(const df_runtime *rt, const plan_feed *f, const df_tensor *t,
                           df_error *err) {
+    const df_device *d = f->device == PLAN_NONE ? NULL : rt->devices[f->device];
     if (!t) return error_invalid(err, "the feed of %s is NULL", f->name);
-    if (t->is_host != device_is_host(d) || (!t->is_host && t->buf->mem != d->mem))
+    bool elsewhere =
+        d && (t->is_host != device_is_host(d) || (!t->is_host && t->buf->mem != d->mem));
+    if (elsewhere)
         return error_invalid(
             err,
             "the feed of %s does not lie %s%s: df_device_copy brings it there, and "
@@ -241,8 +244,8 @@ static df_code check_run(const df_program *program, df_tensors feeds, bool waits
         return error_invalid(err, "the number of feeds is %zu and must be %u", feeds.n, p->n_feeds);
     df_code code = waits ? check_thread(program, err) : DF_OK;
     for (uint32_t i = 0; code == DF_OK && i < p->n_feeds; i++)
-        code = check_feed(&p->feeds[i], program->session->rt->devices[p->feeds[i].device],
-                          feeds.items ? feeds.items[i] : NULL, err);
+        code = check_feed(program->session->rt, &p->feeds[i], feeds.items ? feeds.items[i] : NULL,
+                          err);
     return code;
 }
 

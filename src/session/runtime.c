@@ -87,7 +87,8 @@ static df_code open_device(df_runtime *rt, const device_name *name, uint64_t inc
                               .memory_limit = o->device_memory,
                               .kinds = o->kinds,
                               .n_kinds = o->n_kinds,
-                              .words = &rt->words};
+                              .words = &rt->words,
+                              .opened = &rt->opened};
     df_device *d;
     df_code code = device_open(name, incarnation, &options, &d, err);
     if (code != DF_OK) return code;
@@ -157,6 +158,7 @@ static df_code fill(df_runtime *rt, const df_runtime_options *o, df_error *err) 
     if (code == DF_OK) code = kernels_register(rt->ops, o->cblas ? &rt->blas : NULL, err);
     if (code == DF_OK) code = open_devices(rt, o, err);
     if (code == DF_OK) code = cuda_open_ops(rt, o->cublas, err);
+    if (code == DF_OK) code = opencl_open_ops(rt, err);
     return code;
 }
 

@@ -24,6 +24,7 @@ struct df_runtime {
     blas blas;         /* empty without the option */
     cuda_kernels cuda; /* empty without such a device */
     kind_word *words;  /* what devices of a kind share */
+    df_device *opened; /* all, as a list */
     op_registry *ops;
     memory *host;
     df_device *devices[PLAN_MAX_DEVICES];
@@ -56,5 +57,8 @@ uint64_t runtime_draw(void); /* a random number, not 0 */
 /* Registers the standard ops for CUDA, if there is such a device. */
 df_code cuda_open_ops(df_runtime *rt, const char *cublas_file, df_error *err);
 void cuda_close_ops(df_runtime *rt); /* while the devices are open */
+
+/* ---- opencl.c ---- */
+df_code opencl_open_ops(df_runtime *rt, df_error *err); /* the same */
 
 #endif /* SESSION_RUNTIME_H */

@@ -111,8 +111,9 @@ static void *host_alloc(void *user, size_t bytes) {
     return alloc_bytes(user, bytes);
 }
 
-static void host_free(void *user, void *block, size_t bytes) {
+static bool host_free(void *user, void *block, size_t bytes) {
     alloc_free(user, block, bytes);
+    return true;
 }
 
 memory *memory_new_host(const df_allocator *alloc) {
@@ -282,17 +283,22 @@ void memory_give(memory *m, void *block, size_t got) {
     if (last) memory_close(m);
 }
 
-static void free_chain(memory *m, idle *chain, size_t bytes) DF_EXCLUDES(&m->lock) {
-    while (chain) {
-        idle *next = chain->next;
-        void *block = chain->block;
-        if (m->is_host)
-            UNPOISON(block, bytes);
-        else
-            alloc_free(m->alloc, chain, sizeof *chain);
-        m->source.free(m->source.user, block, bytes);
-        chain = next;
+bool memory_is_lost(const memory *m, df_error *err) {
+    return m->source.is_lost && m->source.is_lost(m->source.user, err);
+}
+
+/* A host memory's source takes everything: the record lies in the block. */
+static void free_idle(memory *m, unsigned c, idle *i) DF_EXCLUDES(&m->lock) {
+    if (m->is_host) UNPOISON(i->block, class_bytes(c));
+    bool is_free = m->source.free(m->source.user, i->block, class_bytes(c));
+    if (m->is_host) return;
+    if (is_free) {
+        alloc_free(m->alloc, i, sizeof *i);
+        return;
     }
+    mutex_lock(&m->lock);
+    put_idle_locked(m, c, i);
+    mutex_unlock(&m->lock);
 }
 
 void memory_trim(memory *m) {
@@ -300,7 +306,11 @@ void memory_trim(memory *m) {
         mutex_lock(&m->lock);
         idle *chain = take_all_locked(m, c);
         mutex_unlock(&m->lock);
-        free_chain(m, chain, class_bytes(c));
+        while (chain) {
+            idle *next = chain->next;
+            free_idle(m, c, chain);
+            chain = next;
+        }
     }
 }
 

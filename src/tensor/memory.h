@@ -17,6 +17,8 @@
 #ifndef TENSOR_MEMORY_H
 #define TENSOR_MEMORY_H
 
+#include <dataflow/error.h>
+
 #include "base/alloc.h"
 #include "base/mutex.h"
 
@@ -27,7 +29,8 @@ typedef struct memory_source {
     /* NULL: none left. Any thread. The address is the device's own: for a memory
      * that the host cannot read it must not be dereferenced. */
     void *(*alloc)(void *user, size_t bytes);
-    void (*free)(void *user, void *block, size_t bytes);
+    /* False: it cannot be taken back now, and stays in the cache. */
+    bool (*free)(void *user, void *block, size_t bytes);
     void (*close)(void *user); /* after the last block; may be NULL */
     /* Of memory that queued work may still use when it is given back: how much work there is by
      * now. NULL: there is none such. */
@@ -35,6 +38,8 @@ typedef struct memory_source {
     /* What was given back to it so far may be taken again: waits, or gives up, until it is. May be
      * NULL. */
     void (*drain)(void *user);
+    /* Asked when there was none: true if there never will be, and *err says why. May be NULL. */
+    bool (*is_lost)(void *user, df_error *err);
     void *user;
     size_t limit; /* bytes that it has in all; 0: not known */
 } memory_source;
@@ -58,11 +63,13 @@ const df_allocator *memory_allocator(const memory *m); /* for books, not for blo
 void *memory_take(memory *m, size_t bytes, size_t *got);
 /* The same; *position: the source's when the block was given back, 0 for a new one. */
 void *memory_take_at(memory *m, size_t bytes, size_t *got, uint64_t *position);
+/* True: that there was none is not for want of memory; *err says why. */
+bool memory_is_lost(const memory *m, df_error *err);
 void memory_give(memory *m, void *block, size_t got); /* never fails; NULL is fine */
 /* How large a block is that memory_take gives for `bytes`; 0: too large for any. */
 size_t memory_block_size(size_t bytes);
 
-void memory_trim(memory *m); /* gives back what the cache holds */
+void memory_trim(memory *m); /* gives back what the cache holds, as far as the source takes it */
 
 /* Bytes of blocks: those that are out, and those that the cache holds, which are counted one by
  * one. Any thread. */

@@ -103,8 +103,15 @@ static bool buffer_suits(const tensor_buffer *b, const memory *mem, size_t bytes
 
 /* ---- making -------------------------------------------------------------- */
 
-static df_code no_memory(df_dtype dtype, df_shape shape, size_t bytes, df_error *err) {
+/* mem: of the elements, if it was asked for them. */
+static df_code no_memory(const memory *mem, df_dtype dtype, df_shape shape, size_t bytes,
+                         df_error *err) {
     char text[SHAPE_TEXT_MAX];
+    df_error why;
+    if (mem && memory_is_lost(mem, &why)) {
+        if (err) *err = why;
+        return why.code;
+    }
     (void)shape_print(shape, text, sizeof text);
     return error_set(err, DF_RESOURCE_EXHAUSTED,
                      "out of memory for a tensor %s%s of %zu bytes: give back tensors that are "
@@ -179,17 +186,17 @@ static df_code create(place headers, place elements, df_dtype dtype, df_shape sh
     if (!code) code = check_place(dtype, elements, err);
     if (!code && !out) code = error_no_out(err);
     if (code) return code;
-    if (!size_add(bytes, text, &total)) return no_memory(dtype, shape, SIZE_MAX, err);
+    if (!size_add(bytes, text, &total)) return no_memory(NULL, dtype, shape, SIZE_MAX, err);
     bool is_inline = place_is_host(elements) && total <= TENSOR_INLINE;
     bool is_joined = !elements.mem && !is_inline;
     df_tensor *t = is_joined ? joined_new(headers, total) : header_new(headers);
-    if (!t) return no_memory(dtype, shape, total, err);
+    if (!t) return no_memory(NULL, dtype, shape, total, err);
     describe(t, dtype, shape, n, bytes);
     t->is_host = place_is_host(elements);
     if (!is_joined && !is_inline) t->buf = buffer_new(headers, elements, total);
     if (!is_inline && !t->buf) {
         header_give(t);
-        return no_memory(dtype, shape, total, err);
+        return no_memory(elements.mem, dtype, shape, total, err);
     }
     t->data = is_inline ? t->inline_data : t->buf->data;
     if (dtype == DF_STRING) memset(t->data, 0, bytes);
@@ -306,7 +313,7 @@ static df_code wrap(place p, memory *mem, df_dtype dtype, df_shape shape, void *
     tensor_buffer *b = t ? buffer_empty(p) : NULL;
     if (!b) {
         if (t) header_give(t);
-        return no_memory(dtype, shape, sizeof *t + sizeof *b, err);
+        return no_memory(NULL, dtype, shape, sizeof *t + sizeof *b, err);
     }
     b->wrapped = true;
     b->mem = mem ? memory_ref(mem) : NULL;
@@ -355,7 +362,7 @@ df_code tensor_reshape(memory *headers, df_tensor *t, df_shape shape, df_tensor 
     if (!code) code = check_reshape(t, shape, n, err);
     if (code) return code;
     df_tensor *twin = header_new((place){.mem = headers});
-    if (!twin) return no_memory(t->dtype, shape, sizeof *twin, err);
+    if (!twin) return no_memory(NULL, t->dtype, shape, sizeof *twin, err);
     describe(twin, t->dtype, shape, n, bytes);
     twin->is_host = t->is_host;
     twin->ready = fence_ref(t->ready);
@@ -506,7 +513,7 @@ static df_code renew_here(df_tensor *t, memory *mem, df_dtype dtype, df_shape sh
     describe(t, dtype, shape, n, bytes);
     t->is_host = memory_is_host(mem);
     if (!refit(t, (place){.mem = t->mem}, mem, bytes))
-        return no_memory(dtype, tensor_shape(t), bytes, err);
+        return no_memory(mem, dtype, tensor_shape(t), bytes, err);
     if (dtype == DF_STRING) memset(t->data, 0, bytes);
     return DF_OK;
 }

@@ -6,30 +6,17 @@
  */
 #include <dataflow/device_conformance.h>
 
-#include "support/scale.h"
+#include "conformance/verdict.h"
 #include "support/wrong_device.h"
 #include "support/yield.h"
 #include "thread_device.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 enum { RULES = DF_DEVICE_CONFORMANCE_RULES };
-
-static const uint64_t second = 1000000000u; /* ns */
-
-static bool is_emulated(void) {
-    return test_scaled(100) < 20;
-}
 
 static uint64_t patience(void) {
     return (is_emulated() ? 20 : 1) * second;
@@ -37,30 +24,17 @@ static uint64_t patience(void) {
 
 /* ---- one run of the suite ------------------------------------------------- */
 
-typedef struct verdict {
+typedef struct trial {
+    verdict verdict; /* first */
     df_device_ops ops;
     df_device_conformance suite;
-    device_flaw flaw;
-    int reports, out_of_order;
-    unsigned broken; /* bit n: rule n */
-    int returned;
-    char wrong[RULES + 1][256];
     char skips[1024]; /* all of them, with a blank after each */
-    pthread_t thread;
-} verdict;
-
-static void on_report(void *user, int rule, const char *asks, const char *wrong) {
-    verdict *v = user;
-    v->out_of_order += rule != ++v->reports || !asks || !asks[0];
-    if (!wrong) return;
-    v->broken |= 1u << rule;
-    (void)snprintf(v->wrong[rule], sizeof v->wrong[rule], "%s", wrong);
-}
+} trial;
 
 static void on_skip(void *user, int rule, const char *why) {
-    verdict *v = user;
-    size_t n = strlen(v->skips);
-    (void)snprintf(v->skips + n, sizeof v->skips - n, "D%d: %s\n", rule, why);
+    trial *t = user;
+    size_t n = strlen(t->skips);
+    (void)snprintf(t->skips + n, sizeof t->skips - n, "D%d: %s\n", rule, why);
 }
 
 static void lose(void *user, void *device) {
@@ -68,48 +42,29 @@ static void lose(void *user, void *device) {
     thread_device_lose(device);
 }
 
-static void verdict_init(verdict *v, device_flaw flaw) {
-    *v = (verdict){.ops = wrong_device(flaw), .flaw = flaw};
-    v->suite = (df_device_conformance){.struct_size = sizeof v->suite,
-                                       .user = v,
-                                       .ops = &v->ops,
+static void run(verdict *v) {
+    v->returned = df_device_conformance_run(&((trial *)v)->suite);
+}
+
+static void trial_init(trial *t, device_flaw flaw) {
+    *t = (trial){.verdict = {.letter = 'D', .rules = RULES, .run = run}, .ops = wrong_device(flaw)};
+    t->suite = (df_device_conformance){.struct_size = sizeof t->suite,
+                                       .user = t,
+                                       .ops = &t->ops,
                                        .devices = 2,
-                                       .report = on_report,
+                                       .report = verdict_report,
                                        .skipped = on_skip,
                                        .lose = lose};
-}
-
-static void run(verdict *v) {
-    v->returned = df_device_conformance_run(&v->suite);
-}
-
-static int bits(unsigned n) {
-    int count = 0;
-    for (; n; n &= n - 1) count++;
-    return count;
-}
-
-static void print_broken(const verdict *v) {
-    for (int rule = 1; rule <= RULES; rule++)
-        if (v->wrong[rule][0]) print_message("    D%d: %s\n", rule, v->wrong[rule]);
-}
-
-static void assert_all_kept(const verdict *v) {
-    print_broken(v);
-    assert_int_equal(v->broken, 0);
-    assert_int_equal(v->returned, 0);
-    assert_int_equal(v->reports, RULES);
-    assert_int_equal(v->out_of_order, 0);
 }
 
 /* ---- kinds that are right --------------------------------------------------- */
 
 static void a_kind_that_is_right_keeps_every_rule(void **state) {
     (void)state;
-    verdict v;
-    verdict_init(&v, DEVICE_IS_RIGHT);
-    run(&v);
-    assert_all_kept(&v);
+    trial v;
+    trial_init(&v, DEVICE_IS_RIGHT);
+    run(&v.verdict);
+    assert_all_kept(&v.verdict);
     assert_non_null(strstr(v.skips, "D5: host_alloc is NULL"));
     assert_null(strstr(v.skips, "run is NULL"));
     assert_null(strstr(v.skips, "D6"));
@@ -200,8 +155,8 @@ static void queue_flush(void *queue) {
 
 static void a_kind_that_must_be_asked_keeps_every_rule_too(void **state) {
     (void)state;
-    verdict v;
-    verdict_init(&v, DEVICE_IS_RIGHT);
+    trial v;
+    trial_init(&v, DEVICE_IS_RIGHT);
     v.ops.open = open_silent;
     v.ops.event_wait = event_wait;
     v.ops.host_alloc = host_alloc;
@@ -211,8 +166,8 @@ static void a_kind_that_must_be_asked_keeps_every_rule_too(void **state) {
     v.ops.timed_event_new = timed_event_new;
     v.ops.event_elapsed = event_elapsed;
     v.ops.queue_flush = queue_flush;
-    run(&v);
-    assert_all_kept(&v);
+    run(&v.verdict);
+    assert_all_kept(&v.verdict);
     assert_string_equal(v.skips, "D4: DF_DEVICE_NOTIFIES is not set: there are no listeners\n");
 }
 
@@ -270,14 +225,14 @@ static df_code put_broken(void *user, void *device, void *queue, df_work *work, 
 
 static void a_kind_without_host_functions_is_tested_by_other_means(void **state) {
     (void)state;
-    verdict v;
-    verdict_init(&v, DEVICE_IS_RIGHT);
+    trial v;
+    trial_init(&v, DEVICE_IS_RIGHT);
     v.ops.run = NULL;
     v.suite.hold = hold;
     v.suite.let_go = let_go;
     v.suite.fail = put_broken;
-    run(&v);
-    assert_all_kept(&v);
+    run(&v.verdict);
+    assert_all_kept(&v.verdict);
     assert_non_null(strstr(v.skips, "D3: run is NULL"));
     assert_null(strstr(v.skips, "hold"));
     assert_null(strstr(v.skips, "fail"));
@@ -285,16 +240,16 @@ static void a_kind_without_host_functions_is_tested_by_other_means(void **state)
 
 static void what_cannot_be_tested_is_left_out_and_told(void **state) {
     (void)state;
-    verdict v;
-    verdict_init(&v, DEVICE_IS_RIGHT);
+    trial v;
+    trial_init(&v, DEVICE_IS_RIGHT);
     v.ops.run = NULL;
     v.ops.reaches = NULL;
     v.ops.copy_peer = NULL;
     v.ops.memory_free = NULL;
     v.suite.devices = 0;
     v.suite.lose = NULL;
-    run(&v);
-    assert_all_kept(&v);
+    run(&v.verdict);
+    assert_all_kept(&v.verdict);
     assert_non_null(strstr(v.skips, "D1: neither run nor hold is there"));
     assert_non_null(strstr(v.skips, "D3: neither run nor fail is there"));
     assert_non_null(strstr(v.skips, "D4: df_device_conformance.devices is 1"));
@@ -309,19 +264,14 @@ static void a_clock_that_goes_wrong_breaks_a_rule(void **state) {
     static const char *const words[] = {"is earlier than", "the way back"};
     (void)state;
     for (int i = 0; i < 2; i++) {
-        verdict v;
-        verdict_init(&v, DEVICE_IS_RIGHT);
+        trial v;
+        trial_init(&v, DEVICE_IS_RIGHT);
         v.ops.timed_event_new = timed_event_new;
         v.ops.event_elapsed = wrong[i];
-        run(&v);
-        assert_int_equal(v.broken, 1u << 4);
-        assert_non_null(strstr(v.wrong[4], words[i]));
+        run(&v.verdict);
+        assert_int_equal(v.verdict.broken, 1u << 4);
+        assert_non_null(strstr(v.verdict.wrong[4], words[i]));
     }
-}
-
-static void *run_on_thread(void *arg) {
-    run(arg);
-    return NULL;
 }
 
 static bool is_left_out(device_flaw flaw) {
@@ -337,23 +287,19 @@ static bool is_left_out(device_flaw flaw) {
 }
 
 static void a_wrong_kind_breaks_the_rule_that_it_breaks(void **state) {
-    static verdict v[DEVICE_FLAWS];
+    static trial t[DEVICE_FLAWS];
     device_flaw begun = 1, at_once = is_emulated() ? 8 : DEVICE_FLAWS;
     int wrong = 0;
     (void)state;
     for (device_flaw f = 1; f < DEVICE_FLAWS; f++) {
         for (; begun < DEVICE_FLAWS && begun < f + at_once; begun++) {
             if (is_left_out(begun)) continue;
-            verdict_init(&v[begun], begun);
-            v[begun].suite.limit = patience();
-            assert_int_equal(pthread_create(&v[begun].thread, NULL, run_on_thread, &v[begun]), 0);
+            trial_init(&t[begun], begun);
+            t[begun].suite.limit = patience();
+            verdict_start(&t[begun].verdict);
         }
         if (is_left_out(f)) continue;
-        assert_int_equal(pthread_join(v[f].thread, NULL), 0);
-        bool is_found = (v[f].broken & 1u << device_flaw_rule(f)) != 0;
-        print_message("  %s%s\n", device_flaw_name(f), is_found ? "" : ": WRONG");
-        print_broken(&v[f]);
-        wrong += !is_found || v[f].returned != bits(v[f].broken) || v[f].out_of_order;
+        wrong += !verdict_join(&t[f].verdict, device_flaw_name(f), device_flaw_rule(f), ~0u);
     }
     wrong_device_let_go();
     assert_int_equal(wrong, 0);
@@ -363,24 +309,24 @@ static void a_wrong_kind_breaks_the_rule_that_it_breaks(void **state) {
 
 static void a_suite_that_cannot_run_breaks_every_rule(void **state) {
     (void)state;
-    verdict no_ops, no_call, no_size;
-    verdict_init(&no_ops, DEVICE_IS_RIGHT);
-    verdict_init(&no_call, DEVICE_IS_RIGHT);
-    verdict_init(&no_size, DEVICE_IS_RIGHT);
+    trial no_ops, no_call, no_size;
+    trial_init(&no_ops, DEVICE_IS_RIGHT);
+    trial_init(&no_call, DEVICE_IS_RIGHT);
+    trial_init(&no_size, DEVICE_IS_RIGHT);
     no_ops.suite.ops = NULL;
     no_call.ops.copy_within = NULL;
     no_size.suite.struct_size = 0;
-    run(&no_ops);
-    run(&no_call);
-    run(&no_size);
+    run(&no_ops.verdict);
+    run(&no_call.verdict);
+    run(&no_size.verdict);
     assert_int_equal(df_device_conformance_run(NULL), RULES);
-    assert_int_equal(no_size.returned, RULES);
-    assert_int_equal(no_size.reports, 0);
-    assert_int_equal(no_ops.returned, RULES);
-    assert_int_equal(no_call.returned, RULES);
+    assert_int_equal(no_size.verdict.returned, RULES);
+    assert_int_equal(no_size.verdict.reports, 0);
+    assert_int_equal(no_ops.verdict.returned, RULES);
+    assert_int_equal(no_call.verdict.returned, RULES);
     for (int rule = 1; rule <= RULES; rule++) {
-        assert_non_null(strstr(no_ops.wrong[rule], "ops is NULL"));
-        assert_non_null(strstr(no_call.wrong[rule], "copy_within is NULL"));
+        assert_non_null(strstr(no_ops.verdict.wrong[rule], "ops is NULL"));
+        assert_non_null(strstr(no_call.verdict.wrong[rule], "copy_within is NULL"));
     }
 }
 

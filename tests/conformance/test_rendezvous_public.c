@@ -6,82 +6,44 @@
  */
 #include <dataflow/conformance.h>
 
+#include "conformance/verdict.h"
 #include "support/list_rendezvous.h"
-#include "support/scale.h"
 #include "support/yield.h"
 
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
-static const uint64_t second = 1000000000u; /* ns */
-
 /* Long enough for what is right and has the machine for itself only now and then. */
-static bool is_emulated(void) {
-    return test_scaled(100) < 20;
-}
-
 static uint64_t patience(void) {
     return (is_emulated() ? 20 : 4) * second;
 }
 
 /* ---- one run of the suite ------------------------------------------------- */
 
-/* What the suite said of a backend. */
-typedef struct verdict {
+typedef struct trial {
+    verdict verdict; /* first */
     df_rendezvous *(*make)(void *user);
     list_flaw flaw; /* for make */
     uint32_t flags;
     uint64_t limit;
-    int reports, out_of_order;
-    unsigned broken; /* bit n: rule n */
-    int returned;
-    char wrong[DF_CONFORMANCE_RULES + 1][256];
-    pthread_t thread;
-} verdict;
+} trial;
 
-static void on_report(void *user, int rule, const char *asks, const char *wrong) {
-    verdict *v = user;
-    v->out_of_order += rule != ++v->reports || !asks || !asks[0];
-    if (!wrong) return;
-    v->broken |= 1u << rule;
-    (void)snprintf(v->wrong[rule], sizeof v->wrong[rule], "%s", wrong);
-}
-
-static void run(verdict *v) {
+static void run_suite(verdict *v) {
+    trial *t = (trial *)v;
     const df_conformance suite = {.struct_size = sizeof suite,
-                                  .user = v,
-                                  .make = v->make,
-                                  .flags = v->flags,
-                                  .limit = v->limit,
-                                  .report = on_report};
+                                  .user = t,
+                                  .make = t->make,
+                                  .flags = t->flags,
+                                  .limit = t->limit,
+                                  .report = verdict_report};
+    v->letter = 'R';
+    v->rules = DF_CONFORMANCE_RULES;
     v->returned = df_conformance_run(&suite);
 }
 
-static int bits(unsigned n) {
-    int count = 0;
-    for (; n; n &= n - 1) count++;
-    return count;
-}
-
-static void print_broken(const verdict *v) {
-    for (int rule = 1; rule <= DF_CONFORMANCE_RULES; rule++)
-        if (v->wrong[rule][0]) print_message("    R%d: %s\n", rule, v->wrong[rule]);
-}
-
-static void assert_all_kept(const verdict *v) {
-    print_broken(v);
-    assert_int_equal(v->broken, 0);
-    assert_int_equal(v->returned, 0);
-    assert_int_equal(v->reports, DF_CONFORMANCE_RULES);
-    assert_int_equal(v->out_of_order, 0);
+static verdict *run(trial *t) {
+    run_suite(&t->verdict);
+    return &t->verdict;
 }
 
 /* ---- backends that are right ---------------------------------------------- */
@@ -94,7 +56,7 @@ static df_rendezvous *make_local(void *user) {
 }
 
 static df_rendezvous *make_list(void *user) {
-    return list_rendezvous_new(((verdict *)user)->flaw);
+    return list_rendezvous_new(((trial *)user)->flaw);
 }
 
 /* Hands everything to another rendezvous, which is its `self`. */
@@ -138,32 +100,27 @@ static void backends_that_are_right_keep_every_rule(void **state) {
     df_rendezvous *(*const makes[])(void *user) = {make_local, make_relay, make_list};
     (void)state;
     for (int i = 0; i < 3; i++) {
-        verdict v = {.make = makes[i]};
-        run(&v);
-        assert_all_kept(&v);
+        trial t = {.make = makes[i]};
+        assert_all_kept(run(&t));
     }
 }
 
 /* What it cannot do is not held against a backend that says so. */
 static void a_flag_excuses_what_it_names(void **state) {
-    verdict host_only = {.make = make_list, .flaw = LIST_TAKES_HOST_TENSORS_ONLY};
-    verdict delayed = {.make = make_list, .flaw = LIST_CANCEL_BEATS_A_TENSOR};
+    trial host_only = {.make = make_list, .flaw = LIST_TAKES_HOST_TENSORS_ONLY};
+    trial delayed = {.make = make_list, .flaw = LIST_CANCEL_BEATS_A_TENSOR};
     (void)state;
-    run(&host_only);
-    assert_true(host_only.broken & 1u << 9);
-    assert_int_equal(host_only.returned, bits(host_only.broken));
-    run(&delayed);
-    assert_int_equal(delayed.broken, 1u << 7);
+    const verdict *v = run(&host_only);
+    assert_true(v->broken & 1u << 9);
+    assert_int_equal(v->returned, bits(v->broken));
+    assert_int_equal(run(&delayed)->broken, 1u << 7);
 
-    verdict excused[] = {
+    trial excused[] = {
         {.make = make_list,
          .flaw = LIST_TAKES_HOST_TENSORS_ONLY,
          .flags = DF_CONFORMANCE_HOST_ONLY},
         {.make = make_list, .flaw = LIST_CANCEL_BEATS_A_TENSOR, .flags = DF_CONFORMANCE_DELAYED}};
-    for (int i = 0; i < 2; i++) {
-        run(&excused[i]);
-        assert_all_kept(&excused[i]);
-    }
+    for (int i = 0; i < 2; i++) assert_all_kept(run(&excused[i]));
 }
 
 /* ---- wrong ones ------------------------------------------------------------ */
@@ -196,51 +153,45 @@ static const int breaks[LIST_FLAWS] = {
     [LIST_LOSES_THE_SHAPE] = 10,
 };
 
-static void *run_on_thread(void *arg) {
-    run(arg);
-    return NULL;
-}
-
 static unsigned allowed(list_flaw flaw) {
     /* A tensor and its recv that miss each other meet others: R4 is then broken too. */
-    return 1u << breaks[flaw] | (flaw == LIST_LOOKS_BEFORE_IT_WAITS ? 1u << 4 : 0);
+    return flaw == LIST_LOOKS_BEFORE_IT_WAITS ? 1u << 4 : 0;
 }
 
 static void a_wrong_backend_breaks_the_rule_that_it_breaks(void **state) {
-    static verdict v[LIST_FLAWS];
+    static trial t[LIST_FLAWS];
     /* They mostly wait; but an emulator has little memory for the devices of all of them. */
     list_flaw begun = 1, at_once = is_emulated() ? 8 : LIST_FLAWS;
     int wrong = 0;
     (void)state;
     for (list_flaw f = 1; f < LIST_FLAWS; f++) {
         for (; begun < LIST_FLAWS && begun < f + at_once; begun++) {
-            v[begun] = (verdict){.make = make_list, .flaw = begun, .limit = patience()};
-            if (begun == LIST_CANCEL_EATS_A_TENSOR) v[begun].flags = DF_CONFORMANCE_DELAYED;
-            assert_int_equal(pthread_create(&v[begun].thread, NULL, run_on_thread, &v[begun]), 0);
+            t[begun] = (trial){.verdict = {.run = run_suite},
+                               .make = make_list,
+                               .flaw = begun,
+                               .limit = patience()};
+            if (begun == LIST_CANCEL_EATS_A_TENSOR) t[begun].flags = DF_CONFORMANCE_DELAYED;
+            verdict_start(&t[begun].verdict);
         }
-        assert_int_equal(pthread_join(v[f].thread, NULL), 0);
-        bool is_found = (v[f].broken & 1u << breaks[f]) != 0 && !(v[f].broken & ~allowed(f));
-        print_message("  %s%s\n", list_flaw_names[f], is_found ? "" : ": WRONG");
-        print_broken(&v[f]);
-        wrong += !is_found || v[f].returned != bits(v[f].broken) || v[f].out_of_order;
+        wrong += !verdict_join(&t[f].verdict, list_flaw_names[f], breaks[f], allowed(f));
     }
     list_rendezvous_let_go();
     assert_int_equal(wrong, 0);
 }
 
 static void a_backend_that_keeps_every_send_cannot_hold_the_suite(void **state) {
-    verdict v = {.make = make_list, .flaw = LIST_SEND_NEVER_RETURNS, .limit = second / 10};
+    trial t = {.make = make_list, .flaw = LIST_SEND_NEVER_RETURNS, .limit = second / 10};
     struct timespec begin, end;
     (void)state;
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
 
-    run(&v);
+    const verdict *v = run(&t);
 
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    assert_int_equal(v.returned, DF_CONFORMANCE_RULES);
-    assert_int_equal(v.reports, DF_CONFORMANCE_RULES);
-    assert_non_null(strstr(v.wrong[1], "has not returned"));
-    assert_non_null(strstr(v.wrong[4], "has not returned"));
+    assert_int_equal(v->returned, DF_CONFORMANCE_RULES);
+    assert_int_equal(v->reports, DF_CONFORMANCE_RULES);
+    assert_non_null(strstr(v->wrong[1], "has not returned"));
+    assert_non_null(strstr(v->wrong[4], "has not returned"));
     assert_true(end.tv_sec - begin.tv_sec < 60);
     list_rendezvous_let_go();
 }
@@ -253,20 +204,20 @@ static df_rendezvous *make_none(void *user) {
 }
 
 static void a_suite_that_cannot_run_breaks_every_rule(void **state) {
-    verdict no_make = {.make = NULL}, none = {.make = make_none};
+    trial no_make = {.make = NULL}, none = {.make = make_none};
     df_conformance no_size = {.make = make_local};
     (void)state;
-    run(&no_make);
-    run(&none);
+    (void)run(&no_make);
+    (void)run(&none);
 
     assert_int_equal(df_conformance_run(NULL), DF_CONFORMANCE_RULES);
     assert_int_equal(df_conformance_run(&no_size), DF_CONFORMANCE_RULES);
     for (int rule = 1; rule <= DF_CONFORMANCE_RULES; rule++) {
-        assert_non_null(strstr(no_make.wrong[rule], "make is NULL"));
-        assert_non_null(strstr(none.wrong[rule], "gave no rendezvous"));
+        assert_non_null(strstr(no_make.verdict.wrong[rule], "make is NULL"));
+        assert_non_null(strstr(none.verdict.wrong[rule], "gave no rendezvous"));
     }
-    assert_int_equal(no_make.returned, DF_CONFORMANCE_RULES);
-    assert_int_equal(none.returned, DF_CONFORMANCE_RULES);
+    assert_int_equal(no_make.verdict.returned, DF_CONFORMANCE_RULES);
+    assert_int_equal(none.verdict.returned, DF_CONFORMANCE_RULES);
 }
 
 static void nobody_need_listen(void **state) {

@@ -12,7 +12,7 @@
 
 enum { PATIENCE = 120 /* seconds */ };
 
-static const char *program_name = "";
+static const char *program_name = "", *seed_option = "";
 static char words[2][300]; /* one is written while the other is read */
 static volatile sig_atomic_t current;
 static struct sigaction before[4];
@@ -39,8 +39,9 @@ static void on_signal(int number) {
     }
 }
 
-void last_words_install(const char *program) {
+void last_words_install(const char *program, const char *option) {
     program_name = program;
+    seed_option = option;
     struct sigaction a = {.sa_handler = on_signal}, now;
     for (int i = 0; i < 4; i++) {
         (void)sigaction(fatal[i], &a, &now);
@@ -51,8 +52,8 @@ void last_words_install(const char *program) {
 
 void last_words_set(uint64_t seed) {
     int next = !current;
-    (void)snprintf(words[next], sizeof words[next], "the graph was: %s --graph %" PRIu64 "\n",
-                   program_name, seed);
+    (void)snprintf(words[next], sizeof words[next], "it was: %s %s %" PRIu64 "\n", program_name,
+                   seed_option, seed);
     current = next;
     (void)alarm(PATIENCE);
 }

@@ -67,6 +67,7 @@ typedef struct graph_recipe {
     size_t n_nodes;     /* at least; a few more may come */
     bool culprit;       /* one node can be made to fail, by its feed */
     bool wild;
+    bool exact; /* ops whose bits are the same everywhere, and no others */
 } graph_recipe;
 
 typedef struct random_graph {

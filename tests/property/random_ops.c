@@ -215,7 +215,7 @@ static void add_unary(random_graph *g) {
     typedef df_out unary(df_graph *, df_out);
     static unary *const ops[] = {df_neg, df_abs,  df_sign, df_square,  df_relu,
                                  df_exp, df_tanh, df_sqrt, df_sigmoid, df_floor};
-    uint32_t op = draw_below(&g->draws, sizeof ops / sizeof *ops);
+    uint32_t op = draw_below(&g->draws, g->recipe.exact ? 5 : sizeof ops / sizeof *ops);
     value x = get(g, op >= 5 ? is_real : is_number, 0, RANDOM_RANK);
     places_before(g, NULL);
     (void)keep(g, ops[op](g->graph, x.out), x.dtype, &x.shape);
@@ -296,8 +296,9 @@ static void add_cross_entropy(random_graph *g) {
 
 /* Means of floats only: one of no integers is an error. */
 static void add_reduction(random_graph *g) {
-    bool mean = draw_once_in(&g->draws, 3), keep_dims = draw_once_in(&g->draws, 2);
-    value x = get(g, mean ? is_real : is_number, 0, RANDOM_RANK);
+    bool exact = g->recipe.exact;
+    bool mean = !exact && draw_once_in(&g->draws, 3), keep_dims = draw_once_in(&g->draws, 2);
+    value x = get(g, exact ? is_integer : mean ? is_real : is_number, 0, RANDOM_RANK);
     int64_t axes[RANDOM_RANK];
     int n = 0;
     for (int d = 0; d < x.shape.rank; d++)
@@ -470,7 +471,7 @@ static void culprit_looks_up(random_graph *g) {
 }
 
 void random_culprit(random_graph *g) {
-    if (draw_once_in(&g->draws, 3))
+    if (!g->recipe.exact && draw_once_in(&g->draws, 3))
         culprit_looks_up(g);
     else
         culprit_divides(g);
@@ -496,5 +497,6 @@ void random_op(random_graph *g) {
     int at = (int)draw_below(&g->draws, (size_t)total);
     size_t i = 0;
     while (at >= kinds[i].share) at -= kinds[i++].share;
-    kinds[i].add(g);
+    bool rounds = kinds[i].add == add_softmax || kinds[i].add == add_cross_entropy;
+    if (!(g->recipe.exact && rounds)) kinds[i].add(g);
 }

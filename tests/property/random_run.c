@@ -149,7 +149,7 @@ static bool same_tensor(const df_tensor *a, const df_tensor *b) {
     return memcmp(df_tensor_data(a), df_tensor_data(b), df_tensor_bytes(a)) == 0;
 }
 
-static df_tensor *feed_of(const playing *p, size_t step, size_t k) {
+df_tensor *playing_feed(const playing *p, size_t step, size_t k) {
     const script_step *st = &p->script->steps[step];
     uint32_t v = p->script->programs[st->program].feeds[k];
     bool spoilt = st->spoilt && v == p->g->poison;
@@ -159,7 +159,7 @@ static df_tensor *feed_of(const playing *p, size_t step, size_t k) {
 /* Nobody wrote into what the caller lent. */
 static bool feeds_are_whole(playing *p, size_t step, df_tensor *const *feeds, size_t n) {
     for (size_t k = 0; k < n; k++) {
-        df_tensor *again = feed_of(p, step, k);
+        df_tensor *again = playing_feed(p, step, k);
         bool same = same_tensor(feeds[k], again);
         df_tensor_unref(again);
         if (!same) return wrong(p, "step %zu wrote into feed %zu", step, k);
@@ -182,7 +182,7 @@ bool playing_step(playing *p, size_t step) {
     const script_step *st = &p->script->steps[step];
     const script_program *sp = &p->script->programs[st->program];
     df_tensor **feeds = room_for(sp->n_feeds, sizeof *feeds);
-    for (size_t k = 0; k < sp->n_feeds; k++) feeds[k] = feed_of(p, step, k);
+    for (size_t k = 0; k < sp->n_feeds; k++) feeds[k] = playing_feed(p, step, k);
     p->results[step] = room_for(sp->n_fetches, sizeof(df_tensor *));
     df_error err = {.code = DF_OK};
     df_code code = df_program_run(p->programs[st->program], (df_tensors){feeds, sp->n_feeds},

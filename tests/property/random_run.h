@@ -56,6 +56,8 @@ bool playing_start(playing *p, df_runtime *rt, const graph_recipe *recipe, const
 /* One step of the script; its results stay in p. False: it went wrong. A spoilt step must
  * fail by the culprit's name, and gives no results. */
 bool playing_step(playing *p, size_t step);
+/* Its k-th feed, as each time. */
+df_tensor *playing_feed(const playing *p, size_t step, size_t k);
 /* Whatever the results of a step are, the other's are the same bits. */
 bool playing_same(playing *p, const playing *reference, size_t step);
 /* Each crossing carried one tensor in each run that succeeded, if there was no other. */

@@ -21,7 +21,8 @@
  *                                            from run to run, so perhaps a few times
  *   test_random_graphs --graph SEED --nodes N  only its first N nodes: to make a failure small
  *
- * Floats take part because CPU and SIM run the same code: their bits are equal too.
+ * Floats take part because CPU and SIM run the same code: their bits are equal too. OPENCL, where
+ * the system has it, takes part in graphs of ops that round nothing but the one result of theirs.
  */
 #include "support/scale.h"
 
@@ -63,21 +64,26 @@ static property property_of(uint64_t seed) {
 
 /* What was tried: a run that tried nothing must not pass. */
 typedef struct tally {
-    size_t graphs, nodes, steps, failed_steps, crossings, programs, refused_programs;
+    size_t graphs, nodes, steps, failed_steps, crossings, programs, refused_programs, on_opencl;
 } tally;
 
 static tally tried;
 
 /* ---- runtimes ------------------------------------------------------------ */
 
-static const char *const device_lists[] = {"cpu:1,sim:1", "cpu:2", "cpu:3,sim:2", "cpu:1",
-                                           "sim:1,cpu:2", "cpu:5", "cpu:1,sim:2", "sim:2,cpu:1"};
+static const char *const device_lists[] = {"cpu:1,sim:1",          "cpu:2",
+                                           "cpu:3,sim:2",          "cpu:1",
+                                           "sim:1,cpu:2",          "cpu:5",
+                                           "cpu:1,sim:2",          "sim:2,cpu:1",
+                                           "cpu:2,sim:1,opencl:1", "opencl:1,sim:1,cpu:1"};
 static const int worker_counts[] = {0, 1, 2, 4};
 enum {
     N_LISTS = sizeof device_lists / sizeof *device_lists,
+    N_PLAIN = N_LISTS - 2, /* without OPENCL */
     N_COUNTS = sizeof worker_counts / sizeof *worker_counts
 };
 
+static bool has_opencl;
 static df_runtime *reference_runtime;
 static df_runtime *runtimes[N_LISTS][N_COUNTS]; /* made when first asked for, kept */
 
@@ -93,8 +99,23 @@ static df_runtime *new_runtime(const char *devices, int workers, const df_alloca
     return rt;
 }
 
-static df_runtime *random_runtime(draws *d, char *words, size_t size) {
-    uint32_t list = draw_below(d, N_LISTS), count = draw_below(d, N_COUNTS);
+static void look_for_opencl(void) {
+    const df_runtime_options o = {.struct_size = sizeof o, .devices = "cpu:1,opencl:1"};
+    df_runtime *rt = NULL;
+    df_error err;
+    has_opencl = df_runtime_new(&o, &rt, &err) == DF_OK;
+    printf("%s\n", has_opencl ? "with OPENCL" : err.message);
+    df_runtime_free(rt);
+}
+
+/* A graph for OPENCL as well. */
+static bool is_exact(uint64_t seed) {
+    return has_opencl && hash_pair(seed, N_LISTS) % 16 == 0;
+}
+
+static df_runtime *random_runtime(draws *d, bool exact, char *words, size_t size) {
+    uint32_t list = exact ? N_PLAIN + draw_below(d, N_LISTS - N_PLAIN) : draw_below(d, N_PLAIN);
+    uint32_t count = draw_below(d, N_COUNTS);
     df_runtime **rt = &runtimes[list][count];
     if (!*rt) *rt = new_runtime(device_lists[list], worker_counts[count], NULL);
     (*rt)->grain = draw_once_in(d, 2) ? 0.001f : 0;
@@ -199,7 +220,8 @@ static bool try_placement(uint64_t seed, uint64_t placement, graph_recipe recipe
     char where[200];
     playing p;
     draws d = draws_of(seed, placement);
-    df_runtime *rt = random_runtime(&d, where, sizeof where);
+    df_runtime *rt = random_runtime(&d, recipe.exact, where, sizeof where);
+    tried.on_opencl += recipe.exact;
     recipe.placement = draw(&d) | 1;
     bool ok = playing_start(&p, rt, &recipe, reference->script) &&
               play_against(&p, reference, draw_once_in(&d, 2));
@@ -212,7 +234,8 @@ static bool try_graph(uint64_t seed) {
     enum { PLACEMENTS = 2, FIRST_PLACEMENT = 100 };
     graph_recipe recipe = {.seed = seed,
                            .n_nodes = only_nodes ? only_nodes : random_size(seed),
-                           .culprit = property_of(seed) == FAILS};
+                           .culprit = property_of(seed) == FAILS,
+                           .exact = is_exact(seed)};
     random_graph *g = random_graph_new(reference_runtime, &recipe);
     script *s = malloc(sizeof *s);
     if (!s) abort();
@@ -352,7 +375,7 @@ static fault_allocator books[N_LISTS][N_COUNTS];
 static df_runtime *wild_runtimes[N_LISTS][N_COUNTS];
 
 static df_runtime *wild_runtime(draws *d) {
-    uint32_t list = draw_below(d, N_LISTS), count = draw_below(d, N_COUNTS);
+    uint32_t list = draw_below(d, has_opencl ? N_LISTS : N_PLAIN), count = draw_below(d, N_COUNTS);
     df_runtime **rt = &wild_runtimes[list][count];
     if (!*rt) {
         fault_allocator_init(&books[list][count]);
@@ -403,7 +426,8 @@ static bool try_seed(uint64_t seed) {
 }
 
 static void begin(bool yields) {
-    last_words_install(program); /* each time: cmocka has its own handlers around a test */
+    /* each time: cmocka has its own handlers around a test */
+    last_words_install(program, "--graph");
     char seed[32], *argv[] = {"the yields' seed is", seed, NULL};
     (void)snprintf(seed, sizeof seed, "%" PRIu64, base_seed);
     if (yields) (void)yield_install(2, argv); /* before any runtime: no thread reads it yet */
@@ -419,9 +443,9 @@ static void end(void) {
 
 static void print_tally(void) {
     printf("%zu graphs, %zu nodes; %zu programs, %zu refused, %zu crossings; %zu steps, %zu "
-           "failed\n",
+           "failed; %zu on OPENCL\n",
            tried.graphs, tried.nodes, tried.programs, tried.refused_programs, tried.crossings,
-           tried.steps, tried.failed_steps);
+           tried.steps, tried.failed_steps, tried.on_opencl);
     (void)fflush(stdout);
 }
 
@@ -443,6 +467,7 @@ static void placement_and_threads_change_no_bit(void **state) {
     try_many(EQUAL, 4000);
     assert_true(tried.crossings > 0);
     assert_true(tried.failed_steps == 0);
+    assert_true(!has_opencl || tried.on_opencl > 0);
 }
 
 static void a_failing_node_is_named_and_changes_nothing(void **state) {
@@ -484,6 +509,7 @@ int main(int argc, char **argv) {
     const char *seed = getenv("DATAFLOW_TEST_SEED");
     if (!seed || !yield_parse_seed(seed, &base_seed)) base_seed = (uint64_t)time(NULL);
     program = argv[0];
+    look_for_opencl();
     if (argc > 2 && strcmp(argv[1], "--graph") == 0) return try_one(argc, argv);
     printf("seed %" PRIu64 " (again: DATAFLOW_TEST_SEED=%" PRIu64 " %s)\n", base_seed, base_seed,
            argv[0]);

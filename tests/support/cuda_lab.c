@@ -26,7 +26,7 @@ int cuda_lab_open(void **state) {
     c->lab->report = &c->fault;
     c->with = (cuda_kernels){.launch = launch};
     *state = c;
-    return kernels_register_cuda(c->lab->ops, &c->with, NULL) == DF_OK ? 0 : -1;
+    return kernels_register_gpu(c->lab->ops, "CUDA", &c->with, NULL) == DF_OK ? 0 : -1;
 }
 
 int cuda_lab_close(void **state) {

@@ -90,8 +90,8 @@ static df_code copy_waits(void *q, df_work *work, void *to, const void *from, si
     df_code code = right.copy_in(q, work, to, from, bytes, err);
     if (code != DF_OK || right.event_new(device, &event, err) != DF_OK) return code;
     if (right.record(q, NULL, event, NULL, err) == DF_OK)
-        while (!right.event_ended(device, event, &why) && pause_a_moment()) continue;
-    if (!is_let_go) right.event_free(device, event);
+        while (!right.event_ended(device, event, &why)) (void)pause_a_moment();
+    right.event_free(device, event);
     return DF_OK;
 }
 
@@ -472,6 +472,12 @@ static bool has_ended_well(void *device, void *event, df_error *why) {
     return has_ended;
 }
 
+static df_code record_unless_lost(void *q, df_work *work, void *event, df_event_listener *listener,
+                                  df_error *err) {
+    df_code code = right.wait(q, work, event, err); /* for what has ended: nothing */
+    return code == DF_OK ? right.record(q, work, event, listener, err) : code;
+}
+
 /* ---- all of them ------------------------------------------------------------- */
 
 static const struct flaw {
@@ -542,6 +548,7 @@ static const struct flaw {
                                       6,
                                       {.record = record_and_tell_well,
                                        .event_ended = has_ended_well}},
+    [DEVICE_FORGETS_WHAT_IT_RUNS] = {"forgets what it runs", 6, {.record = record_unless_lost}},
 };
 
 const char *device_flaw_name(device_flaw flaw) {

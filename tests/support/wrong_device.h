@@ -44,6 +44,7 @@ typedef enum device_flaw {
     DEVICE_OPENS_ANYTHING,          /* D6: whatever the index */
     DEVICE_IS_LOST_INTERNALLY,      /* D6: by another code */
     DEVICE_IS_LOST_AND_ENDS_WELL,   /* D6: its events are reached */
+    DEVICE_FORGETS_WHAT_IT_RUNS,    /* D6: it takes no event behind that when it is lost */
     DEVICE_FLAWS
 } device_flaw;
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# format.sh [--fix] - every file of C, C++ or CUDA is as .clang-format would have it, begins with
+# format.sh [--fix] - every file of C, C++, CUDA or OpenCL is as .clang-format would have it, begins with
 # the licence's line, has no line above 100 columns and, outside tests, is shorter than 600
-# lines; but for the one that ptx.sh writes. --fix formats first.
+# lines; but for those that ptx.sh and text.sh write. --fix formats first.
 set -eu
 cd "$(dirname "$0")/../.."
 files=$(find include src conformance tests examples -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \
-    -o -name '*.cu' -o -name '*.cuh' | grep -v '^src/device/cuda/ptx\.c$' | LC_ALL=C sort)
+    -o -name '*.cu' -o -name '*.cuh' -o -name '*.cl' |
+    grep -v -e '^src/device/cuda/ptx\.c$' -e '^src/kernels/opencl/text\.c$' | LC_ALL=C sort)
 [ "${1-}" != --fix ] || clang-format -i $files
 failed=0
 for file in $files; do

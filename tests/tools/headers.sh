@@ -29,7 +29,7 @@ done
 for path in $(find src -name '*.h' | LC_ALL=C sort); do
     alone "\"${path#src/}\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc
 done
-for header in rig scene stage; do
+for header in net rig scene stage; do
     alone "\"$header.h\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L -Iinclude -Iconformance
 done
 [ "$failed" = 0 ] || exit 1

@@ -39,12 +39,15 @@ tensor.h tensor
 device.h device
 device_ops.h device
 cuda.h device
+opencl.h device
 sim.h device
 attr.h op
 op.h op
 inline.h op
 graph.h graph
 ops.h graph
+transport.h transport
+mem_transport.h transport
 rendezvous.h rendezvous
 run.h exec
 partition.h session

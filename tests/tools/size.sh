@@ -7,8 +7,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 goal=$((200 * 1024))  # bytes of the shared library, stripped
-limit=$((280 * 1024)) # with GPUs: CUDA and its ops 26 KiB, queues, staging and the checker of SIM 18, what
-                      # stays on devices, and times, 4
+limit=$((295 * 1024)) # with GPUs: CUDA and its ops 26 KiB, OpenCL 13, queues, staging and SIM's checker 18,
+                      # what stays on devices, and times, 5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -25,12 +25,14 @@ fi
 strip -o "$work/stripped.so" "$build/libdataflow.so"
 whole=$(wc -c <"$work/stripped.so")
 # Kernels for devices, which their drivers compile, are text and counted apart.
-text=$(size "$build/CMakeFiles/dataflow_objects.dir/src/device/cuda/ptx.c.o" | awk 'NR == 2 { print $1 }')
+objects=$build/CMakeFiles/dataflow_objects.dir/src
+text=$(size "$objects/device/cuda/ptx.c.o" "$objects/kernels/opencl/text.c.o" |
+    awk 'NR > 1 { n += $1 } END { print n }')
 bytes=$((whole - text))
 
 echo "bytes of code and data, by layer:"
 for layer in src/*/; do
-    find "$layer" -name '*.c' | sed "s|.*|$build/CMakeFiles/dataflow_objects.dir/&.o|" |
+    find "$build/CMakeFiles/dataflow_objects.dir/$layer" -name '*.o' |
         xargs size | awk -v layer="$(basename "$layer")" '
             $1 ~ /^[0-9]+$/ && !/TOTALS/ { n += $1 + $2 + $3 }
             END { printf "  %-12s %8d\n", layer, n }'

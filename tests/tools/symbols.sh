@@ -5,7 +5,8 @@
 # do:
 #
 #   1. the shared library exports every DF_API function of the headers, and nothing else;
-#   2. so does the static one, where it was made of one object;
+#   2. so do the static one, and the engines of transport those of theirs, where they were made of
+#      one object;
 #   3. neither calls what prints, ends the process, or reads the environment;
 #   4. no object holds writable data: nothing is global (a thread's own apart).
 set -eu
@@ -22,8 +23,15 @@ complain() {
 }
 
 # Names that the headers declare: DF_API, then anything but these up to "df_name(".
-declared=$(cat "$root"/include/dataflow/*.h | tr '\n' ' ' | grep -oE 'DF_API [^;(]*\(' |
-    grep -oE 'df_[a-z0-9_]+\($' | tr -d '(' | LC_ALL=C sort -u)
+declared_in() {
+    cat "$@" | tr '\n' ' ' | grep -oE 'DF_API [^;(]*\(' | grep -oE 'df_[a-z0-9_]+\($' |
+        tr -d '(' | LC_ALL=C sort -u
+}
+defined_in() {
+    nm -g --defined-only "$1" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort -u
+}
+mem=$root/include/dataflow/mem_transport.h
+declared=$(declared_in $(ls "$root"/include/dataflow/*.h | grep -vx "$mem"))
 exported=$(nm -D --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
     LC_ALL=C sort -u)
 
@@ -33,9 +41,11 @@ surplus=$(comm -13 <(echo "$declared") <(echo "$exported"))
 [ -z "$surplus" ] || complain "exported, not declared in a header:" "$surplus"
 
 if [ -f "$build/dataflow.o" ]; then
-    in_archive=$(nm -g --defined-only "$static" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort -u)
+    in_archive=$(defined_in "$static")
     [ "$in_archive" = "$exported" ] || complain "the static library's names differ:" \
         "$(diff <(echo "$exported") <(echo "$in_archive") || true)"
+    differ=$(diff <(declared_in "$mem") <(defined_in "$build/libdataflow_mem.a") || true)
+    [ -z "$differ" ] || complain "libdataflow_mem.a shows other names than its header:" "$differ"
 fi
 
 forbidden='(abort|exit|_exit|_Exit|quick_exit|atexit|__assert_fail|raise|kill|getenv|secure_getenv'
@@ -45,7 +55,7 @@ used=$(nm -D --undefined-only "$shared" | awk '{ sub(/@.*/, "", $2); print $2 }'
     grep -xE "$forbidden" || true)
 [ -z "$used" ] || complain "a library must not call:" "$used"
 
-objects=$(find "$build/CMakeFiles/dataflow_objects.dir" -name '*.o')
+objects=$(find "$build"/CMakeFiles/dataflow*_objects.dir -name '*.o')
 writable=$(objdump -t $objects | awk '
     /file format/ { object = $1; sub(/^.*\/src\//, "src/", object) }
     / O / && match($0, / \.(data|bss)[^ \t]*/) {

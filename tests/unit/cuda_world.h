@@ -15,6 +15,7 @@
 
 #include "modules/fake_cuda.h"
 #include "support/fault.h"
+#include "unit/told_step.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -204,25 +205,6 @@ static inline void copy_out(world *w, gpu *g, void *to, const void *from, size_t
 
 static inline void wait_for(world *w, gpu *g, df_queue_kind kind, df_work *work, void *event) {
     OK(w, cuda_ops.wait(g->queue[kind], work, event, &w->err));
-}
-
-/* ---- whose work it is ----------------------------------------------------- */
-
-typedef struct step {
-    df_work work; /* first */
-    int told;
-    df_error why; /* the first */
-} step;
-
-static inline void step_fail(df_work *work, const df_error *why) {
-    step *s = (step *)work;
-    if (s->told++ == 0) s->why = *why;
-    atomic_put(&work->failed, 1, RELEASE);
-}
-
-static inline void step_init(step *s) {
-    memset(s, 0, sizeof *s);
-    s->work.fail = step_fail;
 }
 
 /* ---- kernels of the fake driver's ---------------------------------------- */

@@ -13,7 +13,7 @@
 typedef struct kind_counts {
     _Atomic int waits, records, frees, event_waits, closed; /* closed: the frees by then, + 1 */
     _Atomic bool polls;                                     /* it does not call listeners */
-    _Atomic bool refuses;                                   /* to record, for want of memory */
+    _Atomic int refuses; /* to record, for want of memory: so many times */
     _Atomic bool is_lost;
     gate *_Atomic shut; /* opened when somebody records what is nobody's: to stop, or to wait */
 } kind_counts;
@@ -48,7 +48,8 @@ static inline df_code kind_record(void *queue, df_work *work, void *event, df_ev
     gate *shut = kind.shut;
     if (!work && shut) gate_open(shut);
     if (kind.is_lost) return error_set(err, DF_UNAVAILABLE, "it is lost");
-    if (kind.refuses) return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
+    if (kind.refuses > 0 && kind.refuses-- > 0)
+        return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
     kind.records++;
     return sim_ops.record(queue, work, event, kind.polls ? NULL : l, err);
 }
@@ -87,6 +88,10 @@ static inline const df_device_ops *kind_new(bool polls) {
     ops.event_ended = kind_event_ended;
     if (polls) ops.event_wait = kind_event_wait;
     return &ops;
+}
+
+static inline void kind_init(world *w, bool polls) {
+    world_init_with(w, kind_new(polls), 1 << 20);
 }
 
 #endif /* UNIT_KIND_WORLD_H */

@@ -9,7 +9,7 @@
 #ifndef UNIT_SIM_WORLD_H
 #define UNIT_SIM_WORLD_H
 
-#include "device/device.h"
+#include "unit/told_step.h"
 
 #include "base/mutex.h"
 #include "support/fault.h"
@@ -37,6 +37,7 @@ typedef struct world {
     df_device *d[DEVICES];
     const df_device_ops *kind; /* of both; NULL: the library's */
     kind_word *words;
+    df_device *opened;
 } world;
 
 static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
@@ -50,6 +51,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
                                     .host = w->host,
                                     .memory_limit = limit,
                                     .words = &w->words,
+                                    .opened = &w->opened,
                                     .kinds = &w->kind,
                                     .n_kinds = w->kind != NULL};
     return device_open(&name, 1, &options, &w->d[i], err);
@@ -58,6 +60,7 @@ static inline df_code world_open(world *w, int i, size_t limit, df_error *err) {
 static inline void world_init_with(world *w, const df_device_ops *kind, size_t limit) {
     w->kind = kind;
     w->words = NULL;
+    w->opened = NULL;
     fault_allocator_init(&w->heap);
     fault_threads_init(&w->threads);
     w->host = memory_new_host(&w->heap.allocator);
@@ -82,25 +85,6 @@ static inline void world_end(world *w) {
     memory_unref(w->host);
     fault_threads_end(&w->threads);
     fault_allocator_end(&w->heap);
-}
-
-/* ---- steps ---- */
-
-typedef struct step {
-    df_work work; /* first */
-    _Atomic uint32_t told;
-    df_error why; /* the first */
-} step;
-
-static inline void step_fail(df_work *work, const df_error *why) {
-    step *s = (step *)work;
-    if (atomic_add(&s->told, 1, RELAXED) == 0) s->why = *why;
-    atomic_put(&work->failed, 1, RELEASE);
-}
-
-static inline void step_init(step *s) {
-    memset(s, 0, sizeof *s);
-    s->work.fail = step_fail;
 }
 
 /* ---- waiting ---- */

@@ -33,8 +33,9 @@ static inline void *device_alloc(void *user, size_t bytes) {
     return block;
 }
 
-static inline void device_free(void *user, void *block, size_t bytes) {
+static inline bool device_free(void *user, void *block, size_t bytes) {
     alloc_free(user, block, bytes);
+    return true;
 }
 
 static inline void world_init(world *w) {

@@ -57,7 +57,7 @@ static int open_world(void **state) {
     *w->books = (fake_cublas_books){.handles = 0};
     *state = w;
     if (cublas_open(NULL, FAKE, &w->with.products, NULL) != DF_OK) return -1;
-    return kernels_register_cuda(w->lab->ops, &w->with, NULL) == DF_OK ? 0 : -1;
+    return kernels_register_gpu(w->lab->ops, "CUDA", &w->with, NULL) == DF_OK ? 0 : -1;
 }
 
 static int close_world(void **state) {

@@ -3,8 +3,10 @@
  * The memory of a device whose work is queued: a block goes back to the kind when nothing that is
  * queued uses it any more, and the kind's device after the last of them.
  */
-#include "unit/kind_world.h"
+#include <dataflow/sim.h>
+
 #include "support/scale.h"
+#include "unit/kind_world.h"
 
 enum { KIB = 1024 };
 
@@ -14,7 +16,7 @@ static void a_block_that_queued_work_uses_is_given_back_after_that_work(void **s
     gate g;
     adder a;
     step s;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     step_init(&s);
     df_tensor *t = bytes_in(&w, d->mem, 100);
@@ -36,7 +38,7 @@ static void a_block_that_nothing_uses_is_given_back_at_once(void **state) {
     (void)state;
     world w;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
 
     df_tensor_unref(bytes_in(&w, d->mem, 100));
@@ -147,7 +149,7 @@ static void without_memory_to_note_a_block_its_work_is_waited_for(void **state) 
     gate g;
     adder a;
     step s;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     step_init(&s);
     df_tensor *t = bytes_in(&w, d->mem, 100);
@@ -204,7 +206,7 @@ static void memory_of_the_programs_own_is_released_after_the_work_that_uses_it(v
 static void a_tensor_kept_after_its_device_has_gone_closes_it_last(void **state) {
     (void)state;
     world w;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_tensor *kept = bytes_in(&w, w.d[0]->mem, 100);
 
     device_close(w.d[0]);
@@ -223,7 +225,7 @@ static void a_block_that_waits_for_its_work_goes_before_the_device(void **state)
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_tensor *t = bytes_in(&w, d->mem, 100);
     gate_shut(&g, d);
@@ -258,7 +260,7 @@ static void blocks_are_given_back_by_one_thread_while_another_closes_the_device(
         world w;
         adder a;
         df_tensor *kept[KEPT];
-        world_init_with(&w, kind_new(false), 1 << 20);
+        kind_init(&w, false);
         df_device *d = w.d[0];
         for (int i = 0; i < KEPT; i++) kept[i] = bytes_in(&w, d->mem, 100);
         adder_launch(&a, d, NULL, NULL, NULL);
@@ -276,6 +278,34 @@ static void blocks_are_given_back_by_one_thread_while_another_closes_the_device(
     }
 }
 
+/* It is not for want of memory, and whoever asks for some is told so. */
+static void a_lost_device_has_no_memory_because_it_is_lost(void **state) {
+    (void)state;
+    world w;
+    adder a;
+    step s;
+    df_error err;
+    df_tensor *t = NULL;
+    const int64_t dims[] = {100};
+    world_init(&w);
+    df_device *d = w.d[0];
+    step_init(&s);
+    assert_int_equal(df_sim_fail(d, DF_SIM_LOST, 1, NULL), DF_OK);
+    adder_launch(&a, d, &s, NULL, NULL);
+    assert_true(device_wait(d->queue));
+    assert_int_equal(s.why.code, DF_UNAVAILABLE);
+
+    df_code code = tensor_new_in(w.host, d->mem, DF_UINT8, (df_shape){1, dims}, &t, &err);
+
+    assert_int_equal(code, DF_UNAVAILABLE);
+    assert_int_equal(err.code, DF_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "SIM:0 is lost"));
+    assert_int_equal(queue_keep_fences(d->queue, 8, &err), DF_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "SIM:0 is lost"));
+    assert_int_equal(memory_count(d->mem).in_use, 0);
+    world_end(&w);
+}
+
 int main(int argc, char **argv) {
     world_yields(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -289,6 +319,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
         cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
         cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),
+        cmocka_unit_test(a_lost_device_has_no_memory_because_it_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

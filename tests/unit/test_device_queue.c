@@ -39,7 +39,7 @@ static void a_copy_into_a_block_comes_behind_what_the_compute_queue_does_with_it
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     gate_shut(&g, d);
     void *block = block_in_use(&w, d, &a, 100);
@@ -64,7 +64,7 @@ static void a_block_whose_last_use_is_over_needs_no_wait(void **state) {
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     void *block = block_in_use(&w, d, &a, 100);
     assert_true(join(d, NULL, NULL));
@@ -89,7 +89,7 @@ static void a_block_that_nothing_has_used_needs_no_wait(void **state) {
     (void)state;
     world w;
     gate g;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     gate_shut(&g, d);
     df_tensor *there = bytes_in(&w, d->mem, 100);
@@ -112,7 +112,7 @@ static void one_wait_is_enough_for_all_blocks_that_were_given_back_before(void *
     gate g;
     adder a[N];
     df_tensor *there[N];
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     gate_shut(&g, d);
     for (size_t i = 0; i < N; i++) (void)block_in_use(&w, d, &a[i], (size_t)100 << i);
@@ -141,7 +141,7 @@ static void a_copy_across_comes_behind_what_the_other_device_does_with_the_block
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0], *other = w.d[1];
     df_tensor *here = bytes_in(&w, d->mem, 100), *host = host_bytes(&w, 100, 1);
     copy_in(d, NULL, here, host);
@@ -171,7 +171,7 @@ static void the_compute_queue_uses_a_block_at_once(void **state) {
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     gate_shut(&g, d);
     (void)block_in_use(&w, d, &a, 100);
@@ -196,7 +196,7 @@ static void what_needs_no_wait_is_not_put_on_the_queue(void **state) {
     world w;
     gate g;
     step s, another;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_queue *in = d->queues[DF_QUEUE_IN];
     step_init(&s);
@@ -228,7 +228,7 @@ static void a_queue_is_behind_what_it_has_waited_for(void **state) {
     world w;
     gate g;
     adder a;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_queue *in = d->queues[DF_QUEUE_IN], *out = d->queues[DF_QUEUE_OUT];
     gate_shut(&g, d);
@@ -262,7 +262,7 @@ static void a_fence_that_fails_fails_the_step_that_waits_for_it(void **state) {
             step bad, s;
             adder a;
             int turns = 0;
-            world_init_with(&w, kind_new(false), 1 << 20);
+            kind_init(&w, false);
             df_device *d = w.d[0], *waits = w.d[own ? 0 : 1];
             step_init(&bad);
             step_init(&s);
@@ -291,7 +291,7 @@ static void a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too(void 
     world w;
     launch failing;
     df_error why;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     failing_launch(&failing, w.d[0], NULL);
     fence *f = record(w.d[0], NULL);
     assert_false(fence_wait(f, NULL));
@@ -308,7 +308,7 @@ static void a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too(void 
 static void queues_wait_for_fences_of_their_own_kind_alone(void **state) {
     (void)state;
     world w, other;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     world_init(&other);
     fence *f = record(w.d[0], NULL), *g = record(other.d[0], NULL);
 
@@ -338,7 +338,7 @@ static void what_is_held_is_dropped_once_behind_the_work(void **state) {
     world w;
     gate g;
     _Atomic int first = 0, second = 0, at_once = 0;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     fence *before = record(d, NULL);
     assert_true(fence_wait(before, NULL));
@@ -372,7 +372,7 @@ static void what_no_fence_drops_is_dropped_when_the_device_is_closed(void **stat
     (void)state;
     world w;
     _Atomic int drops = 0;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     hold(w.d[0]->queues[DF_QUEUE_OUT], &drops);
     hold(w.d[0]->queue, &drops);
     world_end(&w);
@@ -384,19 +384,47 @@ static void a_fence_that_could_not_be_recorded_drops_nothing(void **state) {
     world w;
     _Atomic int drops = 0;
     fence *f = (fence *)&w;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     hold(d->queue, &drops);
     hold(d->queue, &drops);
 
-    kind.refuses = true;
+    kind.refuses = 1;
     assert_int_equal(queue_record(d->queue, NULL, &f, NULL), DF_RESOURCE_EXHAUSTED);
-    kind.refuses = false;
 
     assert_null(f);
     assert_int_equal(drops, 0);
     assert_true(join(d, NULL, NULL));
     assert_int_equal(drops, 2);
+    world_end(&w);
+}
+
+static void whoever_must_know_the_end_asks_a_kind_that_refuses_again(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    step s;
+    fence *f = NULL;
+    kind_init(&w, false);
+    df_device *d = w.d[0], *unused = w.d[1];
+    step_init(&s);
+    gate_shut(&g, d);
+
+    kind.refuses = 3;
+    assert_int_equal(queue_record_end(d->queue, &s.work, &f, NULL), DF_OK);
+    assert_int_equal(kind.refuses, 0);
+    assert_int_equal(s.told, 0);
+    assert_false(f->ops->ended(f));
+    gate_open(&g);
+    assert_true(fence_wait(f, NULL));
+    fence_unref(f);
+
+    kind.refuses = 1; /* nothing was ever there */
+    assert_int_equal(queue_record_end(unused->queue, &s.work, &f, NULL), DF_RESOURCE_EXHAUSTED);
+    kind.is_lost = true;
+    assert_int_equal(queue_record_end(d->queue, &s.work, &f, NULL), DF_UNAVAILABLE);
+    kind.is_lost = false; /* the simulated one must end */
+    gate_fini(&g);
     world_end(&w);
 }
 
@@ -408,18 +436,17 @@ static void fences_that_are_kept_at_hand_need_no_memory(void **state) {
     world w;
     gate g;
     fence *f[N], *more = NULL, *spare[2];
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_queue *q = d->queue;
-    assert_true(queue_keep_fences(q, N));
+    assert_int_equal(queue_keep_fences(q, N, NULL), DF_OK);
     gate_shut(&g, d);
     for (int i = 0; i < 2; i++) spare[i] = record(d, NULL); /* not one of those */
     fault_fail_allocation(&w.heap, 1, FAULT_FOR_EVER);
 
     assert_int_equal(queue_record(q, NULL, &more, NULL), DF_RESOURCE_EXHAUSTED);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < N; i++)
-            assert_int_equal(queue_record_kept(q, NULL, &f[i], NULL), DF_OK);
+        for (int i = 0; i < N; i++) assert_int_equal(queue_record_end(q, NULL, &f[i], NULL), DF_OK);
         assert_int_equal(queue_record(q, NULL, &more, NULL), DF_RESOURCE_EXHAUSTED);
         gate_open(&g);
         for (int i = 0; i < N; i++) {
@@ -440,12 +467,12 @@ static void fences_that_are_kept_at_hand_need_no_memory(void **state) {
 static void fences_that_cannot_be_kept_at_hand_are_not_promised(void **state) {
     (void)state;
     world w;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_queue *q = w.d[0]->queue;
     size_t kept = q->books->n_kept;
     fault_fail_allocation(&w.heap, 5, FAULT_FOR_EVER);
 
-    assert_false(queue_keep_fences(q, 8));
+    assert_int_equal(queue_keep_fences(q, 8, NULL), DF_RESOURCE_EXHAUSTED);
 
     fault_fail_allocation(&w.heap, 0, FAULT_ONCE);
     assert_int_equal(q->books->n_kept, kept);
@@ -460,7 +487,7 @@ static void a_queue_is_over_for_a_step_whose_fence_has_ended_behind_it(void **st
     adder a;
     gate g;
     step s, another;
-    world_init_with(&w, kind_new(false), 1 << 20);
+    kind_init(&w, false);
     df_device *d = w.d[0];
     df_queue *q = d->queue;
     step_init(&s);
@@ -495,7 +522,7 @@ static void a_device_that_has_stopped_takes_nothing(void **state) {
         launch l = {.run = failing_run};
         fence *f = (fence *)&w;
         df_error err;
-        world_init_with(&w, kind_new(polls), 1 << 20);
+        kind_init(&w, polls);
         df_device *d = w.d[0];
         df_tensor *there = bytes_in(&w, d->mem, 100), *host = host_bytes(&w, 100, 1);
         assert_true(join(w.d[1], NULL, NULL));
@@ -540,7 +567,7 @@ static void what_work_enqueues_on_any_queue_while_it_is_closed_runs_too(void **s
     for (int i = 0; i < 2 * DF_QUEUE_KINDS; i++) {
         world w;
         gate g;
-        world_init_with(&w, kind_new(i % 2), 1 << 20);
+        kind_init(&w, i % 2);
         df_device *d = w.d[0];
         df_queue *q = d->queues[i / 2];
         enqueuer e = {.base = {.run = enqueue}, .q = q, .code = DF_UNKNOWN};
@@ -564,7 +591,7 @@ static void fences_that_nobody_waited_for_have_ended_when_a_device_is_closed(voi
     for (int polls = 0; polls < 2; polls++) {
         world w;
         _Atomic int drops = 0;
-        world_init_with(&w, kind_new(polls), 1 << 20);
+        kind_init(&w, polls);
         df_device *d = w.d[0];
         assert_true(join(d, NULL, NULL));
         hold(d->queue, &drops);
@@ -590,7 +617,7 @@ static void fences_on_several_queues_are_told_in_the_order_in_which_they_end(voi
     waiting told[3];
     fence *f[3];
     step s;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     df_device *d = w.d[0];
     step_init(&s);
     for (int i = 0; i < 3; i++) {
@@ -624,7 +651,7 @@ static void a_failure_is_found_by_asking(void **state) {
     launch failing;
     step s;
     df_error why;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     step_init(&s);
 
     failing_launch(&failing, w.d[0], &s);
@@ -639,7 +666,7 @@ static void nobody_asks_where_nobody_waits(void **state) {
     (void)state;
     world w;
     gate g;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     df_device *d = w.d[0];
     gate_shut(&g, d);
     fence *f = record(d, NULL);
@@ -664,7 +691,7 @@ static void what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded(void *
     world w;
     _Atomic int drops = 0;
     df_error why;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     df_device *d = w.d[0];
     hold(d->queue, &drops);
     fence *f = record(d, NULL);
@@ -687,7 +714,7 @@ static void a_device_that_is_stopped_tells_who_waits_before(void **state) {
     gate g[2];
     waiting told[2];
     fence *f[2];
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     df_device *d = w.d[0];
     step s;
     step_init(&s);
@@ -735,7 +762,7 @@ static void whoever_tells_of_an_end_does_not_wait_for_the_device(void **state) {
         world w;
         gate g;
         adder a;
-        world_init_with(&w, kind_new(polls), 1 << 20);
+        kind_init(&w, polls);
         df_device *d = w.d[0];
         insider i = {.waiter = {.ready = look_around}, .d = d, .waited = true};
         gate_shut(&g, d);
@@ -756,6 +783,104 @@ static void whoever_tells_of_an_end_does_not_wait_for_the_device(void **state) {
     }
 }
 
+/* Each on a thread of its own device, and both at once. */
+typedef struct visitor {
+    fence_waiter waiter; /* first */
+    df_device *other;
+    _Atomic int *met;
+    bool waited;
+    _Atomic uint32_t called;
+} visitor;
+
+static void wait_for_the_other(fence_waiter *waiter, const df_error *why) {
+    visitor *v = (visitor *)waiter;
+    (void)why;
+    (void)atomic_add(v->met, 1, ACQ_REL);
+    while (atomic_get(v->met, ACQUIRE) < DEVICES) (void)sched_yield();
+    v->waited = device_wait(v->other->queue);
+    atomic_put(&v->called, 1, RELEASE);
+}
+
+static void two_that_tell_of_ends_do_not_wait_for_each_others_device(void **state) {
+    (void)state;
+    for (int polls = 0; polls < 2; polls++) {
+        world w;
+        gate g[DEVICES];
+        adder a[DEVICES];
+        visitor v[DEVICES];
+        fence *f[DEVICES];
+        _Atomic int met = 0;
+        kind_init(&w, polls);
+        for (int i = 0; i < DEVICES; i++) {
+            v[i] = (visitor){.waiter = {.ready = wait_for_the_other},
+                             .other = w.d[1 - i],
+                             .met = &met,
+                             .waited = true};
+            gate_shut(&g[i], w.d[i]);
+            f[i] = record(w.d[i], NULL);
+            adder_launch(&a[i], w.d[i], NULL, NULL, NULL);
+            f[i]->ops->on_ready(f[i], &v[i].waiter);
+        }
+
+        for (int i = 0; i < DEVICES; i++) gate_open(&g[i]);
+
+        for (int i = 0; i < DEVICES; i++) {
+            while (!atomic_get(&v[i].called, ACQUIRE)) (void)sched_yield();
+            assert_false(v[i].waited);
+            assert_true(join(w.d[i], NULL, NULL));
+            fence_unref(f[i]);
+            gate_fini(&g[i]);
+        }
+        world_end(&w);
+    }
+}
+
+/* A block that is in use, and whose cache is emptied where nobody may wait, without memory to note
+ * that it is to go later. */
+typedef struct trimmer {
+    fence_waiter waiter; /* first */
+    memory *mem;
+    _Atomic uint32_t called;
+} trimmer;
+
+static void trim(fence_waiter *waiter, const df_error *why) {
+    trimmer *t = (trimmer *)waiter;
+    (void)why;
+    memory_trim(t->mem);
+    atomic_put(&t->called, 1, RELEASE);
+}
+
+static void a_block_in_use_that_cannot_go_stays_in_the_cache(void **state) {
+    (void)state;
+    world w;
+    gate g, out;
+    adder a;
+    kind_init(&w, false);
+    df_device *d = w.d[0];
+    trimmer t = {.waiter = {.ready = trim}, .mem = d->mem};
+    gate_shut(&g, d);
+    gate_shut_on(&out, d->queues[DF_QUEUE_OUT]);
+    (void)block_in_use(&w, d, &a, 100);
+    fence *f = record_on(d->queues[DF_QUEUE_OUT], NULL);
+    f->ops->on_ready(f, &t.waiter);
+    fault_fail_allocation(&w.heap, 1, FAULT_FOR_EVER);
+
+    gate_open(&out);
+
+    while (!atomic_get(&t.called, ACQUIRE)) (void)sched_yield();
+    fault_fail_allocation(&w.heap, 0, FAULT_ONCE);
+    assert_int_equal(kind.frees, 0);
+    assert_int_equal(memory_count(d->mem).cached, 112);
+    gate_open(&g);
+    assert_true(join(d, NULL, NULL));
+    memory_trim(d->mem);
+    assert_int_equal(kind.frees, 1);
+    fence_unref(f);
+    gate_fini(&g);
+    gate_fini(&out);
+    world_end(&w);
+}
+
 static void a_lost_device_fails_what_has_not_ended_and_can_be_closed(void **state) {
     (void)state;
     world w;
@@ -763,7 +888,7 @@ static void a_lost_device_fails_what_has_not_ended_and_can_be_closed(void **stat
     launch l = {.run = failing_run};
     step s;
     df_error why;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     df_device *d = w.d[0];
     step_init(&s);
     fence *over = record(d, &s);
@@ -792,7 +917,7 @@ static void a_polling_device_needs_a_thread_to_be_opened(void **state) {
     (void)state;
     world w;
     df_error err;
-    world_init_with(&w, kind_new(true), 1 << 20);
+    kind_init(&w, true);
     device_close(w.d[0]);
     fault_fail_start(&w.threads, 1, FAULT_ONCE);
 
@@ -821,6 +946,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_held_is_dropped_once_behind_the_work),
         cmocka_unit_test(what_no_fence_drops_is_dropped_when_the_device_is_closed),
         cmocka_unit_test(a_fence_that_could_not_be_recorded_drops_nothing),
+        cmocka_unit_test(whoever_must_know_the_end_asks_a_kind_that_refuses_again),
         cmocka_unit_test(fences_that_are_kept_at_hand_need_no_memory),
         cmocka_unit_test(fences_that_cannot_be_kept_at_hand_are_not_promised),
         cmocka_unit_test(a_queue_is_over_for_a_step_whose_fence_has_ended_behind_it),
@@ -833,6 +959,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
+        cmocka_unit_test(two_that_tell_of_ends_do_not_wait_for_each_others_device),
+        cmocka_unit_test(a_block_in_use_that_cannot_go_stays_in_the_cache),
         cmocka_unit_test(a_lost_device_fails_what_has_not_ended_and_can_be_closed),
         cmocka_unit_test(a_polling_device_needs_a_thread_to_be_opened),
     };

@@ -470,6 +470,48 @@ static void without_a_step_what_a_transfer_left_on_a_queue_outlives_it(void **st
     gate_fini(&shut);
 }
 
+/* It comes behind the end of that step's work, and has nothing to do with how it ends. */
+static void a_transfer_into_a_block_that_a_failed_step_used_arrives(void **state) {
+    (void)state;
+    for (int has_work = 0; has_work < 2; has_work++) {
+        route x;
+        gate shut;
+        step bad;
+        launch failing;
+        adder a;
+        route_init(&x, has_work);
+        df_device *d = x.w.d[0];
+        df_queue *in = d->queues[DF_QUEUE_IN];
+        step_init(&bad);
+        gate_shut(&shut, d);
+        df_tensor *t = bytes_in(&x.w, d->mem, 100);
+        const void *block = t->data;
+        adder_launch(&a, d, &bad, t, NULL);
+        failing_launch(&failing, d, &bad);
+        df_tensor_unref(t);
+        fence *f = record(d, &bad);
+
+        ship(&x, (df_endpoint){.device = NULL}, host_bytes(&x.w, 100, 5), at(d));
+        fence *behind = record_on(in, &x.step);
+        assert_false(behind->ops->ended(behind)); /* it waits for the failing one */
+        gate_open(&shut);
+
+        assert_false(fence_wait(f, NULL));
+        got_wait(&x.g);
+        assert_int_equal(x.g.code, DF_OK);
+        assert_ptr_equal(x.g.tensor->data, block);
+        assert_true(fence_wait(behind, NULL));
+        assert_int_equal(x.step.told, 0);
+        assert_true(device_wait(in));
+        fence_unref(f);
+        fence_unref(behind);
+        got_fini(&x.g);
+        assert_true(join(d, NULL, NULL));
+        route_end(&x);
+        gate_fini(&shut);
+    }
+}
+
 /* ---- without memory ------------------------------------------------------ */
 
 /* Two devices, or what there is memory for. */
@@ -568,6 +610,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(under_a_step_a_copy_that_fails_tells_the_step),
         cmocka_unit_test(a_warm_step_allocates_nothing),
         cmocka_unit_test(without_a_step_what_a_transfer_left_on_a_queue_outlives_it),
+        cmocka_unit_test(a_transfer_into_a_block_that_a_failed_step_used_arrives),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
     };
     world_yields(argc, argv);

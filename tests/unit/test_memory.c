@@ -50,13 +50,14 @@ static void *device_alloc(void *user, size_t bytes) {
     return block;
 }
 
-static void device_free(void *user, void *block, size_t bytes) {
+static bool device_free(void *user, void *block, size_t bytes) {
     device_world *d = user;
     (void)block;
     mutex_lock(&d->lock);
     d->bytes -= bytes;
     d->out--;
     mutex_unlock(&d->lock);
+    return true;
 }
 
 static void device_close_source(void *user) {

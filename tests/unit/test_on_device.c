@@ -270,6 +270,22 @@ static void a_feed_that_lies_elsewhere_is_refused(void **state) {
     place_close(&p);
 }
 
+static void where_a_feed_lies_that_nobody_needs_is_no_matter(void **state) {
+    (void)state;
+    place p;
+    place_open(&p);
+    df_out other = df_placeholder(p.w.g, "other", DF_FLOAT32, (df_shape){1, (const int64_t[]){N}});
+    df_program *program = run_compile(&p.w, DF_OUTS(p.x, other), DF_OUTS(p.y));
+    df_tensor *on_1 = copied(p.sim[1], p.zeros), *y = NULL;
+    run_ok(&p.w, program, DF_TENSORS(p.zeros, p.zeros), &y);
+    df_tensor_unref(y);
+    run_ok(&p.w, program, DF_TENSORS(p.zeros, on_1), &y);
+    df_tensor_unref(y);
+    df_tensor_unref(on_1);
+    df_program_free(program);
+    place_close(&p);
+}
+
 static void a_place_that_cannot_be_is_refused(void **state) {
     (void)state;
     place p;
@@ -631,6 +647,7 @@ int main(void) {
         cmocka_unit_test(each_end_may_lie_anywhere),
         cmocka_unit_test(a_feed_that_is_fetched_is_the_same_tensor),
         cmocka_unit_test(a_feed_that_lies_elsewhere_is_refused),
+        cmocka_unit_test(where_a_feed_lies_that_nobody_needs_is_no_matter),
         cmocka_unit_test(a_place_that_cannot_be_is_refused),
         cmocka_unit_test(what_stays_there_is_not_copied_into_host_memory),
         cmocka_unit_test(a_variable_keeps_what_was_fed_on_its_device),

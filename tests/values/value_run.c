@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include "device/cuda/cuda.h"
+#include "device/opencl/opencl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,8 +349,18 @@ static df_code copy_fresh(df_kernel *k, df_error *err) {
     df_tensor *out = df_kernel_output(k, 0);
     size_t bytes = df_tensor_bytes(x);
     if (!bytes) return DF_OK;
-    return cuda_ops.copy_within(df_kernel_queue(k), NULL, df_tensor_data(out), df_tensor_data(x),
-                                bytes, err);
+    const df_device_ops *ops = df_kernel_user(k);
+    return ops->copy_within(df_kernel_queue(k), NULL, df_tensor_data(out), df_tensor_data(x), bytes,
+                            err);
+}
+
+static df_code register_on_gpu(df_runtime *rt, const df_device_ops *ops, df_error *err) {
+    const df_kernel_def kernel = {.struct_size = sizeof kernel,
+                                  .op = "Fresh",
+                                  .devices = ops->kind,
+                                  .compute = copy_fresh,
+                                  .user = (void *)(uintptr_t)ops};
+    return df_kernel_register(rt, &kernel, err);
 }
 
 static bool open_one(const char *devices, df_runtime **out, df_error *err) {
@@ -360,17 +371,16 @@ static bool open_one(const char *devices, df_runtime **out, df_error *err) {
                                   .op = "Fresh",
                                   .devices = "CPU,SIM",
                                   .compute = compute_fresh};
-    const df_kernel_def on_gpu = {
-        .struct_size = sizeof on_gpu, .op = "Fresh", .devices = "CUDA", .compute = copy_fresh};
     return df_runtime_new(&o, out, err) == DF_OK && df_op_register(*out, &op, err) == DF_OK &&
            df_kernel_register(*out, &kernel, err) == DF_OK &&
-           df_kernel_register(*out, &on_gpu, err) == DF_OK;
+           register_on_gpu(*out, &cuda_ops, err) == DF_OK &&
+           register_on_gpu(*out, &opencl_ops, err) == DF_OK;
 }
 
 bool value_runner_open(value_runner *r, df_error *err) {
     const char *kind = getenv("DATAFLOW_TEST_DEVICE");
     *r = (value_runner){.kind = kind ? kind : "SIM"};
-    r->is_gpu = strcmp(r->kind, "CUDA") == 0;
+    r->is_gpu = strcmp(r->kind, "SIM") != 0;
     char devices[64];
     (void)snprintf(devices, sizeof devices, "cpu:1,%s:1", r->kind);
     (void)snprintf(r->place, sizeof r->place, "/device:%s:0", r->kind);

@@ -22,7 +22,7 @@
 
 typedef struct value_runner {
     df_runtime *cpu, *other; /* with an accelerator, */
-    const char *kind;        /* DATAFLOW_TEST_DEVICE, "CUDA", or "SIM" */
+    const char *kind;        /* DATAFLOW_TEST_DEVICE, "CUDA" or "OPENCL"; or "SIM" */
     char place[40];
     bool is_gpu;
     size_t n_runs;

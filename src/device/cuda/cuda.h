@@ -17,6 +17,7 @@
 #include "base/atomic.h"
 #include "base/mutex.h"
 #include "device/cuda/driver.h"
+#include "device/fork.h"
 
 /* For df_runtime_options.kinds. user: the path of the driver, a string; NULL: "libcuda.so.1". */
 extern const df_device_ops cuda_ops;
@@ -32,8 +33,7 @@ typedef struct cuda_device {
     cu_device handle;          /* (c) */
     cu_context context;        /* (c) the primary one, which cudart and cuBLAS use as well */
     df_cuda_info info;         /* (c) */
-    const char *here;          /* (c) a page; what it says is 0 in a child of fork */
-    size_t page;               /* (c) */
+    fork_page here;            /* (c) */
     size_t limit;              /* (c) bytes that may be used */
     _Atomic size_t used;       /* (a) relaxed: it only counts */
     _Atomic int lost;          /* (a) relaxed: the first result that said so, or CU_SUCCESS */

@@ -8,13 +8,10 @@
  * 2. Some errors end a context for good. The first is kept in `lost`; from then on nothing is asked
  *    of the device but to take back what it gave, and every call answers UNAVAILABLE.
  * 3. A child of fork has the memory, but not the driver. It must not call it, as a thread that is
- *    not there may hold its locks: so `here` is a page that fork empties.
+ *    not there may hold its locks ("device/fork.h").
  * 4. What the driver says when it is asked to take something back is nobody's concern; it may have
  *    ended before us.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* MADV_WIPEONFORK */
-#endif
 #include "device/cuda/cuda.h"
 
 #include "base/alloc.h"
@@ -22,8 +19,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* ---- results ------------------------------------------------------------- */
 
@@ -51,7 +46,7 @@ static bool is_final(cu_result r) {
 
 static df_code lost(cuda_device *d, df_error *err) {
     cu_result r = atomic_get(&d->lost, RELAXED);
-    if (!*d->here || r == CU_NOT_INITIALIZED)
+    if (!fork_is_here(&d->here) || r == CU_NOT_INITIALIZED)
         return error_set(err, DF_UNAVAILABLE,
                          "device %s was opened before this process was forked, and CUDA does not "
                          "work in the child: open it after fork, or start another program",
@@ -85,7 +80,7 @@ static void swap_capture_mode(cuda_device *d, int *mode) {
 }
 
 bool cuda_visit_any(cuda_device *d, cuda_visit *v) {
-    if (!*d->here) return false;
+    if (!fork_is_here(&d->here)) return false;
     v->context = NULL;
     v->capture_mode = CU_CAPTURE_MODE_RELAXED;
     swap_capture_mode(d, &v->capture_mode);
@@ -109,7 +104,7 @@ df_code cuda_enter(cuda_device *d, cuda_visit *v, df_error *err) {
 static df_code kernel_enter(void *device, void **before, df_error *err) {
     cuda_device *d = device;
     cu_context context = NULL;
-    if (atomic_get(&d->lost, RELAXED) != CU_SUCCESS || !*d->here) return lost(d, err);
+    if (atomic_get(&d->lost, RELAXED) != CU_SUCCESS || !fork_is_here(&d->here)) return lost(d, err);
     (void)d->driver.context_get(&context);
     if (context != d->context) {
         df_code rc = cuda_check(d, d->driver.context_set(d->context), CUDA_CALL_context_set, err);
@@ -121,7 +116,7 @@ static df_code kernel_enter(void *device, void **before, df_error *err) {
 
 static void kernel_leave(void *device, void *before) {
     cuda_device *d = device;
-    if (*d->here) (void)d->driver.context_set(before);
+    if (fork_is_here(&d->here)) (void)d->driver.context_set(before);
 }
 
 /* ---- memory -------------------------------------------------------------- */
@@ -278,33 +273,18 @@ static void describe(cuda_device *d, const df_device_request *request, df_device
                    d->driver.version / 1000, d->driver.version % 1000 / 10);
 }
 
-/* A page that says 1 here, and nothing in a child of fork. */
-static bool page_open(cuda_device *d) {
-    d->page = (size_t)sysconf(_SC_PAGESIZE);
-    char *at = mmap(NULL, d->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) return false;
-    *at = 1;
-    (void)madvise(at, d->page, MADV_WIPEONFORK); /* without it the driver tells, by a result */
-    d->here = at;
-    return true;
-}
-
-static void page_close(cuda_device *d) {
-    (void)munmap((void *)(uintptr_t)d->here, d->page);
-}
-
 static df_code context_open(cuda_device *d, df_error *err) {
     cu_result r = d->driver.context_retain(&d->context, d->handle);
     df_code rc = cuda_check(d, r, CUDA_CALL_context_retain, err);
     if (rc == DF_OK) return rc;
-    page_close(d);
+    fork_page_close(&d->here);
     mutex_fini(&d->lock);
     return rc;
 }
 
 static df_code locks_open(cuda_device *d, df_error *err) {
     if (mutex_init(&d->lock)) {
-        if (page_open(d)) return DF_OK;
+        if (fork_page_open(&d->here)) return DF_OK;
         mutex_fini(&d->lock);
     }
     return error_set(err, DF_RESOURCE_EXHAUSTED, "device %s: the system has no more locks or pages",
@@ -334,8 +314,8 @@ static df_code device_open(void *user, const df_device_request *request, void **
 static void device_close(void *device) {
     cuda_device *d = device;
     cuda_kernels_close(d);
-    if (*d->here) (void)d->driver.context_release(d->handle);
-    page_close(d);
+    if (fork_is_here(&d->here)) (void)d->driver.context_release(d->handle);
+    fork_page_close(&d->here);
     mutex_fini(&d->lock);
     alloc_free(d->alloc, d, sizeof *d);
 }

@@ -11,21 +11,14 @@
  *    others is behind them.
  * 3. To the driver an event that was never recorded has ended. The library records first.
  * 4. Streams do not wait for the legacy stream of other code, nor it for them; events keep no time
- * but where that is asked for, which would cost ten times as much.
- * 5. Who waits for an event looks often for as long as waking up would take, and then sleeps. The
- *    driver has no sleep with an end: so those that have one are naps.
+ *    but where that is asked for, which would cost ten times as much.
  */
 #include "device/cuda/cuda.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/thread.h"
 #include "device/cuda/launch.h"
-
-#include <time.h>
-
-enum { LOOK_NS = 50000, NAP_NS = 20000, NAP_MOST_NS = 100000 };
+#include "device/naps.h"
 
 /* (r) written when it is recorded, and constant until it has ended */
 typedef struct event {
@@ -207,28 +200,19 @@ bool cuda_event_ended(void *device, void *event_, df_error *why) {
     return ended;
 }
 
-static void nap(uint64_t ns) {
-    const struct timespec t = {.tv_nsec = (long)ns};
-    (void)nanosleep(&t, NULL);
-}
-
 void cuda_event_wait(void *device, void *event_, uint64_t timeout) {
     cuda_device *d = device;
     const event *e = event_;
     bool ended;
     df_code rc;
-    uint64_t start = clock_now(), until = clock_after(timeout), ns = NAP_NS;
-    for (uint64_t now = start; now < until; now = clock_now()) {
+    naps n = naps_begin(timeout);
+    while (naps_go_on(&n)) {
         if (query(d, e, &ended, NULL) != DF_OK || ended) return;
-        if (now - start < LOOK_NS) {
-            thread_pause();
-        } else if (timeout == UINT64_MAX) {
+        if (timeout == UINT64_MAX && naps_sleep(&n)) {
             CUDA_ASK(rc, d, NULL, event_synchronize, e->event);
             (void)rc;
             return;
-        } else {
-            nap(ns < until - now ? ns : until - now);
-            ns = 2 * ns < NAP_MOST_NS ? 2 * ns : NAP_MOST_NS;
         }
+        naps_take(&n);
     }
 }

@@ -128,8 +128,13 @@ bool sim_is_due(sim_device *d, df_sim_fault fault) {
     return atomic_get(left, RELAXED) && atomic_sub(left, 1, RELAXED) == 1;
 }
 
+df_code sim_lost(const sim_device *d, df_error *err) {
+    return error_set(err, DF_UNAVAILABLE, "device %s is lost", d->name);
+}
+
 static df_code sim_alloc(void *device, size_t bytes, void **address, df_error *err) {
     sim_device *d = device;
+    if (sim_is_lost(d)) return sim_lost(d, err);
     *address = sim_is_due(d, DF_SIM_ALLOC_FAILS) ? NULL : sim_memory_take(d->memory, bytes);
     if (!*address)
         return error_set(err, DF_RESOURCE_EXHAUSTED, "device %s: no %zu bytes left of its memory",
@@ -161,6 +166,7 @@ static df_code sim_memory_left(void *device, uint64_t *bytes, df_error *err) {
 /* Pinned memory is any: only that it was asked for counts. */
 static df_code sim_host_alloc(void *device, size_t bytes, void **block, df_error *err) {
     sim_device *d = device;
+    if (sim_is_lost(d)) return sim_lost(d, err);
     *block = alloc_bytes(d->alloc, bytes);
     return *block ? DF_OK : error_memory(err, d->name);
 }

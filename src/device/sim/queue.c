@@ -112,14 +112,6 @@ static void fail(sim_queue *q, df_work *work, const df_error *why) {
         q->nobodys = *why;
 }
 
-static df_code lost(const sim_queue *q, df_error *err) {
-    return error_set(err, DF_UNAVAILABLE, "device %s is lost", q->device->name);
-}
-
-static bool is_lost(sim_device *d) {
-    return atomic_get(&d->is_lost, RELAXED) != 0;
-}
-
 /* Where this thread finds the bytes of one end of a copy. */
 static df_code end_at(sim_memory *m, const void *address, size_t bytes, void **out, df_error *err) {
     if (m) return sim_memory_at(m, address, bytes, out, err);
@@ -136,7 +128,7 @@ static void play_copy(sim_queue *q, item *i) {
         df_code code =
             r->fails ? error_set(&why, DF_DATA_LOSS, "device %s: a copy failed", q->device->name)
                      : end_at(r->to_memory, r->to, r->bytes, &to, &why);
-        if (code == DF_OK && is_lost(q->device)) code = lost(q, &why);
+        if (code == DF_OK && sim_is_lost(q->device)) code = sim_lost(q->device, &why);
         if (code == DF_OK) code = end_at(r->from_memory, r->from, r->bytes, &from, &why);
         if (code == DF_OK)
             memmove(to, from, r->bytes);
@@ -160,7 +152,7 @@ static void play_function(sim_queue *q, item *i) {
     df_work *work = i->work;
     if (df_work_failed(work)) return;
     df_error why = {.code = DF_OK};
-    df_code code = is_lost(q->device) ? lost(q, &why) : reach(q, f, &why);
+    df_code code = sim_is_lost(q->device) ? sim_lost(q->device, &why) : reach(q, f, &why);
     DF_SCHED_POINT();
     if (code != DF_OK && f->refused) {
         f->refused(f, &why);
@@ -185,7 +177,7 @@ static bool take_mistake(sim_device *d, df_error *why) {
 /* True: the event fails, *why says with what. */
 static bool event_fails(sim_queue *q, const df_work *work, df_error *why) {
     if (take_mistake(q->device, why)) return true;
-    if (is_lost(q->device)) return lost(q, why) != DF_OK;
+    if (sim_is_lost(q->device)) return sim_lost(q->device, why) != DF_OK;
     if (work) {
         if (!df_work_failed(work)) return false;
         (void)error_set(
@@ -289,11 +281,17 @@ typedef void play_function_of(sim_queue *q, item *i);
 /* What is to be known of an item when it is put there; may refuse it. */
 typedef df_code note_function(sim_queue *q, item *i, df_error *err);
 
+/* A device that is lost takes events all the same: what is in front of them may be in use. */
+static bool is_taken_locked(sim_queue *q, play_function_of *play) DF_REQUIRES(&q->lock);
+static bool is_taken_locked(sim_queue *q, play_function_of *play) {
+    return !sim_is_lost(q->device) || (play == play_event && q->thread);
+}
+
 static df_code push(sim_queue *q, df_work *work, play_function_of *play, note_function *note,
                     item *i, df_error *err) {
     *i = (item){.work = work, .play = play};
     mutex_lock(&q->lock);
-    df_code rc = is_lost(q->device) ? lost(q, err) : start_locked(q, err);
+    df_code rc = is_taken_locked(q, play) ? start_locked(q, err) : sim_lost(q->device, err);
     if (rc == DF_OK) rc = note(q, i, err);
     if (rc == DF_OK) {
         if (q->first)
@@ -433,6 +431,7 @@ df_code sim_wait(void *queue, df_work *work, void *event, df_error *err) {
 
 df_code sim_event_new(void *device, void **event, df_error *err) {
     sim_device *d = device;
+    if (sim_is_lost(d)) return sim_lost(d, err);
     sim_event *e = alloc_zeroed(d->alloc, sizeof *e);
     if (!e) return error_memory(err, "an event");
     e->device = d;
@@ -506,6 +505,7 @@ static bool locks_init(sim_queue *q) {
 
 df_code sim_queue_new(void *device, df_queue_kind kind, void **queue, df_error *err) {
     sim_device *d = device;
+    if (sim_is_lost(d)) return sim_lost(d, err);
     sim_queue *q = alloc_zeroed(d->alloc, sizeof *q);
     if (!q) return error_memory(err, d->name);
     q->device = d;

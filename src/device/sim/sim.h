@@ -61,6 +61,11 @@ typedef struct sim_device {
 /* True: this is the n-th. */
 bool sim_is_due(sim_device *d, df_sim_fault fault);
 
+static inline bool sim_is_lost(sim_device *d) {
+    return atomic_get(&d->is_lost, RELAXED) != 0;
+}
+df_code sim_lost(const sim_device *d, df_error *err); /* UNAVAILABLE */
+
 /* ---- queues and events ---- */
 
 /* The calls of df_device_ops. */

@@ -13,6 +13,15 @@
 
 #include <stdint.h>
 
+/* Where elements lie that are read or written: an address; in OpenCL, an offset in a buffer
+ * ("device/opencl/launch.h"). */
+#ifdef IN_OPENCL
+typedef uint64_t cuda_in, cuda_out;
+#else
+typedef const void *cuda_in;
+typedef void *cuda_out;
+#endif
+
 /* Threads of a block where no family says otherwise. */
 enum { CUDA_BLOCK = 256 };
 
@@ -32,13 +41,18 @@ typedef struct cuda_fault {
     int32_t mistake;
     int64_t element, value, limit;
 } cuda_fault;
+#ifdef IN_OPENCL
+typedef uint64_t cuda_report;
+#else
+typedef cuda_fault *cuda_report;
+#endif
 
 /* ---- element by element -------------------------------------------------- */
 
 enum { CUDA_OPERANDS = 3 };
 
 typedef struct cuda_operand {
-    const void *data; /* NULL: `number` everywhere */
+    cuda_in data; /* NULL: `number` everywhere */
     double number;
     int64_t strides[DF_MAX_RANK]; /* 0: stretched */
 } cuda_operand;
@@ -46,26 +60,26 @@ typedef struct cuda_operand {
 /* arith_T, function_T: T is the operands' dtype. select_N: the first is bool, the others N
  * bytes. */
 typedef struct cuda_elementwise {
-    void *out;
+    cuda_out out;
     int64_t n;
     int32_t kind; /* loop_kind */
     int32_t rank;
     int64_t dims[DF_MAX_RANK];
     cuda_operand in[CUDA_OPERANDS];
-    cuda_fault *fault; /* NULL: nobody wants to know */
+    cuda_report fault; /* NULL: nobody wants to know */
 } cuda_elementwise;
 
 /* cast */
 typedef struct cuda_cast {
-    const void *in;
-    void *out;
+    cuda_in in;
+    cuda_out out;
     int64_t n;
     int32_t from, to; /* df_dtype */
 } cuda_cast;
 
 /* range: start + i * delta. Floats are in f, integers in i. */
 typedef struct cuda_range {
-    void *out;
+    cuda_out out;
     int64_t n;
     int32_t dtype;
     double start_f, delta_f;
@@ -74,7 +88,7 @@ typedef struct cuda_range {
 
 /* random_fill: as "kernels/random.c" says. */
 typedef struct cuda_random {
-    void *out;
+    cuda_out out;
     int64_t n;
     uint64_t seed, counter;
     int32_t dtype, normal;
@@ -86,8 +100,8 @@ enum { CUDA_COPY_RANK = 2 * DF_MAX_RANK };
 
 /* copy_N, of elements of N bytes. */
 typedef struct cuda_copy {
-    const void *from; /* NULL: the lowest bytes of `bits`, everywhere */
-    void *to;
+    cuda_in from; /* NULL: the lowest bytes of `bits`, everywhere */
+    cuda_out to;
     uint64_t bits;
     int64_t n;
     int32_t rank;
@@ -100,20 +114,20 @@ enum { CUDA_TURN = 32 };
 
 /* gather_N: out[o, i, r] = x[o, indices[i], r]; 0 where there is no such. */
 typedef struct cuda_gather {
-    const void *x, *indices;
-    void *out;
+    cuda_in x, indices;
+    cuda_out out;
     int64_t n, size, count, row; /* elements of out; of the axis; of the indices; of r */
     int32_t wide;                /* indices are int64, not int32 */
-    cuda_fault *fault;
+    cuda_report fault;
 } cuda_gather;
 
 /* scatter_add: out[indices[i], r] += updates[i, r], in ascending order of i. */
 typedef struct cuda_scatter {
-    const void *indices, *updates;
-    void *out;
+    cuda_in indices, updates;
+    cuda_out out;
     int64_t size, count, row;
     int32_t wide, dtype;
-    cuda_fault *fault;
+    cuda_report fault;
 } cuda_scatter;
 
 /* ---- reductions ---------------------------------------------------------- */
@@ -123,8 +137,8 @@ typedef struct cuda_scatter {
  * folded pairwise. So the order depends on the shape alone. */
 enum { CUDA_FOLD_BLOCK = 1024 }; /* threads, at most */
 typedef struct cuda_fold {
-    const void *in;
-    void *out;
+    cuda_in in;
+    cuda_out out;
     int64_t results, count; /* elements in a result */
     int32_t from, to;       /* df_dtype */
     int32_t kind;           /* fold_kind */
@@ -138,13 +152,13 @@ typedef struct cuda_fold {
 /* softmax, softmax_grad, cross_entropy, layer_norm, norm_moments, norm_columns, norm_grad: a block
  * a row (norm_columns: a column). Not all have all. */
 typedef struct cuda_rows {
-    const void *x, *dy, *y, *scale, *offset, *labels;
-    void *out, *loss, *dscale, *doffset;
+    cuda_in x, dy, y, scale, offset, labels;
+    cuda_out out, loss, dscale, doffset;
     int64_t rows, n;
     double epsilon;
     int32_t dtype, wide; /* labels are int64 */
     int32_t kept;        /* moments lie where each row of `out` will be */
-    cuda_fault *fault;
+    cuda_report fault;
 } cuda_rows;
 
 /* ---- products and windows ------------------------------------------------ */
@@ -154,8 +168,8 @@ enum { CUDA_TILE = 64, CUDA_TILE_K = 16, CUDA_TILE_EACH = 4 };
 
 /* matmul_T: c[at, m, n] = a[at, m, k] x b[at, k, n], with batches that broadcast. */
 typedef struct cuda_matmul {
-    const void *a, *b;
-    void *c;
+    cuda_in a, b;
+    cuda_out c;
     int64_t m, k, n, batches, tiles; /* of all batches */
     int64_t a_row, a_col, b_row, b_col;
     int32_t rank;
@@ -173,8 +187,8 @@ enum { CUDA_CONV_CHANNELS = 32, CUDA_CONV_PIXELS = CUDA_BLOCK / CUDA_CONV_CHANNE
 /* conv_T, conv_image_T, conv_filter_T: each thread an element of y, x or filter, from the others.
  * pool, pool_grad: of y, or of the gradient dx. */
 typedef struct cuda_window {
-    const void *x, *filter, *y;
-    void *to;
+    cuda_in x, filter, y;
+    cuda_out to;
     int64_t n;              /* elements of `to` */
     int64_t batch, in, out; /* channels of x and y; of a pool they are equal */
     cuda_slide h, w;

@@ -63,7 +63,7 @@ df_code cuda_reduce(df_kernel *c, df_error *err) {
         cut(&a, x, reduction_mask(c, r, x->rank));
     else
         a.count = 0;
-    unsigned threads = a.count < LONG ? CUDA_BLOCK : CUDA_FOLD_BLOCK;
+    unsigned threads = a.count < LONG || cuda_with(c)->small_blocks ? CUDA_BLOCK : CUDA_FOLD_BLOCK;
     a.lanes = lanes_of(&a, threads);
     return cuda_blocks(c, number_is_float(x->dtype) ? "fold_float" : "fold_int",
                        (a.results - 1) / a.lanes + 1, threads, &a, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each op has on CUDA what it has on the CPU, but for the function that computes it: what lies in
+ * Each op has on a GPU what it has on the CPU, but for the function that computes it: what lies in
  * host memory and what may be overwritten is the same.
  *
  * Not here, and on the host for good: what is INLINE, which touches no element and runs for every
@@ -15,6 +15,7 @@
 
 typedef struct registrar {
     op_registry *r;
+    const char *kind;
     const cuda_kernels *with;
     df_error *err;
     df_code code;
@@ -30,7 +31,7 @@ static df_code check_fault(void *user, const void *report, df_error *err) {
 static void add(registrar *a, const op_def *op, const kernel_def *cpu, compute_function *compute) {
     const df_kernel_def def = {.struct_size = sizeof def,
                                .op = op->name,
-                               .devices = "CUDA",
+                               .devices = a->kind,
                                .compute = compute,
                                .user = (void *)(uintptr_t)a->with, /* only read */
                                .flags = cpu->flags,
@@ -43,7 +44,7 @@ static void add(registrar *a, const op_def *op, const kernel_def *cpu, compute_f
 }
 
 /* "Sum|Mean": ops with one function. */
-static void on_cuda(registrar *a, const char *names, compute_function *compute) {
+static void add_all(registrar *a, const char *names, compute_function *compute) {
     for (const char *name = names; *name;) {
         char one[64];
         size_t length = strcspn(name, "|");
@@ -54,7 +55,7 @@ static void on_cuda(registrar *a, const char *names, compute_function *compute) 
     }
 }
 
-static void elementwise_on_cuda(registrar *a) {
+static void add_elementwise(registrar *a) {
     for (size_t i = 0; i < op_count(a->r); i++) {
         const op_def *op = op_at(a->r, i);
         const kernel_def *cpu = kernel_find(op, "CPU", DF_DTYPE_NONE);
@@ -62,27 +63,28 @@ static void elementwise_on_cuda(registrar *a) {
     }
 }
 
-df_code kernels_register_cuda(op_registry *r, const cuda_kernels *with, df_error *err) {
-    registrar a = {.r = r, .with = with, .err = err};
-    elementwise_on_cuda(&a);
-    on_cuda(&a, "AssignAdd|AssignSub", cuda_assign);
-    on_cuda(&a, "Cast", cuda_cast_compute);
-    on_cuda(&a, "Range", cuda_range_compute);
-    on_cuda(&a, "RandomUniform|RandomNormal", cuda_random_compute);
-    on_cuda(&a, "Fill", cuda_fill);
-    on_cuda(&a, "Transpose|Slice|Pad|Tile", cuda_move);
-    on_cuda(&a, "Concat", cuda_concat);
-    on_cuda(&a, "Split", cuda_split);
-    on_cuda(&a, "Gather", cuda_gather_compute);
-    on_cuda(&a, "ScatterAdd", cuda_scatter_add);
-    on_cuda(&a, "Sum|Mean|Prod|Max|Min|ArgMax|ArgMin|BiasAddGrad", cuda_reduce);
-    on_cuda(&a, "Softmax", cuda_softmax);
-    on_cuda(&a, "SoftmaxGrad", cuda_softmax_grad);
-    on_cuda(&a, "SparseSoftmaxCrossEntropy", cuda_cross_entropy);
-    on_cuda(&a, "LayerNorm", cuda_norm);
-    on_cuda(&a, "LayerNormGrad", cuda_norm_grad);
-    on_cuda(&a, "MatMul", cuda_matmul_compute);
-    on_cuda(&a, "Conv2D|Conv2DBackpropInput|Conv2DBackpropFilter", cuda_conv);
-    on_cuda(&a, "MaxPool|AvgPool|MaxPoolGrad|AvgPoolGrad", cuda_pool);
+df_code kernels_register_gpu(op_registry *r, const char *kind, const cuda_kernels *with,
+                             df_error *err) {
+    registrar a = {.r = r, .kind = kind, .with = with, .err = err};
+    add_elementwise(&a);
+    add_all(&a, "AssignAdd|AssignSub", cuda_assign);
+    add_all(&a, "Cast", cuda_cast_compute);
+    add_all(&a, "Range", cuda_range_compute);
+    add_all(&a, "RandomUniform|RandomNormal", cuda_random_compute);
+    add_all(&a, "Fill", cuda_fill);
+    add_all(&a, "Transpose|Slice|Pad|Tile", cuda_move);
+    add_all(&a, "Concat", cuda_concat);
+    add_all(&a, "Split", cuda_split);
+    add_all(&a, "Gather", cuda_gather_compute);
+    add_all(&a, "ScatterAdd", cuda_scatter_add);
+    add_all(&a, "Sum|Mean|Prod|Max|Min|ArgMax|ArgMin|BiasAddGrad", cuda_reduce);
+    add_all(&a, "Softmax", cuda_softmax);
+    add_all(&a, "SoftmaxGrad", cuda_softmax_grad);
+    add_all(&a, "SparseSoftmaxCrossEntropy", cuda_cross_entropy);
+    add_all(&a, "LayerNorm", cuda_norm);
+    add_all(&a, "LayerNormGrad", cuda_norm_grad);
+    add_all(&a, "MatMul", cuda_matmul_compute);
+    add_all(&a, "Conv2D|Conv2DBackpropInput|Conv2DBackpropFilter", cuda_conv);
+    add_all(&a, "MaxPool|AvgPool|MaxPoolGrad|AvgPoolGrad", cuda_pool);
     return a.code;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * register.h - the standard ops on CUDA.
+ * register.h - the standard ops on CUDA, and on OpenCL ("kernels/opencl/launch.h"), whose kernels
+ * are launched with the same arguments.
  *
  * Their compute functions are called on the host: they put launches on the device's queue, and
  * return. They check what they know there, shapes and host inputs; what only values show is found
@@ -19,10 +20,12 @@ typedef struct cuda_kernels {
     df_code (*launch)(void *queue, const cuda_launch *l, df_error *err);
     void *(*stream)(void *queue); /* a CUstream */
     cublas *products;             /* for products of matrices; NULL: by the kernel in here */
+    bool small_blocks;            /* of CUDA_BLOCK threads at most */
 } cuda_kernels;
 
-/* Registers a kernel for CUDA of each standard op that has one for CPU alone. */
-df_code kernels_register_cuda(op_registry *r, const cuda_kernels *with, df_error *err);
+/* Registers a kernel for the kind of device of each standard op that has one for CPU alone. */
+df_code kernels_register_gpu(op_registry *r, const char *kind, const cuda_kernels *with,
+                             df_error *err);
 
 /* The words for a mistake; DF_OK if there is none. */
 df_code cuda_fault_error(const cuda_fault *f, df_error *err);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "device/opencl/opencl.h"
+
+#include "base/error.h"
+#include "base/options.h"
+#include "device/core.h"
+
+#include <string.h>
+
+/* Whatever path its loader was given by. */
+static opencl_device *opencl_of(const df_device *d) {
+    return d && d->ops && d->ops->open == opencl_ops.open ? d->core->impl : NULL;
+}
+
+df_code df_opencl_device(const df_device *device, df_opencl_info *out, df_error *err) {
+    df_opencl_info info = {.struct_size = sizeof info};
+    const opencl_device *d = opencl_of(device);
+    if (!out) return error_no_out(err);
+    if (!d)
+        return error_invalid(err, "device %s is no OpenCL device",
+                             device ? device->full_name : "NULL");
+    df_code code = options_read(&info, out, "df_opencl_info", err);
+    if (code != DF_OK) return code;
+    info = (df_opencl_info){out->struct_size, d->platform, d->handle, d->context};
+    memcpy(out, &info, info.struct_size < sizeof info ? info.struct_size : sizeof info);
+    return DF_OK;
+}
+
+void *df_opencl_queue(const df_queue *queue) {
+    return queue && opencl_of(queue->device) ? df_opencl_kernel_queue(queue->impl) : NULL;
+}
+
+void *df_opencl_kernel_queue(void *kernel_queue) {
+    return kernel_queue ? ((opencl_queue *)kernel_queue)->queue : NULL;
+}
+
+df_code df_opencl_kernel_buffer(void *kernel_queue, const void *address, void **buffer,
+                                size_t *offset, df_error *err) {
+    opencl_place at;
+    if (!kernel_queue || !buffer || !offset)
+        return error_invalid(err, "the queue or a place for the result is NULL");
+    df_code code = opencl_find(((opencl_queue *)kernel_queue)->device, address, 0, &at, err);
+    if (code != DF_OK) return code;
+    *buffer = at.buffer;
+    *offset = at.offset;
+    return DF_OK;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Engines of transport, each of which keeps every rule. ctest runs this once for each:
+ *
+ *   test_transport mem [--large BYTES] [--parked N] [--rounds N] [--seed S]
+ *
+ * mem: the network within the process, with threads of its own, and with a time of its own that a
+ * thread of the test lets pass. Its links reorder what they carry.
+ */
+#include <dataflow/mem_transport.h>
+#include <dataflow/transport_conformance.h>
+
+#include "support/scale.h"
+#include "support/yield.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void on_report(void *user, int rule, const char *asks, const char *wrong) {
+    (void)user;
+    printf("  T%-2d  %s: %s\n", rule, asks, wrong ? wrong : "kept");
+}
+
+static void on_skip(void *user, int rule, const char *why) {
+    (void)user;
+    printf("  T%-2d  left out: %s\n", rule, why);
+}
+
+/* ---- mem --------------------------------------------------------------------------- */
+
+static void mem_kill(void *user, const char *address) {
+    (void)df_mem_network_fate(user, address, DF_MEM_KILLED, NULL);
+}
+
+static void mem_hang(void *user, const char *address) {
+    (void)df_mem_network_fate(user, address, DF_MEM_HANGS, NULL);
+}
+
+static uint64_t mem_now(void *user) {
+    return df_mem_network_now(user);
+}
+
+typedef struct pump {
+    df_mem_network *net;
+    atomic_bool ends;
+} pump;
+
+static void *pump_main(void *arg) {
+    pump *p = arg;
+    const struct timespec moment = {.tv_nsec = 20000};
+    while (!p->ends)
+        if (!df_mem_network_step(p->net)) (void)nanosleep(&moment, NULL);
+    return NULL;
+}
+
+static int test_mem(df_transport_conformance suite, int threads, uint64_t seed) {
+    const df_mem_options o = {
+        .struct_size = sizeof o,
+        .seed = seed,
+        .link = {.latency = 5000, .jitter = 20000, .bytes_per_s = 20000000000u},
+        .threads = threads};
+    df_transport_ops ops;
+    pump p = {.ends = false};
+    pthread_t thread;
+    if (df_mem_network_new(&o, &p.net, NULL) != DF_OK) return 1;
+    df_mem_network_ops(p.net, &ops);
+    suite.user = p.net;
+    suite.ops = &ops;
+    suite.address = "mem://suite:0";
+    suite.kill = mem_kill;
+    suite.hang = mem_hang;
+    suite.now = mem_now;
+    printf("mem, %d threads, seed %llu\n", threads, (unsigned long long)seed);
+    if (!threads && pthread_create(&thread, NULL, pump_main, &p) != 0) return 1;
+    int broken = df_transport_conformance_run(&suite);
+    p.ends = true;
+    if (!threads) (void)pthread_join(thread, NULL);
+    if (!broken) df_mem_network_free(p.net); /* else something is perhaps in use */
+    return broken;
+}
+
+int main(int argc, char **argv) {
+    uint64_t rounds = 1, seed = 1;
+    df_transport_conformance suite = {.struct_size = sizeof suite,
+                                      .large = test_scaled((size_t)64 << 20),
+                                      .parked = (int)test_scaled(10000),
+                                      .limit = UINT64_C(30000000000),
+                                      .report = on_report,
+                                      .skipped = on_skip};
+    if (argc < 2 || strcmp(argv[1], "mem") != 0) {
+        (void)fprintf(stderr, "test_transport mem [--large BYTES] [--parked N] [--rounds N]\n");
+        return 2;
+    }
+    for (int i = 2; i + 1 < argc; i += 2) {
+        uint64_t n = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--large") == 0) suite.large = n;
+        if (strcmp(argv[i], "--parked") == 0) suite.parked = (int)n;
+        if (strcmp(argv[i], "--rounds") == 0) rounds = n;
+        if (strcmp(argv[i], "--seed") == 0) seed = n;
+    }
+    char words[24];
+    (void)snprintf(words, sizeof words, "%llu", (unsigned long long)seed);
+    (void)yield_install(2, (char *[]){argv[0], words});
+    int broken = 0;
+    for (uint64_t end = seed + rounds; seed < end; seed++)
+        for (int threads = 0; threads <= 3; threads += 1 + threads)
+            broken += test_mem(suite, threads, seed);
+    printf("%d rules broken\n", broken);
+    return broken != 0;
+}
