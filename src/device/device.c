@@ -147,16 +147,22 @@ static bool is_done(df_queue *q, uint64_t put) {
     return done;
 }
 
-/* What came before the queue was closed, and was not waited for. */
+/* What came before the queue was closed, and was not waited for; and threads that still tell of an
+ * end, which look at the queue when they have. */
 static void await_fences(df_queue *q) {
     for (;;) {
         mutex_lock(&q->books->lock);
         device_fence *f = q->last;
+        bool is_over = !f && !q->n_calling;
         if (f) f->refs++;
         mutex_unlock(&q->books->lock);
-        if (!f) return;
-        wait_for(&f->base);
-        fence_unref(&f->base);
+        if (is_over) return;
+        if (f) {
+            wait_for(&f->base);
+            fence_unref(&f->base);
+        } else {
+            thread_pause();
+        }
     }
 }
 

@@ -33,7 +33,4 @@ void corpus_fini(corpus *c);
  * noise. Returns its size. */
 size_t corpus_draw(const corpus *c, draws *d, char *out);
 
-/* The graph's text, to be freed. */
-char *corpus_print(const df_graph *g, size_t *size);
-
 #endif /* FUZZ_CORPUS_H */

@@ -18,6 +18,7 @@
 
 #include "fuzz/corpus.h"
 
+#include "fuzz/target.h"
 #include "support/scale.h"
 
 #include <inttypes.h>
@@ -65,53 +66,13 @@ static void print_text(const char *words, size_t size) {
     (void)fprintf(stderr, "<end>\n");
 }
 
-/* In a block of just its size, so that a sanitizer sees one byte too far. */
-static df_code parse_exact(fuzz_world *w, const char *words, size_t size, df_graph **g,
-                           df_error *err) {
-    char *exact = malloc(size ? size : 1);
-    assert_non_null(exact);
-    if (size) memcpy(exact, words, size);
-    *g = NULL;
-    *err = (df_error){.code = DF_OK};
-    df_code code = df_graph_parse(w->of->rt, exact, size, g, err);
-    free(exact);
-    return code;
-}
-
-/* NULL: as it must be. */
-static const char *wrong_with(fuzz_world *w, const char *words, size_t size, bool *is_graph) {
-    df_graph *g, *h;
-    df_error err;
-    df_code code = parse_exact(w, words, size, &g, &err);
-    *is_graph = code == DF_OK;
-    if (code != err.code || (code == DF_OK) != (g != NULL)) return "code, error and graph differ";
-    if (code != DF_OK) {
-        unsigned line = 0, column = 0;
-        int n = sscanf(err.message, "line %u, column %u: ", &line, &column);
-        return n == 2 && line && column ? NULL : "the error does not say where";
-    }
-    size_t once, twice = 0;
-    char *first = corpus_print(g, &once), *second = NULL;
-    df_graph_free(g);
-    code = parse_exact(w, first, once, &h, &err);
-    if (code == DF_OK) second = corpus_print(h, &twice);
-    df_graph_free(h);
-    bool same = second && once == twice && memcmp(first, second, once) == 0;
-    if (!same)
-        print_message("%s\nprinted first:\n%s\nthen:\n%s\n", err.message, first,
-                      second ? second : "");
-    free(first);
-    free(second);
-    return same ? NULL : "what is printed is not read as it was";
-}
-
 static void check_case(fuzz_world *w, size_t i, bool show, size_t *graphs) {
     static char words[CORPUS_TEXT_MAX];
     draws d = draws_of(seed, i);
     size_t size = corpus_draw(&w->corpus, &d, words), before = fault_live_blocks(&w->of->heap);
     bool is_graph = false;
     if (show) print_text(words, size);
-    const char *wrong = wrong_with(w, words, size, &is_graph);
+    const char *wrong = fuzz_text_wrong(w->of->rt, words, size, &is_graph);
     if (!wrong && fault_live_blocks(&w->of->heap) != before) wrong = "something has leaked";
     *graphs += is_graph;
     if (!wrong) return;
@@ -138,7 +99,7 @@ static void what_is_started_from_is_read(void **state) {
     bool is_graph;
     for (size_t i = 0; i < w->corpus.n; i++) {
         const corpus_text *t = &w->corpus.texts[i];
-        const char *wrong = wrong_with(w, t->at, t->size, &is_graph);
+        const char *wrong = fuzz_text_wrong(w->of->rt, t->at, t->size, &is_graph);
         if (wrong) fail_msg("%.*s\n%s", (int)t->size, t->at, wrong);
         assert_true(is_graph);
     }

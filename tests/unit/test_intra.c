@@ -163,11 +163,21 @@ static void what_the_host_sees_fails_with_the_work_that_makes_it(void **state) {
     route_end(&x);
 }
 
+static int n_waits;
+
+static df_code counted_wait(void *q, df_work *work, void *event, df_error *err) {
+    n_waits++;
+    return sim_ops.wait(q, work, event, err);
+}
+
 static void under_a_step_another_queue_waits_and_the_host_does_not(void **state) {
     (void)state;
     route x;
     gate shut;
-    route_init(&x, true);
+    df_device_ops kind = sim_ops;
+    kind.wait = counted_wait;
+    n_waits = 0;
+    route_init_with(&x, &kind, true);
     df_device *a = x.w.d[0], *b = x.w.d[1];
     gate_shut(&shut, a);
     df_tensor *t = host_bytes(&x.w, 100, 5);
@@ -178,6 +188,7 @@ static void under_a_step_another_queue_waits_and_the_host_does_not(void **state)
 
     assert_int_equal(got_calls(&x.g), 1);
     assert_ptr_equal(x.g.tensor, t);
+    assert_int_equal(n_waits, 1);
     fence *behind = record(b, &x.step);
     assert_false(behind->ops->ended(behind));
     gate_open(&shut);

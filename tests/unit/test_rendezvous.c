@@ -327,6 +327,34 @@ static void a_step_can_be_used_again_after_an_abort(void **state) {
     fault_allocator_end(&heap);
 }
 
+static void a_key_of_another_plan_has_no_slot(void **state) {
+    (void)state;
+    memory *host = memory_new_host(NULL);
+    df_rendezvous *r = NULL;
+    got mine, others;
+    df_key *key = test_key(0, PLAN, 1), *other = test_key(1, PLAN + 1, 1);
+    assert_int_equal(rendezvous_new_step(NULL, host, PLAN, 2, NULL, &r, NULL), DF_OK);
+    df_tensor *t[2] = {number(NULL, 0), number(NULL, 1)};
+    assert_int_equal(df_rendezvous_send(r, other, &on_host, t[1]), DF_OK);
+    got_init(&mine, key, on_host);
+    rendezvous_mark_planned(&mine.recv, NULL);
+    df_rendezvous_recv(r, &mine.recv);
+    assert_int_equal(df_rendezvous_send(r, key, &on_host, t[0]), DF_OK);
+    got_init(&others, other, on_host);
+    df_rendezvous_recv(r, &others.recv);
+
+    assert_got_number(&mine, 0);
+    assert_got_number(&others, 1);
+
+    got_fini(&mine);
+    got_fini(&others);
+    for (int i = 0; i < 2; i++) df_tensor_unref(t[i]);
+    df_rendezvous_unref(r);
+    memory_unref(host);
+    df_key_free(key);
+    df_key_free(other);
+}
+
 /* ---- the end of a recv --------------------------------------------------- */
 
 static void a_second_finish_does_nothing_but_release(void **state) {
@@ -582,6 +610,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_backend_outlives_its_call_although_done_drops_the_last_reference),
         cmocka_unit_test(only_the_built_in_has_slots_to_reset_and_is_closed),
         cmocka_unit_test(a_step_can_be_used_again_after_an_abort),
+        cmocka_unit_test(a_key_of_another_plan_has_no_slot),
         cmocka_unit_test(a_second_finish_does_nothing_but_release),
         cmocka_unit_test(a_second_finish_leaves_what_a_step_was_told),
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),

@@ -153,6 +153,22 @@ static void start_next(told *t) {
     slow_start(c->o, NULL, &c->t);
 }
 
+static void feeds_may_be_given_back_as_soon_as_a_run_has_started(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    slow_open(&o, 0, "TestCopy", NULL);
+    df_tensor *fed = run_scalar(&o.w.f.allocator, 9);
+    told_init(&t);
+    df_program_start(o.slow, DF_TENSORS(fed), NULL, tell, &t);
+    df_tensor_unref(fed);
+    slow_await(&o, &t);
+    assert_told(&t, DF_OK, NULL);
+    assert_int_equal(t.value, 9);
+    told_fini(&t);
+    slow_close(&o);
+}
+
 static void done_may_start_the_next_run_and_free_the_program(void **state) {
     (void)state;
     for (int i = 0; i < N_WORKERS; i++) {
@@ -407,6 +423,7 @@ int main(void) {
         cmocka_unit_test(with_no_workers_nothing_runs_before_somebody_polls),
         cmocka_unit_test(runs_that_share_a_variable_go_in_the_order_started),
         cmocka_unit_test(a_program_may_be_freed_as_soon_as_its_run_has_started),
+        cmocka_unit_test(feeds_may_be_given_back_as_soon_as_a_run_has_started),
         cmocka_unit_test(done_may_start_the_next_run_and_free_the_program),
         cmocka_unit_test(the_runtimes_end_cancels_what_still_runs),
         cmocka_unit_test(lent_threads_are_asked_for_and_run_everything),

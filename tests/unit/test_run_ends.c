@@ -142,6 +142,62 @@ static void a_deadline_ends_a_run_that_waits_for_its_turn(void **state) {
     }
 }
 
+/* There is a thread that sleeps until the later one. */
+static void a_sooner_deadline_that_comes_second_is_the_first(void **state) {
+    (void)state;
+    const uint64_t hour = UINT64_C(3600000000000);
+    for (int i = 0; i < N_WORKERS; i++) {
+        slow_world o;
+        told later, sooner;
+        slow_open(&o, workers[i], "TestAsync", "cpu:1");
+        o.probe.way = PROBE_KEEPS;
+        told_init(&later);
+        told_init(&sooner);
+        slow_start(&o, RUN_OPTIONS(.timeout = hour), &later);
+        df_kernel_handle h = slow_await_kept(&o, 1);
+        slow_start(&o, RUN_OPTIONS(.timeout = SOON), &sooner);
+        slow_await(&o, &sooner);
+        assert_told(&sooner, DF_DEADLINE_EXCEEDED, NULL);
+        assert_int_equal(told_calls(&later), 0);
+        df_kernel_done(h, NULL);
+        slow_await(&o, &later);
+        assert_told(&later, DF_OK, NULL);
+        told_fini(&later);
+        told_fini(&sooner);
+        slow_close(&o);
+    }
+}
+
+static void a_run_that_never_has_its_turn_lets_go_of_its_feeds_at_once(void **state) {
+    (void)state;
+    slow_world o;
+    told first, second;
+    slow_open(&o, 0, "TestAsync", "cpu:1");
+    o.probe.way = PROBE_KEEPS;
+    told_init(&first);
+    told_init(&second);
+    slow_start(&o, NULL, &first);
+    df_kernel_handle h = slow_await_kept(&o, 1);
+    df_cancel *c = NULL;
+    assert_int_equal(df_cancel_new(o.w.rt, &c, NULL), DF_OK);
+    df_tensor *fed = run_scalar(NULL, 1);
+    df_program_start(o.slow, DF_TENSORS(fed), RUN_OPTIONS(.cancel = c), tell, &second);
+    assert_false(refcount_is_one(&fed->refs));
+
+    df_cancel_fire(c);
+
+    assert_told(&second, DF_CANCELLED, NULL);
+    assert_true(refcount_is_one(&fed->refs));
+    df_cancel_free(c);
+    df_tensor_unref(fed);
+    df_kernel_done(h, NULL);
+    slow_await(&o, &first);
+    assert_told(&first, DF_OK, NULL);
+    told_fini(&first);
+    told_fini(&second);
+    slow_close(&o);
+}
+
 static void what_was_fed_stays_until_the_kernel_has_ended(void **state) {
     (void)state;
     slow_world o;
@@ -473,6 +529,8 @@ int main(void) {
         cmocka_unit_test(a_deadline_far_away_does_no_harm),
         cmocka_unit_test(the_loop_learns_when_the_next_deadline_is),
         cmocka_unit_test(a_deadline_ends_a_run_that_waits_for_its_turn),
+        cmocka_unit_test(a_sooner_deadline_that_comes_second_is_the_first),
+        cmocka_unit_test(a_run_that_never_has_its_turn_lets_go_of_its_feeds_at_once),
         cmocka_unit_test(what_was_fed_stays_until_the_kernel_has_ended),
         cmocka_unit_test(a_handle_ends_all_runs_that_have_it_and_no_others),
         cmocka_unit_test(a_handle_that_was_fired_ends_what_is_started_with_it),

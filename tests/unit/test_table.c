@@ -157,6 +157,36 @@ static void any_waiting_recv_can_be_cancelled(void **state) {
     fini(&k);
 }
 
+static void a_cancel_that_comes_first_is_remembered(void **state) {
+    (void)state;
+    keyed k;
+    got g;
+    init(&k);
+    got_init(&g, k.keys[0], on_host);
+    table_cancel(&k.t, &g.recv);
+    table_recv(&k.t, &g.recv);
+    assert_got_error(&g, DF_CANCELLED);
+    got_fini(&g);
+    fini(&k);
+}
+
+static void keys_of_one_hash_never_mix(void **state) {
+    (void)state;
+    keyed k;
+    got g[2];
+    init(&k);
+    k.keys[1]->hash = k.keys[0]->hash;
+    ask(&k, &g[0], 0);
+    assert_int_equal(send(&k, 1, 11), DF_OK); /* not for who waits */
+    ask(&k, &g[1], 1);
+    assert_int_equal(send(&k, 0, 10), DF_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_got_number(&g[i], 10 + i);
+        got_fini(&g[i]);
+    }
+    fini(&k);
+}
+
 static void an_abort_closes_every_shard_until_the_reset(void **state) {
     (void)state;
     keyed k;
@@ -208,6 +238,8 @@ int main(void) {
         cmocka_unit_test(a_recv_needs_no_memory),
         cmocka_unit_test(a_send_without_memory_has_not_happened),
         cmocka_unit_test(any_waiting_recv_can_be_cancelled),
+        cmocka_unit_test(a_cancel_that_comes_first_is_remembered),
+        cmocka_unit_test(keys_of_one_hash_never_mix),
         cmocka_unit_test(an_abort_closes_every_shard_until_the_reset),
         cmocka_unit_test(a_table_that_finds_no_memory_leaves_nothing),
     };
