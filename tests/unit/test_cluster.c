@@ -20,6 +20,7 @@ typedef struct three {
     df_cluster *c[TASKS];
     df_graph *g;
     df_session *s;
+    uint64_t budget; /* 0: as it is by default */
     df_error err;
 } three;
 
@@ -38,6 +39,7 @@ static void join(three *x, int t) {
                              .transport = &x->ops,
                              .heartbeat = 300000000,
                              .misses = 3,
+                             .budget = x->budget,
                              .checksum = true};
     assert_int_equal(df_runtime_new(&ro, &x->rt[t], &x->err), DF_OK);
     assert_int_equal(run_register(x->rt[t], &x->err), DF_OK);
@@ -52,13 +54,18 @@ static void leave(three *x, int t) {
     x->rt[t] = NULL;
 }
 
-static void three_open(three *x) {
+static void three_open_with(three *x, uint64_t budget) {
     memset(x, 0, sizeof *x);
+    x->budget = budget;
     df_mem_options mo = {.struct_size = sizeof mo, .threads = 2};
     assert_int_equal(df_mem_network_new(&mo, &x->net, &x->err), DF_OK);
     df_mem_network_ops(x->net, &x->ops);
     for (int t = 0; t < TASKS; t++) join(x, t);
     x->g = df_graph_new(x->rt[MASTER]);
+}
+
+static void three_open(three *x) {
+    three_open_with(x, 0);
 }
 
 static void open_session(three *x) {
@@ -113,6 +120,26 @@ static void values_go_from_task_to_task(void **state) {
     on(&x, NULL);
     df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(e));
     for (int64_t i = 0; i < 20; i++) assert_int_equal(run_one(&x, p, i), i * i);
+    df_program_free(p);
+    three_close(&x);
+}
+
+/* Of many values only one at a time is on its way to a task; who sends the others goes on. */
+static void with_a_budget_of_a_byte_values_wait_and_all_arrive(void **state) {
+    (void)state;
+    enum { VALUES = 20 };
+    three x;
+    three_open_with(&x, 1);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR), sum = a;
+    for (int i = 0; i < VALUES; i++) {
+        on(&x, "/job:worker/task:0");
+        df_out value = df_add(x.g, a, run_const(x.g, i));
+        on(&x, "/job:worker/task:1");
+        sum = df_add(x.g, sum, value);
+    }
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(sum));
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(run_one(&x, p, i), (VALUES + 1) * i + VALUES * (VALUES - 1) / 2);
     df_program_free(p);
     three_close(&x);
 }
@@ -431,6 +458,7 @@ int main(int argc, char **argv) {
     (void)yield_install(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_from_task_to_task),
+        cmocka_unit_test(with_a_budget_of_a_byte_values_wait_and_all_arrive),
         cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
         cmocka_unit_test(variables_live_on_their_tasks),
         cmocka_unit_test(all_kinds_of_tensors_travel),
