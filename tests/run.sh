@@ -26,6 +26,8 @@
 #   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
+#   coverage  which branches of rendezvous, compile and exec no test takes (tests/tools/coverage.sh)
+#   platforms the unit tests for 32 bits, and on other processors under qemu (tests/tools/platforms.sh)
 #
 # What is missing on the machine is installed with apt-get, by root or sudo; otherwise it
 # is named. The last line is "N passed, N failed". Builds go to build/ and build-gates/.
@@ -34,7 +36,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz faults huge mutants soak"
+long_gates="fuzz faults huge mutants soak coverage platforms"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev openssl"
 to_test="pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
@@ -156,6 +158,23 @@ gate_soak() {
     build-gates/asan/tests/test_soak --seconds "$seconds"
     build_tsan
     $tsan_wrapper build-gates/tsan/tests/test_soak --seconds "$seconds"
+}
+
+gate_coverage() {
+    need $to_build $to_test clang-19 llvm-19 libclang-rt-19-dev
+    local counts="-O1 -fprofile-instr-generate -fcoverage-mapping -fcoverage-mcdc"
+    local folder=build-gates/coverage
+    build "$folder" -DCMAKE_C_COMPILER=clang-19 -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS="$counts" \
+        -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_BENCH=OFF
+    rm -rf "$folder/profiles"
+    export LLVM_PROFILE_FILE="$PWD/$folder/profiles/%8m.profraw"
+    run_tests "$folder" --timeout 900
+    tests/tools/coverage.sh "$folder"
+}
+
+gate_platforms() {
+    need $to_build
+    tests/tools/platforms.sh
 }
 
 gate_memcheck() {

@@ -27,6 +27,10 @@ have() {
         echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=address,undefined &&
             echo 'int main(void){return 0;}' | CC=clang try_compile -fsanitize=thread
         ;;
+    llvm-19) command -v llvm-cov-19 >/dev/null ;;
+    libclang-rt-19-dev)
+        echo 'int main(void){return 0;}' | CC=clang-19 try_compile -fprofile-instr-generate
+        ;;
     libtbb-dev)
         printf '#include <%s>\n' tbb/version.h tbb/flow_graph.h |
             sed '$a int main() { return 0; }' | g++ -x c++ - -ltbb -o /dev/null >/dev/null 2>&1

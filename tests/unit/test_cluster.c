@@ -23,6 +23,7 @@ typedef struct three {
     df_graph *g;
     df_session *s;
     const df_threads *threads; /* of the last task; or NULL */
+    uint64_t budget; /* 0: as it is by default */
     df_error err;
 } three;
 
@@ -42,6 +43,7 @@ static void join(three *x, int t) {
                              .transport = &x->ops,
                              .heartbeat = 300000000,
                              .misses = 3,
+                             .budget = x->budget,
                              .checksum = true};
     assert_int_equal(df_runtime_new(&ro, &x->rt[t], &x->err), DF_OK);
     assert_int_equal(run_register(x->rt[t], &x->err), DF_OK);
@@ -56,9 +58,10 @@ static void leave(three *x, int t) {
     x->rt[t] = NULL;
 }
 
-static void three_open_with(three *x, const df_threads *threads) {
+static void three_open_with(three *x, const df_threads *threads, uint64_t budget) {
     memset(x, 0, sizeof *x);
     x->threads = threads;
+    x->budget = budget;
     df_mem_options mo = {.struct_size = sizeof mo, .threads = 2};
     assert_int_equal(df_mem_network_new(&mo, &x->net, &x->err), DF_OK);
     df_mem_network_ops(x->net, &x->ops);
@@ -67,7 +70,7 @@ static void three_open_with(three *x, const df_threads *threads) {
 }
 
 static void three_open(three *x) {
-    three_open_with(x, NULL);
+    three_open_with(x, NULL, 0);
 }
 
 static void open_session(three *x) {
@@ -147,6 +150,26 @@ static void a_value_goes_there_and_back_many_times(void **state) {
         assert_int_equal(run_value(out), 0); /* in pairs: -(-(y + 1) + 1) is y */
         df_tensor_unref(out);
     }
+    df_program_free(p);
+    three_close(&x);
+}
+
+/* Of many values only one at a time is on its way to a task; who sends the others goes on. */
+static void with_a_budget_of_a_byte_values_wait_and_all_arrive(void **state) {
+    (void)state;
+    enum { VALUES = 20 };
+    three x;
+    three_open_with(&x, NULL, 1);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR), sum = a;
+    for (int i = 0; i < VALUES; i++) {
+        on(&x, "/job:worker/task:0");
+        df_out value = df_add(x.g, a, run_const(x.g, i));
+        on(&x, "/job:worker/task:1");
+        sum = df_add(x.g, sum, value);
+    }
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(sum));
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(run_one(&x, p, i), (VALUES + 1) * i + VALUES * (VALUES - 1) / 2);
     df_program_free(p);
     three_close(&x);
 }
@@ -305,7 +328,7 @@ typedef struct failing {
 /* v counts on worker 0; the probe's kernel on worker 1 comes behind. */
 static void failing_open_with(failing *f, const df_threads *threads) {
     three *x = &f->x;
-    three_open_with(x, threads);
+    three_open_with(x, threads, 0);
     probe_init(&f->probe);
     df_out a = df_placeholder(x->g, "a", DF_INT64, DF_SCALAR);
     on(x, "/job:worker/task:0");
@@ -583,6 +606,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_from_task_to_task),
         cmocka_unit_test(a_value_goes_there_and_back_many_times),
+        cmocka_unit_test(with_a_budget_of_a_byte_values_wait_and_all_arrive),
         cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
         cmocka_unit_test(a_task_that_comes_late_is_waited_for),
         cmocka_unit_test(variables_live_on_their_tasks),

@@ -69,6 +69,27 @@ static void on_one_device_the_reference_is_handed_over(void **state) {
     gate_fini(&shut);
 }
 
+/* Not one of its bytes is touched, so it needs only the first. */
+static void more_than_4_gib_are_handed_over_like_any_tensor(void **state) {
+    (void)state;
+    if (SIZE_MAX == UINT32_MAX) skip();
+    const int64_t n = (INT64_C(1) << 32) + 8;
+    route x;
+    df_tensor *t = NULL;
+    route_init(&x, false);
+    _Alignas(64) char first[64];
+    assert_int_equal(df_tensor_wrap(NULL, DF_UINT8, DF_SHAPE(n), first, NULL, NULL, &t, NULL),
+                     DF_OK);
+
+    ship(&x, on_host, t, on_host);
+
+    assert_int_equal(got_calls(&x.g), 1);
+    assert_ptr_equal(x.g.tensor, t);
+    assert_true(df_tensor_bytes(t) == (size_t)n);
+    got_fini(&x.g);
+    route_end(&x);
+}
+
 static void a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks(void **state) {
     (void)state;
     route x;
@@ -596,6 +617,7 @@ static void a_transfer_that_finds_no_memory_ends_and_leaves_nothing(void **state
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_one_device_the_reference_is_handed_over),
+        cmocka_unit_test(more_than_4_gib_are_handed_over_like_any_tensor),
         cmocka_unit_test(a_tensor_that_stays_on_its_device_is_ready_for_a_host_that_asks),
         cmocka_unit_test(a_host_tensor_waits_for_the_fence_it_carries),
         cmocka_unit_test(what_the_host_sees_is_not_copied_for_it),

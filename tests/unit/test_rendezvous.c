@@ -253,6 +253,27 @@ static void drop_reference(got *g) {
     df_rendezvous_unref(g->user);
 }
 
+/* A waiting recv is ended all the same: with an error, or it would be told that it has a tensor. */
+static void an_abort_without_an_error_is_an_internal_one(void **state) {
+    (void)state;
+    const df_error nothing = {.code = DF_OK};
+    for (int i = 0; i < 2; i++) {
+        df_rendezvous *r = NULL;
+        got g;
+        df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+        assert_int_equal(df_rendezvous_new_local(NULL, &r, NULL), DF_OK);
+        got_init(&g, key, on_host);
+        df_rendezvous_recv(r, &g.recv);
+        df_rendezvous_abort(r, i ? &nothing : NULL);
+        assert_int_equal(got_calls(&g), 1);
+        assert_int_equal(g.code, DF_INTERNAL);
+        assert_int_equal(rendezvous_send(r, key, &on_host, number(NULL, 1)), DF_INTERNAL);
+        got_fini(&g);
+        df_rendezvous_unref(r);
+        df_key_free(key);
+    }
+}
+
 static void a_backend_outlives_its_call_although_done_drops_the_last_reference(void **state) {
     (void)state;
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
@@ -607,6 +628,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_send_that_makes_no_sense_is_refused_and_takes_nothing),
         cmocka_unit_test(a_recv_that_makes_no_sense_ends_with_what_is_wrong),
         cmocka_unit_test(a_backend_hears_of_one_abort_and_is_destroyed_last),
+        cmocka_unit_test(an_abort_without_an_error_is_an_internal_one),
         cmocka_unit_test(a_backend_outlives_its_call_although_done_drops_the_last_reference),
         cmocka_unit_test(only_the_built_in_has_slots_to_reset_and_is_closed),
         cmocka_unit_test(a_step_can_be_used_again_after_an_abort),

@@ -4,6 +4,7 @@
  * a run took.
  */
 #include "unit/run_world.h"
+#include "unit/share_world.h"
 
 static const int workers[] = {0, 1, 3};
 enum { N_WORKERS = 3, MANY = 20 };
@@ -368,13 +369,13 @@ static void a_run_tells_what_it_took(void **state) {
         df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(z));
         df_tensor *fed = NULL, *result = NULL;
         assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(10), &fed, NULL), DF_OK);
-        for (uint64_t step = 1; step <= 3; step++) {
+        for (uint64_t nth = 1; nth <= 3; nth++) {
             df_run_stats st = {.struct_size = sizeof st, .pairs = pairs, .n_pairs = 8};
             assert_int_equal(
                 df_program_run(p, DF_TENSORS(fed), &result, RUN_OPTIONS(.stats = &st), NULL),
                 DF_OK);
             df_tensor_unref(result);
-            assert_int_equal(st.step, step);
+            assert_int_equal(st.step, nth);
             assert_true(st.program >= 1);
             /* x@feed, y, z, z@fetch, and three crossings of two nodes */
             assert_int_equal(st.nodes, 10);
@@ -398,6 +399,30 @@ static void a_run_tells_what_it_took(void **state) {
         df_program_free(p);
         run_close(&w);
     }
+}
+
+/* Numbers of runs are of 64 bits, and nothing goes wrong behind the last. */
+static void the_numbers_of_runs_go_round(void **state) {
+    (void)state;
+    run_world w;
+    run_open(&w, "cpu:2,sim:1", 2);
+    df_graph_on(w.g, "sim:0");
+    df_out v = df_variable(w.g, "v", DF_INT64, DF_SCALAR);
+    df_out n = df_assign_add(w.g, v, run_const(w.g, 1));
+    df_graph_on(w.g, "cpu:1");
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_neg(w.g, n)));
+    share_executor(&w, p)->n_runs = UINT64_MAX - 2;
+    for (int i = 1; i <= 6; i++) {
+        df_run_stats st = {.struct_size = sizeof st};
+        df_run_options o = {.struct_size = sizeof o, .stats = &st};
+        df_tensor *result = NULL;
+        assert_int_equal(df_program_run(p, DF_NO_TENSORS, &result, &o, &w.err), DF_OK);
+        assert_int_equal(run_value(result), -i);
+        assert_true(st.step == UINT64_MAX - 2 + (uint64_t)i);
+        df_tensor_unref(result);
+    }
+    df_program_free(p);
+    run_close(&w);
 }
 
 static void a_refused_run_tells_that_it_was_none(void **state) {
@@ -431,6 +456,7 @@ int main(void) {
         cmocka_unit_test(results_go_into_the_callers_memory),
         cmocka_unit_test(memory_of_another_size_fails_the_run_and_changes_nothing),
         cmocka_unit_test(a_run_tells_what_it_took),
+        cmocka_unit_test(the_numbers_of_runs_go_round),
         cmocka_unit_test(a_refused_run_tells_that_it_was_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,24 @@ static void values_of_one_key_keep_their_order_among_others(void **state) {
     fini(&k);
 }
 
+/* The hash chooses the list; who stands in it is told apart by the whole key. */
+static void keys_of_one_hash_find_their_own_values(void **state) {
+    (void)state;
+    keyed k;
+    static got g[KEYS];
+    init(&k);
+    for (int i = 0; i < KEYS; i++) k.keys[i]->hash = 1;
+    for (int i = 0; i < KEYS; i += 2) ask(&k, &g[i], i);
+    for (int i = 0; i < KEYS; i++) assert_int_equal(send(&k, i, i), DF_OK);
+    for (int i = 1; i < KEYS; i += 2) ask(&k, &g[i], i);
+
+    for (int i = 0; i < KEYS; i++) {
+        assert_got_number(&g[i], i);
+        got_fini(&g[i]);
+    }
+    fini(&k);
+}
+
 static void a_key_may_go_before_its_value_is_asked_for(void **state) {
     (void)state;
     keyed k;
@@ -234,6 +252,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_keys_find_their_own_values),
         cmocka_unit_test(values_of_one_key_keep_their_order_among_others),
+        cmocka_unit_test(keys_of_one_hash_find_their_own_values),
         cmocka_unit_test(a_key_may_go_before_its_value_is_asked_for),
         cmocka_unit_test(a_recv_needs_no_memory),
         cmocka_unit_test(a_send_without_memory_has_not_happened),

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the library asks of the system, seen by functions that the linker puts in between.
+ *
+ * The k-th lock or condition cannot be made: whoever needed it says RESOURCE_EXHAUSTED and has
+ * changed nothing; tried again, it works. And no clock is read but the one that nobody sets.
+ */
+#include "unit/run_world.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* ---- locks that fail ------------------------------------------------------- */
+
+int __real_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int __real_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+
+static _Atomic unsigned countdown; /* which one from now on fails; 0: none */
+static _Atomic unsigned n_failed;
+
+static bool fails_now(void) {
+    unsigned n = countdown;
+    while (n && !atomic_compare_exchange_weak(&countdown, &n, n - 1)) continue;
+    if (n == 1) n_failed++;
+    return n == 1;
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr) {
+    return fails_now() ? EAGAIN : __real_pthread_mutex_init(m, attr);
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr) {
+    return fails_now() ? EAGAIN : __real_pthread_cond_init(c, attr);
+}
+
+/* ---- a program's life ------------------------------------------------------ */
+
+/* True: the call is to be made again. */
+static bool failed(df_code code, const df_error *err) {
+    if (code == DF_OK) return false;
+    if (code != DF_RESOURCE_EXHAUSTED || n_failed != 1) fail_msg("%d: %s", code, err->message);
+    return true;
+}
+
+static df_graph *build(df_runtime *rt, df_out *y) {
+    df_graph *g = NULL;
+    df_error err = {.code = DF_OK};
+    do {
+        df_graph_free(g);
+        g = df_graph_new(rt);
+        df_graph_on(g, "sim:0");
+        df_out v = df_variable_from(g, "v", run_const(g, 5));
+        df_out n = df_assign_add(g, v, run_const(g, 1));
+        df_graph_on(g, "cpu:0");
+        *y = df_neg(g, n);
+    } while (failed(df_graph_error(g, &err), &err));
+    return g;
+}
+
+static void live(const df_allocator *alloc) {
+    const df_runtime_options o = {
+        .struct_size = sizeof o, .devices = "cpu:1,sim:1", .workers = 2, .allocator = alloc};
+    df_runtime *rt = NULL;
+    df_session *s = NULL;
+    df_program *p = NULL;
+    df_cancel *cancel = NULL;
+    df_tensor *result = NULL;
+    df_error err = {.code = DF_OK};
+    df_out y;
+    while (failed(df_runtime_new(&o, &rt, &err), &err)) assert_null(rt);
+    df_graph *g = build(rt, &y);
+    while (failed(df_session_new(g, NULL, &s, &err), &err)) assert_null(s);
+    while (failed(df_session_compile(s, DF_NO_OUTS, DF_OUTS(y), NULL, &p, &err), &err))
+        assert_null(p);
+    while (failed(df_cancel_new(rt, &cancel, &err), &err)) assert_null(cancel);
+    const df_run_options options = {
+        .struct_size = sizeof options, .cancel = cancel, .timeout = UINT64_MAX};
+    for (int i = 1; i <= 2; i++) {
+        while (failed(df_program_run(p, DF_NO_TENSORS, &result, &options, &err), &err))
+            assert_null(result);
+        assert_int_equal(run_value(result), -5 - i);
+        df_tensor_unref(result);
+        result = NULL;
+    }
+    df_cancel_free(cancel);
+    df_program_free(p);
+    df_session_free(s);
+    df_graph_free(g);
+    df_runtime_free(rt);
+}
+
+static void a_lock_that_cannot_be_made_is_an_error_and_no_end(void **state) {
+    (void)state;
+    unsigned k = 0;
+    do {
+        fault_allocator f;
+        fault_allocator_init(&f);
+        n_failed = 0;
+        countdown = ++k;
+        live(&f.allocator);
+        countdown = 0;
+        fault_allocator_end(&f);
+    } while (n_failed);
+    assert_true(k > 10);
+}
+
+/* ---- clocks ---------------------------------------------------------------- */
+
+static _Atomic unsigned n_read, n_of_others;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *t);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t) {
+    n_read++;
+    if (clock != CLOCK_MONOTONIC) n_of_others++;
+    return __real_clock_gettime(clock, t);
+}
+
+static void no_clock_is_read_that_somebody_may_set(void **state) {
+    (void)state;
+    live(NULL);
+    assert_true(n_read > 0);
+    assert_int_equal(n_of_others, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lock_that_cannot_be_made_is_an_error_and_no_end),
+        cmocka_unit_test(no_clock_is_read_that_somebody_may_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
