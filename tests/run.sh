@@ -16,10 +16,11 @@
 #   consumer  installs the library and builds other projects with it
 #   size      prints how big it is, at most 228 KiB, and how long it takes to build
 #
-# and these, which take longer and are run by their names alone:
+# and these, which take longer and are run by their names, or in turn as "nightly":
 #
 #   fuzz      a million texts into the parser, under the sanitizers of asan
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
+#   models    the models of tests/model/spin in all sizes
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
 #
@@ -30,7 +31,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz huge soak"
+long_gates="fuzz huge models soak"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config"
 jobs=$(nproc)
 
@@ -100,6 +101,11 @@ gate_huge() {
     need $to_build
     build build
     build/tests/huge
+}
+
+gate_models() {
+    need gcc libc6-dev spin
+    tests/model/spin.sh --long
 }
 
 build_tsan() {
@@ -187,12 +193,13 @@ run_gates() {
 
 case ${1-} in
 "")
-    need $to_build
+    need $to_build spin
     build build
     run_tests build --timeout 300
     ;;
 --one-gate=*) "gate_${1#--one-gate=}" ;;
 gates) run_gates $gates ;;
+nightly) run_gates $long_gates ;;
 *)
     for gate in "$@"; do
         case " $gates $long_gates " in
