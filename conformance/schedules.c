@@ -64,6 +64,7 @@ typedef struct fiber {
     char *low;   /* below is the scheduler's own part; NULL: it has not begun */
     void *own;   /* what df_schedules.swap gave */
     void *fake;  /* the address sanitizer's */
+    int points;  /* that it has come to */
 } fiber;
 
 /* One scheduling point of the schedule that is being run, or one pick. */
@@ -142,8 +143,10 @@ static NO_ASAN uint64_t state_hash(const scheduler *s) {
     for (int i = 0; i < s->n; i++) {
         const fiber *f = &s->fibers[i];
         h = hash_more(h, &f->state, sizeof f->state);
-        if (f->state == ENDED || of->state) continue;
-        if (f->low) h = hash_more(h, f->low, (size_t)(f->stack + STACK - f->low));
+        if (f->state == ENDED) continue;
+        if (of->state)
+            h = hash_more(h, &f->points, sizeof f->points);
+        else if (f->low) h = hash_more(h, f->low, (size_t)(f->stack + STACK - f->low));
     }
     if (of->max_preemptions) {
         h = hash_more(h, &s->running, sizeof s->running);
@@ -242,6 +245,10 @@ static int choose(scheduler *s) {
     return c.who[c.taken];
 }
 
+int df_schedules_actor(void) {
+    return now ? now->running : -1;
+}
+
 int df_schedules_pick(int n) {
     scheduler *s = now;
     if (!s || s->running < 0 || s->report->failed || n < 2) return 0;
@@ -321,6 +328,7 @@ void df_schedules_point(void) {
     scheduler *s = now;
     if (!s || s->running < 0) return;
     unblock(s, s->running);
+    s->fibers[s->running].points++;
     point(s);
 }
 

@@ -64,8 +64,8 @@ typedef struct df_schedules {
      * actors are then as easy as three are without. 0: every schedule is run. */
     size_t world_size;
 
-    /* Instead of these bytes: a number that two moments share only if all that can follow is the
-     * same, where the actors are included. */
+    /* Instead of these bytes: a number that two moments share only if the same can follow. How many
+     * points each actor has come to is added to it. */
     uint64_t (*state)(void *world);
 
     int max_preemptions; /* switches away from an actor that could go on; 0: any number */
@@ -95,6 +95,8 @@ int df_schedules_run(const df_schedules *what, df_schedules_report *report);
 void df_schedules_point(void);
 /* This actor cannot go on before another one has moved. */
 void df_schedules_blocked(void);
+/* Which one runs; -1: setup or check, or no run. */
+int df_schedules_actor(void);
 /* 0 to n - 1, each in a schedule of its own: an allocation that fails or not, a message that is
  * lost or not. n: at most 255. */
 int df_schedules_pick(int n);
