@@ -16,13 +16,14 @@
 #   consumer  installs the library and builds other projects with it
 #   size      prints how big it is, no more than it is known to be, and how long it takes to build
 #
-# and these, which take longer and are run by their names alone:
+# and these, which take longer and are run by their names, or in turn as "nightly":
 #
 #   fuzz      libFuzzer's own inputs into each target of tests/fuzz for FUZZ_SECONDS in all, by
 #             default 600, then a million texts into the parser, and as many heads of messages; under
 #             the sanitizers of asan
 #   faults    a hundred thousand worlds in which devices fail (tests/fault/test_device_faults.c)
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
+#   models    the models of tests/model/spin in all sizes
 #   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
@@ -36,7 +37,7 @@ cd "$(dirname "$0")/.."
 . tests/tools/packages.sh
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
-long_gates="fuzz faults huge mutants soak coverage platforms"
+long_gates="fuzz faults huge models mutants soak coverage platforms"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev openssl"
 to_test="pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
@@ -134,6 +135,11 @@ gate_huge() {
 gate_mutants() {
     need $to_build clang libclang-rt-14-dev
     tests/mutants/run.sh
+}
+
+gate_models() {
+    need gcc libc6-dev spin
+    tests/model/spin.sh --long
 }
 
 build_tsan() {
@@ -240,12 +246,13 @@ run_gates() {
 
 case ${1-} in
 "")
-    need $to_build $to_test
+    need $to_build $to_test spin
     build build
     run_tests build --timeout 300
     ;;
 --one-gate=*) "gate_${1#--one-gate=}" ;;
 gates) run_gates $gates ;;
+nightly) run_gates $long_gates ;;
 *)
     for gate in "$@"; do
         case " $gates $long_gates " in

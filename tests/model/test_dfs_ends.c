@@ -750,13 +750,19 @@ static int bound = 1; /* of preemptions */
 static void run_scene(scene sc, uint64_t at_least) {
     bool is_slow = test_scaled(10) == 1;
     w.scene = &sc;
-    const dfs_options options = {.world_size = offsetof(world, arena) + room(),
-                                 .max_preemptions = bound < 2 && !is_slow ? 1 + sc.deeper : bound,
-                                 .swap = finish_swap};
-    dfs_report report;
-    uint64_t n = dfs_run((int)strlen(sc.mix), build, act, check_end, &w, &options, &report);
+    const df_schedules all = {.actors = (int)strlen(sc.mix),
+                              .world = &w,
+                              .setup = build,
+                              .actor = act,
+                              .check = check_end,
+                              .world_size = offsetof(world, arena) + room(),
+                              .max_preemptions = bound < 2 && !is_slow ? 1 + sc.deeper : bound,
+                              .swap = finish_swap};
+    df_schedules_report report;
+    uint64_t n = dfs_run(all, &report);
     if (report.failed)
-        fail_msg("mix %s, %zu blocks: %s", sc.mix, (size_t)sc.p->n_blocks, report.what);
+        fail_msg("mix %s, %zu blocks: %s\n%s", sc.mix, (size_t)sc.p->n_blocks, report.what,
+                 report.schedule);
     printf("%s: %llu schedules, %llu states\n", sc.mix, (unsigned long long)n,
            (unsigned long long)report.states);
     assert_true(n >= at_least);
@@ -994,10 +1000,7 @@ static void a_closed_rendezvous_of_ones_own(void **state) {
 /* test_dfs_ends [PREEMPTIONS]: 2 takes some minutes, 3 some hours. */
 int main(int argc, char **argv) {
     if (argc > 1) bound = (int)strtol(argv[1], NULL, 10);
-    if (!dfs_is_possible()) {
-        printf("skipped: fibers do not work under the thread sanitizer\n");
-        return 77;
-    }
+    if (!dfs_is_possible()) return 77;
     if (dfs_is_slow()) { /* every fiber's false stack stays: tens of gigabytes */
         printf("skipped: too many fibers for the address sanitizer\n");
         return 77;

@@ -26,8 +26,18 @@ typedef struct world {
 
 static world w;
 
-static const dfs_options every_schedule = {0};
-static const dfs_options every_state = {.world_size = sizeof w};
+static df_schedules_report report;
+
+static df_schedules test_of(int actors, void (*setup)(void *world),
+                            void (*actor)(void *world, int i), void (*check)(void *world)) {
+    return (df_schedules){
+        .actors = actors, .world = &w, .setup = setup, .actor = actor, .check = check};
+}
+
+static uint64_t run(int actors, void (*setup)(void *world), void (*actor)(void *world, int i),
+                    void (*check)(void *world)) {
+    return dfs_run(test_of(actors, setup, actor, check), &report);
+}
 
 /* ---- references ---------------------------------------------------------- */
 
@@ -57,16 +67,17 @@ static void freed_once(void *arg) {
 
 static void the_last_of_three_holders_frees_once(void **state) {
     (void)state;
-    dfs_report all, states;
+    df_schedules all = test_of(3, three_holders, hold_and_drop, freed_once);
 
-    uint64_t n = dfs_run(3, three_holders, hold_and_drop, freed_once, &w, &every_schedule, &all);
-    uint64_t m = dfs_run(3, three_holders, hold_and_drop, freed_once, &w, &every_state, &states);
+    uint64_t n = dfs_run(all, &report);
+    assert_int_equal(report.known, 0);
+    all.world_size = sizeof w;
+    uint64_t m = dfs_run(all, &report);
 
     printf("refcount: %llu schedules; %llu with %llu states\n", (unsigned long long)n,
-           (unsigned long long)m, (unsigned long long)states.states);
+           (unsigned long long)m, (unsigned long long)report.states);
     assert_true(n > 0 && m > 0);
     assert_true(m < n);
-    assert_int_equal(all.known, 0);
 }
 
 static void is_one_means_alone(void *arg, int i) {
@@ -86,8 +97,7 @@ static void nobody_saw_it_written(void *arg) {
 
 static void who_sees_a_count_of_one_is_alone(void **state) {
     (void)state;
-    uint64_t n =
-        dfs_run(3, three_holders, is_one_means_alone, nobody_saw_it_written, &w, NULL, NULL);
+    uint64_t n = run(3, three_holders, is_one_means_alone, nobody_saw_it_written);
     assert_true(n > 1);
 }
 
@@ -112,32 +122,33 @@ static void counted_two(void *arg) {
 
 static void a_lost_update_is_found_and_replayed(void **state) {
     (void)state;
-    dfs_report found, again;
-    dfs_options quiet = {.quiet = true}, replay = {.quiet = true};
+    df_schedules all = test_of(2, clean, torn_increment, counted_two);
 
-    assert_int_equal(dfs_run(2, clean, torn_increment, counted_two, &w, &quiet, &found), 0);
-    assert_true(found.failed);
-    char schedule[256];
-    (void)snprintf(schedule, sizeof schedule, "%s", found.schedule);
-    replay.replay = schedule;
-    assert_int_equal(dfs_run(2, clean, torn_increment, counted_two, &w, &replay, &again), 0);
+    assert_int_equal(dfs_run(all, &report), 0);
+    assert_true(report.failed);
+    char schedule[DF_SCHEDULES_TEXT];
+    memcpy(schedule, report.schedule, sizeof schedule);
+    all.replay = schedule;
+    assert_int_equal(dfs_run(all, &report), 0);
 
-    assert_int_equal(again.schedules, 1);
-    assert_string_equal(again.what, "counted 1");
-    assert_string_equal(again.schedule, schedule);
+    assert_int_equal(report.schedules, 1);
+    assert_string_equal(report.what, "counted 1");
+    assert_string_equal(report.schedule, schedule);
 }
 
 static void a_lost_update_is_found_among_states(void **state) {
     (void)state;
-    dfs_options quiet = {.quiet = true, .world_size = sizeof w};
-    assert_int_equal(dfs_run(2, clean, torn_increment, counted_two, &w, &quiet, NULL), 0);
+    df_schedules all = test_of(2, clean, torn_increment, counted_two);
+    all.world_size = sizeof w;
+    assert_int_equal(dfs_run(all, &report), 0);
 }
 
 static void a_bound_on_preemptions_limits_the_search(void **state) {
     (void)state;
-    dfs_options one = {.max_preemptions = 1};
-    uint64_t bounded = dfs_run(3, three_holders, hold_and_drop, freed_once, &w, &one, NULL);
-    uint64_t all = dfs_run(3, three_holders, hold_and_drop, freed_once, &w, NULL, NULL);
+    df_schedules any = test_of(3, three_holders, hold_and_drop, freed_once), one = any;
+    one.max_preemptions = 1;
+    uint64_t bounded = dfs_run(one, &report);
+    uint64_t all = dfs_run(any, &report);
     assert_true(bounded > 6);
     assert_true(bounded < all);
 }
@@ -157,7 +168,7 @@ static void no_check(void *arg) {
 /* Three segments each, of which the first is empty: (3 + 3)! / (3! 3!). */
 static void two_actors_are_interleaved_in_every_way(void **state) {
     (void)state;
-    assert_int_equal(dfs_run(2, clean, four_steps, no_check, &w, NULL, NULL), 20);
+    assert_int_equal(run(2, clean, four_steps, no_check), 20);
 }
 
 static void locks_new(void *arg) {
@@ -193,15 +204,13 @@ static void both_counted(void *arg) {
 
 static void locks_taken_in_two_orders_are_a_deadlock(void **state) {
     (void)state;
-    dfs_report report;
-    dfs_options quiet = {.quiet = true};
-    assert_int_equal(dfs_run(2, locks_new, in_two_orders, both_counted, &w, &quiet, &report), 0);
+    assert_int_equal(run(2, locks_new, in_two_orders, both_counted), 0);
     assert_non_null(strstr(report.what, "deadlock"));
 }
 
 static void locks_taken_in_one_order_are_none(void **state) {
     (void)state;
-    assert_true(dfs_run(2, locks_new, in_one_order, both_counted, &w, NULL, NULL) > 1);
+    assert_true(run(2, locks_new, in_one_order, both_counted) > 1);
 }
 
 static void for_ever(void *arg, int i) {
@@ -213,17 +222,38 @@ static void for_ever(void *arg, int i) {
 
 static void an_actor_that_never_ends_is_found(void **state) {
     (void)state;
-    dfs_report report;
-    dfs_options quiet = {.quiet = true};
-    assert_int_equal(dfs_run(1, clean, for_ever, no_check, &w, &quiet, &report), 0);
+    assert_int_equal(run(1, clean, for_ever, no_check), 0);
     assert_non_null(strstr(report.what, "without end"));
 }
 
+/* Two picks of three, told apart; and one to be replayed. */
+static void pick_twice(void *arg, int i) {
+    world *x = arg;
+    (void)i;
+    int a = df_schedules_pick(3), b = df_schedules_pick(3);
+    x->order[0] = 3 * a + b;
+}
+
+static void not_the_last(void *arg) {
+    world *x = arg;
+    if (x->order[0] == 8) dfs_fail("2 and 2");
+}
+
+static void what_is_picked_is_tried_in_every_way(void **state) {
+    (void)state;
+    df_schedules all = test_of(1, clean, pick_twice, no_check);
+    assert_int_equal(dfs_run(all, &report), 9);
+    all.check = not_the_last;
+    assert_int_equal(dfs_run(all, &report), 0);
+    assert_int_equal(report.schedules, 9);
+    assert_string_equal(report.schedule, "0,=2,=2");
+    all.replay = "0,=2,=2";
+    assert_int_equal(dfs_run(all, &report), 0);
+    assert_int_equal(report.schedules, 1);
+}
+
 int main(void) {
-    if (!dfs_is_possible()) {
-        printf("skipped: fibers do not work under the thread sanitizer\n");
-        return 77;
-    }
+    if (!dfs_is_possible()) return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_of_three_holders_frees_once),
         cmocka_unit_test(who_sees_a_count_of_one_is_alone),
@@ -234,6 +264,7 @@ int main(void) {
         cmocka_unit_test(locks_taken_in_two_orders_are_a_deadlock),
         cmocka_unit_test(locks_taken_in_one_order_are_none),
         cmocka_unit_test(an_actor_that_never_ends_is_found),
+        cmocka_unit_test(what_is_picked_is_tried_in_every_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
