@@ -3,7 +3,7 @@
  * Sessions over real processes, that are killed, stopped, restarted and molested. ctest runs each
  * case by itself:
  *
- *   test_process CASE [CERTIFICATES]
+ *   test_processes CASE [CERTIFICATES]
  *
  * Times are printed beside what is promised, and asserted only as far as a busy machine allows.
  */
@@ -400,6 +400,6 @@ int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {cases[i].test};
         return cmocka_run_group_tests(tests, NULL, NULL);
     }
-    (void)fprintf(stderr, "test_process CASE [CERTIFICATES]\n");
+    (void)fprintf(stderr, "test_processes CASE [CERTIFICATES]\n");
     return 2;
 }
