@@ -51,7 +51,7 @@ bool alloc_grow(const df_allocator *a, void **items, size_t *cap, size_t need, s
 enum { ARENA_FIRST = 4096 - 64, ARENA_LARGEST = 1 << 20, ARENA_ALIGN = 16 };
 
 struct arena_chunk {
-    arena_chunk *older;
+    _Alignas(ARENA_ALIGN) arena_chunk *older;
     size_t bytes;
 };
 _Static_assert(sizeof(arena_chunk) % ARENA_ALIGN == 0, "the first object is aligned");

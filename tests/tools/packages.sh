@@ -31,6 +31,12 @@ have() {
     libclang-rt-19-dev)
         echo 'int main(void){return 0;}' | CC=clang-19 try_compile -fprofile-instr-generate
         ;;
+    lib32gcc-12-dev | libc6-dev-i386) echo 'int main(void){return 0;}' | try_compile -m32 ;;
+    libc6-dev-s390x-cross) echo 'int main(void){return 0;}' | CC=s390x-linux-gnu-gcc-12 try_compile ;;
+    libc6-dev-arm64-cross) echo 'int main(void){return 0;}' | CC=aarch64-linux-gnu-gcc-12 try_compile ;;
+    gcc-12-*-linux-gnu) command -v "${1#gcc-12-}-gcc-12" >/dev/null ;;
+    qemu-user-static) command -v qemu-s390x-static >/dev/null ;;
+    musl-tools) command -v musl-gcc >/dev/null ;;
     libtbb-dev)
         printf '#include <%s>\n' tbb/version.h tbb/flow_graph.h |
             sed '$a int main() { return 0; }' | g++ -x c++ - -ltbb -o /dev/null >/dev/null 2>&1

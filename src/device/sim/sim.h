@@ -22,7 +22,11 @@
 
 typedef struct sim_memory sim_memory;
 
-enum { SIM_DEVICES = 64, SIM_MEMORY_DEFAULT = 1 << 30 /* bytes, when no limit is asked for */ };
+enum {
+    SIM_DEVICES = 64,
+    /* bytes, when no limit is asked for: addresses of 32 bits must reach several devices */
+    SIM_MEMORY_DEFAULT = SIZE_MAX > UINT32_MAX ? 1 << 30 : 1 << 26
+};
 
 /* A memory whose blocks the host cannot touch. At most `limit` bytes of blocks are out at a time.
  * `name` is the device's, for messages. */
