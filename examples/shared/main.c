@@ -7,6 +7,7 @@
 #include "data.h"
 #include "model.h"
 #include "options.h"
+#include "processes.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -115,10 +116,12 @@ static df_code test(const training *t, float *accuracy, df_error *err) {
 
 /* ---- the program --------------------------------------------------------- */
 
-static df_code open_model(model *m, const options *o, const digits *data, uint64_t seed,
-                          df_error *err) {
-    df_runtime_options ro = {
-        .struct_size = sizeof ro, .devices = o->devices, .workers = o->workers};
+static df_code open_model(model *m, const options *o, processes *others, const digits *data,
+                          uint64_t seed, df_error *err) {
+    df_runtime_options ro = {.struct_size = sizeof ro,
+                             .devices = others ? "cpu:1" : o->devices,
+                             .workers = o->workers,
+                             .job = others ? "master" : NULL};
     network_options no = {.hidden = o->hidden,
                           .batch = o->batch,
                           .tested = (int64_t)data->n_tested,
@@ -128,15 +131,16 @@ static df_code open_model(model *m, const options *o, const digits *data, uint64
     for (int i = 0; i < model_is.n_devices; i++) no.devices[i] = o->roles[i].name;
     df_runtime *runtime = NULL;
     if (df_runtime_new(&ro, &runtime, err)) return err->code;
-    df_code code = network_open(m, runtime, &no, err);
+    df_code code = others ? processes_join(others, runtime, &no.cluster, err) : DF_OK;
+    if (code == DF_OK) code = network_open(m, runtime, &no, err);
     df_runtime_free(runtime); /* the model's session keeps it */
     return code;
 }
 
-static df_code run(const options *o, digits *data, random_state random, float *accuracy,
-                   df_error *err) {
+static df_code run(const options *o, processes *others, digits *data, random_state random,
+                   float *accuracy, df_error *err) {
     model m;
-    if (open_model(&m, o, data, random_next(&random), err)) return err->code;
+    if (open_model(&m, o, others, data, random_next(&random), err)) return err->code;
     const digest none = {UINT64_C(0xcbf29ce484222325)};
     training t = {.o = o, .m = &m, .data = data, .random = random, .bits = none, .weights = none};
     if (o->show_partitions && !report_partitions(m.train))
@@ -173,7 +177,10 @@ int main(int argc, char **argv) {
 
     df_error err;
     float accuracy = 0;
-    df_code code = run(&o, &data, random, &accuracy, &err);
+    processes *others = NULL;
+    df_code code = o.processes ? processes_new(&o, &others, &err) : DF_OK;
+    if (code == DF_OK) code = run(&o, others, &data, random, &accuracy, &err);
+    processes_free(others);
     digits_free(&data);
     if (code != DF_OK) {
         fprintf(stderr, "%s: %s: %s\n", model_is.program, df_code_name(code), err.message);

@@ -119,7 +119,8 @@ static df_code compile_all(model *m, const network *n, df_error *err) {
     df_out parameters[NETWORK_PARAMETERS];
     for (int i = 0; i < n->n_parameters; i++) parameters[i] = n->parameters[i].value;
     df_outs all = {parameters, (size_t)n->n_parameters};
-    df_code code = df_session_new(n->g, NULL, &m->session, err);
+    df_session_options so = {.struct_size = sizeof so, .cluster = n->o->cluster};
+    df_code code = df_session_new(n->g, &so, &m->session, err);
     if (code == DF_OK) code = compile(m, n, n->o->batch, n->loss, updates, &m->train, err);
     if (code == DF_OK) code = compile(m, n, n->o->tested, n->accuracy, DF_NO_NODES, &m->test, err);
     if (code == DF_OK) code = df_session_compile(m->session, DF_NO_OUTS, all, NULL, &m->read, err);

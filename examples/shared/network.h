@@ -19,6 +19,7 @@
 enum { NETWORK_DEVICES = 3, NETWORK_PARAMETERS = 8 };
 
 typedef struct network_options {
+    struct df_cluster *cluster;           /* whose devices these are; NULL: the runtime's */
     const char *devices[NETWORK_DEVICES]; /* home first */
     int64_t hidden;
     int64_t batch;  /* images of a training step */

@@ -20,6 +20,7 @@ static const char help[] =
     "                   %s\n"
     "                   any CPU or simulated accelerator for each: cpu:0, cpu:1, sim:0, sim:1\n"
     "  --workers N      threads besides the calling one (0)\n"
+    "  --processes N    so many more: each device in another one, reached by gRPC (0)\n"
     "  --epochs N       how often to go through the images (%d)\n"
     "  --batch N        images a step (32)\n"
     "  --hidden N       %s (%d)\n"
@@ -116,6 +117,7 @@ static bool read_file(options *o, const char *name, const char *value) {
 static bool read_option(options *o, const char *name, const char *value) {
     if (!strcmp(name, "--devices")) return read_devices(o, value);
     if (!strcmp(name, "--workers")) return read_int(value, 0, 256, &o->workers);
+    if (!strcmp(name, "--processes")) return read_int(value, 0, OPTIONS_PROCESSES, &o->processes);
     if (!strcmp(name, "--epochs")) return read_int(value, 1, 100000, &o->epochs);
     if (!strcmp(name, "--batch")) return read_int(value, 1, 1000, &o->batch);
     if (!strcmp(name, "--hidden")) return read_int(value, 1, 4096, &o->hidden);
@@ -127,6 +129,15 @@ static options_result wrong(const char *name, const char *value) {
     fprintf(stderr, "%s: cannot use %s%s%s; see --help\n", model_is.program, name, value ? " " : "",
             value ? value : "");
     return OPTIONS_WRONG;
+}
+
+/* The first device is the first process's, and so on, round and round. */
+static void spread(options *o) {
+    for (int i = 0; i < model_is.n_devices; i++) {
+        device_option *d = &o->roles[i];
+        (void)snprintf(d->name, sizeof d->name, "/job:worker/task:%d/device:%s:%d",
+                       i % o->processes, d->kind, d->index);
+    }
 }
 
 options_result options_read(options *o, int argc, char **argv) {
@@ -151,5 +162,6 @@ options_result options_read(options *o, int argc, char **argv) {
         i++;
     }
     list_devices(o);
+    if (o->processes) spread(o);
     return OPTIONS_OK;
 }

@@ -9,17 +9,18 @@
 
 /* A device as the user names it: "cpu:0". */
 typedef struct device_option {
-    char name[32];
+    char name[64]; /* with --processes "/job:worker/task:1/device:cpu:0" */
     char kind[16];
     int index;
 } device_option;
 
-enum { OPTIONS_DEVICES = 3 };
+enum { OPTIONS_DEVICES = 3, OPTIONS_PROCESSES = 8 };
 
 typedef struct options {
     device_option roles[OPTIONS_DEVICES]; /* as many as the model has; home first */
     char devices[64];                     /* the runtime's list that has all: "cpu:1,sim:1" */
     int workers;
+    int processes; /* 0: this one alone */
     int epochs;
     int hidden;
     int batch;

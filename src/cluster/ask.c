@@ -77,8 +77,16 @@ df_code ask_await(asking *a, question *qs, uint32_t n, uint64_t timeout, df_erro
     while (a->open) condition_wait(&a->changed, &a->lock);
     df_code code = a->failed ? a->why.code : DF_OK;
     if (code != DF_OK && err) *err = a->why;
+    a->failed = false; /* the next questions are others */
     mutex_unlock(&a->lock);
     if (!late) return code;
     return error_set(err, DF_DEADLINE_EXCEEDED, "not all tasks have answered in %.1f s",
                      (double)timeout / 1e9);
+}
+
+void ask_nap(asking *a, uint64_t ns) {
+    uint64_t until = clock_after(ns);
+    mutex_lock(&a->lock);
+    while (clock_now() < until) condition_wait_until(&a->changed, &a->lock, until);
+    mutex_unlock(&a->lock);
 }

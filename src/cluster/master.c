@@ -10,6 +10,7 @@
 
 #include <dataflow/ops.h>
 
+#include "base/clock.h"
 #include "base/options.h"
 #include "base/text.h"
 
@@ -96,15 +97,27 @@ static df_code learn(master *m, question *q, df_error *err) {
     return read_devices(m, q->task, q->answer->data, q->answer->bytes, err);
 }
 
+/* Those that have not answered yet. */
+static df_code greet_missing(master *m, asking *a, question *qs, uint64_t timeout, df_error *err) {
+    for (uint32_t t = 0; t < m->n_tasks; t++)
+        if (t != m->cluster->self && !qs[t].answer) master_greet(m, a, &qs[t], t);
+    return ask_await(a, qs, m->n_tasks, timeout, err);
+}
+
+/* They may be about to start: as long as nobody listens there, once more after a while. */
 static df_code greet_all(master *m, asking *a, question *qs, df_error *err) {
     df_cluster *c = m->cluster;
-    uint32_t n = 0;
-    for (uint32_t t = 0; t < m->n_tasks; t++)
-        if (t != c->self) master_greet(m, a, &qs[n++], t);
-    df_code code = ask_await(a, qs, n, c->o.timeout, err);
-    for (uint32_t t = 0, i = 0; code == DF_OK && t < m->n_tasks; t++)
-        code = t == c->self ? add_own_devices(m, err) : learn(m, &qs[i++], err);
-    for (uint32_t i = 0; i < n; i++) df_tensor_unref(qs[i].answer);
+    const uint64_t nap = UINT64_C(50000000), until = clock_after(c->o.timeout);
+    df_error why = {.code = DF_OK};
+    df_code code = DF_UNAVAILABLE;
+    for (uint64_t now; code == DF_UNAVAILABLE && (now = clock_now()) < until;) {
+        if (why.code != DF_OK) ask_nap(a, nap);
+        code = greet_missing(m, a, qs, until - now, &why);
+    }
+    if (code != DF_OK && err) *err = why;
+    for (uint32_t t = 0; code == DF_OK && t < m->n_tasks; t++)
+        code = t == c->self ? add_own_devices(m, err) : learn(m, &qs[t], err);
+    for (uint32_t t = 0; t < m->n_tasks; t++) df_tensor_unref(qs[t].answer);
     return code;
 }
 

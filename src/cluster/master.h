@@ -111,6 +111,7 @@ void ask(asking *a, question *q, const wire_out *meta, df_segments payload);
 /* Until all of the n have answered, or it takes too long: then they are cancelled, and waited for.
  * The first error. */
 df_code ask_await(asking *a, question *qs, uint32_t n, uint64_t timeout, df_error *err);
+void ask_nap(asking *a, uint64_t ns);
 
 /* One question for each task, and what goes with it. */
 typedef struct opening {

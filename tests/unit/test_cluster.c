@@ -11,6 +11,8 @@
 #include "support/yield.h"
 #include "unit/run_world.h"
 
+#include <time.h>
+
 enum { TASKS = 3, MASTER = 0 };
 
 typedef struct three {
@@ -153,6 +155,35 @@ static void tasks_that_have_no_part_are_not_asked(void **state) {
     df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(b));
     assert_int_equal(df_program_partitions(p), 1);
     assert_int_equal(run_one(&x, p, 5), -5);
+    df_program_free(p);
+    three_close(&x);
+}
+
+static void *join_late(void *user) {
+    three *x = user;
+    const struct timespec nap = {.tv_nsec = 120000000};
+    (void)nanosleep(&nap, NULL);
+    join(x, 2);
+    return NULL;
+}
+
+static void a_task_that_comes_late_is_waited_for(void **state) {
+    (void)state;
+    three x;
+    pthread_t late;
+    three_open(&x);
+    leave(&x, 2);
+    on(&x, "/job:worker/task:1");
+    df_out b = run_const(x.g, 3);
+    df_out c = df_neg(x.g, b);
+    on(&x, NULL);
+    assert_int_equal(pthread_create(&late, NULL, join_late, &x), 0);
+    df_program *p = compile(&x, DF_NO_OUTS, DF_OUTS(c));
+    assert_int_equal(pthread_join(late, NULL), 0);
+    df_tensor *r;
+    assert_int_equal(df_program_run(p, DF_NO_TENSORS, &r, NULL, &x.err), DF_OK);
+    assert_int_equal(run_value(r), -3);
+    df_tensor_unref(r);
     df_program_free(p);
     three_close(&x);
 }
@@ -458,6 +489,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(values_go_from_task_to_task),
         cmocka_unit_test(a_value_goes_there_and_back_many_times),
         cmocka_unit_test(tasks_that_have_no_part_are_not_asked),
+        cmocka_unit_test(a_task_that_comes_late_is_waited_for),
         cmocka_unit_test(variables_live_on_their_tasks),
         cmocka_unit_test(all_kinds_of_tensors_travel),
         cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
