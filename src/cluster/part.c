@@ -10,6 +10,7 @@
 #include "cluster/part.h"
 
 #include "base/cold.h"
+#include "transport/ring.h"
 
 #include <string.h>
 
@@ -272,7 +273,16 @@ uint32_t part_session_master(const part_session *s) {
 
 /* ---- runs --------------------------------------------------------------------- */
 
-/* Takes it out of the list; nothing of it is used afterwards. Who stops it goes first. */
+/* Nobody looks at it any more: the executor, which holds its cancel until the step has been given
+ * back, was perhaps the last. */
+static void run_gone(df_cancel *c) {
+    part_run *run = OF(part_run, cancel, c);
+    part_session *s = run->session;
+    run->over(run);
+    part_session_unref(s);
+}
+
+/* Takes it out of the list. Who stops it goes first. */
 static void run_over(part_session *s, part_run *run) {
     mutex_lock(&s->lock);
     run->is_over = true;
@@ -281,9 +291,7 @@ static void run_over(part_session *s, part_run *run) {
     while (!waits && *at != run) at = &(*at)->next;
     if (!waits) *at = run->next;
     mutex_unlock(&s->lock);
-    if (waits) return;
-    run->over(run);
-    part_session_unref(s);
+    if (!waits) cancel_unref(&run->cancel);
 }
 
 static part_run *find_run(const part_session *s, uint64_t step) {
@@ -349,10 +357,6 @@ static void run_prepared(void *user, struct step *held, df_tensor *const *result
     if (decided) decide(s, run, held, run->fails ? &run->why : NULL);
 }
 
-static void forget_cancel(df_cancel *c) {
-    (void)c; /* it lies in the run */
-}
-
 static df_code find_start(part_session *s, uint64_t program, part_run *run, part_program **p,
                           df_error *err) {
     mutex_lock(&s->lock);
@@ -385,8 +389,7 @@ void part_start(part_session *s, uint64_t program, uint64_t step, uint64_t water
     run->step = step;
     run->state = RUNS;
     refcount_init(&run->cancel.refs);
-    refcount_ref(&run->cancel.refs); /* never the last */
-    run->cancel.free = forget_cancel;
+    run->cancel.free = run_gone;
     df_code code = find_start(s, program, run, &p, &err);
     if (code == DF_ALREADY_EXISTS) { /* it is not in the list */
         if (p) program_unref(p);
