@@ -178,7 +178,7 @@ gate_format() {
 }
 
 gate_headers() {
-    need gcc libc6-dev clang g++
+    need gcc libc6-dev clang g++ pkg-config libgrpc-dev
     tests/tools/headers.sh
 }
 
