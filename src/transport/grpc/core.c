@@ -230,6 +230,13 @@ static df_code listen_at(endpoint *e, const char *target, df_error *err) {
     return DF_OK;
 }
 
+static void server_is_up(tag *t, bool ok) {
+    endpoint *e = OF(endpoint, up_now, t);
+    (void)ok;
+    requests_await(e);
+    core_died(e);
+}
+
 static void server_is_down(tag *t, bool ok) {
     (void)ok;
     core_died(OF(endpoint, down, t));
@@ -275,6 +282,7 @@ static df_code endpoint_new(df_grpc_engine *g, const df_transport_options *o, en
     e->engine = g;
     e->alloc = o->allocator;
     e->threads = o->threads;
+    e->up_now.happened = server_is_up;
     e->down.happened = server_is_down;
     e->woken.happened = woken;
     ring_init(&e->peers);
@@ -313,10 +321,12 @@ static df_code engine_open(void *user, const df_transport_options *options, void
     traits->flags = g->is_secure ? DF_TRANSPORT_AUTHENTICATED : 0;
     (void)snprintf(traits->address, sizeof traits->address, "%s", e->address);
     *transport = e;
-    if (target) {
-        grpc_server_start(e->server);
-        requests_await(e);
-    }
+    if (!target) return DF_OK;
+    grpc_server_start(e->server);
+    mutex_lock(&e->lock);
+    core_born_locked(e);
+    mutex_unlock(&e->lock);
+    core_post(e, &e->up_now);
     return DF_OK;
 }
 

@@ -92,15 +92,15 @@ typedef struct endpoint {
     condition quiet;
     grpc_channel *nobody;
     grpc_call *bell;
-    ring peers;      /* (l) */
-    heap timers;     /* (l) */
-    uint64_t n_set;  /* (l) timers, so far */
-    uint64_t sleeps; /* (l) until when the thread does, if nothing happens */
-    size_t n_alive;  /* (l) records whose last event is still to come */
-    bool is_closing; /* (l) */
-    tag woken, down; /* the bell, and the server */
-    int slots;       /* (t) once it is open */
-    flow *late;      /* (t) see rule 2 */
+    ring peers;              /* (l) */
+    heap timers;             /* (l) */
+    uint64_t n_set;          /* (l) timers, so far */
+    uint64_t sleeps;         /* (l) until when the thread does, if nothing happens */
+    size_t n_alive;          /* (l) records whose last event is still to come */
+    bool is_closing;         /* (l) */
+    tag woken, up_now, down; /* the bell, and the server */
+    int slots;               /* (t) requests that can come */
+    flow *late;              /* (t) see rule 2 */
 } endpoint;
 
 /* Bytes of one call, both ways. */
