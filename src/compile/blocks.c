@@ -119,43 +119,62 @@ static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, 
     return *overflow ? set_intern(t, &v, 1) : set_intern(t, l.list, l.n);
 }
 
-uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
-    if (g->n && !memchr(g->ends_later, true, g->n)) { /* all sets are empty */
-        memset(block_of, 0, g->n * sizeof *block_of);
-        return 1;
-    }
-    set_table t = {.mem = g->mem};
+/* sizes: of each node's set; 0: it has overflown. NULL: nobody asks. */
+static uint32_t cut_by_sets(const block_graph *g, set_table *t, uint32_t *block_of,
+                            uint32_t *sizes) {
     uint32_t *set = arena_array(g->mem, g->n, sizeof *set);
     bool *event = arena_array(g->mem, g->n, sizeof *event);
     if (!set || !event) return 0;
     uint32_t n_blocks = 0;
     for (uint32_t v = 0; v < g->n; v++) {
         bool overflow = false;
-        set[v] = set_of(g, &t, set, event, v, &overflow);
+        set[v] = set_of(g, t, set, event, v, &overflow);
         if (set[v] == NO_SET) return 0;
         event[v] = g->ends_later[v] || overflow;
+        if (sizes) sizes[v] = overflow ? 0 : t->sets[set[v]].n + 1;
         if (overflow) {
             block_of[v] = n_blocks++;
             continue;
         }
-        async_set *s = &t.sets[set[v]];
+        async_set *s = &t->sets[set[v]];
         if (s->block == NO_SET) s->block = n_blocks++;
         block_of[v] = s->block;
     }
     return n_blocks;
 }
 
+uint32_t blocks_for_one(const block_graph *g, uint32_t *block_of) {
+    if (g->n && !memchr(g->ends_later, true, g->n)) { /* all sets are empty */
+        memset(block_of, 0, g->n * sizeof *block_of);
+        return 1;
+    }
+    set_table t = {.mem = g->mem};
+    return cut_by_sets(g, &t, block_of, NULL);
+}
+
 /* ---- several threads: intervals ------------------------------------------ */
 
 typedef struct place_in_order {
-    uint32_t depth, level, node;
+    uint32_t depth, size, set, level, node; /* of the set, 0, if it does not matter which */
 } place_in_order;
 
+static bool same_sets(const place_in_order *x, const place_in_order *y) {
+    return x->depth == y->depth && x->size == y->size && x->set == y->set;
+}
+
+/* At one depth a set only grows along an edge. */
 static int compare_place(const void *a, const void *b) {
     const place_in_order *x = a, *y = b;
     if (x->depth != y->depth) return x->depth < y->depth ? -1 : 1;
+    if (x->size != y->size) return x->size < y->size ? -1 : 1;
+    if (x->set != y->set) return x->set < y->set ? -1 : 1;
     if (x->level != y->level) return x->level < y->level ? -1 : 1;
     return (x->node > y->node) - (x->node < y->node);
+}
+
+static bool any_zero(const uint32_t *list, uint32_t n) {
+    while (n && list[n - 1]) n--;
+    return n > 0;
 }
 
 static void measure(const block_graph *g, place_in_order *at) {
@@ -181,9 +200,21 @@ uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain
     uint32_t *piece_of = arena_array(g->mem, g->n, sizeof *piece_of);
     if (!at || !items || !piece_of || g->n == 0) return 0;
     measure(g, at);
+    if (g->any_far) {
+        uint32_t *sizes = arena_array(g->mem, g->n, sizeof *sizes);
+        set_table t = {.mem = g->mem};
+        uint32_t n = sizes ? cut_by_sets(g, &t, block_of, sizes) : 0;
+        if (!n || any_zero(sizes, g->n)) return n; /* an overflow: one thread's will do */
+        for (uint32_t v = 0; v < g->n; v++) {
+            at[v].size = sizes[v];
+            at[v].set = block_of[v];
+        }
+    }
     qsort(at, g->n, sizeof *at, compare_place);
-    for (uint32_t i = 0; i < g->n; i++)
-        items[i] = (interval_item){at[i].depth, at[i].level, g->work[at[i].node]};
+    for (uint32_t i = 0, run = 0; i < g->n; i++) {
+        if (i && !same_sets(&at[i], &at[i - 1])) run++;
+        items[i] = (interval_item){run, at[i].level, g->work[at[i].node]};
+    }
     uint32_t n_blocks = intervals_cut(items, g->n, parallelism, grain, piece_of);
     for (uint32_t i = 0; i < g->n; i++) block_of[at[i].node] = piece_of[i];
     return n_blocks;

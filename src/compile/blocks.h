@@ -13,7 +13,9 @@
  *              that it does not need.
  *
  * More         Nodes are sorted by how many asynchronous nodes lie before them, then by
- *              level; blocks are intervals of that order ("plan/intervals.h").
+ *              level; blocks are intervals of that order ("plan/intervals.h"). If another process
+ *              ends asynchronous nodes, by what it gets from here, no node may wait for an event
+ *              that it does not need: then blocks lie within nodes of equal A, too.
  */
 #ifndef COMPILE_BLOCKS_H
 #define COMPILE_BLOCKS_H
@@ -28,6 +30,7 @@ typedef struct block_graph {
     const uint32_t *before;       /* each smaller than the node itself */
     const bool *ends_later;
     const float *work; /* in thousands of elements touched, roughly */
+    bool any_far;      /* another process ends some of those that end later */
 } block_graph;
 
 /* Fills block_of[n]; blocks are numbered from 0, by their first node. Returns their number;

@@ -25,7 +25,7 @@ typedef struct lowering {
     plan *p;
     uint32_t n; /* emitted nodes, called by their place in that order */
     bool *ends_later;
-    bool any_later;
+    bool any_later, any_far;
     uint32_t *block_of;   /* by place */
     uint32_t *node_of;    /* by place: index in plan->nodes */
     int32_t *variable_of; /* by the user's node id: index in plan->variables; NULL: there is none */
@@ -70,6 +70,7 @@ static bool find_later(lowering *l) {
         l->ends_later[i] = e->what == EMITTED_RECV ? recv_ends_later(l, &l->p->channels[e->channel])
                                                    : k && kernel_ends_later(l, e, k);
         l->any_later |= l->ends_later[i];
+        l->any_far |= e->what == EMITTED_RECV && l->p->channels[e->channel].far;
     }
     return true;
 }
@@ -122,7 +123,8 @@ static bool cut_blocks(lowering *l) {
     if (!compile_had_memory(c)) return false;
     uint32_t first = 0;
     for (uint32_t i = 0; many && i < l->n; i++) work[i] = work_of(l, i, &first);
-    block_graph g = {&l->c->pass, l->n, c->first_before, c->before, l->ends_later, work};
+    block_graph g = {&l->c->pass,   l->n, c->first_before, c->before,
+                     l->ends_later, work, l->any_far};
     float grain = c->rq->grain;
     if (grain <= 0) {
         l->p->is_fine = many && !l->any_later && !c->rq->is_foreign;

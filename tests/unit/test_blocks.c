@@ -48,7 +48,7 @@ static void start(world *w) {
     arena_fini(&w->mem);
     memset(w, 0, sizeof *w);
     arena_init(&w->mem, NULL);
-    w->g = (block_graph){&w->mem, 0, w->first, w->before, w->later, w->work};
+    w->g = (block_graph){&w->mem, 0, w->first, w->before, w->later, w->work, false};
 }
 
 /* Adds a node behind those of the list, which ends with -1. */
@@ -248,7 +248,7 @@ static void a_node_behind_too_many_events_is_a_block_and_an_event(void **state) 
     first[WIDE + 3] = at;
     before[at++] = 0; /* one behind a single event */
     first[WIDE + 4] = at;
-    block_graph g = {&w->mem, N, first, before, later, NULL};
+    block_graph g = {&w->mem, N, first, before, later, NULL, false};
     uint32_t n = blocks_for_one(&g, of);
     for (uint32_t v = 0; v < WIDE; v++) assert_int_equal(of[v], 0);
     assert_int_equal(of[WIDE], 1);
@@ -295,6 +295,25 @@ static void a_level_that_is_not_worth_it_stays_whole(void **state) {
     for_many(w, 4, 16);
     for (uint32_t v = 0; v < 16; v++) assert_int_equal(w->of[v], 0);
     assert_int_equal(w->of[16], 1);
+}
+
+/* What another process ends may wait for what is sent in between: 2 for what comes of 1. */
+static void nodes_behind_events_of_others_do_not_wait_for_each_other(void **state) {
+    world *w = *state;
+    start(w);
+    add(w, true, 0, NULL);
+    add(w, true, 0, NULL);
+    add(w, false, 1, BEHIND(0));
+    add(w, false, 1, BEHIND(1));
+    add(w, false, 1, BEHIND(0, 1));
+    add(w, false, 1, BEHIND(2));
+    for_many(w, 2, 1000);
+    blocks_are(w, (uint32_t[]){0, 0, 1, 1, 1, 1});
+    w->g.any_far = true;
+    for_many(w, 2, 1000);
+    blocks_are(w, (uint32_t[]){0, 0, 1, 2, 3, 1});
+    for_many(w, 2, 1);
+    assert_int_not_equal(w->of[2], w->of[3]);
 }
 
 static void an_event_ends_a_block_however_small_it_is(void **state) {
@@ -355,6 +374,7 @@ int main(void) {
         TEST(narrow_levels_are_merged_until_there_is_a_grain_of_work),
         TEST(a_wide_level_is_cut_into_pieces),
         TEST(a_level_that_is_not_worth_it_stays_whole),
+        TEST(nodes_behind_events_of_others_do_not_wait_for_each_other),
         TEST(an_event_ends_a_block_however_small_it_is),
         TEST(blocks_are_intervals_of_depth_and_level),
         TEST(no_node_at_all_is_no_block),
