@@ -520,14 +520,15 @@ df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *
     if (!r) return code == DF_OK ? DF_RESOURCE_EXHAUSTED : code;
     r->done = done;
     r->user = user;
+    r->ticket = (ticket){.what = &p->touched, .turn = turn, .program = p->id};
+    steps_ref(r); /* others may end it as soon as it has entered */
     code = enter(m, r, err);
     if (code != DF_OK) {
+        steps_unref(r);
         steps_unref(r);
         return code;
     }
     if (o.timeout) steps_watch(m, o.timeout);
-    r->ticket = (ticket){.what = &p->touched, .turn = turn, .program = p->id};
-    steps_ref(r);
     if (!ticket_is_needed(&r->ticket) || tickets_take(&m->session->group->tickets, &r->ticket))
         begin(r);
     steps_unref(r);

@@ -153,14 +153,14 @@ df_code remote_peer_lives_at(remote_peer *p, const char *address, df_error *err)
     remote *r = p->of;
     void *engine = NULL;
     mutex_lock(&r->lock);
-    bool is_known = p->engine && strcmp(p->address, address) == 0;
+    bool is_known = r->is_closed || (p->engine && strcmp(p->address, address) == 0);
     mutex_unlock(&r->lock);
     if (is_known) return DF_OK;
     df_code code = r->o.engine->peer(r->transport, address, &engine, err);
     if (code != DF_OK) return code;
     mutex_lock(&r->lock);
     void *before = p->engine;
-    peer_set(p, engine, address);
+    if (!r->is_closed) peer_set(p, engine, address);
     mutex_unlock(&r->lock);
     if (before) r->o.engine->reset(before); /* it lives until the end, and nobody calls it */
     return DF_OK;

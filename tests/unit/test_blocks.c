@@ -297,6 +297,25 @@ static void a_level_that_is_not_worth_it_stays_whole(void **state) {
     assert_int_equal(w->of[16], 1);
 }
 
+/* What another process ends may wait for what is sent in between: 2 for what comes of 1. */
+static void nodes_behind_events_of_others_do_not_wait_for_each_other(void **state) {
+    world *w = *state;
+    start(w);
+    add(w, true, 0, NULL);
+    add(w, true, 0, NULL);
+    add(w, false, 1, BEHIND(0));
+    add(w, false, 1, BEHIND(1));
+    add(w, false, 1, BEHIND(0, 1));
+    add(w, false, 1, BEHIND(2));
+    for_many(w, 2, 1000);
+    blocks_are(w, (uint32_t[]){0, 0, 1, 1, 1, 1});
+    w->g.is_part = true;
+    for_many(w, 2, 1000);
+    blocks_are(w, (uint32_t[]){0, 0, 1, 2, 3, 1});
+    for_many(w, 2, 1);
+    assert_int_not_equal(w->of[2], w->of[3]);
+}
+
 static void an_event_ends_a_block_however_small_it_is(void **state) {
     world *w = *state;
     start(w);
@@ -355,6 +374,7 @@ int main(void) {
         TEST(narrow_levels_are_merged_until_there_is_a_grain_of_work),
         TEST(a_wide_level_is_cut_into_pieces),
         TEST(a_level_that_is_not_worth_it_stays_whole),
+        TEST(nodes_behind_events_of_others_do_not_wait_for_each_other),
         TEST(an_event_ends_a_block_however_small_it_is),
         TEST(blocks_are_intervals_of_depth_and_level),
         TEST(no_node_at_all_is_no_block),

@@ -370,6 +370,13 @@ static df_code run_failing(failing *f, const df_run_options *options) {
     return code;
 }
 
+/* The first that is not lost with a connection that was there before. */
+static df_code run_reaching(failing *f) {
+    df_code code = DF_UNAVAILABLE;
+    for (int i = 0; i < 10 && code == DF_UNAVAILABLE; i++) code = run_failing(f, NULL);
+    return code;
+}
+
 static void a_kernel_that_fails_ends_the_run_everywhere(void **state) {
     (void)state;
     failing f;
@@ -450,7 +457,7 @@ static void a_task_without_variables_that_comes_back_is_used_again(void **state)
     assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
     assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE); /* it is still away */
     join_again(&f.x, 2);
-    assert_int_equal(run_failing(&f, NULL), DF_OK);
+    assert_int_equal(run_reaching(&f), DF_OK);
     assert_int_equal(read_v(&f), 2);
     failing_close(&f);
 }
@@ -463,7 +470,7 @@ static void what_a_task_had_is_not_zero_when_it_comes_back(void **state) {
     assert_int_equal(df_mem_network_fate(f.x.net, "mem://w0", DF_MEM_KILLED, NULL), DF_OK);
     assert_int_equal(run_failing(&f, NULL), DF_UNAVAILABLE);
     join_again(&f.x, 1);
-    assert_int_equal(run_failing(&f, NULL), DF_FAILED_PRECONDITION);
+    assert_int_equal(run_reaching(&f), DF_FAILED_PRECONDITION);
     assert_non_null(strstr(f.x.err.message, "variable v"));
     assert_non_null(strstr(f.x.err.message, "/job:worker/task:0"));
     failing_close(&f);
@@ -535,7 +542,13 @@ static void a_decision_that_was_lost_is_told_again(void **state) {
         failing f;
         failing_open(&f);
         code = lose_decision(&f);
-        assert_int_equal(read_v(&f), code == DF_OK);
+        df_tensor *v = NULL;
+        df_code read = DF_UNAVAILABLE; /* as long as its connection was the one that was lost */
+        for (int i = 0; i < 10 && read == DF_UNAVAILABLE; i++)
+            read = df_program_run(f.read, DF_NO_TENSORS, &v, NULL, &f.x.err);
+        assert_int_equal(read, DF_OK);
+        assert_int_equal(run_value(v), code == DF_OK);
+        df_tensor_unref(v);
         failing_close(&f);
     }
 }
