@@ -33,8 +33,10 @@ struct task_request {
     uint64_t incarnations[PLAN_MAX_DEVICES];
     part_run run;
     df_reply reply;
-    df_error error; /* of the reply */
-    pack packed;    /* its payload */
+    df_error error;      /* of the reply */
+    pack packed;         /* its payload, from */
+    df_tensor **results; /* which stay until it has gone: the run may end before */
+    size_t n_results;
     df_segment segment;
     char *text;
     size_t text_bytes;
@@ -70,6 +72,8 @@ static void request_unref(task_request *q) {
     const df_allocator *alloc = q->of->rt->alloc;
     df_tensor_unref(q->whole);
     pack_free(&q->packed);
+    for (size_t i = 0; i < q->n_results; i++) df_tensor_unref(q->results[i]);
+    alloc_free(alloc, q->results, q->n_results * sizeof *q->results);
     if (q->text) alloc_free(alloc, q->text, q->text_bytes + 1);
     df_cluster *c = q->of;
     alloc_free(alloc, q, sizeof *q);
@@ -275,6 +279,14 @@ static task_request *request_of(part_run *run) {
     return run->user;
 }
 
+static df_code keep_results(task_request *q, df_tensor *const *results, size_t n, df_error *err) {
+    q->results = alloc_array(q->of->rt->alloc, n, sizeof(df_tensor *));
+    if (!q->results) return error_memory(err, "results");
+    for (size_t i = 0; i < n; i++) q->results[i] = df_tensor_ref(results[i]);
+    q->n_results = n;
+    return DF_OK;
+}
+
 static void run_prepared(part_run *run, df_tensor *const *results, size_t n) {
     task_request *q = request_of(run);
     const df_allocator *alloc = q->of->rt->alloc;
@@ -284,6 +296,7 @@ static void run_prepared(part_run *run, df_tensor *const *results, size_t n) {
     for (size_t i = 0; items && i < n; i++) items[i].tensor = results[i];
     if (items) code = pack_make(alloc, items, n, &q->packed, &err);
     if (items) alloc_free(alloc, items, n * sizeof *items);
+    if (code == DF_OK) code = keep_results(q, results, n, &err);
     if (code == DF_OK)
         reply(q, q->packed.segments, 0);
     else
