@@ -20,7 +20,8 @@
 #
 #   fuzz      a million texts into the parser, under the sanitizers of asan
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
-#   models    the models of tests/model/spin in all sizes
+#   models    the models of tests/model/spin in all sizes; all mixes of four calls on a channel, and
+#             one of five, under C11's memory model; each order of memory weakened in turn
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
 #
@@ -104,8 +105,12 @@ gate_huge() {
 }
 
 gate_models() {
-    need gcc libc6-dev spin
+    need $to_build spin
+    build build
     tests/model/spin.sh --long
+    build/tests/weak_rendezvous 4 SVCsa
+    DATAFLOW_TEST_SPOIL=rendezvous/ build/tests/weak_rendezvous
+    DATAFLOW_TEST_SPOIL=exec/ build/tests/weak_completion
 }
 
 build_tsan() {
