@@ -138,15 +138,16 @@ static NO_ASAN uint64_t hash_more(uint64_t h, const void *data, size_t bytes) {
 
 static NO_ASAN uint64_t state_hash(const scheduler *s) {
     const df_schedules *of = s->of;
-    uint64_t h = hash_more(0x243f6a8885a308d3u, of->world, of->world_size);
-    if (of->state) h = of->state(of->world);
+    uint64_t h = 0x243f6a8885a308d3u;
+    h = of->state ? h ^ of->state(of->world) : hash_more(h, of->world, of->world_size);
     for (int i = 0; i < s->n; i++) {
         const fiber *f = &s->fibers[i];
         h = hash_more(h, &f->state, sizeof f->state);
         if (f->state == ENDED) continue;
         if (of->state)
             h = hash_more(h, &f->points, sizeof f->points);
-        else if (f->low) h = hash_more(h, f->low, (size_t)(f->stack + STACK - f->low));
+        else if (f->low)
+            h = hash_more(h, f->low, (size_t)(f->stack + STACK - f->low));
     }
     if (of->max_preemptions) {
         h = hash_more(h, &s->running, sizeof s->running);

@@ -23,8 +23,13 @@
 #             the sanitizers of asan
 #   faults    a hundred thousand worlds in which devices fail (tests/fault/test_device_faults.c)
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
+<<<<<<< HEAD
 #   models    the models of tests/model/spin in all sizes
 #   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
+=======
+#   models    the models of tests/model/spin in all sizes; all mixes of four calls on a channel, and
+#             one of five, under C11's memory model; each order of memory weakened in turn
+>>>>>>> models
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
 #   coverage  which branches of rendezvous, compile and exec no test takes (tests/tools/coverage.sh)
@@ -138,8 +143,12 @@ gate_mutants() {
 }
 
 gate_models() {
-    need gcc libc6-dev spin
+    need $to_build spin
+    build build
     tests/model/spin.sh --long
+    build/tests/weak_rendezvous 4 SVCsa
+    DATAFLOW_TEST_SPOIL=rendezvous/ build/tests/weak_rendezvous
+    DATAFLOW_TEST_SPOIL=exec/ build/tests/weak_completion
 }
 
 build_tsan() {

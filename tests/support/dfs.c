@@ -15,6 +15,10 @@ uint64_t dfs_run(df_schedules what, df_schedules_report *report) {
     return failed ? 0 : report->schedules;
 }
 
+bool dfs_is_weak(void) {
+    return false;
+}
+
 bool dfs_is_slow(void) {
 #if defined(__SANITIZE_ADDRESS__)
     return true;
@@ -33,4 +37,8 @@ bool dfs_is_possible(void) {
     if (df_schedules_possible()) return true;
     printf("skipped: fibers do not work under the thread sanitizer\n");
     return false;
+}
+
+int dfs_main(int (*run)(void)) {
+    return dfs_is_possible() ? run() : 77;
 }

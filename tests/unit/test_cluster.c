@@ -23,7 +23,7 @@ typedef struct three {
     df_graph *g;
     df_session *s;
     const df_threads *threads; /* of the last task; or NULL */
-    uint64_t budget; /* 0: as it is by default */
+    uint64_t budget;           /* 0: as it is by default */
     df_error err;
 } three;
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 typedef struct weak_place {
-    const char *function;
+    const char *file, *function;
     int line;
 } weak_place;
 
@@ -31,7 +31,7 @@ void weak_init(volatile void *at, size_t size, uint64_t value);
 void *weak_memset(void *at, int byte, size_t size);
 void *weak_memcpy(void *to, const void *from, size_t size);
 
-#define WEAK_HERE       ((weak_place){__func__, __LINE__})
+#define WEAK_HERE       ((weak_place){__FILE__, __func__, __LINE__})
 #define WEAK_TYPE(p)    __typeof__(((void)0, *(p)))
 #define WEAK_BITS(p, v) ((uint64_t)(WEAK_TYPE(p))(v))
 

@@ -29,7 +29,6 @@
  */
 #include "model/weak/weak.h"
 
-#include "base/clock.h"
 #include "base/mutex.h"
 
 #include <stdlib.h>
@@ -37,7 +36,7 @@
 #undef memset
 #undef memcpy
 
-enum { THREADS = 7, WORDS = 48, MESSAGES = 40, LOCKS = 16, SITES = 128, MAIN = 0 };
+enum { THREADS = 7, WORDS = 96, MESSAGES = 40, LOCKS = 16, SITES = 128, MAIN = 0 };
 
 typedef struct view {
     uint16_t known[THREADS]; /* of each thread, its ticks */
@@ -75,7 +74,8 @@ typedef struct thread {
 
 /* One byte of plain memory: the last accesses of each thread, by its ticks. 0: none. */
 typedef struct shadow {
-    uint32_t run; /* what is of another is void */
+    uint32_t run;  /* what is of another is void */
+    uint8_t users; /* a bit for each thread */
     uint16_t reads[THREADS], writes[THREADS], atomic_reads[THREADS], atomic_writes[THREADS];
 } shadow;
 
@@ -133,62 +133,66 @@ static view release(thread *t) {
 
 /* ---- plain memory -------------------------------------------------------- */
 
-static void race(int other, uintptr_t at, const char *what, const char *before) {
-    dfs_fail("race: actor %d %s byte %zu of the world, and nothing orders that behind actor %d, "
-             "which %s it",
-             me() - 1, what, (size_t)(at - m.world), other - 1, before);
-}
-
-static shadow *shadow_of(uintptr_t at) {
-    shadow *s = &m.bytes[at - m.world];
-    if (s->run != m.run) *s = (shadow){.run = m.run};
-    return s;
-}
-
-static void look(const uint16_t *others, uintptr_t at, const char *what, const char *before) {
-    const thread *t = &m.threads[me()];
-    for (int i = 1; i < THREADS; i++)
-        if (others[i] > t->v.known[i] && i != me()) race(i, at, what, before);
-}
-
 static bool is_watched(uintptr_t at) {
     return m.runs && at >= m.world && at < m.world + m.size;
 }
 
+static shadow *shadow_of(uintptr_t at, int mine) {
+    shadow *s = &m.bytes[at - m.world];
+    if (s->run != m.run) *s = (shadow){.run = m.run};
+    s->users |= (uint8_t)(1u << mine);
+    return s;
+}
+
+/* Those of others must be known. */
+static void look(const uint16_t *others, uintptr_t at, const char *does, const char *did) {
+    const int mine = me();
+    const thread *t = &m.threads[mine];
+    for (int i = 1; i < THREADS; i++)
+        if (others[i] > t->v.known[i] && i != mine)
+            dfs_fail("race: actor %d %s byte %zu of the world, and nothing orders that behind "
+                     "actor %d, which %s it",
+                     mine - 1, does, (size_t)(at - m.world), i - 1, did);
+}
+
 static void plain_read(uintptr_t at, size_t size) {
     if (!is_watched(at)) return;
+    const int mine = me();
     for (uintptr_t a = at; a < at + size; a++) {
-        shadow *s = shadow_of(a);
+        shadow *s = shadow_of(a, mine);
+        s->reads[mine] = m.threads[mine].v.known[mine];
+        if (s->users == 1u << mine) continue;
         look(s->writes, a, "reads", "writes");
         look(s->atomic_writes, a, "reads", "changes");
-        s->reads[me()] = m.threads[me()].v.known[me()];
     }
 }
 
-static void forget_word(uintptr_t at);
+static void forget_words(uintptr_t at, size_t size);
 
 static void plain_write(uintptr_t at, size_t size) {
     if (!is_watched(at)) return;
+    const int mine = me();
     for (uintptr_t a = at; a < at + size; a++) {
-        shadow *s = shadow_of(a);
+        shadow *s = shadow_of(a, mine);
+        s->writes[mine] = m.threads[mine].v.known[mine];
+        if (s->users == 1u << mine) continue;
         look(s->writes, a, "writes", "writes");
         look(s->reads, a, "writes", "reads");
         look(s->atomic_writes, a, "writes", "changes");
         look(s->atomic_reads, a, "writes", "looks at");
-        s->writes[me()] = m.threads[me()].v.known[me()];
-        forget_word(a);
     }
+    forget_words(at, size);
 }
 
 static void atomic_access(uintptr_t at, size_t size, bool reads, bool writes) {
     if (!is_watched(at)) return;
+    const int mine = me();
     for (uintptr_t a = at; a < at + size; a++) {
-        shadow *s = shadow_of(a);
+        shadow *s = shadow_of(a, mine);
+        if (reads) s->atomic_reads[mine] = m.threads[mine].v.known[mine];
+        if (writes) s->atomic_writes[mine] = m.threads[mine].v.known[mine];
         look(s->writes, a, "uses", "writes");
         if (writes) look(s->reads, a, "changes", "reads");
-        uint16_t now = m.threads[me()].v.known[me()];
-        if (reads) s->atomic_reads[me()] = now;
-        if (writes) s->atomic_writes[me()] = now;
     }
 }
 
@@ -209,9 +213,9 @@ static void word_begin(word *w, uintptr_t at, size_t size) {
 }
 
 /* Somebody has written there as if it were plain memory, and was ordered behind all others. */
-static void forget_word(uintptr_t at) {
+static void forget_words(uintptr_t at, size_t size) {
     for (int i = 0; i < m.n_words; i++)
-        if (at == m.words[i].at) m.words[i].size = 0;
+        if (m.words[i].at - at < size) m.words[i].size = 0;
 }
 
 static word *word_of(uintptr_t at, size_t size) {
@@ -432,7 +436,7 @@ bool weak_cas(volatile void *at, size_t size, void *expected, uint64_t value, me
 
 void weak_init(volatile void *at, size_t size, uint64_t value) {
     plain_write((uintptr_t)at, size);
-    forget_word((uintptr_t)at);
+    forget_words((uintptr_t)at, size);
     memcpy((void *)(uintptr_t)at, &value, size);
 }
 
