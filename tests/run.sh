@@ -23,13 +23,9 @@
 #             the sanitizers of asan
 #   faults    a hundred thousand worlds in which devices fail (tests/fault/test_device_faults.c)
 #   huge      graphs of up to a million nodes: what a node costs in each pass (8 GiB of memory)
-<<<<<<< HEAD
-#   models    the models of tests/model/spin in all sizes
-#   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
-=======
 #   models    the models of tests/model/spin in all sizes; all mixes of four calls on a channel, and
 #             one of five, under C11's memory model; each order of memory weakened in turn
->>>>>>> models
+#   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
 #             half of it under the sanitizers of asan, half under that of tsan
 #   coverage  which branches of rendezvous, compile and exec no test takes (tests/tools/coverage.sh)
