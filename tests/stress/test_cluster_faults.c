@@ -604,7 +604,7 @@ static void any_schedule_of_faults_ends_well(void **state) {
 }
 
 int main(int argc, char **argv) {
-    count = test_scaled(300);
+    count = test_scaled(600);
     for (int i = 1; i + 1 < argc; i += 2) {
         uint64_t n = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--count") == 0) count = (size_t)n;
