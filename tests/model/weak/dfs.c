@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 /* Nobody opens a device of these kinds here. */
-const df_device_ops sim_ops = {.struct_size = 0}, cuda_ops = {.struct_size = 0};
+const df_device_ops sim_ops = {.struct_size = 0}, cuda_ops = {.struct_size = 0},
+                    opencl_ops = {.struct_size = 0};
 
 static const char *const names[WEAK_PLANTS] = {"as it is", "no acquire", "no release", "torn"};
 
