@@ -36,6 +36,10 @@ static df_code take_answer(df_call *call, const df_arrival *reply, df_segments *
 static void answered(remote_call *c, const df_error *err) {
     question *q = (question *)c;
     asking *a = q->of;
+    if (err) { /* it may have begun */
+        df_tensor_unref(q->answer);
+        q->answer = NULL;
+    }
     mutex_lock(&a->lock);
     if (err && !a->failed) {
         a->failed = true;
