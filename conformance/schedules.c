@@ -18,6 +18,7 @@
  */
 #include "dataflow/schedules.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,7 +336,10 @@ void df_schedules_point(void) {
 
 void df_schedules_blocked(void) {
     scheduler *s = now;
-    if (!s || s->running < 0) return;
+    if (!s || s->running < 0) {
+        (void)sched_yield();
+        return;
+    }
     s->fibers[s->running].state = BLOCKED;
     point(s);
 }
@@ -377,7 +381,7 @@ static bool fiber_init(fiber *f, const ucontext_t *home) {
 static void check_ended(scheduler *s) {
     bool all_ended = true;
     for (int i = 0; i < s->n; i++) all_ended = all_ended && s->fibers[i].state == ENDED;
-    if (!all_ended) df_schedules_fail("deadlock: every actor that has not ended waits for a lock");
+    if (!all_ended) df_schedules_fail("deadlock: every actor that has not ended is blocked");
 }
 
 static NO_ASAN void run_fibers(scheduler *s) {

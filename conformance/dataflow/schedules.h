@@ -21,10 +21,10 @@
  *     df_schedules_point();
  *     while (pthread_mutex_trylock(&m)) df_schedules_blocked();
  *
- * Outside of a run both do nothing (so only a test's build may wait like this). The library's own
- * calls are one step each, as seen from here: nobody comes between, but in a callback of yours. A
- * done that passes a scheduling point lets the others run inside it, and what they finish is then
- * told when it returns.
+ * Outside of a run the first does nothing, and the second lets other threads go first. The
+ * library's own calls are one step each, as seen from here: nobody comes between, but in a callback
+ * of yours. A done that passes a scheduling point lets the others run inside it, and what they
+ * finish is then told when it returns.
  *
  * What it sees is sequentially consistent: it finds wrong protocols, not missing orders of memory.
  *

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/list_rendezvous.h"
 
+#include <dataflow/schedules.h>
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +237,11 @@ static void cancelled(const list *l, df_recv *r) {
 }
 
 /* Before a finish, and after it: with a flaw, too late. */
+static void lock(list *l) {
+    df_schedules_point();
+    while (pthread_mutex_trylock(&l->lock) != 0) df_schedules_blocked();
+}
+
 static void unlock(list *l) {
     if (l->flaw != LIST_FINISHES_UNDER_ITS_LOCK) (void)pthread_mutex_unlock(&l->lock);
 }
@@ -260,7 +267,7 @@ static void look_away(list *l) {
     for (int i = 0; i < patience && l->n_sent == n_sent; i++) {
         (void)pthread_mutex_unlock(&l->lock);
         pause_for(50000);
-        (void)pthread_mutex_lock(&l->lock);
+        lock(l);
     }
 }
 
@@ -272,11 +279,11 @@ static df_code list_send(void *self, const df_key *key, const df_endpoint *from,
     if (!i || !copy) goto fail;
     *i = (item){.key = copy, .from = *from, .borrowed = from, .tensor = t};
     if (l->flaw == LIST_TAKES_HOST_TENSORS_ONLY && !df_tensor_is_host(t)) goto fail;
-    (void)pthread_mutex_lock(&l->lock);
+    lock(l);
     if (l->n_sent++ % 4 == 0 && l->flaw == LIST_TAKES_LATE_SENDS) {
         (void)pthread_mutex_unlock(&l->lock);
         pause_for(200000);
-        (void)pthread_mutex_lock(&l->lock);
+        lock(l);
     }
     if (l->flaw == LIST_SEND_WAITS_FOR_ROOM) wait_for_room(l);
     bool is_taken = !l->is_closed || l->flaw == LIST_TAKES_LATE_SENDS;
@@ -302,7 +309,7 @@ fail:
 
 static void list_recv(void *self, df_recv *r) {
     list *l = self;
-    (void)pthread_mutex_lock(&l->lock);
+    lock(l);
     bool is_open = !l->is_closed;
     bool is_cancelled = is_in(r, CANCELLED) && l->flaw != LIST_FORGETS_AN_EARLY_CANCEL;
     bool may_take = is_open && !(is_cancelled && l->flaw == LIST_CANCEL_BEATS_A_TENSOR);
@@ -332,7 +339,7 @@ static void list_recv(void *self, df_recv *r) {
 static void list_cancel(void *self, df_recv *r) {
     list *l = self;
     df_recv *ended = NULL;
-    (void)pthread_mutex_lock(&l->lock);
+    lock(l);
     if (!is_in(r, LINKED)) set_state(r, CANCELLED);
     if (is_in(r, LINKED)) {
         ended = take_waiter(l, r, NULL);
@@ -355,7 +362,7 @@ static void list_abort(void *self, const df_error *why) {
     static const df_error own = {.code = DF_ABORTED, .message = "something went wrong"};
     list *l = self;
     bool is_end = why->code == DF_CANCELLED;
-    (void)pthread_mutex_lock(&l->lock);
+    lock(l);
     l->is_closed = true;
     l->why = l->flaw == LIST_HAS_ITS_OWN_WORDS && !is_end ? own : *why;
     df_recv *waiters = l->waiters;
