@@ -139,14 +139,16 @@ static void note_past(df_queue *q, const device_fence *f) {
 
 /* True: nothing needs to be waited for. A fence that has failed says so once more; to nobody, only
  * the queue can. Where q is behind one anyway, its failure must come all the same: so it is left
- * out on its own queue alone, and there if it is this work's, which fails with it. */
+ * out on its own queue alone, and there if it is this work's, which fails with it. Work that is
+ * timed waits also for what has ended: a device's clock may be one that only its queues move. */
 static bool is_over(df_queue *q, df_work *work, device_fence *f) {
     mutex_lock(&f->books->lock);
     bool ended = f->ended, failed = ended && f->failed;
     bool here = work && f->work == work && f->queue == q;
     mutex_unlock(&f->books->lock);
     if (failed) df_work_fail(work, &f->why);
-    return ended ? work || !failed : here;
+    if (ended && !failed) return !work || !work->times;
+    return ended ? work != NULL : here;
 }
 
 df_code queue_wait(df_queue *q, df_work *work, fence *base, df_error *err) {
