@@ -133,10 +133,11 @@ static df_code run_node(df_kernel *c, df_error *err) {
 }
 
 static df_code start_node(df_kernel *c, df_error *err) {
+    df_code code = run_node(c, err);
     w.handle = df_kernel_handle_of(c);
     atomic_put(&w.is_started, true, RELEASE);
     DF_SCHED_POINT();
-    return run_node(c, err);
+    return code;
 }
 
 static const op_def op = {.name = "Op"};

@@ -148,7 +148,7 @@ static uint64_t run(const char *mix, bool meets, df_schedules_report *report) {
                                   .actor = act,
                                   .check = check,
                                   .world_size = dfs_is_slow() ? 0 : sizeof w,
-                                  .max_preemptions = dfs_is_slow()     ? 2
+                                  .max_preemptions = dfs_is_slow()     ? 1
                                                      : strlen(mix) > 3 ? PREEMPTIONS
                                                                        : 0},
                    report);
