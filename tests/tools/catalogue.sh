@@ -10,7 +10,8 @@ build=${1:?catalogue: BUILD}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rows=75
-ctest --test-dir "$build" -N 2>/dev/null | sed -nE 's/^ *Test +#[0-9]+: //p' >"$work/registered"
+# Not by ctest, which would begin its log anew under the ctest that runs this.
+sed -nE 's/^add_test\((\[=*\[)?([^] ]+).*/\2/p' "$build/CTestTestfile.cmake" >"$work/registered"
 
 # look TOKEN - what is wrong with a test that a row names, or nothing.
 look() {
