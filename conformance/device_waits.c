@@ -275,7 +275,7 @@ static void the_host_waits(rig *r, rig_device *d) {
  * for what a clock's steps and the form of its numbers leave. */
 static void time_goes_on(rig *r, rig_device *d) {
     enum { EVENTS = 3, STEP = 2000 /* ns */ };
-    void *events[EVENTS];
+    rig_event *events[EVENTS];
     int64_t ns[EVENTS];
     df_error err = {.code = DF_OK};
     if (!r->ops->event_elapsed) {
@@ -286,20 +286,20 @@ static void time_goes_on(rig *r, rig_device *d) {
     rig_queue q = rig_queue_of(r, d, DF_QUEUE_IN);
     char *device = rig_alloc(r, d, BYTES), *host = rig_host(r, d, BYTES);
     for (int i = 0; i < EVENTS; i++) {
-        rig_ok(r, r->ops->timed_event_new(d->device, &events[i], &err), "timed_event_new", &err);
+        events[i] = rig_timed_event_new(r, d);
         rig_in(q, NULL, device, host, BYTES);
-        rig_ok(r, r->ops->record(q.queue, NULL, events[i], NULL, &err), "record", &err);
+        rig_record(q, NULL, events[i]);
     }
     rig_expect_reached(rig_mark(q, NULL), q.name);
     for (int i = 0; i < EVENTS; i++)
         rig_ok(r,
-               r->ops->event_elapsed(d->device, events[i], events[(i + 1) % EVENTS], &ns[i], &err),
+               r->ops->event_elapsed(d->device, events[i]->event, events[(i + 1) % EVENTS]->event,
+                                     &ns[i], &err),
                "event_elapsed", &err);
     stage_expect(&r->stage, ns[0] >= 0 && ns[1] >= 0,
                  "an event is earlier than the one in front of it");
     stage_expect(&r->stage, llabs(ns[0] + ns[1] + ns[2]) <= STEP,
                  "the way back is not as long as the way there");
-    for (int i = 0; i < EVENTS; i++) r->ops->event_free(d->device, events[i]);
 }
 
 void rig_D4(rig *r) {

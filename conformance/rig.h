@@ -141,6 +141,7 @@ void rig_within(rig_queue q, rig_work *w, void *to, const void *from, size_t byt
 
 void rig_listen(rig_event *e);
 rig_event *rig_event_new(rig *r, rig_device *d);
+rig_event *rig_timed_event_new(rig *r, rig_device *d);
 void rig_record(rig_queue q, rig_work *w, rig_event *e);
 /* The same by an actor. */
 df_code rig_record_by(rig_queue q, rig_work *w, rig_event *e, df_error *err);

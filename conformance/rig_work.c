@@ -102,14 +102,24 @@ void rig_listen(rig_event *e) {
     e->listener.ended = on_ended;
 }
 
-rig_event *rig_event_new(rig *r, rig_device *d) {
+static rig_event *event_by(rig *r, rig_device *d,
+                           df_code (*make)(void *device, void **event, df_error *err),
+                           const char *name) {
     rig_event *e = stage_memory(&r->stage, sizeof *e);
     df_error err = {.code = DF_OK};
     *e = (rig_event){.rig = r, .on = d, .next = r->events};
     rig_listen(e);
-    rig_ok(r, r->ops->event_new(d->device, &e->event, &err), "event_new", &err);
+    rig_ok(r, make(d->device, &e->event, &err), name, &err);
     r->events = e;
     return e;
+}
+
+rig_event *rig_event_new(rig *r, rig_device *d) {
+    return event_by(r, d, r->ops->event_new, "event_new");
+}
+
+rig_event *rig_timed_event_new(rig *r, rig_device *d) {
+    return event_by(r, d, r->ops->timed_event_new, "timed_event_new");
 }
 
 static bool notifies(const rig_device *d) {

@@ -34,12 +34,13 @@ static df_program *minus_ax_compiled(minus_ax *m, int workers, int place) {
 
 enum { PAIRS = 8 };
 
-/* Stats with room for pairs, full of junk. */
+/* Stats with room for pairs, full of junk but for what the caller is to set. */
 static df_run_stats junk(df_pair_traffic *pairs) {
     df_run_stats st;
     memset(&st, 0x5a, sizeof st);
     memset(pairs, 0x5a, PAIRS * sizeof *pairs);
     st.struct_size = sizeof st;
+    st.timed = false;
     st.pairs = pairs;
     st.n_pairs = PAIRS;
     return st;

@@ -126,6 +126,7 @@ static void close_it(void *c) {
     side *s = c;
     s->ops.close(s->transport);
     df_grpc_engine_free(s->engine);
+    latch_free(s->ended);
     free(s->bytes);
     free(s);
 }

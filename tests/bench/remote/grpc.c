@@ -245,6 +245,7 @@ static void close_it(void *c_) {
     grpc_completion_queue_shutdown(c->queue);
     (void)pthread_join(c->thread, NULL);
     grpc_completion_queue_destroy(c->queue);
+    latch_free(c->ended);
     free(c->bytes);
     free(c);
 }

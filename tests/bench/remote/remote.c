@@ -56,6 +56,12 @@ latch *latch_new(void) {
     return l;
 }
 
+void latch_free(latch *l) {
+    (void)pthread_cond_destroy(&l->moved);
+    (void)pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
 void latch_open(latch *l) {
     (void)pthread_mutex_lock(&l->lock);
     l->is_open = true;

@@ -37,6 +37,7 @@ void remote_wait_for_ever(void);
 /* What one thread does and another waits for. */
 typedef struct latch latch;
 latch *latch_new(void);
+void latch_free(latch *l);
 void latch_open(latch *l);
 void latch_pass(latch *l); /* waits until it is open, and shuts it */
 
