@@ -27,7 +27,8 @@
 #             one of five, under C11's memory model; each order of memory weakened in turn
 #   mutants   each mistake of tests/mutants/list.txt, in a copy of the tree: its test must find it
 #   soak      runs that are cancelled and closed at random for SOAK_MINUTES, by default an hour:
-#             half of it under the sanitizers of asan, half under that of tsan
+#             half of it under the sanitizers of asan, half under that of tsan; then 64 runs at
+#             once of one program, ten thousand times, under that of tsan
 #   coverage  which branches of rendezvous, compile and exec no test takes (tests/tools/coverage.sh)
 #   platforms the unit tests for 32 bits, and on other processors under qemu (tests/tools/platforms.sh)
 #
@@ -170,6 +171,7 @@ gate_soak() {
     build-gates/asan/tests/test_soak --seconds "$seconds"
     build_tsan
     $tsan_wrapper build-gates/tsan/tests/test_soak --seconds "$seconds"
+    $tsan_wrapper build-gates/tsan/tests/test_many_runs 10000
 }
 
 gate_coverage() {

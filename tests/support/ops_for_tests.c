@@ -354,8 +354,8 @@ static void *numbered_main(void *arg) {
 }
 
 void run_threads(int n, void (*body)(void *arg, int i), void *arg) {
-    numbered all[16];
-    assert_true(n <= 16);
+    numbered all[32];
+    assert_true(n <= 32);
     for (int i = 0; i < n; i++) {
         all[i] = (numbered){.body = body, .arg = arg, .i = i};
         assert_int_equal(pthread_create(&all[i].thread, NULL, numbered_main, &all[i]), 0);
