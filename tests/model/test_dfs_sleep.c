@@ -163,7 +163,8 @@ static void nobody_sleeps_while_there_is_something_to_do(void **state) {
         bool meets;
     } scenes[] = {{"PWE", false},  {"PQWE", false}, {"PWWE", false}, {"PWWE", true},
                   {"PWCE", false}, {"PWCE", true},  {"QWWE", false}, {"PQWCE", false}};
-    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+    size_t n_scenes = dfs_is_slow() ? 1 : sizeof scenes / sizeof *scenes;
+    for (size_t i = 0; i < n_scenes; i++) {
         uint64_t n = run(scenes[i].mix, scenes[i].meets, &report);
         if (n == 0) fail_msg("%s: %s\n%s", scenes[i].mix, report.what, report.schedule);
         printf("%s: %llu schedules, %llu states\n", scenes[i].mix, (unsigned long long)n,
@@ -174,6 +175,7 @@ static void nobody_sleeps_while_there_is_something_to_do(void **state) {
 
 static void a_wake_up_that_is_lost_is_found(void **state) {
     (void)state;
+    if (dfs_is_slow()) skip(); /* four actors take many minutes */
     static const struct {
         const char *signal_in, *mix;
         bool meets;
