@@ -18,7 +18,8 @@ extern "C" {
  *   src device;src incarnation;dst device;edge name;frame:iter
  *
  * e.g. "/job:localhost/task:0/device:CPU:0;00000000deadbeef;
- *       /job:localhost/task:0/device:SIM:0;y:0;0:0" (in one line). The incarnation
+ *       /job:localhost/task:0/device:SIM:0;y:0;0:0" (in one line). Devices have their full
+ * names, as df_device_name gives them: without TensorFlow's replica. The incarnation
  * has 16 hexadecimal digits; frame is the path of outer loop iterations joined by '.',
  * iter the innermost one. Immutable. */
 typedef struct df_key df_key;

@@ -22,7 +22,8 @@ typedef struct df_program df_program;
 
 /* The devices that this program uses, and what runs there. Borrowed: valid as long
  * as the program. Threads: any. A program runs without these graphs: the first call makes them all,
- * and gives NULL if it is out of memory, as it does for i out of range. */
+ * and gives NULL if it is out of memory, as it does for i out of range. In the session of a
+ * cluster they are those of its tasks: without a device, crossings or explanation here. */
 DF_API size_t df_program_partitions(const df_program *program);
 DF_API const df_graph *df_program_partition(const df_program *program, size_t i);
 DF_API df_device *df_program_partition_device(const df_program *program, size_t i);

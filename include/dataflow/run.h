@@ -121,6 +121,8 @@ typedef struct df_run_options {
  * Blocking   until the step is over, and before it starts while earlier steps use the
  *            same variables; not beyond the deadline. Without workers, an earlier step that
  *            df_program_start began gets on only if another thread calls df_runtime_poll.
+ *            On a thread of the pool (in a kernel or a df_run_done) it may wait for a step
+ *            that needs this very thread: start runs there, or give a deadline.
  * Errors     INVALID_ARGUMENT for feeds that do not fit; whatever a kernel reports,
  *            with its node; DEADLINE_EXCEEDED; CANCELLED; FAILED_PRECONDITION if the step is
  *            starved, with the keys that were waited for, or the session was closed. */

@@ -76,8 +76,9 @@ typedef struct df_compile_options {
 } df_compile_options;
 
 /* Compiles the graph for these feeds and fetches, in this order. A feed replaces any
- * output, not only a placeholder's: what only it needed is not run. Nothing besides
- * what fetches and targets need is run.
+ * output, not only a placeholder's: what only it needed is not run. A variable's is replaced
+ * where it is an input as a value; ops that name the variable (df_read, df_assign) still have
+ * the variable. Nothing besides what fetches and targets need is run.
  *
  * A fetch of a variable gives its value after all accesses of the step.
  *

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
 
+#include "base/error.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+df_code alloc_check(const df_allocator *a, df_error *err) {
+    if (!a || (a->alloc && a->free)) return DF_OK;
+    return error_invalid(err, "df_allocator.%s is NULL: set both functions, or pass no allocator",
+                         a->alloc ? "free" : "alloc");
+}
 
 void *alloc_bytes(const df_allocator *a, size_t bytes) {
     if (bytes == 0) bytes = 1;

@@ -15,6 +15,9 @@
 /* The alignment of every block unless asked otherwise: a cache line. */
 enum { ALLOC_ALIGN = 64 };
 
+/* INVALID_ARGUMENT: the user's lacks a function. NULL is fine. */
+df_code alloc_check(const df_allocator *a, df_error *err);
+
 /* `a` NULL: malloc. Zero bytes give a block of one. NULL when there is none. */
 void *alloc_bytes(const df_allocator *a, size_t bytes);
 void *alloc_zeroed(const df_allocator *a, size_t bytes);

@@ -167,6 +167,7 @@ df_code df_cluster_spec_parse(const df_allocator *allocator, const char *words, 
                               df_cluster_spec **out, df_error *err) {
     if (!words && size) return error_invalid(err, "the text is NULL");
     if (!out) return error_no_out(err);
+    if (alloc_check(allocator, err) != DF_OK) return DF_INVALID_ARGUMENT;
     line *lines = alloc_array(allocator, PLAN_MAX_DEVICES + 1, sizeof *lines);
     df_cluster_task *tasks = alloc_array(allocator, PLAN_MAX_DEVICES + 1, sizeof *tasks);
     df_cluster_spec spec = {.struct_size = sizeof spec, .tasks = tasks};

@@ -513,6 +513,7 @@ df_code steps_begin(cluster_program *p, df_tensors feeds, const df_run_options *
                                   .program = p->id,
                                   .timed = o.stats->timed,
                                   .pairs = o.stats->pairs};
+    if (code == DF_OK) code = session_check_cancel(m->session, o.cancel, err);
     if (code == DF_OK) code = check_feeds(p, feeds, err);
     if (code == DF_OK && !has_room)
         code = error_invalid(err, "results is NULL; the number of fetches is %u", p->n_fetches);

@@ -37,6 +37,7 @@ static void owner_fail(df_work *work, const df_error *why) {
 df_code df_work_new(const df_allocator *allocator, const df_work_owner *owner, df_work **out,
                     df_error *err) {
     if (!out) return error_no_out(err);
+    if (alloc_check(allocator, err) != DF_OK) return DF_INVALID_ARGUMENT;
     owned_work *w = alloc_zeroed(allocator, sizeof *w);
     if (!w) return error_memory(err, "df_work_new");
     w->base.fail = owner_fail;

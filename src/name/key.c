@@ -258,6 +258,7 @@ static df_code parse(const df_allocator *allocator, char *copy, df_key **out, df
 df_code df_key_parse(const df_allocator *allocator, const char *text, df_key **out, df_error *err) {
     if (!text) return error_invalid(err, "a key's text is NULL: pass %s", form);
     if (!out) return error_no_out(err);
+    if (alloc_check(allocator, err) != DF_OK) return DF_INVALID_ARGUMENT;
     char copy[KEY_TEXT_MAX + 1], quoted[QUOTE_MAX];
     size_t n = strnlen(text, KEY_TEXT_MAX + 1);
     if (n > KEY_TEXT_MAX)

@@ -224,11 +224,12 @@ static df_code check_kernel(const op_entry *e, const kernel_def *k, df_error *er
         const char *kind = common_kind(k->kinds, other->kinds, &length);
         dtype_set both = k->dtypes & other->dtypes;
         if (kind && both)
-            return error_set(err, DF_ALREADY_EXISTS,
-                             "kernel of %.100s: there is one on %.*s for %s already; let `dtypes` "
-                             "leave it out",
-                             e->def.name, (int)length, kind,
-                             df_dtype_name((df_dtype)__builtin_ctz(both)));
+            return error_set(
+                err, DF_ALREADY_EXISTS,
+                "kernel of %.100s: there is one on %.*s for %s already; leave that out "
+                "of `devices` or `dtypes`",
+                e->def.name, (int)length, kind,
+                both == UINT32_MAX ? "every dtype" : df_dtype_name((df_dtype)__builtin_ctz(both)));
     }
     return DF_OK;
 }

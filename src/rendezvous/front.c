@@ -29,9 +29,11 @@ df_code rendezvous_new_step(const df_allocator *alloc, memory *host, uint64_t pl
 df_code df_rendezvous_new_local(const df_allocator *allocator, df_rendezvous **out, df_error *err) {
     if (!out)
         return error_invalid(err, "df_rendezvous_new_local: out is NULL; pass where to put it");
+    df_code code = alloc_check(allocator, err);
+    if (code != DF_OK) return code;
     memory *host = memory_new_host(allocator);
     if (!host) return error_memory(err, "a rendezvous");
-    df_code code = new_built_in(allocator, host, 0, 0, 16, 32, NULL, out, err);
+    code = new_built_in(allocator, host, 0, 0, 16, 32, NULL, out, err);
     memory_unref(host);
     return code;
 }
@@ -62,7 +64,8 @@ static df_code check_ops(const df_rendezvous_ops *ops, df_error *err) {
 df_code df_rendezvous_new(const df_allocator *allocator, const df_rendezvous_ops *ops, void *self,
                           df_rendezvous **out, df_error *err) {
     if (!out) return error_invalid(err, "df_rendezvous_new: out is NULL; pass where to put it");
-    df_code code = check_ops(ops, err);
+    df_code code = alloc_check(allocator, err);
+    if (code == DF_OK) code = check_ops(ops, err);
     if (code != DF_OK) return code;
     memory *host = memory_new_host(allocator);
     if (!host) return error_memory(err, "a rendezvous");

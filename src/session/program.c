@@ -286,7 +286,8 @@ static df_code read_run(const df_program *program, df_tensors feeds, const df_ru
     rq->timed = o.stats && o.stats->timed;
     if (o.stats) rq->room = account_none(program->exec, o.stats);
     if (o.timeout) rq->deadline = clock_after(o.timeout);
-    return check_run(program, feeds, waits, err);
+    code = session_check_cancel(program->session, o.cancel, err);
+    return code == DF_OK ? check_run(program, feeds, waits, err) : code;
 }
 
 df_code df_program_run(df_program *program, df_tensors feeds, df_tensor **results,
@@ -370,6 +371,12 @@ df_code df_cancel_new(df_runtime *runtime, df_cancel **out, df_error *err) {
     c->rt = runtime_ref(runtime);
     *out = &c->base;
     return DF_OK;
+}
+
+df_code session_check_cancel(const df_session *s, const df_cancel *cancel, df_error *err) {
+    if (!cancel || ((const session_cancel *)cancel)->rt == s->rt) return DF_OK;
+    return error_invalid(err, "df_run_options.cancel is a handle of another runtime: make it with "
+                              "df_cancel_new of the program's own");
 }
 
 void df_cancel_fire(df_cancel *cancel) {

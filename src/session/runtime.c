@@ -201,9 +201,11 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     df_code code = options_read(&o, options, "df_runtime_options", err);
     if (code != DF_OK) return code;
     if (!out) return error_no_out(err);
-    if ((o.allocator && !(o.allocator->alloc && o.allocator->free)) ||
-        (o.threads && !(o.threads->start && o.threads->join)))
-        return error_invalid(err, "allocator or threads lack a function; set both of each");
+    code = alloc_check(o.allocator, err);
+    if (code != DF_OK) return code;
+    if (o.threads && !(o.threads->start && o.threads->join))
+        return error_invalid(err, "df_threads.%s is NULL: set both functions, or pass no threads",
+                             o.threads->start ? "join" : "start");
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)
         return error_invalid(err, "workers is %d; it can be 0 to %d", o.workers, MAX_WORKERS);

@@ -82,6 +82,10 @@ void session_drop_program(df_program *program);
 /* The keys of its channels, and its plan. */
 const df_key *const *session_part_keys(const df_program *program, const plan **p);
 
+/* INVALID_ARGUMENT for a handle of another runtime: its df_cancel_fire would not find the run. NULL
+ * is fine. */
+df_code session_check_cancel(const df_session *s, const df_cancel *cancel, df_error *err);
+
 /* The variable that has this name; NULL: none. */
 variable *session_variable(df_session *s, const char *name);
 

@@ -212,7 +212,8 @@ df_code tensor_new_in(memory *headers, memory *mem, df_dtype dtype, df_shape sha
 df_code df_tensor_new(const df_allocator *allocator, df_dtype dtype, df_shape shape,
                       df_tensor **out, df_error *err) {
     place p = {.alloc = allocator};
-    df_code code = create(p, p, dtype, shape, 0, out, err);
+    df_code code = alloc_check(allocator, err);
+    if (!code) code = create(p, p, dtype, shape, 0, out, err);
     if (!code) memset((*out)->data, 0, (*out)->bytes);
     return code;
 }
@@ -271,7 +272,8 @@ static df_code create_filled(place headers, place elements, df_dtype dtype, df_s
 df_code df_tensor_from(const df_allocator *allocator, df_dtype dtype, df_shape shape,
                        const void *data, df_tensor **out, df_error *err) {
     place p = {.alloc = allocator};
-    return create_filled(p, p, dtype, shape, data, out, err);
+    df_code code = alloc_check(allocator, err);
+    return code ? code : create_filled(p, p, dtype, shape, data, out, err);
 }
 
 df_code tensor_copy(memory *headers, memory *mem, const df_tensor *t, df_tensor **out,
@@ -333,7 +335,8 @@ df_code df_tensor_wrap(const df_allocator *allocator, df_dtype dtype, df_shape s
                        void (*release)(void *user, void *data), void *user, df_tensor **out,
                        df_error *err) {
     place p = {.alloc = allocator};
-    return wrap(p, NULL, dtype, shape, data, release, user, out, err);
+    df_code code = alloc_check(allocator, err);
+    return code ? code : wrap(p, NULL, dtype, shape, data, release, user, out, err);
 }
 
 df_code tensor_wrap_in(memory *headers, memory *mem, df_dtype dtype, df_shape shape, void *address,

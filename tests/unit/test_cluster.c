@@ -412,11 +412,15 @@ static void a_handle_cancels_runs_of_a_cluster_too(void **state) {
     (void)state;
     failing f;
     told t;
-    df_cancel *cancel;
+    df_cancel *cancel, *of_a_worker;
     failing_open(&f);
     f.probe.way = PROBE_WAITS;
     assert_int_equal(df_cancel_new(f.x.rt[MASTER], &cancel, NULL), DF_OK);
-    df_run_options o = {.struct_size = sizeof o, .cancel = cancel};
+    assert_int_equal(df_cancel_new(f.x.rt[1], &of_a_worker, NULL), DF_OK);
+    df_run_options o = {.struct_size = sizeof o, .cancel = of_a_worker};
+    assert_int_equal(run_failing(&f, &o), DF_INVALID_ARGUMENT);
+    df_cancel_free(of_a_worker);
+    o.cancel = cancel;
     df_tensor *a = run_scalar(NULL, 1);
     told_init(&t);
     df_program_start(f.p, DF_TENSORS(a), &o, tell, &t);

@@ -444,6 +444,9 @@ static void misuse_is_refused(void **state) {
         df_mem_network_new(&(df_mem_options){.struct_size = sizeof(df_mem_options), .threads = -1},
                            &n, &err),
         DF_INVALID_ARGUMENT);
+    df_allocator without = {.struct_size = sizeof without};
+    df_mem_options o = {.struct_size = sizeof o, .allocator = &without};
+    assert_int_equal(df_mem_network_new(&o, &n, &err), DF_INVALID_ARGUMENT);
     assert_int_equal(df_mem_network_cut(NULL, NULL, NULL, 0, &err), DF_INVALID_ARGUMENT);
     assert_int_equal(df_mem_network_fate(NULL, "", DF_MEM_HANGS, &err), DF_INVALID_ARGUMENT);
     assert_int_equal(df_mem_network_now(NULL), 0);

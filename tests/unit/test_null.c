@@ -9,6 +9,9 @@
  */
 #include "unit/bad_world.h"
 
+#include <dataflow/cluster.h>
+#include <dataflow/device_ops.h>
+
 /* The call gets its err by the name of e: once none, and once one that must have the words. */
 #define REFUSED(CALL, PARTS)                                                                       \
     do {                                                                                           \
@@ -221,9 +224,9 @@ static void what_has_no_functions_where_it_must_is_refused(void **state) {
     df_rendezvous_factory no_factory = {.struct_size = sizeof no_factory};
     df_threads no_threads = {.struct_size = sizeof no_threads};
     df_runtime_options o = {.struct_size = sizeof o, .allocator = &no_memory};
-    REFUSED(df_runtime_new(&o, &rt, e), "allocator|lack a function");
+    REFUSED(df_runtime_new(&o, &rt, e), "df_allocator.alloc is NULL");
     o = (df_runtime_options){.struct_size = sizeof o, .threads = &no_threads, .workers = 1};
-    REFUSED(df_runtime_new(&o, &rt, e), "threads|lack a function");
+    REFUSED(df_runtime_new(&o, &rt, e), "df_threads.start is NULL");
     o = (df_runtime_options){.struct_size = sizeof o, .lent = &no_loan};
     REFUSED(df_runtime_new(&o, &rt, e), "df_lent_threads|wake");
     assert_null(rt);
@@ -235,6 +238,37 @@ static void what_has_no_functions_where_it_must_is_refused(void **state) {
     REFUSED(df_session_new(w.g, &so, &s, e), "df_session_options.rendezvous has no create");
     assert_null(s);
     close_world(&w);
+}
+
+static void *none(void *user, size_t bytes, size_t alignment) {
+    (void)user, (void)bytes, (void)alignment;
+    return NULL;
+}
+
+static void an_allocator_that_lacks_a_function_is_refused_wherever_one_is_taken(void **state) {
+    (void)state;
+    static const char spec_text[] = "worker 0 mem://a\n";
+    df_allocator without[] = {{.struct_size = sizeof(df_allocator)},
+                              {.struct_size = sizeof(df_allocator), .alloc = none}};
+    const char *const lacks[] = {"df_allocator.alloc is NULL", "df_allocator.free is NULL"};
+    float element = 1;
+    df_tensor *t = NULL;
+    df_key *key = NULL;
+    df_rendezvous *r = NULL;
+    df_work *work = NULL;
+    df_cluster_spec *spec = NULL;
+    for (int i = 0; i < 2; i++) {
+        const df_allocator *a = &without[i];
+        REFUSED(df_tensor_new(a, DF_FLOAT32, DF_SCALAR, &t, e), lacks[i]);
+        REFUSED(df_tensor_from(a, DF_FLOAT32, DF_SCALAR, &element, &t, e), lacks[i]);
+        REFUSED(df_tensor_wrap(a, DF_FLOAT32, DF_SCALAR, &element, NULL, NULL, &t, e), lacks[i]);
+        REFUSED(df_key_parse(a, key_text, &key, e), lacks[i]);
+        REFUSED(df_rendezvous_new_local(a, &r, e), lacks[i]);
+        REFUSED(df_rendezvous_new(a, NULL, NULL, &r, e), lacks[i]);
+        REFUSED(df_work_new(a, NULL, &work, e), lacks[i]);
+        REFUSED(df_cluster_spec_parse(a, spec_text, sizeof spec_text - 1, &spec, e), lacks[i]);
+    }
+    assert_true(!t && !key && !r && !work && !spec);
 }
 
 /* What a run beside the caller was told. */
@@ -305,6 +339,7 @@ int main(void) {
         cmocka_unit_test(a_text_without_a_place_has_a_length),
         cmocka_unit_test(options_that_do_not_say_their_size_are_refused_by_name),
         cmocka_unit_test(what_has_no_functions_where_it_must_is_refused),
+        cmocka_unit_test(an_allocator_that_lacks_a_function_is_refused_wherever_one_is_taken),
         cmocka_unit_test(a_start_of_nothing_is_told_in_words),
         cmocka_unit_test(a_send_of_nothing_leaves_nothing),
     };

@@ -188,6 +188,8 @@ static void two_kernels_share_a_kind_as_long_as_they_share_no_dtype(void **state
             "kernel of Twice: there is one on CPU for float64 already");
     REFUSED(add_kernel(w, "cpu", NULL, 0), DF_ALREADY_EXISTS, "for float32 already");
     assert_string_equal(found(w, "CUDA", DF_FLOAT64), "");
+    assert_int_equal(add_kernel(w, "cuda", NULL, 0), DF_OK);
+    REFUSED(add_kernel(w, "cuda", NULL, 0), DF_ALREADY_EXISTS, "on CUDA for every dtype already");
 }
 
 static void a_kernel_that_does_not_hold_together_is_refused(void **state) {

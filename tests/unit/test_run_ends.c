@@ -271,6 +271,26 @@ static void a_handle_that_was_fired_ends_what_is_started_with_it(void **state) {
     slow_close(&o);
 }
 
+static void a_handle_of_another_runtime_is_refused(void **state) {
+    (void)state;
+    slow_world o, other;
+    told t;
+    slow_open(&o, 1, "TestCopy", "cpu:1");
+    slow_open(&other, 1, "TestCopy", "cpu:1");
+    df_cancel *c = handle_of(&other);
+    told_init(&t);
+
+    assert_int_equal(slow_run(&o, RUN_OPTIONS(.cancel = c)), DF_INVALID_ARGUMENT);
+    slow_start(&o, RUN_OPTIONS(.cancel = c), &t);
+
+    assert_told(&t, DF_INVALID_ARGUMENT, "df_run_options.cancel is a handle of another runtime");
+    assert_int_equal(run_int(&o.w, o.count), 0);
+    told_fini(&t);
+    df_cancel_free(c);
+    slow_close(&other);
+    slow_close(&o);
+}
+
 static void a_handle_may_be_freed_before_its_runs_are_over(void **state) {
     (void)state;
     slow_world o;
@@ -534,6 +554,7 @@ int main(void) {
         cmocka_unit_test(what_was_fed_stays_until_the_kernel_has_ended),
         cmocka_unit_test(a_handle_ends_all_runs_that_have_it_and_no_others),
         cmocka_unit_test(a_handle_that_was_fired_ends_what_is_started_with_it),
+        cmocka_unit_test(a_handle_of_another_runtime_is_refused),
         cmocka_unit_test(a_handle_may_be_freed_before_its_runs_are_over),
         cmocka_unit_test(a_caller_that_sleeps_is_let_go),
         cmocka_unit_test(a_kernel_may_cancel_its_own_run),

@@ -383,6 +383,7 @@ static void say_nothing(gpr_log_func_args *args) {
 df_code df_grpc_engine_new(const df_grpc_options *options, df_grpc_engine **out, df_error *err) {
     df_grpc_options o = {.struct_size = sizeof o};
     df_code code = out ? options_read(&o, options, "df_grpc_options", err) : error_no_out(err);
+    if (code == DF_OK) code = alloc_check(o.allocator, err);
     if (code != DF_OK) return code;
     df_grpc_engine *g = alloc_zeroed(o.allocator, sizeof *g);
     if (!g) return error_memory(err, "an engine");

@@ -223,6 +223,7 @@ void df_mem_network_free(df_mem_network *n) {
 df_code df_mem_network_new(const df_mem_options *options, df_mem_network **out, df_error *err) {
     df_mem_options o = {.struct_size = sizeof o};
     df_code code = out ? options_read(&o, options, "df_mem_options", err) : error_no_out(err);
+    if (code == DF_OK) code = alloc_check(o.allocator, err);
     if (code != DF_OK) return code;
     if (o.threads < 0 || o.threads > DF_MEM_THREADS_MAX)
         return error_invalid(err, "df_mem_options.threads is %d; it can be 0 to %d", o.threads,
