@@ -112,8 +112,8 @@ static df_code take_strings(const df_allocator *alloc, df_shape shape, int64_t n
     if (!list) return error_memory(err, "strings");
     (void)wire_get_bytes(&text, (size_t)n * 8);
     for (int64_t i = 0; i < n; i++) {
-        size_t size = (size_t)wire_get(&lengths, 8);
-        list[i] = (df_string){wire_get_bytes(&text, size), size};
+        uint64_t size = wire_get(&lengths, 8);
+        list[i] = (df_string){wire_get_bytes(&text, size), (size_t)size};
     }
     df_code code = text.failed || text.left
                        ? error_set(err, DF_DATA_LOSS, "strings that are not as long as they say")

@@ -264,7 +264,7 @@ df_code core_open(const df_device_ops *ops, const df_device_request *request, ki
                                   .drain = core_drain,
                                   .is_lost = core_is_lost,
                                   .user = c,
-                                  .limit = (size_t)c->traits.memory};
+                                  .limit = c->traits.memory};
     *mem = memory_new(c->alloc, &source, false);
     if (!*mem) {
         core_close(c);

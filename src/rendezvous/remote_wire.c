@@ -83,9 +83,7 @@ df_code wire_unpack_strings(memory *host, const wire_tensor *t, const void *payl
                      .left = bytes - (size_t)n * 8};
     for (int64_t i = 0; i < n && !words.failed; i++) {
         uint64_t size = wire_get(&lengths, 8);
-        if (size > words.left) words.failed = true;
-        if (!words.failed)
-            list[i] = (df_string){wire_get_bytes(&words, (size_t)size), (size_t)size};
+        list[i] = (df_string){wire_get_bytes(&words, size), (size_t)size};
     }
     df_code code = words.failed || words.left
                        ? error_set(err, DF_DATA_LOSS, "strings that are longer than their message")

@@ -239,14 +239,15 @@ static void put_variable(file *f, const variable *v, df_tensor **value) {
         }
     }
     const df_tensor *t = *value;
-    uint64_t about[ABOUT] = {strlen(v->name), (uint64_t)v->type->dtype, UINT64_MAX};
+    const size_t length = strlen(v->name);
+    uint64_t about[ABOUT] = {length, (uint64_t)v->type->dtype, UINT64_MAX};
     if (t) {
         about[RANK] = (uint64_t)t->rank;
         about[BYTES] = bytes_in_file(t);
     }
     put_numbers(f, about, ABOUT, sizeof *about);
     if (t) put_numbers(f, t->dims, (size_t)t->rank, sizeof *t->dims);
-    put(f, v->name, about[NAME]);
+    put(f, v->name, length);
     put_sum(f);
     if (t) put_elements(f, t);
     put_sum(f);
@@ -347,9 +348,9 @@ static bool split(df_string *s, size_t n, const char *at, size_t left) {
         at += sizeof size;
         left -= sizeof size;
         if (size > left) return false;
-        *s = (df_string){at, size};
+        *s = (df_string){at, (size_t)size};
         at += size;
-        left -= size;
+        left -= (size_t)size;
     }
     return left == 0;
 }
@@ -357,8 +358,9 @@ static bool split(df_string *s, size_t n, const char *at, size_t left) {
 static bool get_strings(file *f, df_shape shape, size_t n, size_t bytes, df_tensor **out) {
     const df_allocator *alloc = f->session->rt->alloc;
     const size_t table = n * sizeof(df_string);
+    size_t all;
     if (n > bytes / sizeof(uint64_t)) return damaged(f);
-    char *block = alloc_bytes(alloc, table + bytes);
+    char *block = size_add(table, bytes, &all) ? alloc_bytes(alloc, all) : NULL;
     if (!block) return failed(f, error_memory(f->err, "strings"));
     if (get(f, block + table, bytes)) {
         if (split((df_string *)(void *)block, n, block + table, bytes))
@@ -366,7 +368,7 @@ static bool get_strings(file *f, df_shape shape, size_t n, size_t bytes, df_tens
         else
             (void)damaged(f);
     }
-    alloc_free(alloc, block, table + bytes);
+    alloc_free(alloc, block, all);
     return f->code == DF_OK;
 }
 
@@ -376,9 +378,10 @@ static bool get_value(file *f, const edge_type *type, uint64_t all, df_tensor **
     df_shape shape = edge_shape(type);
     int64_t n;
     size_t bytes;
-    if (all > f->left || tensor_size(type->dtype, shape, &n, &bytes, NULL) != DF_OK)
-        return damaged(f);
-    if (type->dtype == DF_STRING) return get_strings(f, shape, (size_t)n, all, out);
+    if (all > f->left) return damaged(f);
+    if ((size_t)all != all) return failed(f, error_memory(f->err, "its value"));
+    if (tensor_size(type->dtype, shape, &n, &bytes, NULL) != DF_OK) return damaged(f);
+    if (type->dtype == DF_STRING) return get_strings(f, shape, (size_t)n, (size_t)all, out);
     if (bytes != all) return damaged(f);
     f->code = tensor_new_in(host, host, type->dtype, shape, out, f->err);
     return f->code == DF_OK && get_numbers(f, (*out)->data, (size_t)n, df_dtype_size(type->dtype));
@@ -413,14 +416,14 @@ static bool get_variable(file *f) {
     const df_runtime *rt = s->rt;
     uint64_t about[ABOUT];
     if (!get_numbers(f, about, ABOUT, sizeof *about)) return false;
-    uint64_t rank = about[RANK] == UINT64_MAX ? 0 : about[RANK];
-    if (about[NAME] >= sizeof f->buffer || rank > DF_MAX_RANK || about[DTYPE] > UINT8_MAX)
+    const uint64_t length = about[NAME], rank = about[RANK] == UINT64_MAX ? 0 : about[RANK];
+    if (length >= sizeof f->buffer || rank > DF_MAX_RANK || about[DTYPE] > UINT8_MAX)
         return damaged(f);
     edge_type there = {.dtype = (df_dtype)about[DTYPE], .rank = (int)about[RANK]};
-    if (!get_numbers(f, there.dims, rank, sizeof *there.dims) || !get(f, f->buffer, about[NAME]) ||
-        !check_sum(f))
+    if (!get_numbers(f, there.dims, (size_t)rank, sizeof *there.dims) ||
+        !get(f, f->buffer, (size_t)length) || !check_sum(f))
         return false;
-    f->buffer[about[NAME]] = '\0';
+    f->buffer[length] = '\0';
 
     const variable *v = find(f);
     if (!v) return differs(f, f->buffer, "is not in the graph");

@@ -41,7 +41,7 @@ typedef struct memory_source {
     /* Asked when there was none: true if there never will be, and *err says why. May be NULL. */
     bool (*is_lost)(void *user, df_error *err);
     void *user;
-    size_t limit; /* bytes that it has in all; 0: not known */
+    uint64_t limit; /* bytes that it has in all; 0: not known */
 } memory_source;
 
 /* `alloc` is for the memory's own books. is_host: the host can read the blocks, and
@@ -74,7 +74,7 @@ void memory_trim(memory *m); /* gives back what the cache holds, as far as the s
 /* Bytes of blocks: those that are out, and those that the cache holds, which are counted one by
  * one. Any thread. */
 typedef struct memory_counts {
-    size_t limit; /* the source's */
+    uint64_t limit; /* the source's */
     size_t in_use, cached;
 } memory_counts;
 

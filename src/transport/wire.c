@@ -22,12 +22,12 @@ void wire_put_bytes(wire_out *w, const void *from, size_t bytes) {
     if (at && bytes > 0) memcpy(at, from, bytes);
 }
 
-const void *wire_get_bytes(wire_in *w, size_t bytes) {
+const void *wire_get_bytes(wire_in *w, uint64_t bytes) {
     const unsigned char *at = w->at;
     if (bytes > w->left) w->failed = true;
     if (w->failed) return NULL;
     w->at += bytes;
-    w->left -= bytes;
+    w->left -= (size_t)bytes;
     return at;
 }
 

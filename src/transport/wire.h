@@ -30,7 +30,8 @@ void wire_put(wire_out *w, uint64_t number, size_t bytes);
 uint64_t wire_get(wire_in *w, size_t bytes);
 
 void wire_put_bytes(wire_out *w, const void *from, size_t bytes);
-/* Where they lie; NULL: there are not as many. */
-const void *wire_get_bytes(wire_in *w, size_t bytes);
+/* Where they lie; NULL: there are not as many. As many as a message says may be more than a size_t
+ * holds. */
+const void *wire_get_bytes(wire_in *w, uint64_t bytes);
 
 #endif /* TRANSPORT_WIRE_H */

@@ -162,7 +162,8 @@ static void check_stats(soak_run *r, bool ok) {
     check *c = &r->w->check;
     const df_run_stats *st = &r->stats;
     const unsigned char *behind = (const unsigned char *)&r->pairs[r->n_room];
-    size_t left = sizeof r->pairs - r->n_room * sizeof *r->pairs, known = 0;
+    size_t left = sizeof r->pairs - r->n_room * sizeof *r->pairs;
+    uint64_t known = 0;
     for (size_t i = 0; i < left; i++)
         if (!CHECK_EQUAL(c, behind[i], UNTOUCHED)) return;
     CHECK(c, st->program > 0);

@@ -166,8 +166,10 @@ static void a_library_that_is_not_cublas_is_refused(void **state) {
     cublas *b = NULL;
     df_error err = {.code = DF_OK};
     assert_int_equal(cublas_open(NULL, "libnowhere.so.7", &b, &err), DF_NOT_FOUND);
-    assert_non_null(strstr(err.message, "cuBLAS cannot be loaded: libnowhere.so.7"));
-    assert_int_equal(cublas_open(NULL, "libc.so.6", &b, &err), DF_NOT_FOUND);
+    assert_non_null(strstr(err.message, "cuBLAS cannot be loaded: "));
+    assert_non_null(strstr(err.message, "libnowhere.so.7"));
+    assert_int_equal(cublas_open(NULL, DATAFLOW_MODULES_DIR "/fake_cuda.so", &b, &err),
+                     DF_NOT_FOUND);
     assert_non_null(strstr(err.message, "lacks a function"));
     assert_null(b);
     cublas_close(NULL, false);

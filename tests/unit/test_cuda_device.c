@@ -127,11 +127,12 @@ static void memory_free_is_what_the_driver_has_left(void **state) {
 
 static void what_the_driver_has_not_is_exhausted(void **state) {
     (void)state;
+    const size_t bytes = (size_t)(UINT64_C(1) << 45 | UINT64_C(1) << 31); /* of 32 bits: 2 GiB */
     void *at = NULL;
     world w;
     world_open(&w, 1);
-    REFUSED(&w, cuda_ops.alloc(w.gpu[0].device, (size_t)1 << 45, &at, &w.err),
-            DF_RESOURCE_EXHAUSTED, "CUDA_ERROR_OUT_OF_MEMORY (out of memory)");
+    REFUSED(&w, cuda_ops.alloc(w.gpu[0].device, bytes, &at, &w.err), DF_RESOURCE_EXHAUSTED,
+            "CUDA_ERROR_OUT_OF_MEMORY (out of memory)");
     assert_null(at);
     at = alloc(&w, &w.gpu[0], 100);
     cuda_ops.free(w.gpu[0].device, at, 100);

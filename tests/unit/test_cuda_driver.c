@@ -29,8 +29,8 @@ static void refused(const char *path, int index, df_code code, const char *words
 static void no_driver_is_told_with_the_reason_and_what_to_do(void **state) {
     (void)state;
     refused("libnowhere.so.1", 0, DF_NOT_FOUND,
-            "no CUDA driver: libnowhere.so.1: cannot open shared object file",
-            "leave CUDA out of the devices");
+            "no CUDA driver: ", "leave CUDA out of the devices");
+    refused("libnowhere.so.1", 0, DF_NOT_FOUND, "libnowhere.so.1: ", "No such file");
     refused(DATAFLOW_TESTS_DIR "/golden/variables.txt", 0, DF_NOT_FOUND,
             "no CUDA driver: ", "variables.txt");
 }
@@ -56,7 +56,8 @@ static void nobody_says_where_and_the_system_is_asked(void **state) {
 
 static void another_library_is_no_driver(void **state) {
     (void)state;
-    refused("libm.so.6", 0, DF_NOT_FOUND, "libm.so.6 is no CUDA driver", "cuInit");
+    refused(DATAFLOW_MODULES_DIR "/fake_blas.so", 0, DF_NOT_FOUND, "fake_blas.so is no CUDA driver",
+            "cuInit");
 }
 
 static void a_call_that_is_missing_is_named(void **state) {
@@ -82,7 +83,9 @@ static void an_old_driver_is_told_by_its_version(void **state) {
 static void the_stub_of_the_toolkit_is_told_from_a_driver(void **state) {
     (void)state;
     const char *path = "/usr/local/cuda/lib64/stubs/libcuda.so";
-    if (access(path, R_OK) != 0) skip();
+    void *stub = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!stub) skip(); /* or it is for another processor */
+    assert_int_equal(dlclose(stub), 0);
     refused(path, 0, DF_NOT_FOUND, "the toolkit's stub", "true one");
 }
 

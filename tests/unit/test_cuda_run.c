@@ -41,8 +41,9 @@ static void add_one_on_gpu(const fake_cuda_grid *grid, void **params) {
     memcpy(&to, params[0], sizeof to);
     memcpy(&x, params[1], sizeof x);
     memcpy(&n, params[2], sizeof n);
-    float *y = driver.at(to, n * sizeof *y);
-    const float *from = driver.at(x, n * sizeof *from);
+    const size_t bytes = (size_t)n * sizeof(float);
+    float *y = driver.at(to, bytes);
+    const float *from = driver.at(x, bytes);
     for (size_t i = 0; y && from && i < n; i++) y[i] = from[i] + 1;
 }
 

@@ -128,7 +128,8 @@ static void each_allocation_of_a_scenario_fails_in_turn(void **state) {
 static void churn(void *arg) {
     fault_allocator *f = arg;
     for (size_t i = 0; i < test_scaled(500); i++) {
-        size_t a_bytes = yield_random() % 500 + 1, b_bytes = yield_random() % 500 + 1;
+        size_t a_bytes = (size_t)(yield_random() % 500) + 1;
+        size_t b_bytes = (size_t)(yield_random() % 500) + 1;
         void *a = take(f, a_bytes), *b = take(f, b_bytes);
         if (a) give(f, a, a_bytes);
         if (b) give(f, b, b_bytes);

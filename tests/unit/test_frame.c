@@ -53,6 +53,8 @@ static void what_does_not_fit_is_neither_written_nor_read(void **state) {
     assert_true(in.failed);
     assert_int_equal(wire_get(&in, 1), 0); /* and nothing more */
     assert_null(wire_get_bytes(&in, 0));
+    in = (wire_in){.at = bytes, .left = 3};
+    assert_null(wire_get_bytes(&in, (UINT64_C(1) << 32) + 1)); /* whatever a size_t holds */
     wire_put(&out, 0, 4);
     assert_true(out.failed);
     wire_put(&out, 0, 1);

@@ -109,6 +109,10 @@ static void a_file_that_goes_on_behind_its_end_is_refused(void **state) {
     x.bad = x.good;
     image_bytes(&x.bad, x.good.data, x.good.n);
     refused(&x, DF_DATA_LOSS, "changed", x.d.file);
+    /* As far as 31 bits do not reach. */
+    image_write(&x.good, x.d.file);
+    assert_int_equal(truncate(x.d.file, (off_t)3 << 30), 0);
+    restore_fails(&x.w, x.d.file, DF_DATA_LOSS, "changed", "bytes are left");
     wrong_close(&x);
 }
 
@@ -349,8 +353,9 @@ static size_t parts_of(const image *m, size_t *at) {
     for (uint64_t left = number_at(m, 16); left; left--) {
         int64_t rank = (int64_t)number_at(m, next + 16);
         at[n++] = next;
-        at[n++] = next + 32 + (rank > 0 ? 8 * (size_t)rank : 0) + number_at(m, next) + 8;
-        next = at[n - 1] + number_at(m, next + 24) + 8;
+        size_t name = (size_t)number_at(m, next), bytes = (size_t)number_at(m, next + 24);
+        at[n++] = next + 32 + (rank > 0 ? 8 * (size_t)rank : 0) + name + 8;
+        next = at[n - 1] + bytes + 8;
     }
     assert_int_equal(next, m->n);
     at[n] = next;

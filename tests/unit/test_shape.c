@@ -57,7 +57,7 @@ static void the_size_is_the_product_of_the_dimensions(void **state) {
     assert_size(DF_FLOAT32, DF_SHAPE(2, 3, 4), 24, 96);
     assert_size(DF_STRING, DF_SHAPE(5), 5, 5 * sizeof(df_string));
     assert_size(DF_INT8, DF_SHAPE(1, 1, 1, 1, 1, 1, 1, 7), 7, 7);
-    assert_size(DF_INT8, DF_SHAPE(INT64_MAX), INT64_MAX, INT64_MAX);
+    assert_size(DF_INT8, DF_SHAPE(PTRDIFF_MAX), PTRDIFF_MAX, PTRDIFF_MAX);
 }
 
 static void a_zero_dimension_means_no_elements_however_large_the_others(void **state) {

@@ -19,8 +19,8 @@ typedef struct opencl_launch {
     size_t groups, group;            /* so many groups of so many work items */
     void *args;                      /* the struct, which is changed, */
     size_t bytes;
-    const uint16_t *addresses; /* and where in it addresses stand, each of which is one parameter
-                                * more: NULL stays NULL */
+    const uint16_t *addresses; /* and where in it addresses stand, in 8 bytes whatever they take,
+                                * each of which is one parameter more: NULL stays NULL */
     unsigned n_addresses;
     /* If report_bytes is not 0 the last parameter is a block of so many zeros, and what the kernel
      * leaves there is copied to `report`, host memory; NULL: it is NULL, and nothing is copied. */
