@@ -19,6 +19,16 @@
  *     ... mem.open(mem.user, &(df_transport_options){..., .address = "mem://worker/0"}, &w, ...)
  *     df_mem_network_run(net, 1000000);    // a millisecond passes
  *
+ * DF_MEM_NEVER, as a link's latency, is a network that is cut: nothing arrives, and nobody is told,
+ * as when a cable is out. So far that is what real networks do. But they keep what they could not
+ * deliver, or lose the connection; here what was on its way is lost for ever, and the connection
+ * lives when the link comes up again. A call whose request or reply was lost so has no end of its
+ * own: heartbeats find nothing, since whoever owes it lives. It ends when it is cancelled, when its
+ * connection is reset, cut or killed, or when its endpoint is closed. A step that waits for it ends
+ * for its caller at its deadline or by its handle, without these not at all; and those behind it
+ * that share its variables wait, as long as they may. So bring a link up in the way a real one comes
+ * up: reset the connections over it (df_transport_ops.reset, or df_mem_network_cut with 0 bytes).
+ *
  * Endpoints are cheap: thousands do no harm. An address is "mem://" and a name; a name that ends in
  * ":0" gets a number that is free. An endpoint's identity is its address.
  *
@@ -43,7 +53,7 @@ enum { DF_MEM_THREADS_MAX = 16 };
 
 /* What a message costs on its way in one direction. */
 typedef struct df_mem_link {
-    uint64_t latency;     /* ns; DF_MEM_NEVER: it is lost, and nobody is told */
+    uint64_t latency;     /* ns; DF_MEM_NEVER: it is lost, and nobody is told (see above) */
     uint64_t jitter;      /* ns: at random, less than this, besides */
     uint64_t bytes_per_s; /* 0: bytes cost nothing */
 } df_mem_link;
