@@ -19,15 +19,14 @@
  *     ... mem.open(mem.user, &(df_transport_options){..., .address = "mem://worker/0"}, &w, ...)
  *     df_mem_network_run(net, 1000000);    // a millisecond passes
  *
- * DF_MEM_NEVER, as a link's latency, is a network that is cut: nothing arrives, and nobody is told,
- * as when a cable is out. So far that is what real networks do. But they keep what they could not
- * deliver, or lose the connection; here what was on its way is lost for ever, and the connection
- * lives when the link comes up again. A call whose request or reply was lost so has no end of its
- * own: heartbeats find nothing, since whoever owes it lives. It ends when it is cancelled, when its
- * connection is reset, cut or killed, or when its endpoint is closed. A step that waits for it ends
- * for its caller at its deadline or by its handle, without these not at all; and those behind it
- * that share its variables wait, as long as they may. So bring a link up in the way a real one comes
- * up: reset the connections over it (df_transport_ops.reset, or df_mem_network_cut with 0 bytes).
+ * DF_MEM_NEVER, as a link's latency, is a network that is cut, as when a cable is out: what is sent
+ * is lost, and nobody is told. A real one delivers it later, or loses the connection; here the
+ * connection lives when the link comes up again, without what was lost. A call that has lost its
+ * request or its reply so never ends by itself, and no heartbeat finds it, since whoever owes the
+ * reply lives: it ends with its connection or its endpoint, or when it is cancelled. A step that
+ * waits for it ends at its deadline or by its handle, else not, nor do those behind it that share
+ * its variables. So bring a link up as a real one comes up: reset the connections over it
+ * (df_transport_ops.reset, or df_mem_network_cut with 0 bytes).
  *
  * Endpoints are cheap: thousands do no harm. An address is "mem://" and a name; a name that ends in
  * ":0" gets a number that is free. An endpoint's identity is its address.

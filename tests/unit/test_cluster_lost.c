@@ -336,9 +336,13 @@ static void what_a_master_says_of_others_does_not_make_them_older(void **state) 
     neighbour n, first;
     three_open(&x);
     neighbour_open(&x, &first, MASTER, "/job:worker/task:0", false);
+    remote_peer *here = remote_peer_at(x.c[MASTER]->remote, 2);
+    const uint64_t old = remote_peer_incarnation(here);
     leave(&x, 2);
     join(&x, 2);
     neighbour_open(&x, &n, 2, "/job:worker/task:0", true);
+    assert_int_not_equal(remote_peer_incarnation(here), old);
+    remote_peer_is(here, old); /* it has not heard that */
     assert_int_equal(df_mem_network_cut(x.net, "mem://m", "mem://w0", 1, NULL), DF_OK);
     assert_int_equal(neighbour_run(&first, &x.err), DF_UNAVAILABLE);
     if (neighbour_run(&first, &x.err) != DF_OK) fail_msg("%s", x.err.message);
