@@ -75,8 +75,9 @@ typedef struct df_cluster_options {
     /* The engine, the same everywhere: borrowed for as long as the cluster. */
     const df_transport_ops *transport;
 
-    /* Whoever owes an answer is asked at each heartbeat, so many ns, whether it lives; when it has
-     * missed so many it is taken for dead. 0: 1 s, 4. */
+    /* Whoever owes an answer, or is to say how a step ends, is asked at each heartbeat, so many ns,
+     * whether it lives; when it has missed so many it is taken for dead. The same everywhere. 0: 1
+     * s, 4. */
     uint64_t heartbeat;
     uint32_t misses;
 

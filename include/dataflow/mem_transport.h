@@ -19,6 +19,15 @@
  *     ... mem.open(mem.user, &(df_transport_options){..., .address = "mem://worker/0"}, &w, ...)
  *     df_mem_network_run(net, 1000000);    // a millisecond passes
  *
+ * DF_MEM_NEVER, as a link's latency, is a network that is cut, as when a cable is out: what is sent
+ * is lost, and nobody is told. A real one delivers it later, or loses the connection; here the
+ * connection lives when the link comes up again, without what was lost. A call that has lost its
+ * request or its reply so never ends by itself, and no heartbeat finds it, since whoever owes the
+ * reply lives: it ends with its connection or its endpoint, or when it is cancelled. A step that
+ * waits for it ends at its deadline or by its handle, else not, nor do those behind it that share
+ * its variables. So bring a link up as a real one comes up: reset the connections over it
+ * (df_transport_ops.reset, or df_mem_network_cut with 0 bytes).
+ *
  * Endpoints are cheap: thousands do no harm. An address is "mem://" and a name; a name that ends in
  * ":0" gets a number that is free. An endpoint's identity is its address.
  *
@@ -43,7 +52,7 @@ enum { DF_MEM_THREADS_MAX = 16 };
 
 /* What a message costs on its way in one direction. */
 typedef struct df_mem_link {
-    uint64_t latency;     /* ns; DF_MEM_NEVER: it is lost, and nobody is told */
+    uint64_t latency;     /* ns; DF_MEM_NEVER: it is lost, and nobody is told (see above) */
     uint64_t jitter;      /* ns: at random, less than this, besides */
     uint64_t bytes_per_s; /* 0: bytes cost nothing */
 } df_mem_link;

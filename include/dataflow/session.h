@@ -125,7 +125,8 @@ DF_API size_t df_session_stalled(df_session *session, char *buffer, size_t size)
  *            own step.
  * Blocking   while steps that write variables go on, and for the disk.
  * Errors     UNAVAILABLE with the system's words for a file that cannot be written;
- *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed. */
+ *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed;
+ *            UNIMPLEMENTED for a session of a cluster: docs/cluster.md says what to do there. */
 DF_API df_code df_session_save(df_session *session, const char *path, df_error *err);
 
 /* Gives every variable the value that it has in the file, between two steps. The file must have

@@ -40,6 +40,7 @@ static void answered(remote_call *c, const df_error *err) {
         df_tensor_unref(q->answer);
         q->answer = NULL;
     }
+    q->code = err ? err->code : DF_OK;
     mutex_lock(&a->lock);
     if (err && !a->failed) {
         a->failed = true;

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/options.h"
-#include "base/thread.h"
 
 #include <string.h>
 
@@ -66,7 +65,8 @@ static df_code connect(df_cluster *c, df_error *err) {
                               .checks = c->o.checksum,
                               .user = c,
                               .request = requests_take,
-                              .lost = requests_lost};
+                              .lost = requests_lost,
+                              .doubt = greet_doubtful};
     return remote_new(&o, &c->remote, err);
 }
 
@@ -85,9 +85,8 @@ static df_code start(df_cluster *c, const df_cluster_spec *spec, df_error *err) 
     c->names_block = names;
     if (code == DF_OK) code = find_self(c, err);
     if (code == DF_OK) code = pool_start(c->rt->pool, err);
-    if (code == DF_OK) {
-        code = thread_start(c->rt->threads, "df-cluster", requests_clerk, c, &c->clerk, err);
-    }
+    if (code == DF_OK) code = clerk_start(&c->clerk, c, "df-cluster", err);
+    if (code == DF_OK) code = clerk_start(&c->mender, c, "df-mender", err);
     return code == DF_OK ? connect(c, err) : code;
 }
 
@@ -149,7 +148,8 @@ void df_cluster_leave(df_cluster *cluster) {
     mutex_lock(&c->rt->lock);
     if (c->rt->cluster == &c->base) c->rt->cluster = NULL;
     mutex_unlock(&c->rt->lock);
-    if (c->clerk) thread_join(c->rt->threads, c->clerk);
+    clerk_await(&c->clerk);
+    clerk_await(&c->mender);
     masters_end(c, &why);
     guests_end(c, &why);
     if (c->remote) remote_close(c->remote);

@@ -5,6 +5,8 @@
  *   spec.c      who there is
  *   cluster.c   joining and leaving
  *   requests.c  what other tasks ask of this one
+ *   greet.c     who the others are
+ *   clerk.c     threads that do what takes time
  *   part.c      what this one runs of a session
  *   pack.c      values and texts in one message
  *   master.c    sessions of this process: the tasks that take part, variables
@@ -48,12 +50,19 @@ enum {
     KIND_MEET
 };
 
-/* What the clerk does, in the memory of who wants it. */
+/* What a clerk does, in the memory of who wants it. */
 typedef struct clerk_job clerk_job;
 struct clerk_job {
     clerk_job *next;
     void (*work)(clerk_job *job);
 };
+
+/* A thread that does one job after the other. */
+typedef struct clerk {
+    df_cluster *of;          /* (c) */
+    clerk_job *first, *last; /* (l) */
+    void *thread;            /* (c) */
+} clerk;
 
 typedef struct guest guest; /* a session in which this task takes part for somebody else */
 
@@ -69,13 +78,15 @@ struct df_cluster {
     remote *remote;       /* (c) */
     mutex lock;
     condition changed;
-    guest *guests;           /* (l) */
-    clerk_job *first, *last; /* (l) for the clerk */
-    bool leaving;            /* (l) */
-    size_t n_requests;       /* (l) of others, that are not over */
-    void *clerk;             /* (c) the thread that does what takes time */
-    uint64_t last_visit;     /* (l) */
-    struct master *masters;  /* (l) sessions of its own */
+    guest *guests;                 /* (l) */
+    clerk clerk;                   /* what others ask: it waits for nobody */
+    clerk mender;                  /* repairs of the own sessions, which wait for the clerks
+                                    * of others */
+    bool greets[PLAN_MAX_DEVICES]; /* (l) tasks that are being greeted, as they are doubtful */
+    bool leaving;                  /* (l) */
+    size_t n_requests;             /* (l) of others, that are not over */
+    uint64_t last_visit;           /* (l) */
+    struct master *masters;        /* (l) sessions of its own */
 };
 
 df_cluster *cluster_ref(df_cluster *c);
@@ -94,11 +105,21 @@ void spec_names_free(const df_allocator *alloc, const df_cluster_spec *spec, con
 df_code requests_take(void *user, remote_peer *from, unsigned kind, wire_in *meta, uint64_t payload,
                       remote_request **out, df_segments *place, df_error *err);
 void requests_lost(void *user, remote_peer *peer, const df_error *why);
-void requests_clerk(void *user); /* a thread */
-/* False: it is leaving, and the job will not be done. */
-bool clerk_post(df_cluster *c, clerk_job *job);
 /* All sessions in which this task takes part for others. */
 void guests_end(df_cluster *c, const df_error *why);
+
+/* ---- greet.c ---- */
+/* What a greeting says, but for the head. */
+void greet_put(const df_cluster *c, wire_out *w);
+/* Asks a task who it is; `then` is told when that is known, or cannot be. */
+void greet_task(df_cluster *c, uint32_t task, void (*then)(void *user), void *user);
+void greet_doubtful(void *cluster, remote_peer *peer); /* as remote_options.doubt */
+
+/* ---- clerk.c ---- */
+df_code clerk_start(clerk *k, df_cluster *c, const char *name, df_error *err);
+/* False: the task is leaving, and the job will not be done. */
+bool clerk_post(clerk *k, clerk_job *job);
+void clerk_await(clerk *k); /* its end: the task is leaving */
 
 /* ---- errors in metas ---- */
 void wire_put_error(wire_out *w, const df_error *why); /* NULL: none */

@@ -79,12 +79,8 @@ static df_code add_own_devices(master *m, df_error *err) {
 }
 
 void master_greet(master *m, asking *a, question *q, uint32_t task) {
-    df_cluster *c = m->cluster;
-    const char *address = remote_address(c->remote);
     wire_out w = ask_begin(q, m, task, KIND_HELLO);
-    wire_put(&w, remote_peer_incarnation(remote_peer_at(c->remote, c->self)), 8);
-    wire_put(&w, strlen(address), 2);
-    wire_put_bytes(&w, address, strlen(address));
+    greet_put(m->cluster, &w);
     ask(a, q, &w, (df_segments){NULL, 0});
 }
 

@@ -33,10 +33,11 @@ struct master {
     condition idle;
     uint64_t last_step;               /* (l) */
     cluster_run *runs;                /* (l) that are not decided */
-    uint64_t incarnations[MOST];      /* (c), and the clerk's: as the session knows the tasks */
+    uint64_t incarnations[MOST];      /* (c), and the mender's: as the session knows the tasks */
     struct cluster_program *programs; /* (l) all */
     bool is_broken[MOST];  /* (l) tasks that did not answer, or were others than were thought */
-    bool repairs;          /* (l) the clerk looks after those */
+    bool repairs;          /* (l) the mender looks after those */
+    df_error why;          /* (l) what could not be mended when it last did; OK: all could */
     cluster_run *to_begin; /* (l) runs that wait for it */
     cluster_run *untold;   /* (l) runs whose decision somebody has not heard */
     clerk_job repair;
@@ -101,6 +102,7 @@ typedef struct question {
     df_tensor *answer; /* its payload */
     df_segment place;
     uint64_t number; /* its meta, of a greeting */
+    df_code code;    /* how it has ended */
     unsigned char meta[REMOTE_HEAD + 16 + 8 * MOST + DF_ADDRESS_MAX];
     size_t meta_bytes;
 } question;
@@ -136,11 +138,13 @@ df_code master_open_part(master *m, asking *a, question *q, uint32_t task, df_se
                          pack *packed, text *words, df_error *err);
 
 /* ---- repair.c ---- */
-/* A task has not answered as it should. */
-void repair_note(master *m, uint32_t task, const df_error *err);
-/* It has not heard something: the clerk looks after it at once. The session is held. */
+/* How a task has answered: if not as it should, it is looked after before it is needed. */
+void repair_note(master *m, uint32_t task, df_code code);
+/* The tasks that the program needs are looked after now. What is wrong, if that did not help. */
+df_code repair_await(cluster_program *p, df_error *err);
+/* It has not heard something: the mender looks after it at once. The session is held. */
 void repair_now(master *m, uint32_t task);
-/* True: the run will go on when the clerk has looked after the tasks that it needs; it is given to
+/* True: the run will go on when the mender has looked after the tasks that it needs; it is given to
  * steps_resume then, with what is wrong, if that cannot be mended. *posts: repair_post comes next,
  * without the lock; the session is held. */
 bool repair_first_locked(master *m, cluster_run *r, bool *posts);

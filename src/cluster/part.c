@@ -170,11 +170,20 @@ static df_code enter_program(part_session *s, part_program *p, df_error *err) {
     }
     mutex_unlock(&s->lock);
     if (ended) return error_set(err, DF_FAILED_PRECONDITION, "the session is over");
-    return known ? error_set(err, DF_ALREADY_EXISTS, "there is a program of this number") : DF_OK;
+    if (known) program_unref(p);
+    return DF_OK;
+}
+
+static bool has_program(part_session *s, uint64_t id) {
+    mutex_lock(&s->lock);
+    bool known = find_program(s, id);
+    mutex_unlock(&s->lock);
+    return known;
 }
 
 df_code part_compile(part_session *s, uint64_t program, const char *words, size_t size,
                      df_error *err) {
+    if (has_program(s, program)) return DF_OK;
     part_program *p = alloc_zeroed(s->rt->alloc, sizeof *p);
     if (!p) return error_memory(err, "a part");
     refcount_init(&p->refs);

@@ -37,7 +37,8 @@ uint32_t part_session_master(const part_session *s);
 /* Its runs end with *why, and no more begin. */
 void part_session_end(part_session *s, const df_error *why);
 
-/* words: the part, as partitions are written. ALREADY_EXISTS; what compiling reports. */
+/* words: the part, as partitions are written. Errors are those of compiling. One that is there
+ * already is the same: it stays. */
 df_code part_compile(part_session *s, uint64_t program, const char *words, size_t size,
                      df_error *err);
 void part_forget(part_session *s, uint64_t program); /* runs go on */

@@ -138,18 +138,25 @@ df_code programs_hand_out(cluster_program *p, const cluster_part *part, asking *
 static df_code hand_out(cluster_program *p, opening *o, df_error *err) {
     df_code code = DF_OK;
     uint32_t i = 0;
-    for (; code == DF_OK && i < p->n_parts; i++)
+    for (; code == DF_OK && i < p->n_parts; i++) {
+        o->qs[i] = (question){.code = DF_OK};
         code = programs_hand_out(p, &p->parts[i], &o->asking, &o->qs[i], &o->words[i], err);
+    }
     df_error late;
     df_code ended = ask_await(&o->asking, o->qs, i, p->master->cluster->o.timeout, &late);
     if (code == DF_OK && ended != DF_OK) {
         code = ended;
         if (err) *err = late;
     }
-    while (i--) text_fini(&o->words[i]);
+    while (i--) {
+        repair_note(p->master, p->parts[i].task, o->qs[i].code);
+        text_fini(&o->words[i]);
+    }
     return code;
 }
 
+/* A task that was restarted gets the session again, and this program with the others: it is in
+ * their list. But it may have been restarted just before that, or just behind. */
 static df_code distribute(cluster_program *p, df_error *err) {
     const df_allocator *alloc = p->head.session->rt->alloc;
     opening *o = alloc_zeroed(alloc, sizeof *o);
@@ -158,6 +165,10 @@ static df_code distribute(cluster_program *p, df_error *err) {
         return error_memory(err, "a program");
     }
     df_code code = hand_out(p, o, err);
+    if (code == DF_ABORTED) {
+        code = repair_await(p, err);
+        if (code == DF_OK) code = hand_out(p, o, err);
+    }
     asking_fini(&o->asking);
     alloc_free(alloc, o, sizeof *o);
     return code;
@@ -189,8 +200,10 @@ df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
     else
         code = error_memory(err, "a program");
     if (code == DF_OK) code = cut(p, feeds, fetches, &o, err);
-    if (code == DF_OK) code = distribute(p, err);
-    if (code == DF_OK) enter(m, p);
+    if (code == DF_OK) {
+        enter(m, p);
+        code = distribute(p, err);
+    }
     if (code == DF_OK)
         *out = (df_program *)(void *)p;
     else

@@ -21,8 +21,8 @@ static void break_task(master *m, uint32_t task) {
     mutex_unlock(&m->lock);
 }
 
-void repair_note(master *m, uint32_t task, const df_error *err) {
-    if (err->code == DF_UNAVAILABLE || err->code == DF_ABORTED) break_task(m, task);
+void repair_note(master *m, uint32_t task, df_code code) {
+    if (code == DF_UNAVAILABLE || code == DF_ABORTED) break_task(m, task);
 }
 
 /* ---- one task ----------------------------------------------------------------- */
@@ -172,21 +172,24 @@ static df_code mend_task(master *m, uint32_t task, df_error *err) {
 }
 
 /* Gives the runs that have waited. */
-static cluster_run *end_locked(master *m) {
+static cluster_run *end_locked(master *m, const df_error *why) {
     cluster_run *list = m->to_begin;
     m->to_begin = NULL;
     m->repairs = false;
+    m->why = *why;
+    condition_broadcast(&m->idle);
     return list;
 }
 
 /* One that was not tried in vain. If there is none it is the end, with the runs that have waited.
  */
-static bool next_broken(master *m, const bool *failed, uint32_t *task, cluster_run **waited) {
+static bool next_broken(master *m, const bool *failed, uint32_t *task, const df_error *why,
+                        cluster_run **waited) {
     mutex_lock(&m->lock);
     for (*task = 0; *task < m->n_tasks; ++*task)
         if (m->is_broken[*task] && !failed[*task]) break;
     bool any = *task < m->n_tasks;
-    if (!any) *waited = end_locked(m);
+    if (!any) *waited = end_locked(m, why);
     mutex_unlock(&m->lock);
     return any;
 }
@@ -215,14 +218,14 @@ static void resume(master *m, cluster_run *list, const df_error *why) {
     }
 }
 
-/* The clerk's. */
+/* The mender's. */
 static void repair(clerk_job *job) {
     master *m = (master *)(void *)((char *)job - offsetof(master, repair));
     df_session *session = m->session;
     df_error why = {.code = DF_OK}, err;
     bool failed[MOST] = {false};
     cluster_run *waited = NULL;
-    for (uint32_t t; next_broken(m, failed, &t, &waited);) {
+    for (uint32_t t; next_broken(m, failed, &t, &why, &waited);) {
         failed[t] = mend_task(m, t, &err) != DF_OK;
         if (failed[t]) {
             if (why.code == DF_OK) why = err;
@@ -240,10 +243,10 @@ void repair_post(master *m) {
     df_error why;
     m->repair.work = repair;
     refcount_ref(&m->session->refs);
-    if (clerk_post(c, &m->repair)) return;
+    if (clerk_post(&c->mender, &m->repair)) return;
     (void)error_set(&why, DF_CANCELLED, "%s has left the cluster", c->names[c->self]);
     mutex_lock(&m->lock);
-    cluster_run *waited = end_locked(m);
+    cluster_run *waited = end_locked(m, &why);
     mutex_unlock(&m->lock);
     resume(m, waited, &why);
     session_unref(m->session);
@@ -256,6 +259,21 @@ void repair_now(master *m, uint32_t task) {
     m->repairs = true;
     mutex_unlock(&m->lock);
     if (first) repair_post(m);
+}
+
+df_code repair_await(cluster_program *p, df_error *err) {
+    master *m = p->master;
+    mutex_lock(&m->lock);
+    bool first = !m->repairs;
+    m->repairs = true;
+    mutex_unlock(&m->lock);
+    if (first) repair_post(m);
+    mutex_lock(&m->lock);
+    while (m->repairs) condition_wait(&m->idle, &m->lock);
+    df_code code = needs(p, m->is_broken) ? m->why.code : DF_OK;
+    if (code != DF_OK && err) *err = m->why;
+    mutex_unlock(&m->lock);
+    return code;
 }
 
 bool repair_first_locked(master *m, cluster_run *r, bool *posts) {

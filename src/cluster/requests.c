@@ -2,9 +2,8 @@
  *
  * What other tasks ask of this one.
  *
- * What takes time, opening a session and compiling, and what must come behind that, is done by a
- * thread of the cluster's, the clerk, one after the other; the rest by the engine's thread that
- * brings it.
+ * What takes time, opening a session and compiling, and what must come behind that, is done by the
+ * clerk, one after the other; the rest by the engine's thread that brings it.
  */
 #include "cluster/cluster.h"
 
@@ -21,7 +20,8 @@ struct task_request {
     remote_request base; /* first */
     df_cluster *of;
     clerk_job job;
-    refcount refs; /* the reply's, and a run's */
+    refcount refs;   /* the reply's, and a run's */
+    refcount doubts; /* tasks that are greeted before it is done, and who greets them */
     unsigned kind;
     uint64_t session, program, step, watermark;
     bool fails;
@@ -198,7 +198,7 @@ char *cluster_devices(const df_cluster *c, size_t *bytes) {
     return words;
 }
 
-static void greet(task_request *q) {
+static void greeted(task_request *q) {
     df_cluster *c = q->of;
     df_error err;
     df_code code = DF_OK;
@@ -217,14 +217,6 @@ static void greet(task_request *q) {
     reply(q, (df_segments){&q->segment, 1}, 8);
 }
 
-/* Others are known from now on as the master knows them. */
-static void meet_others(const task_request *q) {
-    df_cluster *c = q->of;
-    for (uint32_t i = 0; i < c->spec->n_tasks; i++)
-        if (i != c->self && q->incarnations[i])
-            remote_peer_is(remote_peer_at(c->remote, i), q->incarnations[i]);
-}
-
 static df_code create(task_request *q, df_error *err) {
     df_cluster *c = q->of;
     pack_items items = {0};
@@ -234,7 +226,6 @@ static df_code create(task_request *q, df_error *err) {
     if (code == DF_OK && !values) code = error_memory(err, "a session");
     for (size_t i = 1; code == DF_OK && i < items.n; i++) values[i - 1] = items.items[i].tensor;
     if (code == DF_OK) {
-        meet_others(q);
         part_session_options o = {.rt = c->rt,
                                   .remote = c->remote,
                                   .id = q->session,
@@ -308,6 +299,7 @@ static void run_failed(part_run *run, const df_error *err) {
 }
 
 static void run_over(part_run *run) {
+    remote_peer_watch(request_of(run)->base.from, false);
     request_unref(request_of(run));
 }
 
@@ -324,6 +316,7 @@ static void start_run(task_request *q) {
     } else {
         for (size_t i = 0; i < items.n; i++) feeds[i] = items.items[i].tensor;
         refcount_ref(&q->refs);
+        remote_peer_watch(q->base.from, true); /* it is to say how the run ends */
         q->run =
             (part_run){.prepared = run_prepared, .failed = run_failed, .over = run_over, .user = q};
         part_start(s, q->program, q->step, q->watermark, (df_tensors){feeds, items.n}, &q->run);
@@ -343,25 +336,8 @@ static void do_quickly(task_request *q) {
     if (s && q->kind == KIND_ABORT) part_abort(s, q->step, &q->why);
     if (s && q->kind == KIND_DECIDE)
         part_decide(s, q->step, q->watermark, q->fails ? &q->why : NULL);
-    if (s && q->kind == KIND_MEET) meet_others(q);
     answer(q, s ? DF_OK : err.code, &err);
     part_session_unref(s);
-}
-
-bool clerk_post(df_cluster *c, clerk_job *job) {
-    mutex_lock(&c->lock);
-    bool leaving = c->leaving;
-    job->next = NULL;
-    if (!leaving) {
-        if (c->last)
-            c->last->next = job;
-        else
-            c->first = job;
-        c->last = job;
-        condition_broadcast(&c->changed);
-    }
-    mutex_unlock(&c->lock);
-    return !leaving;
 }
 
 static void do_job(clerk_job *job) {
@@ -372,14 +348,37 @@ static void to_clerk(task_request *q) {
     df_cluster *c = q->of;
     df_error err;
     q->job.work = do_job;
-    if (clerk_post(c, &q->job)) return;
+    if (clerk_post(&c->clerk, &q->job)) return;
     (void)error_set(&err, DF_UNAVAILABLE, "%s is leaving", c->names[c->self]);
     refuse(q, &err);
 }
 
+/* The last that is heard of others goes on. */
+static void others_are_known(void *user) {
+    task_request *q = user;
+    if (!refcount_unref(&q->doubts)) return;
+    if (q->kind == KIND_CREATE)
+        to_clerk(q);
+    else
+        do_quickly(q);
+}
+
+/* What the master says of others is not believed against what is known: they are asked. */
+static void meet_others(task_request *q) {
+    df_cluster *c = q->of;
+    refcount_init(&q->doubts);
+    for (uint32_t i = 0; i < c->spec->n_tasks; i++) {
+        if (i == c->self || !q->incarnations[i]) continue;
+        if (remote_peer_heard(remote_peer_at(c->remote, i), q->incarnations[i])) continue;
+        refcount_ref(&q->doubts);
+        greet_task(c, i, others_are_known, q);
+    }
+    others_are_known(q);
+}
+
 /* What makes something, and what ends that: it must not come first. */
 static bool is_slow(unsigned kind) {
-    return kind == KIND_CREATE || kind == KIND_COMPILE || kind == KIND_FORGET || kind == KIND_CLOSE;
+    return kind == KIND_COMPILE || kind == KIND_FORGET || kind == KIND_CLOSE;
 }
 
 static void request_payload(remote_request *base, const df_error *err) {
@@ -387,7 +386,9 @@ static void request_payload(remote_request *base, const df_error *err) {
     if (err)
         request_unref(q);
     else if (q->kind == KIND_HELLO)
-        greet(q);
+        greeted(q);
+    else if (q->kind == KIND_CREATE || q->kind == KIND_MEET)
+        meet_others(q);
     else if (is_slow(q->kind))
         to_clerk(q);
     else if (q->kind == KIND_RUN)
@@ -468,24 +469,6 @@ df_code requests_take(void *user, remote_peer *from, unsigned kind, wire_in *met
 void requests_lost(void *user, remote_peer *peer, const df_error *why) {
     df_cluster *c = user;
     end_guests(c, take_guests(c, remote_peer_index(peer), 0), why);
-}
-
-/* ---- the clerk -------------------------------------------------------------------- */
-
-void requests_clerk(void *user) {
-    df_cluster *c = user;
-    mutex_lock(&c->lock);
-    for (;;) {
-        while (!c->first && !c->leaving) condition_wait(&c->changed, &c->lock);
-        clerk_job *job = c->first;
-        if (!job) break;
-        c->first = job->next;
-        if (!c->first) c->last = NULL;
-        mutex_unlock(&c->lock);
-        job->work(job);
-        mutex_lock(&c->lock);
-    }
-    mutex_unlock(&c->lock);
 }
 
 void guests_end(df_cluster *c, const df_error *why) {

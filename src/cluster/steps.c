@@ -203,6 +203,7 @@ static void send_decision(share *s, uint64_t watermark, const df_error *why) {
         part_decide(s->run->p->master->own, s->run->step, watermark, why);
         return;
     }
+    remote_peer_watch(peer_of(s), false);
     wire_out w = word_begin(s, &s->decide, KIND_DECIDE);
     steps_put_decision(s->run, watermark, &w);
     word_send(s, &s->decide, &w, decision_ended);
@@ -331,7 +332,7 @@ static void run_answered(remote_call *c, const df_error *err) {
         error_prefix(&why, "%s: ", remote_peer_name(peer_of(s)));
         err = &why;
     }
-    if (err) repair_note(r->p->master, s->part->task, err);
+    if (err) repair_note(r->p->master, s->part->task, err->code);
     answered(r, s, err);
     steps_unref(r);
 }
@@ -373,6 +374,7 @@ static void ask_other(share *s, uint64_t watermark) {
     cluster_run *r = s->run;
     size_t n = s->part->n_feeds;
     df_error err;
+    remote_peer_watch(peer_of(s), true); /* until it is decided: it waits for that */
     pack_item *items = alloc_array(alloc_of(r), n, sizeof *items);
     for (uint32_t i = 0; items && i < n; i++) items[i].tensor = r->feeds[s->part->feeds[i]];
     df_code code =

@@ -112,6 +112,18 @@ void remote_after(remote *r, df_timer *timer, uint64_t ns) {
     engine_leave(r);
 }
 
+void remote_peer_watch(remote_peer *p, bool begins) {
+    remote *r = p->of;
+    mutex_lock(&r->lock);
+    p->owed = begins ? p->owed + 1 : p->owed - 1;
+    bool enters = begins && !r->is_closed;
+    r->n_inside += enters;
+    mutex_unlock(&r->lock);
+    if (!enters) return;
+    beat_start(r);
+    engine_leave(r);
+}
+
 /* ---- peers ------------------------------------------------------------------ */
 
 remote_peer *remote_peer_at(remote *r, uint32_t i) {
@@ -141,6 +153,11 @@ void remote_peer_is(remote_peer *p, uint64_t incarnation) {
     uint64_t was = atomic_swap(&p->incarnation, incarnation, RELAXED);
     atomic_put(&p->is_down, 0, RELAXED);
     if (was && was != incarnation) lose(p, "was restarted");
+}
+
+bool remote_peer_heard(remote_peer *p, uint64_t incarnation) {
+    uint64_t was = 0;
+    return atomic_cas(&p->incarnation, &was, incarnation, RELAXED, RELAXED) || was == incarnation;
 }
 
 /* Under the lock, or before anybody else has it. */
@@ -236,8 +253,11 @@ static df_code read_head(remote *r, wire_in *w, const char *identity, remote_pee
     if (wanted != r->o.incarnation && !(greets && !wanted))
         return error_set(err, DF_ABORTED, "%s was restarted: what was asked for went with it",
                          r->peers[r->o.self].name);
-    if (!greets && remote_peer_incarnation(p) != sender)
+    if (!greets && remote_peer_incarnation(p) != sender) {
+        if (r->o.doubt) r->o.doubt(r->o.user, p);
         return error_set(err, DF_ABORTED, "%s is not known here, or was restarted", p->name);
+    }
+    beat_heard(p);
     *from = p;
     return DF_OK;
 }

@@ -80,6 +80,9 @@ typedef struct remote_options {
                        uint64_t payload, remote_request **q, df_segments *place, df_error *err);
     /* It does not answer any more, or has been restarted. */
     void (*lost)(void *user, remote_peer *peer, const df_error *why);
+    /* It and this process do not know each other as they are: it is to be greeted. NULL: it is
+     * not. */
+    void (*doubt)(void *user, remote_peer *peer);
 } remote_options;
 
 /* names and the like must outlive it. */
@@ -93,11 +96,16 @@ void remote_unref(remote *r); /* closed; NULL is fine */
 remote_peer *remote_peer_at(remote *r, uint32_t i);
 uint32_t remote_peer_index(const remote_peer *p);
 const char *remote_peer_name(const remote_peer *p);
-/* From its greeting; before that only KIND_HELLO can be called. */
+/* By its own word: it has greeted, or was. Before that only KIND_HELLO can be called. */
 void remote_peer_is(remote_peer *p, uint64_t incarnation);
+/* By hearsay, which may be old: it counts where nothing is known. False: something else is. */
+bool remote_peer_heard(remote_peer *p, uint64_t incarnation);
 uint64_t remote_peer_incarnation(const remote_peer *p);
 /* It is called here from now on; address: copied. */
 df_code remote_peer_lives_at(remote_peer *p, const char *address, df_error *err);
+/* Something is waited for from it that is no reply, until the same call with false: as long as that
+ * is so it is asked whether it lives, as if it owed one. Calls may be nested. */
+void remote_peer_watch(remote_peer *p, bool begins);
 
 /* ---- calls ------------------------------------------------------------------ */
 

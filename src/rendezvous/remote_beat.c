@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * No engine notices a peer that hangs. As long as somebody owes a reply he is asked at each beat
- * whether he lives; who has not been heard for some beats is down: all calls to him end. Where
- * nobody owes anything nothing is sent, and no timer runs.
+ * No engine notices a peer that hangs. As long as somebody owes a reply, or is waited for, he is
+ * asked at each beat whether he lives; who has not answered for some beats is down: all calls to
+ * him end. Where nobody owes anything nothing is sent, and no timer runs.
+ *
+ * Who has no address cannot be asked. He asks himself, as he waits for what he has asked for: it
+ * counts when he was heard.
  */
 #include "rendezvous/remote_parts.h"
 
@@ -12,11 +15,13 @@ static void ping_done(df_call *base, const df_error *err) {
     ping_ended((remote_call *)base, err);
 }
 
+/* Who says that he is another than was asked is none that lives; who is out of memory may be. */
 static void ping_ended(remote_call *c, const df_error *err) {
     remote_peer *p = c->peer;
+    bool lives = !err || (err->origin && err->code == DF_RESOURCE_EXHAUSTED);
     mutex_lock(&p->of->lock);
     p->pings = false;
-    if (!err || err->origin) p->missed = 0;
+    if (lives) p->missed = 0;
     mutex_unlock(&p->of->lock);
 }
 
@@ -45,7 +50,7 @@ static void is_down(remote_peer *p, void *engine) {
     (void)error_set(&why, DF_UNAVAILABLE, "%s: has not answered %u heartbeats", p->name,
                     p->of->o.misses);
     why.origin = p->index + 1;
-    p->of->o.engine->reset(engine);
+    if (engine) p->of->o.engine->reset(engine);
     p->of->o.lost(p->of->o.user, p, &why);
 }
 
@@ -54,8 +59,8 @@ static bool beat_peer(remote_peer *p) {
     remote *r = p->of;
     mutex_lock(&r->lock);
     void *engine = p->engine;
-    bool owes = p->owed && engine, down = owes && p->missed >= r->o.misses;
-    bool asks = owes && !down && !p->pings;
+    bool owes = p->owed && !r->is_closed, down = owes && p->missed >= r->o.misses;
+    bool asks = owes && engine && !down && !p->pings;
     if (asks) p->pings = true;
     p->missed = owes && !down ? p->missed + 1 : 0;
     mutex_unlock(&r->lock);
@@ -81,6 +86,12 @@ static void beat(df_timer *timer, bool is_closing) {
 static void beat_set(remote *r) {
     r->beat = (df_timer){.fired = beat, .user = r};
     r->o.engine->after(r->transport, &r->beat, r->o.heartbeat);
+}
+
+void beat_heard(remote_peer *p) {
+    mutex_lock(&p->of->lock);
+    if (!p->engine) p->missed = 0;
+    mutex_unlock(&p->of->lock);
 }
 
 void beat_start(remote *r) {

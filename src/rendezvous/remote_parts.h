@@ -21,7 +21,8 @@ struct remote_peer {
     void *engine;                 /* (l) the engine's; NULL: it has no address */
     char address[DF_ADDRESS_MAX]; /* (l) of that */
     _Atomic uint64_t incarnation; /* (a) relaxed; 0: not known */
-    uint32_t owed;                /* (l) calls to it that have not ended, but for pings */
+    uint32_t owed;                /* (l) calls to it that have not ended, but for pings; and what
+                                   * else is waited for */
     uint32_t missed;              /* (l) beats since it was heard */
     bool pings;                   /* (l) one is under way */
     _Atomic uint32_t is_down;     /* (a) relaxed: it was silent for too long */
@@ -51,6 +52,8 @@ struct remote {
 remote *remote_ref(remote *r);
 /* Somebody owes a reply: the timer runs. */
 void beat_start(remote *r);
+/* Something has come from it. */
+void beat_heard(remote_peer *p);
 /* An answer to a fetch, from its meta. */
 df_code serve_new(remote *r, remote_peer *from, wire_in *meta, remote_request **q, df_error *err);
 

@@ -32,7 +32,10 @@ void df_session_free(df_session *session) {
 
 df_code session_is_here(const df_session *s, const char *what, df_error *err) {
     if (!s->calls) return DF_OK;
-    return error_set(err, DF_UNIMPLEMENTED, "the session of a cluster cannot be %s", what);
+    return error_set(err, DF_UNIMPLEMENTED,
+                     "the session of a cluster cannot be %s: fetch its variables in one run, and "
+                     "feed them to one that assigns them",
+                     what);
 }
 
 /* ---- runs that go on ------------------------------------------------------ */

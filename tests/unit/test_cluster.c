@@ -5,108 +5,10 @@
  */
 #include "support/ops_for_tests.h"
 
-#include <dataflow/cluster.h>
-#include <dataflow/mem_transport.h>
-
 #include "support/yield.h"
-#include "unit/run_world.h"
+#include "unit/cluster_world.h"
 
 #include <time.h>
-
-enum { TASKS = 3, MASTER = 0 };
-
-typedef struct three {
-    df_mem_network *net;
-    df_transport_ops ops;
-    df_runtime *rt[TASKS];
-    df_cluster *c[TASKS];
-    df_graph *g;
-    df_session *s;
-    const df_threads *threads; /* of the last task; or NULL */
-    uint64_t budget;           /* 0: as it is by default */
-    df_error err;
-} three;
-
-static const df_cluster_task tasks[TASKS] = {{"master", 0, "mem://m", NULL},
-                                             {"worker", 0, "mem://w0", NULL},
-                                             {"worker", 1, "mem://w1", NULL}};
-static const df_cluster_spec spec = {sizeof spec, tasks, TASKS};
-
-static void join(three *x, int t) {
-    df_runtime_options ro = {.struct_size = sizeof ro,
-                             .devices = "cpu:1,sim:1",
-                             .workers = t == MASTER ? 0 : 2,
-                             .threads = t == TASKS - 1 ? x->threads : NULL,
-                             .job = tasks[t].job,
-                             .task = tasks[t].task};
-    df_cluster_options co = {.struct_size = sizeof co,
-                             .transport = &x->ops,
-                             .heartbeat = 300000000,
-                             .misses = 3,
-                             .budget = x->budget,
-                             .checksum = true};
-    assert_int_equal(df_runtime_new(&ro, &x->rt[t], &x->err), DF_OK);
-    assert_int_equal(run_register(x->rt[t], &x->err), DF_OK);
-    if (df_cluster_join(x->rt[t], &spec, &co, &x->c[t], &x->err) != DF_OK)
-        fail_msg("%s", x->err.message);
-}
-
-static void leave(three *x, int t) {
-    df_cluster_leave(x->c[t]);
-    df_runtime_free(x->rt[t]);
-    x->c[t] = NULL;
-    x->rt[t] = NULL;
-}
-
-static void three_open_with(three *x, const df_threads *threads, uint64_t budget) {
-    memset(x, 0, sizeof *x);
-    x->threads = threads;
-    x->budget = budget;
-    df_mem_options mo = {.struct_size = sizeof mo, .threads = 2};
-    assert_int_equal(df_mem_network_new(&mo, &x->net, &x->err), DF_OK);
-    df_mem_network_ops(x->net, &x->ops);
-    for (int t = 0; t < TASKS; t++) join(x, t);
-    x->g = df_graph_new(x->rt[MASTER]);
-}
-
-static void three_open(three *x) {
-    three_open_with(x, NULL, 0);
-}
-
-static void open_session(three *x) {
-    df_session_options so = {.struct_size = sizeof so, .cluster = x->c[MASTER]};
-    if (df_session_new(x->g, &so, &x->s, &x->err) != DF_OK) fail_msg("%s", x->err.message);
-}
-
-static void three_close(three *x) {
-    df_session_free(x->s);
-    df_graph_free(x->g);
-    for (int t = 0; t < TASKS; t++)
-        if (x->c[t]) leave(x, t);
-    df_mem_network_free(x->net);
-}
-
-static df_program *compile(three *x, df_outs feeds, df_outs fetches) {
-    df_program *p = NULL;
-    if (!x->s) open_session(x);
-    if (df_session_compile(x->s, feeds, fetches, NULL, &p, &x->err) != DF_OK)
-        fail_msg("%s", x->err.message);
-    return p;
-}
-
-static int64_t run_one(three *x, df_program *p, int64_t value) {
-    df_tensor *a = run_scalar(NULL, value), *b = NULL;
-    if (df_program_run(p, DF_TENSORS(a), &b, NULL, &x->err) != DF_OK)
-        fail_msg("%s", x->err.message);
-    int64_t result = run_value(b);
-    df_tensor_unref(a);
-    df_tensor_unref(b);
-    return result;
-}
-
-static void on(three *x, const char *device) {
-    df_graph_on(x->g, device);
-}
 
 /* ---- values --------------------------------------------------------------------- */
 
@@ -159,7 +61,7 @@ static void with_a_budget_of_a_byte_values_wait_and_all_arrive(void **state) {
     (void)state;
     enum { VALUES = 20 };
     three x;
-    three_open_with(&x, NULL, 1);
+    three_open_with(&x, (three){.budget = 1});
     df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR), sum = a;
     for (int i = 0; i < VALUES; i++) {
         on(&x, "/job:worker/task:0");
@@ -328,7 +230,7 @@ typedef struct failing {
 /* v counts on worker 0; the probe's kernel on worker 1 comes behind. */
 static void failing_open_with(failing *f, const df_threads *threads) {
     three *x = &f->x;
-    three_open_with(x, threads, 0);
+    three_open_with(x, (three){.threads = threads});
     probe_init(&f->probe);
     df_out a = df_placeholder(x->g, "a", DF_INT64, DF_SCALAR);
     on(x, "/job:worker/task:0");
@@ -615,6 +517,17 @@ static void what_cannot_be_is_refused(void **state) {
     df_cluster_options co = {.struct_size = sizeof co, .transport = &x.ops};
     assert_int_equal(df_cluster_join(x.rt[1], &spec, &co, &again, &x.err), DF_ALREADY_EXISTS);
     assert_null(again);
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR);
+    open_session(&x);
+    assert_int_equal(df_session_save(x.s, "/nowhere/file", &x.err), DF_UNIMPLEMENTED);
+    assert_non_null(strstr(x.err.message, "fetch its variables in one run"));
+    assert_int_equal(df_session_restore(x.s, "/nowhere/file", &x.err), DF_UNIMPLEMENTED);
+    const char *const device = "/job:worker/task:0/device:CPU:0";
+    const df_compile_options o = {.struct_size = sizeof o, .fetch_devices = &device};
+    df_program *p = NULL;
+    assert_int_equal(df_session_compile(x.s, DF_NO_OUTS, DF_OUTS(v), &o, &p, &x.err),
+                     DF_INVALID_ARGUMENT);
+    assert_null(p);
     three_close(&x);
 }
 
