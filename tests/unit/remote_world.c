@@ -32,6 +32,13 @@ static void reply_changed(df_request *request, df_reply *reply) {
     now->mem.reply(request, reply);
 }
 
+static void call_disturbed(void *peer, df_call *call) {
+    void (*meanwhile)(void *user) = now->meanwhile;
+    now->meanwhile = NULL;
+    if (meanwhile) meanwhile(now->user);
+    now->mem.call(peer, call);
+}
+
 void remote_program_again(remote_world *w, int i) {
     const remote_program_options o = {9, w->edges[i], EDGES, hold, release, w};
     remote_program_free(w->p[i]);
@@ -84,6 +91,7 @@ void remote_world_open(remote_world *w, uint64_t budget) {
     df_mem_network_ops(w->net, &w->mem);
     w->ops = w->mem;
     w->ops.reply = reply_changed;
+    w->ops.call = call_disturbed;
     df_runtime_options ro = {.struct_size = sizeof ro, .allocator = &w->memory.allocator};
     assert_int_equal(df_runtime_new(&ro, &w->rt, NULL), DF_OK);
     for (int i = 0; i < EDGES; i++) {

@@ -41,6 +41,8 @@ typedef struct remote_world {
     int held, lost;
     uint64_t budget;
     void (*lies)(df_message *m); /* changes the next reply, behind its sender's back; NULL: none */
+    void (*meanwhile)(void *user); /* comes once, while the next call is begun; NULL: nothing */
+    void *user;
 } remote_world;
 
 void remote_world_open(remote_world *w, uint64_t budget);

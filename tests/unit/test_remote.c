@@ -6,6 +6,8 @@
 
 #include "property/random.h"
 
+#include <stdlib.h>
+
 /* ---- before, in time, and after ---------------------------------------------------- */
 
 static void a_fetch_may_come_before_the_step_and_before_the_value(void **state) {
@@ -262,13 +264,17 @@ static void raw_done(df_call *call, const df_error *err) {
     r->code = err ? err->code : DF_OK;
 }
 
+static df_call raw_call(raw *r, const unsigned char *meta, size_t n) {
+    return (df_call){.struct_size = sizeof r->call,
+                     .request = {meta, n, {NULL, 0}},
+                     .user = r,
+                     .on_meta = raw_meta,
+                     .done = raw_done};
+}
+
 /* A message of somebody's to A. */
 static df_code say(remote_world *w, void *peer, const unsigned char *meta, size_t n) {
-    raw r = {.call = {.struct_size = sizeof r.call,
-                      .request = {meta, n, {NULL, 0}},
-                      .user = &r,
-                      .on_meta = raw_meta,
-                      .done = raw_done}};
+    raw r = {.call = raw_call(&r, meta, n)};
     w->mem.call(peer, &r.call);
     remote_pass(w, MS);
     if (!r.calls) w->mem.cancel(peer, &r.call); /* parked */
@@ -364,6 +370,35 @@ static void any_bytes_are_an_error_and_no_more(void **state) {
     remote_world_close(&w);
 }
 
+static void so_many_fetches_wait_for_their_step_and_no_more(void **state) {
+    enum { PARKED_MOST = 1 << 16 };
+    (void)state;
+    remote_world w;
+    unsigned char m[256];
+    remote_world_open(&w, 1000);
+    stranger s = stranger_open(&w);
+    size_t n = fetch_of(m, SESSION, 1, w.keys[0]);
+    raw *waits = calloc(PARKED_MOST, sizeof *waits);
+    for (int i = 0; i < PARKED_MOST; i++) {
+        waits[i].call = raw_call(&waits[i], m, n);
+        w.mem.call(s.peer, &waits[i].call);
+    }
+    remote_pass(&w, MS);
+
+    assert_int_equal(say(&w, s.peer, m, n), DF_RESOURCE_EXHAUSTED);
+
+    for (int i = PARKED_MOST; i-- > 0;) {
+        assert_int_equal(waits[i].calls, 0);
+        w.mem.cancel(s.peer, &waits[i].call);
+    }
+    remote_pass(&w, MS);
+    assert_int_equal(say(&w, s.peer, m, n), DF_CANCELLED); /* it could wait */
+    for (int i = 0; i < PARKED_MOST; i++) assert_int_equal(waits[i].code, DF_CANCELLED);
+    free(waits);
+    w.mem.close(s.transport);
+    remote_world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fetch_may_come_before_the_step_and_before_the_value),
@@ -380,6 +415,7 @@ int main(void) {
         cmocka_unit_test(a_greeting_from_a_known_address_makes_no_new_connection),
         cmocka_unit_test(who_is_not_of_the_cluster_is_refused),
         cmocka_unit_test(any_bytes_are_an_error_and_no_more),
+        cmocka_unit_test(so_many_fetches_wait_for_their_step_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,34 @@ static void a_session_s_number_is_one_s_alone(void **state) {
     remote_world_close(&w);
 }
 
+static void keys_of_one_hash_are_told_apart(void **state) {
+    (void)state;
+    remote_world w;
+    remote_world_open(&w, 1000);
+    for (int i = 0; i < EDGES; i++) {
+        w.keys[i]->hash = 1;
+        w.edges[A][i].leaves = i % 2;
+    }
+    remote_program_again(&w, A);
+    for (int i = 0; i < EDGES; i++)
+        assert_ptr_equal(program_key(w.p[A], w.keys[i]), i % 2 ? w.keys[i] : NULL);
+    remote_world_close(&w);
+}
+
+static void a_key_that_leaves_twice_is_refused(void **state) {
+    (void)state;
+    remote_world w;
+    remote_program *p = NULL;
+    df_error err = {.code = DF_OK};
+    remote_world_open(&w, 1000);
+    w.edges[A][1].key = w.keys[0];
+    const remote_program_options o = {9, w.edges[A], EDGES, NULL, NULL, NULL};
+    assert_int_equal(remote_program_new(w.r[A], &o, &p, &err), DF_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "leaves the process twice"));
+    assert_null(p);
+    remote_world_close(&w);
+}
+
 /* ---- recvs ----------------------------------------------------------------------- */
 
 static void a_recv_that_was_cancelled_before_asks_nobody(void **state) {
@@ -202,6 +230,41 @@ static void a_value_that_has_come_is_released_by_an_abort(void **state) {
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
     remote_world_close(&w);
+}
+
+/* A recv that has begun its call, and has not put it yet. */
+typedef struct between {
+    df_rendezvous *r;
+    outcome g;
+    bool aborts;
+} between;
+
+static void end_between(void *of) {
+    between *x = of;
+    const df_error why = {.code = DF_DATA_LOSS, .message = "the cause"};
+    if (x->aborts)
+        df_rendezvous_abort(x->r, &why);
+    else
+        df_rendezvous_cancel(x->r, &x->g.recv);
+}
+
+static void a_recv_that_is_ended_while_its_call_begins_waits_for_nobody(void **state) {
+    (void)state;
+    for (int aborts = 0; aborts < 2; aborts++) {
+        remote_world w;
+        between x = {.aborts = aborts};
+        remote_world_open(&w, 1000);
+        x.r = remote_begin(&w, B, 1);
+        w.meanwhile = end_between;
+        w.user = &x;
+        remote_recv(&w, x.r, 0, &x.g);
+        remote_pass(&w, MS);
+        assert_null(w.meanwhile);
+        assert_ended(&x.g, aborts ? DF_DATA_LOSS : DF_CANCELLED, 0);
+        assert_int_equal(w.r[B]->peers[A].owed, 0);
+        df_rendezvous_unref(x.r);
+        remote_world_close(&w);
+    }
 }
 
 /* ---- answers that no task gives ---------------------------------------------------- */
@@ -360,7 +423,10 @@ int main(void) {
         cmocka_unit_test(a_step_that_is_over_is_not_made_another_by_an_abort),
         cmocka_unit_test(steps_that_lie_together_stay_apart),
         cmocka_unit_test(a_session_s_number_is_one_s_alone),
+        cmocka_unit_test(keys_of_one_hash_are_told_apart),
+        cmocka_unit_test(a_key_that_leaves_twice_is_refused),
         cmocka_unit_test(a_recv_that_was_cancelled_before_asks_nobody),
+        cmocka_unit_test(a_recv_that_is_ended_while_its_call_begins_waits_for_nobody),
         cmocka_unit_test(an_abort_takes_back_every_fetch),
         cmocka_unit_test(a_value_that_has_come_is_released_by_an_abort),
         cmocka_unit_test(no_number_that_is_not_what_was_agreed_is_taken),

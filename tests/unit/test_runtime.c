@@ -163,7 +163,9 @@ static void an_accelerator_out_of_memory_fails_the_step_by_name(void **state) {
     run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:1", .device_memory = 1 << 20});
     df_graph_on(w.g, "sim:0");
     df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SHAPE(-1));
-    df_out y = df_sum(w.g, df_neg(w.g, x), NULL, 0, false);
+    df_graph_name(w.g, "turned");
+    df_out turned = df_neg(w.g, x);
+    df_out y = df_sum(w.g, turned, NULL, 0, false);
     df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(y));
     df_tensor *large = NULL, *small = NULL, *result = NULL;
     assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(1 << 20), &large, NULL), DF_OK);
