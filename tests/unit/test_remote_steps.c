@@ -267,6 +267,30 @@ static void a_recv_that_is_ended_while_its_call_begins_waits_for_nobody(void **s
     }
 }
 
+static void a_connection_that_is_lost_in_an_answer_leaves_nothing(void **state) {
+    enum { ANSWER = 32 + 8 + sizeof(int32_t) /* head, meta, one element */ };
+    (void)state;
+    for (uint64_t at = 0; at < ANSWER; at++) {
+        remote_world w;
+        outcome g, next;
+        remote_world_open(&w, 1000);
+        df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+        for (int i = 0; i < 2; i++) remote_give(&w, a, i, 5 + i);
+        assert_int_equal(df_mem_network_cut(w.net, "mem://a", "mem://b", at, NULL), DF_OK);
+        remote_recv(&w, b, 0, &g);
+        remote_pass(&w, MS);
+        assert_ended(&g, DF_UNAVAILABLE, 0);
+        assert_non_null(strstr(g.err.message, remote_names[A]));
+        assert_int_equal(w.r[A]->peers[B].sending, 0);
+        remote_recv(&w, b, 1, &next); /* by another connection */
+        remote_pass(&w, MS);
+        assert_ended(&next, DF_OK, 6);
+        df_rendezvous_unref(a);
+        df_rendezvous_unref(b);
+        remote_world_close(&w);
+    }
+}
+
 /* ---- answers that no task gives ---------------------------------------------------- */
 
 /* DTYPE, RANK, then whether there is a checksum: as remote_wire.c has them. */
@@ -429,6 +453,7 @@ int main(void) {
         cmocka_unit_test(a_recv_that_is_ended_while_its_call_begins_waits_for_nobody),
         cmocka_unit_test(an_abort_takes_back_every_fetch),
         cmocka_unit_test(a_value_that_has_come_is_released_by_an_abort),
+        cmocka_unit_test(a_connection_that_is_lost_in_an_answer_leaves_nothing),
         cmocka_unit_test(no_number_that_is_not_what_was_agreed_is_taken),
         cmocka_unit_test(no_strings_that_do_not_fill_their_message_are_taken),
     };
