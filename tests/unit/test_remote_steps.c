@@ -372,8 +372,26 @@ static void no_number_that_is_not_what_was_agreed_is_taken(void **state) {
     remote_world_close(&w);
 }
 
-/* Of two strings, "ab" and "cde": their lengths, and then the text. */
+/* Edge 0 carries two strings, "ab" and "cde": their lengths, and then the text. */
 enum { TEXTS = 21 };
+static const int64_t two = 2;
+
+static void edge_of_strings(remote_world *w) {
+    for (int i = 0; i < TWO; i++) {
+        w->edges[i][0].dtype = DF_STRING;
+        w->edges[i][0].shape = (df_shape){1, &two};
+        remote_program_again(w, i);
+    }
+}
+
+static void give_strings(remote_world *w, df_rendezvous *r) {
+    static const df_string strings[2] = {{"ab", 2}, {"cde", 3}};
+    const df_shape shape = {1, &two};
+    df_tensor *t = NULL;
+    assert_int_equal(df_tensor_from(&w->memory.allocator, DF_STRING, shape, strings, &t, NULL),
+                     DF_OK);
+    assert_int_equal(rendezvous_send(r, w->keys[0], &on_host, t), DF_OK);
+}
 
 static void send_texts(df_message *m, uint64_t first, uint64_t second, size_t bytes) {
     static unsigned char texts[TEXTS + 1];
@@ -409,25 +427,15 @@ static void no_strings_that_do_not_fill_their_message_are_taken(void **state) {
     static void (*const lies[])(df_message * m) = {as_it_is, a_text_that_is_too_long,
                                                    a_text_that_is_endless, texts_that_are_too_short,
                                                    no_room_for_the_lengths};
-    static const int64_t two = 2;
-    static const df_string strings[2] = {{"ab", 2}, {"cde", 3}};
     (void)state;
     remote_world w;
     remote_world_open(&w, 1000);
-    for (int i = 0; i < TWO; i++) {
-        w.edges[i][0].dtype = DF_STRING;
-        w.edges[i][0].shape = (df_shape){1, &two};
-        remote_program_again(&w, i);
-    }
+    edge_of_strings(&w);
     for (uint64_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         outcome g;
-        df_tensor *t = NULL;
         df_rendezvous *a = remote_begin(&w, A, i + 1), *b = remote_begin(&w, B, i + 1);
         w.lies = lies[i];
-        assert_int_equal(
-            df_tensor_from(&w.memory.allocator, DF_STRING, (df_shape){1, &two}, strings, &t, NULL),
-            DF_OK);
-        assert_int_equal(rendezvous_send(a, w.keys[0], &on_host, t), DF_OK);
+        give_strings(&w, a);
         remote_recv(&w, b, 0, &g);
         remote_pass(&w, MS);
         assert_null(w.lies);
@@ -436,6 +444,37 @@ static void no_strings_that_do_not_fill_their_message_are_taken(void **state) {
         df_rendezvous_unref(b);
     }
     remote_world_close(&w);
+}
+
+/* ---- memory ---------------------------------------------------------------------- */
+
+static void an_answer_for_which_there_is_no_memory_is_an_error(void **state) {
+    bool fails = true;
+    int n_errors = 0;
+    (void)state;
+    for (size_t k = 1; fails; k++) {
+        remote_world w;
+        outcome g;
+        remote_world_open(&w, 1000);
+        edge_of_strings(&w);
+        df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+        give_strings(&w, a);
+        fault_fail_allocation(&w.memory, k, FAULT_ONCE);
+        remote_recv(&w, b, 0, &g);
+        remote_pass(&w, MS);
+        fails = w.memory.plan.failures > 0;
+        fault_fail_allocation(&w.memory, 0, FAULT_ONCE);
+        /* Some is asked for again, and is there then. */
+        assert_ended(&g, fails && g.err.code ? DF_RESOURCE_EXHAUSTED : DF_OK, 0);
+        n_errors += g.err.code != DF_OK;
+        assert_int_equal(w.r[A]->peers[B].sending, 0);
+        assert_int_equal(w.r[B]->peers[A].owed, 0);
+        df_rendezvous_unref(a);
+        df_rendezvous_unref(b);
+        remote_world_close(&w);
+        assert_true(k < 100);
+    }
+    assert_true(n_errors > 4);
 }
 
 int main(void) {
@@ -456,6 +495,7 @@ int main(void) {
         cmocka_unit_test(a_connection_that_is_lost_in_an_answer_leaves_nothing),
         cmocka_unit_test(no_number_that_is_not_what_was_agreed_is_taken),
         cmocka_unit_test(no_strings_that_do_not_fill_their_message_are_taken),
+        cmocka_unit_test(an_answer_for_which_there_is_no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
