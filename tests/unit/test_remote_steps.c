@@ -143,6 +143,25 @@ static void a_session_s_number_is_one_s_alone(void **state) {
     remote_world_close(&w);
 }
 
+static void an_error_keeps_the_task_where_it_began(void **state) {
+    enum { ELSEWHERE = 9 };
+    (void)state;
+    remote_world w;
+    outcome g;
+    df_error why;
+    remote_world_open(&w, 1000);
+    (void)error_set(&why, DF_DATA_LOSS, "the cause");
+    why.origin = ELSEWHERE;
+    remote_step_abort(w.s[A], 1, &why);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, MS);
+    assert_ended(&g, DF_DATA_LOSS, 0);
+    assert_int_equal(g.err.origin, ELSEWHERE);
+    df_rendezvous_unref(b);
+    remote_world_close(&w);
+}
+
 static void keys_of_one_hash_are_told_apart(void **state) {
     (void)state;
     remote_world w;
@@ -486,6 +505,7 @@ int main(void) {
         cmocka_unit_test(a_step_that_is_over_is_not_made_another_by_an_abort),
         cmocka_unit_test(steps_that_lie_together_stay_apart),
         cmocka_unit_test(a_session_s_number_is_one_s_alone),
+        cmocka_unit_test(an_error_keeps_the_task_where_it_began),
         cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(a_key_that_leaves_twice_is_refused),
         cmocka_unit_test(a_recv_that_was_cancelled_before_asks_nobody),
