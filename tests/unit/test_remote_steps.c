@@ -253,6 +253,7 @@ static void a_value_that_has_come_is_released_by_an_abort(void **state) {
 
 /* A recv that has begun its call, and has not put it yet. */
 typedef struct between {
+    remote_world *w;
     df_rendezvous *r;
     outcome g;
     bool aborts;
@@ -308,6 +309,47 @@ static void a_connection_that_is_lost_in_an_answer_leaves_nothing(void **state) 
         df_rendezvous_unref(b);
         remote_world_close(&w);
     }
+}
+
+/* While step 2 begins, since the fetches of step 1 are answered then. */
+static between *given_up;
+
+static void give_up(df_message *m) {
+    (void)m;
+    df_rendezvous_cancel(given_up->r, &given_up->g.recv);
+    remote_pass(given_up->w, MS);
+}
+
+static void a_fetch_that_is_given_up_while_its_step_begins_takes_nothing(void **state) {
+    (void)state;
+    remote_world w;
+    outcome early, here;
+    between x = {.w = &w};
+    df_rendezvous *a = NULL;
+    remote_world_open(&w, 1000);
+    df_rendezvous *b1 = remote_begin(&w, B, 1);
+    x.r = remote_begin(&w, B, 2);
+    remote_recv(&w, b1, 0, &early);
+    remote_recv(&w, x.r, 0, &x.g);
+    remote_pass(&w, MS);
+    given_up = &x;
+    w.lies = give_up;
+
+    assert_int_equal(remote_step_open(w.s[A], 2, 1, w.p[A], &a, NULL), DF_OK);
+
+    assert_null(w.lies);
+    remote_pass(&w, MS);
+    assert_ended(&early, DF_ABORTED, 0);
+    assert_ended(&x.g, DF_CANCELLED, 0);
+    remote_give(&w, a, 0, 5);
+    here = (outcome){.recv = {.key = w.keys[0], .to = on_host, .done = x.g.recv.done}};
+    here.recv.user = &here;
+    df_rendezvous_recv(a, &here.recv);
+    assert_ended(&here, DF_OK, 5);
+    df_rendezvous_unref(a);
+    df_rendezvous_unref(b1);
+    df_rendezvous_unref(x.r);
+    remote_world_close(&w);
 }
 
 /* ---- answers that no task gives ---------------------------------------------------- */
@@ -512,6 +554,7 @@ int main(void) {
         cmocka_unit_test(a_recv_that_is_ended_while_its_call_begins_waits_for_nobody),
         cmocka_unit_test(an_abort_takes_back_every_fetch),
         cmocka_unit_test(a_value_that_has_come_is_released_by_an_abort),
+        cmocka_unit_test(a_fetch_that_is_given_up_while_its_step_begins_takes_nothing),
         cmocka_unit_test(a_connection_that_is_lost_in_an_answer_leaves_nothing),
         cmocka_unit_test(no_number_that_is_not_what_was_agreed_is_taken),
         cmocka_unit_test(no_strings_that_do_not_fill_their_message_are_taken),
