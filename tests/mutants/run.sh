@@ -3,7 +3,7 @@
 #
 # run.sh              makes each mistake of list.txt in a copy of the tree, and shows that its
 #                     test finds it
-# run.sh --check      only that each can still be made
+# run.sh --check [BUILD]   only that each can still be made, and that ctest has its test in that folder
 # run.sh WORDS...     those whose names contain one of these
 #
 #   = NAME
@@ -58,13 +58,18 @@ replaced() {
           print substr($0, 1, i - 1) ENVIRON["new"] substr($0, i + length(old)) }' "$3"
 }
 
-# check MUTANT
+# check MUTANT [BUILD]
 check() {
     local times=0
     [ -z "${olds[$1]}" ] || times=$(count "${olds[$1]}" "${files[$1]}")
-    [ "$times" = 1 ] && return
-    echo "\"${names[$1]}\": its text is $times times in ${files[$1]}, and must be once" >&2
-    return 1
+    if [ "$times" != 1 ]; then
+        echo "\"${names[$1]}\": its text is $times times in ${files[$1]}, and must be once" >&2
+        return 1
+    fi
+    [ -z "${2-}" ] || grep -qE "^add_test\((\[=*\[)?${tests[$1]}[] ]" "$2/CTestTestfile.cmake" || {
+        echo "\"${names[$1]}\": ctest has no ${tests[$1]}" >&2
+        return 1
+    }
 }
 
 # ---- a copy of the tree, and programs of it --------------------------------------------
@@ -111,6 +116,7 @@ program_of() {
     fuzz-parse) echo test_parse_fuzz ;;
     fuzz-*) echo "fuzz_${1#fuzz-}" ;;
     oom-*) echo test_oom ;;
+    sched-*) echo "test_dfs_$(echo "${1#sched-}" | tr - _)" ;;
     *) echo "test_$1" ;;
     esac
 }
@@ -175,7 +181,9 @@ wanted() {
 
 read_list
 failed=0
-for i in "${!names[@]}"; do check "$i" || failed=$((failed + 1)); done
+build=""
+[ "${1-}" != --check ] || build=${2-}
+for i in "${!names[@]}"; do check "$i" "$build" || failed=$((failed + 1)); done
 if [ "$failed" -gt 0 ]; then
     echo "$failed of ${#names[@]} mutants cannot be made" >&2
     exit 1

@@ -13,9 +13,19 @@ rows=75
 # Not by ctest, which would begin its log anew under the ctest that runs this.
 sed -nE 's/^add_test\((\[=*\[)?([^] ]+).*/\2/p' "$build/CTestTestfile.cmake" >"$work/registered"
 
+# look_process FILE FUNCTION - the same of tests that are there where gRPC is: ctest runs each by its
+# name in the program, or all.
+look_process() {
+    local case
+    grep -qxF transport-grpc "$work/registered" || return 0
+    case=$(sed -nE "s/.*\"(.*)\", cmocka_unit_test\($2\).*/process-\1/p" "$1")
+    grep -qxF "${case:-transport-grpc-refusals}" "$work/registered" ||
+        echo "ctest does not run $2 of $1"
+}
+
 # look TOKEN - what is wrong with a test that a row names, or nothing.
 look() {
-    local token=$1 file=tests/${1%%:*} name
+    local token=$1 file=tests/${1%%:*} name=""
     case $token in
     "ctest "*)
         grep -qxF "${token#ctest }" "$work/registered" || echo "ctest has no ${token#ctest }"
@@ -32,6 +42,9 @@ look() {
             grep -qE "[(, ]$name[),]" <(grep -vE '^static ' "$file") ||
             echo "$file runs no $name"
         ;;
+    esac
+    case $token in
+    process/*) look_process "$file" "$name"; return ;;
     esac
     name=$(basename "$file" .c)
     grep -qE "^(conformance-|transport-)?${name#test_}$|^(conformance|transport|${name#test_})-" \

@@ -1,221 +1,46 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rendezvous between processes by itself: two of them on a network within this one, whose time
- * passes as the test says.
+ * The rendezvous between processes by itself; test_remote_steps has the list of its steps.
  */
-#include "unit/recv_world.h" /* before what has types of its parameters' names */
-
-#include "rendezvous/remote_parts.h"
-
-#include <dataflow/dataflow.h>
-#include <dataflow/mem_transport.h>
+#include "unit/remote_world.h"
 
 #include "property/random.h"
-#include "session/runtime.h"
-#include "support/fault.h"
 
-enum { A, B, TWO, EDGES = 40, SESSION = 7, MS = 1000000 };
-
-static const char *const names[] = {"/job:w/task:0", "/job:w/task:1"};
-static const char *const addresses[] = {"mem://a", "mem://b"};
-
-/* What became of a recv. */
-typedef struct outcome {
-    df_recv recv;
-    int calls;
-    df_error err;
-    int32_t value;
-} outcome;
-
-typedef struct world {
-    fault_allocator memory;
-    df_mem_network *net;
-    df_transport_ops mem, ops; /* what remotes use, in front of the network's */
-    df_runtime *rt;
-    remote *r[TWO];
-    remote_session *s[TWO];
-    remote_program *p[TWO];
-    df_key *keys[EDGES];
-    remote_edge edges[TWO][EDGES];
-    int held, lost;
-    uint64_t budget;
-    bool flips; /* a bit of the next payload that arrives */
-} world;
-
-static world *now; /* for the engine in between, which has no place for it */
-
-static void hold(void *w) {
-    ((world *)w)->held++;
-}
-
-static void release(void *w) {
-    ((world *)w)->held--;
-}
-
-static df_code no_request(void *user, remote_peer *from, unsigned kind, wire_in *meta,
-                          uint64_t payload, remote_request **q, df_segments *place, df_error *err) {
-    (void)user, (void)from, (void)kind, (void)meta, (void)payload, (void)q, (void)place;
-    return error_set(err, DF_UNIMPLEMENTED, "nothing of the kind");
-}
-
-static void note_lost(void *user, remote_peer *peer, const df_error *why) {
-    (void)peer, (void)why;
-    ((world *)user)->lost++;
-}
-
-/* Changes what is sent, behind the sender's checksum. */
-static void reply_flipped(df_request *request, df_reply *reply) {
-    static int32_t changed;
-    static df_segment segment;
-    const df_segments *p = &reply->message.payload;
-    if (now->flips && !reply->error && p->n == 1 && p->at->bytes == sizeof changed) {
-        memcpy(&changed, p->at->at, sizeof changed);
-        changed ^= 1 << 9;
-        segment = (df_segment){.at = &changed, .bytes = sizeof changed};
-        reply->message.payload = (df_segments){&segment, 1};
-        now->flips = false;
-    }
-    now->mem.reply(request, reply);
-}
-
-static void open_remote(world *w, int i, uint64_t incarnation) {
-    const remote_options o = {.alloc = w->rt->alloc,
-                              .host = w->rt->host,
-                              .cpu = w->rt->devices[w->rt->client],
-                              .engine = &w->ops,
-                              .address = addresses[i],
-                              .cluster = 5,
-                              .incarnation = incarnation,
-                              .self = (uint32_t)i,
-                              .n_peers = TWO,
-                              .names = names,
-                              .addresses = addresses,
-                              .heartbeat = 100 * MS,
-                              .misses = 3,
-                              .budget = w->budget,
-                              .checks = true,
-                              .user = w,
-                              .request = no_request,
-                              .lost = note_lost};
-    df_error err;
-    assert_int_equal(remote_new(&o, &w->r[i], &err), DF_OK);
-    assert_int_equal(remote_session_open(w->r[i], SESSION, &w->s[i], &err), DF_OK);
-    const remote_program_options po = {9, w->edges[i], EDGES, hold, release, w};
-    assert_int_equal(remote_program_new(w->r[i], &po, &w->p[i], &err), DF_OK);
-}
-
-static void close_remote(world *w, int i) {
-    df_error why;
-    (void)error_set(&why, DF_CANCELLED, "the test is over");
-    remote_session_close(w->s[i], &why);
-    remote_close(w->r[i]);
-    remote_program_free(w->p[i]);
-    remote_unref(w->r[i]);
-    w->r[i] = NULL;
-}
-
-/* All edges go from A to B. */
-static void open_with(world *w, uint64_t budget) {
-    *w = (world){.budget = budget};
-    now = w;
-    fault_allocator_init(&w->memory);
-    const df_mem_options mo = {.struct_size = sizeof mo, .allocator = &w->memory.allocator};
-    assert_int_equal(df_mem_network_new(&mo, &w->net, NULL), DF_OK);
-    df_mem_network_ops(w->net, &w->mem);
-    w->ops = w->mem;
-    w->ops.reply = reply_flipped;
-    df_runtime_options ro = {.struct_size = sizeof ro, .allocator = &w->memory.allocator};
-    assert_int_equal(df_runtime_new(&ro, &w->rt, NULL), DF_OK);
-    for (int i = 0; i < EDGES; i++) {
-        w->keys[i] = test_key(i, 9, i);
-        w->edges[A][i] = (remote_edge){w->keys[i], DF_INT32, DF_SCALAR, REMOTE_NONE, true};
-        w->edges[B][i] = (remote_edge){w->keys[i], DF_INT32, DF_SCALAR, A, false};
-    }
-    open_remote(w, A, 100);
-    open_remote(w, B, 200);
-    remote_peer_is(remote_peer_at(w->r[A], B), 200);
-    remote_peer_is(remote_peer_at(w->r[B], A), 100);
-}
-
-static void close_world(world *w) {
-    for (int i = 0; i < TWO; i++)
-        if (w->r[i]) close_remote(w, i);
-    for (int i = 0; i < EDGES; i++) df_key_free(w->keys[i]);
-    assert_int_equal(w->held, 0);
-    df_runtime_free(w->rt);
-    df_mem_network_free(w->net);
-    fault_allocator_end(&w->memory);
-}
-
-static void pass(world *w, uint64_t ns) {
-    (void)df_mem_network_run(w->net, ns);
-}
-
-static df_rendezvous *begin(world *w, int i, uint64_t step) {
-    df_rendezvous *r = NULL;
-    df_error err;
-    if (remote_step_open(w->s[i], step, 0, w->p[i], &r, &err) != DF_OK) fail_msg("%s", err.message);
-    return r;
-}
-
-static void end_it(df_recv *r, const df_error *err, df_tensor *t) {
-    outcome *g = r->user;
-    g->calls++;
-    g->err = err ? *err : (df_error){.code = DF_OK};
-    if (!err) memcpy(&g->value, df_tensor_data(t), sizeof g->value);
-    df_tensor_unref(t);
-}
-
-static void recv(world *w, df_rendezvous *r, int edge, outcome *g) {
-    *g = (outcome){.recv = {.key = w->keys[edge], .to = on_host, .done = end_it, .user = g}};
-    rendezvous_mark_planned(&g->recv, NULL);
-    df_rendezvous_recv(r, &g->recv);
-}
-
-static void send(world *w, df_rendezvous *r, int edge, int32_t value) {
-    assert_int_equal(
-        rendezvous_send(r, w->keys[edge], &on_host, number(&w->memory.allocator, value)), DF_OK);
-}
-
-static void assert_ended(const outcome *g, df_code code, int32_t value) {
-    assert_int_equal(g->calls, 1);
-    if (g->err.code != code) fail_msg("%s", g->err.message);
-    if (code == DF_OK) assert_int_equal(g->value, value);
-}
+#include <stdlib.h>
 
 /* ---- before, in time, and after ---------------------------------------------------- */
 
 static void a_fetch_may_come_before_the_step_and_before_the_value(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome first, second;
-    open_with(&w, 1000);
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &first);
-    pass(&w, 10 * MS);
-    df_rendezvous *a = begin(&w, A, 1);
-    recv(&w, b, 1, &second);
-    pass(&w, 10 * MS);
+    remote_world_open(&w, 1000);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &first);
+    remote_pass(&w, 10 * MS);
+    df_rendezvous *a = remote_begin(&w, A, 1);
+    remote_recv(&w, b, 1, &second);
+    remote_pass(&w, 10 * MS);
     assert_int_equal(first.calls + second.calls, 0);
-    send(&w, a, 0, 10);
-    send(&w, a, 1, 11);
-    pass(&w, 10 * MS);
+    remote_give(&w, a, 0, 10);
+    remote_give(&w, a, 1, 11);
+    remote_pass(&w, 10 * MS);
     assert_ended(&first, DF_OK, 10);
     assert_ended(&second, DF_OK, 11);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void a_step_that_is_over_answers_aborted(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
+    remote_world_open(&w, 1000);
     remote_step_close(w.s[A], 1, 0); /* which has not even begun */
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g);
-    pass(&w, 10 * MS);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_ABORTED, 0);
     assert_true(remote_step_is_over(w.s[A], 1));
     df_rendezvous *late = NULL;
@@ -223,96 +48,94 @@ static void a_step_that_is_over_answers_aborted(void **state) {
     assert_int_equal(remote_step_open(w.s[A], 1, 0, w.p[A], &late, &err), DF_ABORTED);
     assert_null(late);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void an_abort_is_remembered_until_the_step_begins(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
     df_error why, err;
-    open_with(&w, 1000);
+    remote_world_open(&w, 1000);
     (void)error_set(&why, DF_DATA_LOSS, "the cause");
     remote_step_abort(w.s[A], 1, &why);
-    df_rendezvous *b = begin(&w, B, 1), *late = NULL;
-    recv(&w, b, 0, &g);
-    pass(&w, 10 * MS);
+    df_rendezvous *b = remote_begin(&w, B, 1), *late = NULL;
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_DATA_LOSS, 0);
     assert_true(g.err.flags & DF_ERROR_DERIVED);
     assert_int_equal(g.err.origin, A + 1);
     assert_int_equal(remote_step_open(w.s[A], 1, 0, w.p[A], &late, &err), DF_DATA_LOSS);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void a_key_that_does_not_leave_is_not_found(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    remote_program_free(w.p[A]);
+    remote_world_open(&w, 1000);
     w.edges[A][0].leaves = false;
-    const remote_program_options po = {9, w.edges[A], EDGES, hold, release, &w};
-    assert_int_equal(remote_program_new(w.r[A], &po, &w.p[A], NULL), DF_OK);
-    df_rendezvous *a = begin(&w, A, 1), *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g);
-    pass(&w, 10 * MS);
+    remote_program_again(&w, A);
+    df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_NOT_FOUND, 0);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void the_steps_own_cause_is_not_the_derived_one(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
     df_error why;
-    open_with(&w, 1000);
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g);
+    remote_world_open(&w, 1000);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
     (void)error_set(&why, DF_INTERNAL, "my own");
     df_rendezvous_abort(b, &why);
     remote_step_close(w.s[A], 1, 0);
-    pass(&w, 10 * MS);
+    remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_INTERNAL, 0);
     assert_string_equal(g.err.message, "my own");
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void a_cancelled_fetch_leaves_the_other_side_too(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g);
-    pass(&w, MS);
+    remote_world_open(&w, 1000);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, MS);
     df_rendezvous_cancel(b, &g.recv);
-    pass(&w, MS);
+    remote_pass(&w, MS);
     assert_ended(&g, DF_CANCELLED, 0);
     assert_int_equal(w.r[B]->peers[A].owed, 0);
-    df_rendezvous *a = begin(&w, A, 1); /* nobody is parked there */
-    send(&w, a, 0, 1);
-    pass(&w, MS);
+    df_rendezvous *a = remote_begin(&w, A, 1); /* nobody is parked there */
+    remote_give(&w, a, 0, 1);
+    remote_pass(&w, MS);
     assert_int_equal(w.r[A]->peers[B].sending, 0);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------- */
 
 static void only_so_many_bytes_are_on_their_way_and_all_arrive(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g[EDGES];
-    open_with(&w, 12);
-    df_rendezvous *a = begin(&w, A, 1), *b = begin(&w, B, 1);
-    for (int i = 0; i < EDGES; i++) recv(&w, b, i, &g[i]);
-    pass(&w, MS);
-    for (int i = 0; i < EDGES; i++) send(&w, a, i, i); /* none waits */
+    remote_world_open(&w, 12);
+    df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+    for (int i = 0; i < EDGES; i++) remote_recv(&w, b, i, &g[i]);
+    remote_pass(&w, MS);
+    for (int i = 0; i < EDGES; i++) remote_give(&w, a, i, i); /* none waits */
     for (int i = 0; i < 1000; i++) {
         assert_true(w.r[A]->peers[B].sending <= 12);
         if (!df_mem_network_step(w.net)) break;
@@ -320,91 +143,100 @@ static void only_so_many_bytes_are_on_their_way_and_all_arrive(void **state) {
     for (int i = 0; i < EDGES; i++) assert_ended(&g[i], DF_OK, i);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
+}
+
+/* A bit of the payload, behind the checksum. */
+static void flip(df_message *m) {
+    static int32_t changed;
+    static df_segment segment = {.at = &changed, .bytes = sizeof changed};
+    memcpy(&changed, m->payload.at->at, sizeof changed);
+    changed ^= 1 << 9;
+    m->payload = (df_segments){&segment, 1};
 }
 
 static void a_payload_that_was_changed_is_lost_data(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    df_rendezvous *a = begin(&w, A, 1), *b = begin(&w, B, 1);
-    w.flips = true;
-    send(&w, a, 0, 5);
-    recv(&w, b, 0, &g);
-    pass(&w, MS);
-    assert_false(w.flips);
+    remote_world_open(&w, 1000);
+    df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+    w.lies = flip;
+    remote_give(&w, a, 0, 5);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, MS);
+    assert_null(w.lies);
     assert_ended(&g, DF_DATA_LOSS, 0);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 /* ---- who lives ------------------------------------------------------------------------------ */
 
 static void nothing_is_sent_where_nobody_owes_anything(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    df_rendezvous *a = begin(&w, A, 1), *b = begin(&w, B, 1);
-    send(&w, a, 0, 5);
-    recv(&w, b, 0, &g);
-    pass(&w, 1000 * MS);
+    remote_world_open(&w, 1000);
+    df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+    remote_give(&w, a, 0, 5);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 1000 * MS);
     assert_ended(&g, DF_OK, 5);
     assert_false(w.r[A]->beats || w.r[B]->beats);
     assert_int_equal(df_mem_network_run(w.net, 100000 * (uint64_t)MS), 0);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void who_hangs_is_down_after_some_beats(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g);
-    pass(&w, 2000 * MS);
+    remote_world_open(&w, 1000);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 2000 * MS);
     assert_int_equal(g.calls, 0); /* slow is not dead */
     assert_int_equal(df_mem_network_fate(w.net, "mem://a", DF_MEM_HANGS, NULL), DF_OK);
-    pass(&w, 600 * MS);
+    remote_pass(&w, 600 * MS);
     assert_ended(&g, DF_UNAVAILABLE, 0);
-    assert_non_null(strstr(g.err.message, names[A]));
+    assert_non_null(strstr(g.err.message, remote_names[A]));
     assert_int_equal(w.lost, 1);
     assert_int_equal(df_mem_network_fate(w.net, "mem://a", DF_MEM_GOES_ON, NULL), DF_OK);
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void who_was_restarted_is_somebody_else(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     outcome g;
-    open_with(&w, 1000);
-    close_remote(&w, A);
-    open_remote(&w, A, 101);
+    remote_world_open(&w, 1000);
+    remote_end_close(&w, A);
+    remote_end_open(&w, A, 101);
     remote_peer_is(remote_peer_at(w.r[A], B), 200);
-    df_rendezvous *b = begin(&w, B, 1);
-    recv(&w, b, 0, &g); /* is for the one before */
-    pass(&w, 10 * MS);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_recv(&w, b, 0, &g); /* is for the one before */
+    remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_ABORTED, 0);
     assert_non_null(strstr(g.err.message, "restarted"));
     df_rendezvous_unref(b);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void a_greeting_from_a_known_address_makes_no_new_connection(void **state) {
     (void)state;
-    world w;
-    open_with(&w, 1000);
+    remote_world w;
+    remote_world_open(&w, 1000);
     void *before = w.r[B]->peers[A].engine;
     assert_int_equal(remote_peer_lives_at(remote_peer_at(w.r[B], A), "mem://a", NULL), DF_OK);
     assert_ptr_equal(w.r[B]->peers[A].engine, before);
     assert_int_equal(remote_peer_lives_at(remote_peer_at(w.r[B], A), "mem://a2", NULL), DF_OK);
     assert_ptr_not_equal(w.r[B]->peers[A].engine, before);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 /* ---- whatever comes in -------------------------------------------------------------------------
@@ -432,17 +264,21 @@ static void raw_done(df_call *call, const df_error *err) {
     r->code = err ? err->code : DF_OK;
 }
 
+static df_call raw_call(raw *r, const unsigned char *meta, size_t n) {
+    return (df_call){.struct_size = sizeof r->call,
+                     .request = {meta, n, {NULL, 0}},
+                     .user = r,
+                     .on_meta = raw_meta,
+                     .done = raw_done};
+}
+
 /* A message of somebody's to A. */
-static df_code say(world *w, void *peer, const unsigned char *meta, size_t n) {
-    raw r = {.call = {.struct_size = sizeof r.call,
-                      .request = {meta, n, {NULL, 0}},
-                      .user = &r,
-                      .on_meta = raw_meta,
-                      .done = raw_done}};
+static df_code say(remote_world *w, void *peer, const unsigned char *meta, size_t n) {
+    raw r = {.call = raw_call(&r, meta, n)};
     w->mem.call(peer, &r.call);
-    pass(w, MS);
+    remote_pass(w, MS);
     if (!r.calls) w->mem.cancel(peer, &r.call); /* parked */
-    pass(w, MS);
+    remote_pass(w, MS);
     assert_int_equal(r.calls, 1);
     return r.code;
 }
@@ -476,7 +312,7 @@ typedef struct stranger {
     void *transport, *peer;
 } stranger;
 
-static stranger stranger_open(world *w) {
+static stranger stranger_open(remote_world *w) {
     stranger s;
     df_transport_traits traits = {.struct_size = sizeof traits};
     const df_transport_options o = {.struct_size = sizeof o, .allocator = &w->memory.allocator};
@@ -487,9 +323,9 @@ static stranger stranger_open(world *w) {
 
 static void who_is_not_of_the_cluster_is_refused(void **state) {
     (void)state;
-    world w;
+    remote_world w;
     unsigned char m[256];
-    open_with(&w, 1000);
+    remote_world_open(&w, 1000);
     stranger s = stranger_open(&w);
 #define SAYS(...) say(&w, s.peer, m, head(m, __VA_ARGS__))
     assert_int_equal(SAYS(REMOTE_VERSION, KIND_PING, B, 5, 200, 100), DF_OK);
@@ -506,16 +342,16 @@ static void who_is_not_of_the_cluster_is_refused(void **state) {
 #undef SAYS
     assert_int_equal(say(&w, s.peer, m, fetch_of(m, 8, 1, w.keys[0])), DF_ABORTED);
     w.mem.close(s.transport);
-    close_world(&w);
+    remote_world_close(&w);
 }
 
 static void any_bytes_are_an_error_and_no_more(void **state) {
     (void)state;
-    world w;
-    open_with(&w, 1000);
+    remote_world w;
+    remote_world_open(&w, 1000);
     stranger s = stranger_open(&w);
-    df_rendezvous *a = begin(&w, A, 1);
-    for (int i = 0; i < EDGES; i++) send(&w, a, i, i);
+    df_rendezvous *a = remote_begin(&w, A, 1);
+    for (int i = 0; i < EDGES; i++) remote_give(&w, a, i, i);
     draws d = draws_of(1, 0);
     uint64_t refused = 0;
     for (int round = 0; round < 20000; round++) {
@@ -531,7 +367,36 @@ static void any_bytes_are_an_error_and_no_more(void **state) {
     assert_true(refused > 10000);
     w.mem.close(s.transport);
     df_rendezvous_unref(a);
-    close_world(&w);
+    remote_world_close(&w);
+}
+
+static void so_many_fetches_wait_for_their_step_and_no_more(void **state) {
+    enum { PARKED_MOST = 1 << 16 };
+    (void)state;
+    remote_world w;
+    unsigned char m[256];
+    remote_world_open(&w, 1000);
+    stranger s = stranger_open(&w);
+    size_t n = fetch_of(m, SESSION, 1, w.keys[0]);
+    raw *waits = calloc(PARKED_MOST, sizeof *waits);
+    for (int i = 0; i < PARKED_MOST; i++) {
+        waits[i].call = raw_call(&waits[i], m, n);
+        w.mem.call(s.peer, &waits[i].call);
+    }
+    remote_pass(&w, MS);
+
+    assert_int_equal(say(&w, s.peer, m, n), DF_RESOURCE_EXHAUSTED);
+
+    for (int i = PARKED_MOST; i-- > 0;) {
+        assert_int_equal(waits[i].calls, 0);
+        w.mem.cancel(s.peer, &waits[i].call);
+    }
+    remote_pass(&w, MS);
+    assert_int_equal(say(&w, s.peer, m, n), DF_CANCELLED); /* it could wait */
+    for (int i = 0; i < PARKED_MOST; i++) assert_int_equal(waits[i].code, DF_CANCELLED);
+    free(waits);
+    w.mem.close(s.transport);
+    remote_world_close(&w);
 }
 
 int main(void) {
@@ -550,6 +415,7 @@ int main(void) {
         cmocka_unit_test(a_greeting_from_a_known_address_makes_no_new_connection),
         cmocka_unit_test(who_is_not_of_the_cluster_is_refused),
         cmocka_unit_test(any_bytes_are_an_error_and_no_more),
+        cmocka_unit_test(so_many_fetches_wait_for_their_step_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

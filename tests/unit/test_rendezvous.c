@@ -455,6 +455,49 @@ static void a_recv_may_be_submitted_again_when_it_has_ended(void **state) {
     df_key_free(key);
 }
 
+/* In its done a recv and its key are the caller's again: so it asks for the next. */
+typedef struct asker {
+    got g;
+    df_rendezvous *r;
+    int left, sum;
+} asker;
+
+static void ask_next(got *g) {
+    asker *a = g->user;
+    a->sum += number_of(g->tensor);
+    df_tensor_unref(g->tensor);
+    g->tensor = NULL;
+    df_key_free((df_key *)(uintptr_t)g->recv.key);
+    if (--a->left == 0) return;
+    g->calls = 0;
+    g->recv.key = test_key(a->left, 0, KEY_NO_CHANNEL);
+    df_rendezvous_recv(a->r, &g->recv);
+}
+
+static void a_done_may_use_its_recv_for_the_next_and_give_back_the_key(void **state) {
+    enum { MANY = 1000 };
+    (void)state;
+    for (int sent_before = 0; sent_before < 2; sent_before++) {
+        asker a = {.left = MANY};
+        assert_int_equal(df_rendezvous_new_local(NULL, &a.r, NULL), DF_OK);
+        got_init(&a.g, test_key(MANY, 0, KEY_NO_CHANNEL), on_host);
+        a.g.then = ask_next;
+        a.g.user = &a;
+        if (!sent_before) df_rendezvous_recv(a.r, &a.g.recv);
+        for (int i = MANY; i > 0; i--) {
+            df_key *key = test_key(i, 0, KEY_NO_CHANNEL);
+            df_tensor *t = number(NULL, i);
+            assert_int_equal(df_rendezvous_send(a.r, key, &on_host, t), DF_OK);
+            df_tensor_unref(t);
+            df_key_free(key);
+        }
+        if (sent_before) df_rendezvous_recv(a.r, &a.g.recv);
+        assert_int_equal(a.sum, MANY * (MANY + 1) / 2);
+        got_fini(&a.g);
+        df_rendezvous_unref(a.r);
+    }
+}
+
 static void a_finish_without_an_outcome_is_the_backends_mistake(void **state) {
     (void)state;
     held h;
@@ -636,6 +679,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_second_finish_does_nothing_but_release),
         cmocka_unit_test(a_second_finish_leaves_what_a_step_was_told),
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),
+        cmocka_unit_test(a_done_may_use_its_recv_for_the_next_and_give_back_the_key),
         cmocka_unit_test(a_finish_without_an_outcome_is_the_backends_mistake),
         cmocka_unit_test(an_error_in_line_lasts_until_its_turn),
         cmocka_unit_test(an_error_in_line_keeps_its_code_without_memory),

@@ -163,7 +163,9 @@ static void an_accelerator_out_of_memory_fails_the_step_by_name(void **state) {
     run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:1", .device_memory = 1 << 20});
     df_graph_on(w.g, "sim:0");
     df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SHAPE(-1));
-    df_out y = df_sum(w.g, df_neg(w.g, x), NULL, 0, false);
+    df_graph_name(w.g, "turned");
+    df_out turned = df_neg(w.g, x);
+    df_out y = df_sum(w.g, turned, NULL, 0, false);
     df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(y));
     df_tensor *large = NULL, *small = NULL, *result = NULL;
     assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(1 << 20), &large, NULL), DF_OK);
@@ -176,6 +178,36 @@ static void an_accelerator_out_of_memory_fails_the_step_by_name(void **state) {
     df_tensor_unref(result);
     df_tensor_unref(large);
     df_tensor_unref(small);
+    df_program_free(p);
+    run_close(&w);
+}
+
+static void an_output_too_large_for_an_accelerator_fails_the_step_by_node(void **state) {
+    (void)state;
+    run_world w;
+    run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:1", .device_memory = 1 << 20});
+    df_graph_on(w.g, "sim:0");
+    df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SHAPE(-1, 1));
+    df_out y = df_placeholder(w.g, "y", DF_INT64, DF_SHAPE(1, -1));
+    df_graph_name(w.g, "outer");
+    df_out outer = df_mul(w.g, x, y);
+    df_program *p = run_compile(&w, DF_OUTS(x, y), DF_OUTS(df_sum(w.g, outer, NULL, 0, false)));
+    for (int64_t n = 1 << 10; n; n = n > 8 ? 8 : 0) {
+        df_tensor *t[2];
+        assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(n, 1), &t[0], NULL), DF_OK);
+        assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(1, n), &t[1], NULL), DF_OK);
+        if (n > 8) {
+            run_fails(&w, p, DF_TENSORS(t[0], t[1]), 1, DF_RESOURCE_EXHAUSTED, "node outer (Mul)",
+                      "SIM:0");
+        } else {
+            df_tensor *result = NULL;
+            run_ok(&w, p, DF_TENSORS(t[0], t[1]), &result);
+            assert_int_equal(run_value(result), 0);
+            df_tensor_unref(result);
+        }
+        df_tensor_unref(t[0]);
+        df_tensor_unref(t[1]);
+    }
     df_program_free(p);
     run_close(&w);
 }
@@ -219,6 +251,7 @@ int main(void) {
         cmocka_unit_test(shorter_options_leave_the_rest_at_its_default),
         cmocka_unit_test(threads_start_with_the_first_session_and_with_the_first_work),
         cmocka_unit_test(an_accelerator_out_of_memory_fails_the_step_by_name),
+        cmocka_unit_test(an_output_too_large_for_an_accelerator_fails_the_step_by_node),
         cmocka_unit_test(a_graph_keeps_its_runtime),
         cmocka_unit_test(a_graph_without_a_runtime_is_null_and_so_reported),
     };

@@ -394,6 +394,33 @@ static void a_reset_counts_what_nobody_fetched_and_forgets_everything(void **sta
     fini(&c);
 }
 
+static void a_reset_forgets_a_tombstone_that_was_spilled(void **state) {
+    (void)state;
+    channels c;
+    got tomb, other, own;
+    init(&c);
+    planned(&c, &tomb);
+    slots_cancel(&c.s, 0, &tomb.recv);
+    assert_int_equal(send_foreign(&c, 0, 1), DF_OK);
+
+    assert_int_equal(slots_reset(&c.s), 1);
+
+    planned(&c, &own);
+    got_init(&other, c.key, on_host);
+    slots_recv_foreign(&c.s, 0, &other.recv);
+    slots_recv(&c.s, 0, &own.recv);
+    assert_int_equal(own.calls, 0);
+    assert_int_equal(send(&c, 0, 2), DF_OK);
+    assert_int_equal(send_foreign(&c, 0, 3), DF_OK);
+    assert_got_number(&other, 2);
+    assert_got_number(&own, 3);
+    got_fini(&other);
+    got_fini(&own);
+    condition_fini(&tomb.changed);
+    mutex_fini(&tomb.lock);
+    fini(&c);
+}
+
 static void a_reset_ends_an_abort(void **state) {
     (void)state;
     channels c;
@@ -431,6 +458,7 @@ int main(void) {
         cmocka_unit_test(an_abort_ends_every_state_of_a_channel),
         cmocka_unit_test(an_abort_allocates_nothing),
         cmocka_unit_test(a_reset_counts_what_nobody_fetched_and_forgets_everything),
+        cmocka_unit_test(a_reset_forgets_a_tombstone_that_was_spilled),
         cmocka_unit_test(a_reset_ends_an_abort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

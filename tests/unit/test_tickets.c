@@ -139,6 +139,28 @@ static void a_writer_waits_for_readers_and_a_reader_for_writers(void **state) {
     after_one(&reads_x_writes_y, &writes_x);
 }
 
+/* Sets of three words: a bit of the last. */
+static void the_last_of_many_variables_counts_like_the_first(void **state) {
+    (void)state;
+    uint64_t reads[6] = {0}, writes[6] = {0}, others[6] = {0};
+    reads[2] = writes[3 + 2] = UINT64_C(1) << 63;
+    others[3 + 2] = UINT64_C(1) << 62;
+    const touches reader = {.reads = reads, .writes = reads + 3, .words = 3, .any = true};
+    const touches writer = {.reads = writes, .writes = writes + 3, .words = 3, .any = true};
+    const touches other = {.reads = others, .writes = others + 3, .words = 3, .any = true};
+    tickets t;
+    ticket a = {.what = &reader}, b = {.what = &writer}, c = {.what = &other};
+    assert_true(tickets_init(&t));
+    assert_true(tickets_take(&t, &a));
+    assert_true(tickets_take(&t, &c));
+    assert_false(tickets_take(&t, &b));
+    assert_true(tickets_withdraw(&t, &b));
+    tickets_give(&t, &b);
+    tickets_give(&t, &c);
+    tickets_give(&t, &a);
+    tickets_fini(&t);
+}
+
 static void a_reader_does_not_overtake_a_writer_that_waits(void **state) {
     (void)state;
     tickets t;
@@ -242,6 +264,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(writers_of_different_variables_start_together),
         cmocka_unit_test(who_touches_nothing_never_stands_in_line),
         cmocka_unit_test(a_writer_waits_for_readers_and_a_reader_for_writers),
+        cmocka_unit_test(the_last_of_many_variables_counts_like_the_first),
         cmocka_unit_test(a_reader_does_not_overtake_a_writer_that_waits),
         cmocka_unit_test(one_in_the_middle_can_leave_first),
         cmocka_unit_test(turns_never_conflict),
