@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "transport/grpc/address.h"
+#include "transport/address.h"
 
 #include "base/error.h"
 
@@ -11,17 +11,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SCHEME "grpc://"
 enum { PORT_ROOM = 6 }; /* ":65535" */
 
-static const char *port_of(const char *target) {
+const char *address_port(const char *target) {
     const char *colon = strrchr(target, ':');
     return colon ? colon + 1 : NULL;
 }
 
-/* The host without port and brackets. */
-static void host_of(const char *target, char host[DF_ADDRESS_MAX]) {
-    size_t n = (size_t)(port_of(target) - 1 - target);
+void address_host(const char *target, char host[DF_ADDRESS_MAX]) {
+    size_t n = (size_t)(address_port(target) - 1 - target);
     if (target[0] == '[' && target[n - 1] == ']') target++, n -= 2;
     memcpy(host, target, n);
     host[n] = '\0';
@@ -34,12 +32,18 @@ static bool is_port(const char *s) {
     return !*end && n <= 65535;
 }
 
-df_code address_read(const char *address, const char **target, df_error *err) {
+/* What follows "scheme://"; NULL: it is another's. */
+static const char *after_scheme(const char *scheme, const char *address) {
+    size_t n = strlen(scheme);
+    return strncmp(address, scheme, n) == 0 && strncmp(address + n, "://", 3) == 0 ? address + n + 3
+                                                                                   : NULL;
+}
+
+df_code address_read(const char *scheme, const char *address, const char **target, df_error *err) {
     if (!address) return error_invalid(err, "the address is NULL");
-    const size_t n = sizeof SCHEME - 1;
-    const char *rest = address + n;
-    if (strncmp(address, SCHEME, n) == 0 && strlen(address) + PORT_ROOM < DF_ADDRESS_MAX) {
-        const char *port = port_of(rest);
+    const char *rest = after_scheme(scheme, address);
+    if (rest && strlen(address) + PORT_ROOM < DF_ADDRESS_MAX) {
+        const char *port = address_port(rest);
         bool is_six = rest[0] == '[' && port && port - rest >= 4 && port[-2] == ']';
         bool is_plain = port && port - 1 > rest && *rest != '[' &&
                         !memchr(rest, ':', (size_t)(port - 1 - rest));
@@ -48,30 +52,30 @@ df_code address_read(const char *address, const char **target, df_error *err) {
             return DF_OK;
         }
     }
-    return error_invalid(err, "address '%.64s' is not \"grpc://host:port\"", address);
+    return error_invalid(err, "address '%.64s' is not \"%s://host:port\"", address, scheme);
 }
 
 bool address_is_loopback(const char *target) {
     char host[DF_ADDRESS_MAX];
-    host_of(target, host);
+    address_host(target, host);
     if (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0) return true;
     return strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0';
 }
 
-void address_with_port(const char *target, int port, char out[DF_ADDRESS_MAX]) {
-    (void)snprintf(out, DF_ADDRESS_MAX, SCHEME "%.*s%d", (int)(port_of(target) - target), target,
-                   port);
+void address_with_port(const char *scheme, const char *target, int port, char out[DF_ADDRESS_MAX]) {
+    (void)snprintf(out, DF_ADDRESS_MAX, "%s://%.*s%d", scheme,
+                   (int)(address_port(target) - target), target, port);
 }
 
-df_code address_why_not(const char *target, df_error *err) {
+df_code address_why_not(const char *scheme, const char *target, df_error *err) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     char host[DF_ADDRESS_MAX];
-    host_of(target, host);
-    int failure = getaddrinfo(host, port_of(target), &hints, &found);
+    address_host(target, host);
+    int failure = getaddrinfo(host, address_port(target), &hints, &found);
     if (failure)
-        return error_invalid(err, "grpc://%s: no such address: %s", target, gai_strerror(failure));
+        return error_invalid(err, "%s://%s: no such address: %s", scheme, target, gai_strerror(failure));
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, why = errno;
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -81,10 +85,10 @@ df_code address_why_not(const char *target, df_error *err) {
     freeaddrinfo(found);
     if (!why) return DF_OK;
     if (why == EADDRINUSE)
-        return error_set(err, DF_ALREADY_EXISTS, "grpc://%s: somebody is there already", target);
+        return error_set(err, DF_ALREADY_EXISTS, "%s://%s: somebody is there already", scheme, target);
     if (why == EMFILE || why == ENFILE)
-        return error_set(err, DF_RESOURCE_EXHAUSTED, "grpc://%s: no more files can be open",
-                         target);
-    return error_invalid(err, "grpc://%s: this process cannot listen there (errno %d)", target,
-                         why);
+        return error_set(err, DF_RESOURCE_EXHAUSTED, "%s://%s: no more files can be open",
+                         scheme, target);
+    return error_invalid(err, "%s://%s: this process cannot listen there (errno %d)", scheme,
+                         target, why);
 }
