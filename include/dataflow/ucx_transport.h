@@ -67,8 +67,7 @@ typedef struct df_ucx_options {
 /* Ownership  one owner, who calls df_ucx_engine_free; allocator is borrowed.
  * Errors     INVALID_ARGUMENT: the interface's name is too long. Whether it is there shows when an
  *            endpoint is opened. */
-DF_API df_code df_ucx_engine_new(const df_ucx_options *options, df_ucx_engine **out,
-                                 df_error *err);
+DF_API df_code df_ucx_engine_new(const df_ucx_options *options, df_ucx_engine **out, df_error *err);
 /* Every endpoint has been closed. NULL is fine. */
 DF_API void df_ucx_engine_free(df_ucx_engine *engine);
 

@@ -42,6 +42,11 @@ static const char *after_scheme(const char *scheme, const char *address) {
 df_code address_read(const char *scheme, const char *address, const char **target, df_error *err) {
     if (!address) return error_invalid(err, "the address is NULL");
     const char *rest = after_scheme(scheme, address);
+    if (!rest && strstr(address, "://"))
+        return error_invalid(err,
+                             "address '%.64s' is not reached by \"%s://\": all tasks of a cluster "
+                             "have the same engine",
+                             address, scheme);
     if (rest && strlen(address) + PORT_ROOM < DF_ADDRESS_MAX) {
         const char *port = address_port(rest);
         bool is_six = rest[0] == '[' && port && port - rest >= 4 && port[-2] == ']';
@@ -63,8 +68,8 @@ bool address_is_loopback(const char *target) {
 }
 
 void address_with_port(const char *scheme, const char *target, int port, char out[DF_ADDRESS_MAX]) {
-    (void)snprintf(out, DF_ADDRESS_MAX, "%s://%.*s%d", scheme,
-                   (int)(address_port(target) - target), target, port);
+    (void)snprintf(out, DF_ADDRESS_MAX, "%s://%.*s%d", scheme, (int)(address_port(target) - target),
+                   target, port);
 }
 
 df_code address_why_not(const char *scheme, const char *target, df_error *err) {
@@ -75,7 +80,8 @@ df_code address_why_not(const char *scheme, const char *target, df_error *err) {
     address_host(target, host);
     int failure = getaddrinfo(host, address_port(target), &hints, &found);
     if (failure)
-        return error_invalid(err, "%s://%s: no such address: %s", scheme, target, gai_strerror(failure));
+        return error_invalid(err, "%s://%s: no such address: %s", scheme, target,
+                             gai_strerror(failure));
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, why = errno;
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -85,10 +91,11 @@ df_code address_why_not(const char *scheme, const char *target, df_error *err) {
     freeaddrinfo(found);
     if (!why) return DF_OK;
     if (why == EADDRINUSE)
-        return error_set(err, DF_ALREADY_EXISTS, "%s://%s: somebody is there already", scheme, target);
+        return error_set(err, DF_ALREADY_EXISTS, "%s://%s: somebody is there already", scheme,
+                         target);
     if (why == EMFILE || why == ENFILE)
-        return error_set(err, DF_RESOURCE_EXHAUSTED, "%s://%s: no more files can be open",
-                         scheme, target);
+        return error_set(err, DF_RESOURCE_EXHAUSTED, "%s://%s: no more files can be open", scheme,
+                         target);
     return error_invalid(err, "%s://%s: this process cannot listen there (errno %d)", scheme,
                          target, why);
 }

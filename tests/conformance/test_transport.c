@@ -157,12 +157,10 @@ static bool is_engine(const char *name) {
     static const char *const names[] = {
         "mem",
 #ifdef DATAFLOW_HAS_GRPC
-        "grpc",
-        "grpc-tls",
+        "grpc", "grpc-tls",
 #endif
 #ifdef DATAFLOW_HAS_UCX
-        "ucx",
-        "ucx-shared",
+        "ucx",  "ucx-shared",
 #endif
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -20,7 +20,7 @@ static void say_why(const call_record *r, const char *words, df_error *err) {
     df_code why = (df_code)r->why;
     if (why == DF_CANCELLED) words = "the call was cancelled";
     if (why == DF_RESOURCE_EXHAUSTED) words = "out of memory for a call";
-    if (why == DF_INVALID_ARGUMENT) words = "a call's meta or payload cannot be sent";
+    if (why == DF_INVALID_ARGUMENT) words = "a call's meta or payload is too long, or of a device";
     (void)error_set(err, why, "%s: %s", r->to->address,
                     words ? words : "its connection is lost, or nobody is there");
 }
@@ -111,9 +111,8 @@ void reply_came(line *l, const frame *h, const void *meta, parcel *in) {
 
 static df_code send_call(line *l, call_record *r) {
     const df_message *m = &call_of(r)->request;
-    frame h = {.kind = FRAME_REQUEST,
-               .call = ++l->at->n_calls,
-               .meta_bytes = (uint32_t)m->meta_bytes};
+    frame h = {
+        .kind = FRAME_REQUEST, .call = ++l->at->n_calls, .meta_bytes = (uint32_t)m->meta_bytes};
     (void)frame_total(m->payload, &h.payload_bytes);
     line_add(l, &r->f, h.call);
     df_code code = line_send(l, &r->f, &h, m->meta, m->payload);
@@ -145,8 +144,7 @@ void ucx_call(void *peer_, df_call *call) {
     endpoint *e = p->at;
     call_record *r = record_of(call);
     uint64_t bytes;
-    bool fits =
-        call->request.meta_bytes <= DF_META_MAX && frame_total(call->request.payload, &bytes);
+    const bool fits = line_carries(e, &call->request, &bytes);
     *r = (call_record){.f.settle = call_settle, .why = fits ? DF_OK : DF_INVALID_ARGUMENT};
     mutex_lock(&e->lock);
     ucx_born_locked(e);

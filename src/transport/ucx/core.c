@@ -64,7 +64,7 @@ static bool run_posts(endpoint *e) {
     mutex_lock(&e->lock);
     while (!ring_is_empty(&e->posts)) {
         post *p = OF(post, in, e->posts.next);
-        void (*run)(post *p) = p->run;
+        void (*run)(post * p) = p->run;
         ring_remove(&p->in);
         p->run = NULL;
         mutex_unlock(&e->lock);
@@ -103,8 +103,8 @@ static bool sleep_if_idle(endpoint *e) {
     bool is_over = e->is_closing && e->n_alive == 0;
     e->sleeps = e->timers.first ? e->timers.first->time : UINT64_MAX;
     int ms = until_ms(e->sleeps);
-    bool sleeps = !is_over && ms != 0 && ring_is_empty(&e->posts) &&
-                  ucp_worker_arm(e->worker) == UCS_OK;
+    bool sleeps =
+        !is_over && ms != 0 && ring_is_empty(&e->posts) && ucp_worker_arm(e->worker) == UCS_OK;
     e->is_awake = !sleeps;
     mutex_unlock(&e->lock);
     if (!sleeps) return !is_over;

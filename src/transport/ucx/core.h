@@ -57,7 +57,7 @@ struct df_ucx_engine {
 /* Something that the thread shall do. */
 typedef struct post post;
 struct post {
-    ring in;             /* (l) */
+    ring in;              /* (l) */
     void (*run)(post *p); /* (l) NULL: it is not in the list */
 };
 
@@ -75,28 +75,28 @@ typedef struct endpoint {
     int fd;                       /* (c) readable when the thread shall wake up */
     void *thread;                 /* (c) */
     mutex lock;
-    ring peers;       /* (l) */
-    ring posts;       /* (l) */
-    post close;       /* (l) */
-    heap timers;      /* (l) */
-    uint64_t n_set;   /* (l) timers, so far */
-    uint64_t sleeps;  /* (l) until when the thread does, if nothing happens */
-    bool is_awake;    /* (l) */
-    bool is_closing;  /* (l) */
-    size_t n_alive;   /* (l) calls, requests, lines and timers whose end is still to come */
-    ring lines;       /* (t) */
-    numbers by_handle;  /* (o) lines, by UCX's handle */
-    uint64_t n_calls; /* (o) so far */
+    ring peers;        /* (l) */
+    ring posts;        /* (l) */
+    post close;        /* (l) */
+    heap timers;       /* (l) */
+    uint64_t n_set;    /* (l) timers, so far */
+    uint64_t sleeps;   /* (l) until when the thread does, if nothing happens */
+    bool is_awake;     /* (l) */
+    bool is_closing;   /* (l) */
+    size_t n_alive;    /* (l) calls, requests, lines and timers whose end is still to come */
+    ring lines;        /* (t) */
+    numbers by_handle; /* (o) lines, by UCX's handle */
+    uint64_t n_calls;  /* (o) so far */
 } endpoint;
 
 typedef struct peer {
     ring in_endpoint; /* (l) */
     endpoint *at;
-    struct line *line;      /* (o) NULL: there is none yet, or it was lost */
-    post reset;             /* (l) */
-    const char *target;     /* (c) */
-    size_t bytes;           /* (c) of this */
-    char address[];         /* (c) */
+    struct line *line;  /* (o) NULL: there is none yet, or it was lost */
+    post reset;         /* (l) */
+    const char *target; /* (c) */
+    size_t bytes;       /* (c) of this */
+    char address[];     /* (c) */
 } peer;
 
 typedef struct line {
@@ -107,7 +107,7 @@ typedef struct line {
     ucp_conn_request_h request; /* (t) who asks to be let in */
     ucp_ep_h handle;            /* (o) NULL: closed */
     ring users;                 /* (o) calls or requests */
-    numbers by_number;            /* (o) the same */
+    numbers by_number;          /* (o) the same */
     size_t n_out;               /* (o) that UCX was given, and has not given back */
     event too_late;             /* (l) */
     post failed;                /* (l) */
@@ -120,9 +120,9 @@ typedef struct line {
 /* Bytes of one call, both ways. */
 typedef struct flow flow;
 struct flow {
-    entry by_number; /* (o) the caller's */
-    ring in_line;    /* (o) */
-    line *via;       /* (o) NULL: none */
+    entry by_number;         /* (o) the caller's */
+    ring in_line;            /* (o) */
+    line *via;               /* (o) NULL: none */
     void (*settle)(flow *f); /* (c) looks whether something is over */
     bool sends;              /* (o) */
     bool receives;           /* (o) */
@@ -135,8 +135,8 @@ typedef struct call_record {
     post post;
     peer *to;            /* (l) NULL: not on its way */
     df_error *reply_err; /* (o) words of the other side, or of who refused its reply; or NULL */
-    int why;             /* (l) df_code: with which it is ended; DF_OK: it is not, or by its reply */
-    bool is_over;        /* (o) it has an outcome */
+    int why;      /* (l) df_code: with which it is ended; DF_OK: it is not, or by its reply */
+    bool is_over; /* (o) it has an outcome */
 } call_record;
 _Static_assert(sizeof(call_record) <= sizeof(((df_call *)0)->reserved), "a call brings its record");
 
@@ -189,12 +189,15 @@ ucs_status_t line_take_messages(endpoint *e); /* from now on */
 /* NULL: *why. */
 line *line_to(peer *p, df_code *why);
 void line_asked_for(ucp_conn_request_h request, void *endpoint);
-/* All that is on it ends, soon. The first reason counts, CANCELLED or UNAVAILABLE. By the thread. */
+/* All that is on it ends, soon. The first reason counts, CANCELLED or UNAVAILABLE. By the thread.
+ */
 void line_fail(line *l, df_code why, const char *words);
 void line_close_all(endpoint *e);
 void line_add(line *l, flow *f, uint64_t number);
 void line_take(flow *f); /* the line may go with it */
 
+/* Whether such a message can be sent at all, and how long its payload is. */
+bool line_carries(const endpoint *e, const df_message *m, uint64_t *bytes);
 /* Sends head, meta and payload. f: whose bytes they are, which `sends` until UCX has let go of
  * them, and is settled then; NULL: nobody's, there is no payload. RESOURCE_EXHAUSTED, UNAVAILABLE:
  * nothing was sent. */

@@ -208,6 +208,13 @@ static size_t count_pieces(df_segments s, bool *has_devices) {
     return n;
 }
 
+bool line_carries(const endpoint *e, const df_message *m, uint64_t *bytes) {
+    bool has_devices = false;
+    if (m->meta_bytes > DF_META_MAX || !frame_total(m->payload, bytes)) return false;
+    (void)count_pieces(m->payload, &has_devices);
+    return e->takes_devices || !has_devices;
+}
+
 /* Parameters to send or receive these segments; `more` bytes are behind the pieces. NULL: no
  * memory. */
 static given *given_new(line *l, flow *f, df_segments s, size_t more, ucp_request_param_t *p,
@@ -220,12 +227,10 @@ static given *given_new(line *l, flow *f, df_segments s, size_t more, ucp_reques
     if (!g) return NULL;
     *g = (given){.via = l, .of = f, .bytes = bytes};
     for (size_t i = 0, k = 0; i < s.n; i++)
-        if (s.at[i].bytes)
-            g->pieces[k++] = (ucp_dt_iov_t){s.at[i].at, (size_t)s.at[i].bytes};
+        if (s.at[i].bytes) g->pieces[k++] = (ucp_dt_iov_t){s.at[i].at, (size_t)s.at[i].bytes};
     *p = (ucp_request_param_t){.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
                                                UCP_OP_ATTR_FIELD_USER_DATA |
-                                               UCP_OP_ATTR_FIELD_DATATYPE |
-                                               UCP_OP_ATTR_FIELD_FLAGS,
+                                               UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_FLAGS,
                                .datatype = *n > 1 ? ucp_dt_make_iov() : ucp_dt_make_contig(1),
                                .user_data = g};
     if (!has_devices) { /* else UCX looks where they are */
@@ -317,9 +322,9 @@ static df_code receive_by(flow *f, parcel *in, df_segments place, const char *wh
     if (!g) return error_memory(err, "a message's payload");
     p.cb.recv_am = has_come;
     in->is_kept = true;
-    void *request =
-        ucp_am_recv_data_nbx(l->at->worker, in->data, n > 1 ? (void *)g->pieces : g->pieces[0].buffer,
-                             n > 1 ? n : g->pieces[0].length, &p);
+    void *request = ucp_am_recv_data_nbx(l->at->worker, in->data,
+                                         n > 1 ? (void *)g->pieces : g->pieces[0].buffer,
+                                         n > 1 ? n : g->pieces[0].length, &p);
     if (UCS_PTR_IS_PTR(request)) {
         l->n_out++;
         f->receives = true;

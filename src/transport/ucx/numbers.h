@@ -19,8 +19,8 @@ enum { NUMBERS_FIRST = 8 };
 
 typedef struct numbers {
     const df_allocator *alloc;
-    entry **buckets;      /* a power of 2 */
-    size_t n_buckets, n;  /* n: entries */
+    entry **buckets;             /* a power of 2 */
+    size_t n_buckets, n;         /* n: entries */
     entry *first[NUMBERS_FIRST]; /* the buckets, while they do */
 } numbers;
 
@@ -29,6 +29,6 @@ void numbers_fini(numbers *t);
 /* The key is in no other entry. */
 void numbers_put(numbers *t, entry *e);
 entry *numbers_find(const numbers *t, uint64_t key); /* NULL: there is none */
-void numbers_take(numbers *t, const entry *e); /* which is in it */
+void numbers_take(numbers *t, const entry *e);       /* which is in it */
 
 #endif /* TRANSPORT_UCX_NUMBERS_H */

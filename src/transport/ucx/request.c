@@ -118,10 +118,11 @@ static df_code send_reply(incoming *q) {
     const uint64_t number = f->by_number.key;
     frame h = {.kind = FRAME_REPLY, .call = number, .meta_bytes = (uint32_t)m->meta_bytes};
     if (q->reply->error) return line_send_error(f->via, f, number, q->reply->error);
-    if (m->meta_bytes <= DF_META_MAX && frame_total(m->payload, &h.payload_bytes))
+    if (line_carries(f->via->at, m, &h.payload_bytes))
         return line_send(f->via, f, &h, m->meta, m->payload);
     df_error misfit;
-    (void)error_invalid(&misfit, "%s: a reply's meta or payload is too long", f->via->at->address);
+    (void)error_invalid(&misfit, "%s: a reply's meta or payload is too long, or of a device",
+                        f->via->at->address);
     return line_send_error(f->via, f, number, &misfit);
 }
 

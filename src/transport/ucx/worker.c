@@ -94,8 +94,8 @@ static bool find_interface(const char *target, bool is_local, char name[INTERFAC
     place_of place;
     if ((!is_local && !worker_find(target, &place)) || getifaddrs(&all) != 0) return false;
     const struct ifaddrs *i = all;
-    while (i && !(is_local ? (i->ifa_flags & IFF_LOOPBACK) != 0
-                           : is_same_host(i->ifa_addr, &place.at)))
+    while (i &&
+           !(is_local ? (i->ifa_flags & IFF_LOOPBACK) != 0 : is_same_host(i->ifa_addr, &place.at)))
         i = i->ifa_next;
     if (i) (void)snprintf(name, INTERFACE_MAX, "%s", i->ifa_name);
     freeifaddrs(all);
@@ -210,10 +210,10 @@ df_code worker_listen(endpoint *e, const char *target, int *port, df_error *err)
     if (!worker_find(target, &place))
         return error_invalid(err, "ucx://%s: the host is no number, and names are not looked up",
                              target);
-    const ucp_listener_params_t p = {
-        .field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR | UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
-        .sockaddr = {(const struct sockaddr *)&place.at, place.bytes},
-        .conn_handler = {line_asked_for, e}};
+    const ucp_listener_params_t p = {.field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR |
+                                                   UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
+                                     .sockaddr = {(const struct sockaddr *)&place.at, place.bytes},
+                                     .conn_handler = {line_asked_for, e}};
     ucp_listener_attr_t is = {.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR};
     ucs_status_t s = ucp_listener_create(e->worker, &p, &e->listener);
     if (s != UCS_OK) e->listener = NULL;
