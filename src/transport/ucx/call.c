@@ -17,7 +17,7 @@ static df_call *call_of(call_record *r) {
 
 /* Why there is no reply. */
 static void say_why(const call_record *r, const char *words, df_error *err) {
-    df_code why = (df_code)r->why;
+    df_code why = (df_code)r->f.why;
     if (why == DF_CANCELLED) words = "the call was cancelled";
     if (why == DF_RESOURCE_EXHAUSTED) words = "out of memory for a call";
     if (why == DF_INVALID_ARGUMENT) words = "a call's meta or payload is too long, or of a device";
@@ -33,7 +33,7 @@ static void tell_done(call_record *r) {
     mutex_lock(&e->lock);
     if (r->reply_err)
         err = *r->reply_err;
-    else if (r->why != DF_OK)
+    else if (r->f.why != DF_OK)
         say_why(r, f->via ? f->via->words : NULL, &err);
     r->to = NULL;
     if (r->post.run) ring_remove(&r->post.in);
@@ -46,22 +46,22 @@ static void tell_done(call_record *r) {
 
 static void call_settle(flow *f) {
     call_record *r = OF(call_record, f, f);
-    if (f->is_received) r->is_over = true;
-    if (r->is_over && !f->sends && !f->receives) tell_done(r);
+    if (f->is_received) r->f.is_over = true;
+    if (r->f.is_over && !f->sends && !f->receives) tell_done(r);
 }
 
 static void end_with(call_record *r, df_code why) {
     endpoint *e = r->to->at;
     mutex_lock(&e->lock);
-    if (r->why == DF_OK) r->why = (int)why;
+    if (r->f.why == DF_OK) r->f.why = (int)why;
     mutex_unlock(&e->lock);
-    r->is_over = true;
+    r->f.is_over = true;
     call_settle(&r->f);
 }
 
 void call_lost(flow *f) {
     call_record *r = OF(call_record, f, f);
-    if (r->is_over)
+    if (r->f.is_over)
         call_settle(f);
     else
         end_with(r, f->via->why);
@@ -93,14 +93,14 @@ static df_code take_reply(call_record *r, const frame *h, const void *meta, parc
                          "%s: %llu bytes of payload, and df_ucx_options.max_payload is %llu", who,
                          (unsigned long long)a.payload_bytes, (unsigned long long)most);
     df_code code = error_from(err, call->on_meta(call, &a, &place, err), "on_meta");
-    return code == DF_OK ? line_receive(&r->f, in, place, who, err) : code;
+    return code == DF_OK ? line_receive(&r->f, in, place, a.payload_bytes, who, err) : code;
 }
 
 void reply_came(line *l, const frame *h, const void *meta, parcel *in) {
     entry *found = numbers_find(&l->by_number, h->call);
     call_record *r = found ? OF(call_record, f.by_number, found) : NULL;
     df_error err = {.code = DF_OK};
-    if (!r || r->is_over || r->f.receives) return; /* nobody waits for it any more */
+    if (!r || r->f.is_over || r->f.place.at) return; /* nobody waits for it any more */
     if (take_reply(r, h, meta, in, &err) == DF_OK)
         call_settle(&r->f);
     else
@@ -126,9 +126,9 @@ static void run_call(post *p) {
     endpoint *e = r->to->at;
     flow *f = &r->f;
     mutex_lock(&e->lock);
-    df_code why = (df_code)r->why;
+    df_code why = (df_code)r->f.why;
     mutex_unlock(&e->lock);
-    if (r->is_over) return;
+    if (r->f.is_over) return;
     if (f->via && f->via->why == DF_OK && line_send_cancel(f->via, f->by_number.key) != DF_OK)
         line_fail(f->via, DF_UNAVAILABLE, "it cannot be told of a call's end");
     if (!f->via && why == DF_OK) {
@@ -145,12 +145,13 @@ void ucx_call(void *peer_, df_call *call) {
     call_record *r = record_of(call);
     uint64_t bytes;
     const bool fits = line_carries(e, &call->request, &bytes);
-    *r = (call_record){.f.settle = call_settle, .why = fits ? DF_OK : DF_INVALID_ARGUMENT};
+    *r = (call_record){.f.settle = call_settle, .f.why = fits ? DF_OK : DF_INVALID_ARGUMENT};
     mutex_lock(&e->lock);
     ucx_born_locked(e);
     r->to = p;
-    if (e->is_closing) r->why = DF_CANCELLED;
-    bool can_now = r->why == DF_OK && ucx_has_worker_locked(e) && p->line;
+    if (e->is_closing) r->f.why = DF_CANCELLED;
+    bool can_now = r->f.why == DF_OK && ucx_has_worker_locked(e) && p->line &&
+                   line_sends_at_once(call->request.payload);
     if (!can_now || send_call(p->line, r) != DF_OK) ucx_post_locked(e, &r->post, run_call);
     mutex_unlock(&e->lock);
 }
@@ -159,8 +160,8 @@ void ucx_cancel(void *peer_, df_call *call) {
     endpoint *e = ((peer *)peer_)->at;
     call_record *r = record_of(call);
     mutex_lock(&e->lock);
-    if (r->to && r->why == DF_OK) {
-        r->why = DF_CANCELLED;
+    if (r->to && r->f.why == DF_OK) {
+        r->f.why = DF_CANCELLED;
         ucx_post_locked(e, &r->post, run_call);
     }
     mutex_unlock(&e->lock);

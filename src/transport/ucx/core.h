@@ -6,9 +6,11 @@
  *     line_send: head and meta, payload ------------> request_came: on_request, receive, on_payload
  *     reply_came: on_meta, receive, done <----------- line_send: head and meta, payload
  *
- * 1. A message is one active message: head and meta are its header, payload its data. What is
- *    small comes with it, and is copied to its place. For what is large UCX asks first: then
- *    line_receive names the place, and the network writes there, from where the sender has it.
+ * 1. A message is one active message: head and meta are its header, payload its data. Of several
+ *    segments, those from the first large one on follow as parts, one each, as UCX would copy them
+ *    into one piece. What is small comes with its message, and is copied to its place. For what is
+ *    large UCX asks first: then we name the place, and the network writes there, from where the
+ *    sender has it.
  * 2. An endpoint has one worker of UCX, with one thread. The worker belongs to the thread while
  *    that is awake, and to who holds the lock while it sleeps (o). So who calls or replies while it
  *    sleeps sends at once, and does not wait for a thread to wake up; else what is to be done is
@@ -124,9 +126,13 @@ struct flow {
     ring in_line;            /* (o) */
     line *via;               /* (o) NULL: none */
     void (*settle)(flow *f); /* (c) looks whether something is over */
-    bool sends;              /* (o) */
-    bool receives;           /* (o) */
-    bool is_received;        /* (o) all of it is in its place */
+    df_segments place;       /* (t) of what comes */
+    uint64_t missing;        /* (t) bytes of it that are not there yet */
+    uint32_t sends;          /* (o) pieces that UCX reads */
+    uint32_t receives;       /* (t) pieces that UCX writes */
+    bool is_received;        /* (t) nothing is missing */
+    bool is_over;            /* (o) of a call: it has an outcome */
+    int why; /* (l) df_code, of a call: with which it is ended; DF_OK: it is not, or by its reply */
 };
 
 /* In df_call.reserved. */
@@ -135,8 +141,6 @@ typedef struct call_record {
     post post;
     peer *to;            /* (l) NULL: not on its way */
     df_error *reply_err; /* (o) words of the other side, or of who refused its reply; or NULL */
-    int why;      /* (l) df_code: with which it is ended; DF_OK: it is not, or by its reply */
-    bool is_over; /* (o) it has an outcome */
 } call_record;
 _Static_assert(sizeof(call_record) <= sizeof(((df_call *)0)->reserved), "a call brings its record");
 
@@ -199,21 +203,25 @@ void line_take(flow *f); /* the line may go with it */
 /* Whether such a message can be sent at all, and how long its payload is. */
 bool line_carries(const endpoint *e, const df_message *m, uint64_t *bytes);
 /* Sends head, meta and payload. f: whose bytes they are, which `sends` until UCX has let go of
- * them, and is settled then; NULL: nobody's, there is no payload. RESOURCE_EXHAUSTED, UNAVAILABLE:
- * nothing was sent. */
+ * them, and is settled then; NULL: nobody's, there is no payload. RESOURCE_EXHAUSTED: it
+ * was not sent; UNAVAILABLE: nor was it, or not as a whole. */
 df_code line_send(line *l, flow *f, const frame *h, const void *meta, df_segments payload);
 df_code line_send_error(line *l, flow *f, uint64_t number, const df_error *why);
 df_code line_send_cancel(line *l, uint64_t number);
+/* It goes at once or not at all. */
+bool line_sends_at_once(df_segments payload);
 
-/* A message's payload. */
+/* The payload of a message, or its first part. */
 typedef struct parcel {
     void *data;
     uint64_t bytes;
     bool is_asked; /* it is not here yet: UCX asks where to */
     bool is_kept;  /* UCX has been told where to */
 } parcel;
-/* Into its place: now (is_received), or it `receives`, and is settled then. */
-df_code line_receive(flow *f, parcel *p, df_segments place, const char *who, df_error *err);
+/* Into its place, which is to hold so many bytes in all: they are there (is_received), or it is
+ * settled when they are, or will never be. */
+df_code line_receive(flow *f, parcel *p, df_segments place, uint64_t bytes, const char *who,
+                     df_error *err);
 
 /* ---- call.c, request.c --------------------------------------------------------------- */
 

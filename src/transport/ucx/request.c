@@ -47,8 +47,8 @@ static void tell_payload(incoming *q) {
 static void request_settle(flow *f) {
     incoming *q = OF(incoming, f, f);
     if (f->receives || f->sends) return;
-    if (!q->is_taken) {
-        tell_payload(q);
+    if (!q->is_taken) { /* there may be more to come */
+        if (f->is_received || f->via->why != DF_OK) tell_payload(q);
     } else if (is_replied(q)) {
         q->reply->release(q->reply);
         incoming_free(q);
@@ -57,9 +57,12 @@ static void request_settle(flow *f) {
 
 void request_gone(flow *f) {
     incoming *q = OF(incoming, f, f);
-    if (q->is_gone) return;
+    const bool is_new = !q->is_gone;
     q->is_gone = true;
-    if (q->is_taken) tell_gone(q);
+    if (!q->is_taken)
+        request_settle(f);
+    else if (is_new)
+        tell_gone(q);
 }
 
 /* ---- requests ------------------------------------------------------------------------ */
@@ -79,7 +82,7 @@ static df_code take_up(incoming *q, parcel *in, df_error *err) {
                          e->address, (unsigned long long)bytes, (unsigned long long)most);
     df_code code =
         error_from(err, e->up.on_request(e->up.user, &q->request, &place, err), "on_request");
-    return code == DF_OK ? line_receive(&q->f, in, place, e->address, err) : code;
+    return code == DF_OK ? line_receive(&q->f, in, place, bytes, e->address, err) : code;
 }
 
 void request_came(line *l, const frame *h, const void *meta, parcel *in) {
@@ -144,7 +147,8 @@ void ucx_reply(df_request *request, df_reply *reply) {
     endpoint *e = q->f.via->at;
     mutex_lock(&e->lock);
     q->reply = reply;
-    bool can_now = ucx_has_worker_locked(e) && q->f.via->why == DF_OK && !q->is_gone;
+    bool can_now = ucx_has_worker_locked(e) && q->f.via->why == DF_OK && !q->is_gone &&
+                   (reply->error || line_sends_at_once(reply->message.payload));
     if (!can_now || send_reply(q) != DF_OK)
         ucx_post_locked(e, &q->post, run_reply);
     else if (!q->f.sends)
