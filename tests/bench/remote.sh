@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # tests/bench/remote.sh [--quick] [--no-tls] [--json FILE] - what it costs to reach another process
-# on this machine: a session over a cluster, gRPC called from C with the same way of waiting, and a
-# TCP socket; without and with TLS. Builds into build-bench/.
+# on this machine: a session over a cluster, gRPC and UCX called from C with the same way of
+# waiting, and a TCP socket; gRPC without and with TLS. Builds into build-bench/.
 set -eu
 call_from=$(pwd)
 cd "$(dirname "$0")/../.."
@@ -30,10 +30,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-need cmake gcc libc6-dev make pkg-config libgrpc-dev openssl
+need cmake gcc libc6-dev make pkg-config libgrpc-dev libucx-dev openssl
 mkdir -p "$cache"
 cmake -S . -B "$cache" -DDATAFLOW_TESTS=OFF -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_BENCH=ON \
-    -DDATAFLOW_GRPC=ON >"$cache/configure.log"
+    -DDATAFLOW_GRPC=ON -DDATAFLOW_UCX=ON >"$cache/configure.log"
 cmake --build "$cache" --parallel "$(nproc)" --target remote >"$cache/build.log" 2>&1 || {
     cat "$cache/build.log" >&2
     exit 1

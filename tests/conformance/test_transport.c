@@ -7,12 +7,16 @@
  * mem: the network within the process, with threads of its own, and with a time of its own that a
  * thread of the test lets pass. Its links reorder what they carry.
  * grpc, grpc-tls: gRPC over loopback, in one process; with --certificates FOLDER for the second.
+ * ucx, ucx-shared: UCX over loopback, and by lanes within the machine.
  */
 #include <dataflow/mem_transport.h>
 #include <dataflow/transport_conformance.h>
 
 #ifdef DATAFLOW_HAS_GRPC
 #include <dataflow/grpc_transport.h>
+#endif
+#ifdef DATAFLOW_HAS_UCX
+#include <dataflow/ucx_transport.h>
 #endif
 
 #include "support/credentials.h"
@@ -113,16 +117,38 @@ static int test_grpc(df_transport_conformance suite, const char *folder) {
 }
 #endif
 
+/* ---- ucx --------------------------------------------------------------------------- */
+
+#ifdef DATAFLOW_HAS_UCX
+static int test_ucx(df_transport_conformance suite, bool shares) {
+    const df_ucx_options o = {.struct_size = sizeof o, .shared_memory = shares};
+    df_ucx_engine *engine;
+    df_transport_ops ops;
+    if (df_ucx_engine_new(&o, &engine, NULL) != DF_OK) return 1;
+    df_ucx_engine_ops(engine, &ops);
+    suite.ops = &ops;
+    suite.address = "ucx://127.0.0.1:0";
+    printf("ucx%s\n", shares ? ", shared memory" : "");
+    int broken = df_transport_conformance_run(&suite);
+    if (!broken) df_ucx_engine_free(engine);
+    return broken;
+}
+#endif
+
 static int test_engine(const char *name, df_transport_conformance suite, const char *folder,
                        uint64_t seed) {
     int broken = 0;
     bool is_mem = strcmp(name, "mem") == 0;
     for (int threads = 0; is_mem && threads <= 3; threads += 1 + threads)
         broken += test_mem(suite, threads, seed);
-#ifdef DATAFLOW_HAS_GRPC
-    if (!is_mem) broken = test_grpc(suite, strcmp(name, "grpc-tls") == 0 ? folder : NULL);
-#else
     (void)folder;
+#ifdef DATAFLOW_HAS_GRPC
+    if (strcmp(name, "grpc") == 0) broken = test_grpc(suite, NULL);
+    if (strcmp(name, "grpc-tls") == 0) broken = test_grpc(suite, folder);
+#endif
+#ifdef DATAFLOW_HAS_UCX
+    if (strcmp(name, "ucx") == 0) broken = test_ucx(suite, false);
+    if (strcmp(name, "ucx-shared") == 0) broken = test_ucx(suite, true);
 #endif
     return broken;
 }
@@ -131,8 +157,10 @@ static bool is_engine(const char *name) {
     static const char *const names[] = {
         "mem",
 #ifdef DATAFLOW_HAS_GRPC
-        "grpc",
-        "grpc-tls",
+        "grpc", "grpc-tls",
+#endif
+#ifdef DATAFLOW_HAS_UCX
+        "ucx",  "ucx-shared",
 #endif
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -4,6 +4,13 @@
 
 #include "support/credentials.h"
 
+#ifdef DATAFLOW_HAS_GRPC
+#include <dataflow/grpc_transport.h>
+#endif
+#ifdef DATAFLOW_HAS_UCX
+#include <dataflow/ucx_transport.h>
+#endif
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -121,8 +128,9 @@ void processes_start(processes *p, int worker) {
 }
 
 void processes_start_master(processes *p, const char *program) {
-    char *argv[] = {(char *)(uintptr_t)program, "--master", p->file,
-                    (char *)(uintptr_t)p->certificates, NULL};
+    char *argv[] = {
+        (char *)(uintptr_t)program,         "--master", p->file, (char *)(uintptr_t)p->scheme,
+        (char *)(uintptr_t)p->certificates, NULL};
     p->pids[MASTER] = spawn(p, argv);
 }
 
@@ -135,14 +143,47 @@ void processes_kill(processes *p, int worker) {
 
 /* ---- this process ---------------------------------------------------------------------- */
 
-static void make_engine(processes *p) {
+#ifdef DATAFLOW_HAS_GRPC
+static void make_grpc(processes *p) {
     credentials mine = {.ca = NULL};
+    df_grpc_engine *engine;
     if (p->certificates) assert_true(credentials_read(&mine, p->certificates, "ca", "master-0"));
     const df_grpc_options o = {
         .struct_size = sizeof o, .certificate = mine.certificate, .key = mine.key, .ca = mine.ca};
-    assert_int_equal(df_grpc_engine_new(&o, &p->engine, &p->err), DF_OK);
+    assert_int_equal(df_grpc_engine_new(&o, &engine, &p->err), DF_OK);
     credentials_free(&mine);
-    df_grpc_engine_ops(p->engine, &p->ops);
+    df_grpc_engine_ops(engine, &p->ops);
+    p->engine = engine;
+}
+#endif
+
+#ifdef DATAFLOW_HAS_UCX
+static void make_ucx(processes *p) {
+    const df_ucx_options o = {.struct_size = sizeof o};
+    df_ucx_engine *engine;
+    assert_int_equal(df_ucx_engine_new(&o, &engine, &p->err), DF_OK);
+    df_ucx_engine_ops(engine, &p->ops);
+    p->engine = engine;
+}
+#endif
+
+static void make_engine(processes *p) {
+#ifdef DATAFLOW_HAS_GRPC
+    if (strcmp(p->scheme, "grpc") == 0) make_grpc(p);
+#endif
+#ifdef DATAFLOW_HAS_UCX
+    if (strcmp(p->scheme, "ucx") == 0) make_ucx(p);
+#endif
+    assert_non_null(p->engine);
+}
+
+static void free_engine(processes *p) {
+#ifdef DATAFLOW_HAS_GRPC
+    if (strcmp(p->scheme, "grpc") == 0) df_grpc_engine_free(p->engine);
+#endif
+#ifdef DATAFLOW_HAS_UCX
+    if (strcmp(p->scheme, "ucx") == 0) df_ucx_engine_free(p->engine);
+#endif
 }
 
 void processes_join(processes *p) {
@@ -247,8 +288,8 @@ static void write_file(processes *p) {
         if (p->certificates)
             (void)snprintf(identity, sizeof identity, "dataflow://cluster/%s-%d", jobs[t],
                            numbers[t]);
-        n += (size_t)snprintf(p->text + n, sizeof p->text - n, "%s %d grpc://127.0.0.1:%d %s\n",
-                              jobs[t], numbers[t], p->ports[t], identity);
+        n += (size_t)snprintf(p->text + n, sizeof p->text - n, "%s %d %s://127.0.0.1:%d %s\n",
+                              jobs[t], numbers[t], p->scheme, p->ports[t], identity);
     }
     FILE *f = fopen(p->file, "w");
     assert_non_null(f);
@@ -256,24 +297,25 @@ static void write_file(processes *p) {
     (void)fclose(f);
 }
 
-void processes_open(processes *p, const char *certificates) {
+void processes_open(processes *p, processes_way way) {
     int files = p->files;
     memset(p, 0, sizeof *p);
     p->files = files;
-    p->certificates = certificates;
+    p->scheme = way.scheme;
+    p->certificates = way.certificates;
     (void)strcpy(p->folder, "/tmp/dataflow-process-XXXXXX");
     assert_non_null(mkdtemp(p->folder));
     (void)snprintf(p->file, sizeof p->file, "%s/cluster", p->folder);
     find_ports(p->ports, TASKS);
     write_file(p);
-    for (int w = 0; w < WORKERS; w++) processes_start(p, w); /* before gRPC runs here */
+    for (int w = 0; w < WORKERS; w++) processes_start(p, w); /* before an engine runs here */
     make_engine(p);
     processes_join(p);
 }
 
 void processes_close(processes *p) {
     processes_leave(p);
-    df_grpc_engine_free(p->engine);
+    free_engine(p);
     for (int t = 0; t < TASKS; t++) processes_kill(p, t);
     (void)unlink(p->file);
     (void)rmdir(p->folder);
@@ -281,8 +323,8 @@ void processes_close(processes *p) {
 
 /* ---- another master ------------------------------------------------------------------------- */
 
-int processes_main_as_master(const char *file, const char *certificates) {
-    processes p = {.certificates = certificates};
+int processes_main_as_master(const char *file, processes_way way) {
+    processes p = {.scheme = way.scheme, .certificates = way.certificates};
     FILE *f = fopen(file, "r");
     if (!f || !fread(p.text, 1, sizeof p.text - 1, f)) return 1;
     (void)fclose(f);

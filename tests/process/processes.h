@@ -14,7 +14,6 @@
 
 #include <dataflow/cluster.h>
 #include <dataflow/dataflow.h>
-#include <dataflow/grpc_transport.h>
 
 #include "unit/run_world.h"
 
@@ -26,11 +25,12 @@ typedef struct processes {
     char folder[64], file[128]; /* of the cluster */
     char text[1024];            /* what is in the file */
     int ports[TASKS];
+    const char *scheme;       /* of the engine: "grpc", "ucx" */
     const char *certificates; /* NULL: no TLS */
     int files;                /* RLIMIT_NOFILE of workers, or 0 */
     pid_t pids[TASKS];        /* 0: not there */
     /* this process */
-    df_grpc_engine *engine;
+    void *engine;
     df_transport_ops ops;
     df_runtime *rt;
     df_cluster *cluster;
@@ -40,8 +40,13 @@ typedef struct processes {
     df_error err;
 } processes;
 
+/* By which engine. */
+typedef struct processes_way {
+    const char *scheme, *certificates; /* as above */
+} processes_way;
+
 /* Workers are started, and this process has joined. */
-void processes_open(processes *p, const char *certificates);
+void processes_open(processes *p, processes_way way);
 /* All gone, and nothing left. */
 void processes_close(processes *p);
 
@@ -49,7 +54,7 @@ void processes_start(processes *p, int worker); /* and waits until it can be rea
 void processes_kill(processes *p, int worker);  /* by SIGKILL, and waits for its end */
 /* The same test program as the master: runs `slow`. Its first line on standard output has come. */
 void processes_start_master(processes *p, const char *program);
-int processes_main_as_master(const char *file, const char *certificates);
+int processes_main_as_master(const char *file, processes_way way);
 
 void processes_join(processes *p);
 void processes_leave(processes *p);

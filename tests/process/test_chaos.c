@@ -5,8 +5,8 @@
  * when all are well again steps succeed again; and who has lived through it has no more descriptors
  * and hardly more memory than before.
  *
- *   test_chaos                          a few rounds
- *   test_chaos --seed S --rounds N      the same deeds for a seed, not the same moments
+ *   test_chaos ENGINE                        a few rounds by "grpc" or "ucx"
+ *   test_chaos ENGINE --seed S --rounds N    the same deeds for a seed, not the same moments
  *
  * The graph: worker 0 negates what is fed; worker 1 counts in a variable, adds, and sends 64 KiB of
  * that; worker 0 negates them: a - n, for the n-th step that succeeds.
@@ -39,7 +39,7 @@ typedef struct steps {
     int64_t n; /* steps of this session that succeeded */
 } steps;
 
-static const char *self;
+static const char *self, *engine;
 
 static void end_session(steps *st) {
     df_program_free(st->program);
@@ -266,7 +266,7 @@ static void steps_of_a_cluster_in_chaos_end_well(void **state) {
     static chaos c;
     (void)state;
     c.d = draws_of(seed, 0);
-    processes_open(&c.p, NULL);
+    processes_open(&c.p, (processes_way){engine, NULL});
     c.st.p = &c.p;
     check_init(&c.st.mistakes);
     steps_start(&c.st);
@@ -289,9 +289,14 @@ static void steps_of_a_cluster_in_chaos_end_well(void **state) {
 
 int main(int argc, char **argv) {
     self = argv[0];
-    if (argc >= 3 && strcmp(argv[1], "--master") == 0)
-        return processes_main_as_master(argv[2], argv[3]);
-    for (int i = 1; i + 1 < argc; i += 2) {
+    if (argc >= 4 && strcmp(argv[1], "--master") == 0)
+        return processes_main_as_master(argv[2], (processes_way){argv[3], NULL});
+    if (argc < 2) {
+        (void)fprintf(stderr, "test_chaos ENGINE [--seed S] [--rounds N]\n");
+        return 2;
+    }
+    engine = argv[1];
+    for (int i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--rounds") == 0) rounds = atoi(argv[i + 1]);
     }

@@ -8,56 +8,13 @@
 #include <dataflow/dataflow.h>
 #include <dataflow/grpc_transport.h>
 
+#include "process/sides.h"
 #include "support/credentials.h"
-#include "unit/run_world.h"
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 
 static const char *folder;
-
-/* ---- one endpoint that takes requests, and one that calls ----------------------------- */
-
-typedef struct side {
-    df_grpc_engine *engine;
-    df_transport_ops ops;
-    void *transport;
-    df_transport_traits traits;
-} side;
-
-typedef struct meeting {
-    side called, caller;
-    int requests;       /* that have come, once the caller is told */
-    char identity[128]; /* of the last */
-    df_reply reply;
-} meeting;
-
-static df_code on_request(void *user, df_request *request, df_segments *place, df_error *err) {
-    meeting *m = user;
-    (void)err;
-    m->requests++;
-    (void)snprintf(m->identity, sizeof m->identity, "%s",
-                   request->identity ? request->identity : "");
-    *place = (df_segments){NULL, 0};
-    return DF_OK;
-}
-
-static void released(df_reply *reply) {
-    (void)reply;
-}
-
-static void on_payload(void *user, df_request *request, const df_error *err) {
-    meeting *m = user;
-    if (err) return;
-    m->reply = (df_reply){
-        .struct_size = sizeof m->reply, .message = {"", 0, {NULL, 0}}, .release = released};
-    m->called.ops.reply(request, &m->reply);
-}
-
-static void on_gone(void *user, df_request *request) {
-    (void)user;
-    (void)request;
-}
 
 /* name NULL: without TLS. */
 static df_code side_engine(side *s, const char *name, const char *ca, bool beyond) {
@@ -68,25 +25,16 @@ static df_code side_engine(side *s, const char *name, const char *ca, bool beyon
                                .key = c.key,
                                .ca = c.ca,
                                .insecure_beyond_loopback = beyond};
-    df_code code = df_grpc_engine_new(&o, &s->engine, NULL);
+    df_grpc_engine *engine = NULL;
+    df_code code = df_grpc_engine_new(&o, &engine, NULL);
     credentials_free(&c);
-    if (code == DF_OK) df_grpc_engine_ops(s->engine, &s->ops);
+    if (code == DF_OK) df_grpc_engine_ops(engine, &s->ops);
+    s->engine = engine;
     return code;
 }
 
-static df_code side_open(side *s, const char *address, void *user, df_error *err) {
-    const df_transport_upcalls up = {.struct_size = sizeof up,
-                                     .user = user,
-                                     .on_request = on_request,
-                                     .on_payload = on_payload,
-                                     .on_gone = on_gone};
-    const df_transport_options o = {.struct_size = sizeof o, .address = address, .upcalls = &up};
-    s->traits = (df_transport_traits){.struct_size = sizeof s->traits};
-    return s->ops.open(s->ops.user, &o, &s->transport, &s->traits, err);
-}
-
 static void side_close(side *s) {
-    if (s->transport) s->ops.close(s->transport);
+    side_shut(s);
     df_grpc_engine_free(s->engine);
 }
 
@@ -104,39 +52,6 @@ static void meeting_close(meeting *m) {
     side_close(&m->called);
 }
 
-typedef struct asked {
-    df_call call; /* first */
-    told told;
-} asked;
-
-static df_code no_place(df_call *call, const df_arrival *reply, df_segments *place, df_error *err) {
-    (void)call;
-    (void)reply;
-    (void)err;
-    *place = (df_segments){NULL, 0};
-    return DF_OK;
-}
-
-static void asked_done(df_call *call, const df_error *err) {
-    tell(&((asked *)(void *)call)->told, err, NULL, 0);
-}
-
-static df_code ask(side *from, const char *address, df_error *err) {
-    asked a = {.call = {.struct_size = sizeof a.call,
-                        .request = {"", 0, {NULL, 0}},
-                        .on_meta = no_place,
-                        .done = asked_done}};
-    void *peer;
-    told_init(&a.told);
-    assert_int_equal(from->ops.peer(from->transport, address, &peer, err), DF_OK);
-    from->ops.call(peer, &a.call);
-    told_await(&a.told, NULL);
-    *err = a.told.err;
-    df_code code = a.told.code;
-    told_fini(&a.told);
-    return code;
-}
-
 /* ---- who is let in ---------------------------------------------------------------------- */
 
 static void who_has_a_certificate_is_known_by_its_uri(void **state) {
@@ -145,7 +60,7 @@ static void who_has_a_certificate_is_known_by_its_uri(void **state) {
     df_error err;
     meeting_open(&m, "worker-0", "ca", "worker-1", "ca");
     assert_true(m.called.traits.flags & DF_TRANSPORT_AUTHENTICATED);
-    if (ask(&m.caller, m.called.traits.address, &err) != DF_OK) fail_msg("%s", err.message);
+    if (side_ask(&m.caller, m.called.traits.address, &err) != DF_OK) fail_msg("%s", err.message);
     assert_string_equal(m.identity, "dataflow://cluster/worker-1");
     meeting_close(&m);
 }
@@ -155,7 +70,7 @@ static void refuse(const char *called, const char *called_ca, const char *caller
     meeting m;
     df_error err;
     meeting_open(&m, called, called_ca, caller, caller_ca);
-    df_code code = ask(&m.caller, m.called.traits.address, &err);
+    df_code code = side_ask(&m.caller, m.called.traits.address, &err);
     if (code != DF_UNAVAILABLE || !strstr(err.message, m.called.traits.address))
         fail_msg("%s: %s", df_code_name(code), err.message);
     assert_int_equal(m.requests, 0);
@@ -329,7 +244,8 @@ static void wrong_addresses_are_refused(void **state) {
         assert_non_null(strstr(err.message, wrong[i]));
     }
     assert_int_equal(s.ops.peer(s.transport, "grpc://[::1]:7", &peer, &err), DF_OK);
-    assert_int_equal(ask(&s, "grpc://127.0.0.1:0", &err), DF_UNAVAILABLE); /* where nobody is */
+    assert_int_equal(side_ask(&s, "grpc://127.0.0.1:0", &err),
+                     DF_UNAVAILABLE); /* where nobody is */
     side_close(&s);
 }
 
@@ -343,14 +259,14 @@ static void half_of_the_credentials_are_none(void **state) {
     assert_null(engine);
     o.ca = "z"; /* which are no certificates either */
     side s = {.engine = NULL};
-    df_code code = df_grpc_engine_new(&o, &s.engine, &err);
+    df_code code = df_grpc_engine_new(&o, &engine, &err);
     if (code == DF_OK) {
-        df_grpc_engine_ops(s.engine, &s.ops);
+        df_grpc_engine_ops(engine, &s.ops);
         code = side_open(&s, "grpc://127.0.0.1:0", NULL, &err);
     }
     assert_int_equal(code, DF_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "certificate, key and ca"));
-    df_grpc_engine_free(s.engine);
+    df_grpc_engine_free(engine);
     df_grpc_engine_free(NULL);
 }
 
@@ -361,25 +277,19 @@ static void what_is_too_long_is_refused(void **state) {
     const df_grpc_options o = {.struct_size = sizeof o, .max_payload = 100};
     char bytes[101] = "";
     const df_segment segment = {.at = bytes, .bytes = sizeof bytes};
+    df_grpc_engine *engine;
     memset(&m, 0, sizeof m);
-    assert_int_equal(df_grpc_engine_new(&o, &m.called.engine, NULL), DF_OK);
-    df_grpc_engine_ops(m.called.engine, &m.called.ops);
+    assert_int_equal(df_grpc_engine_new(&o, &engine, NULL), DF_OK);
+    df_grpc_engine_ops(engine, &m.called.ops);
+    m.called.engine = engine;
     assert_int_equal(side_engine(&m.caller, NULL, NULL, false), DF_OK);
     assert_int_equal(side_open(&m.called, "grpc://127.0.0.1:0", &m, NULL), DF_OK);
     assert_int_equal(side_open(&m.caller, NULL, &m, NULL), DF_OK);
-    assert_int_equal(ask(&m.caller, m.called.traits.address, &err), DF_OK);
-    asked a = {.call = {.struct_size = sizeof a.call,
-                        .request = {"", 0, {&segment, 1}},
-                        .on_meta = no_place,
-                        .done = asked_done}};
-    void *peer;
-    told_init(&a.told);
-    assert_int_equal(m.caller.ops.peer(m.caller.transport, m.called.traits.address, &peer, &err),
-                     DF_OK);
-    m.caller.ops.call(peer, &a.call);
-    told_await(&a.told, NULL);
-    assert_told(&a.told, DF_RESOURCE_EXHAUSTED, "max_payload");
-    told_fini(&a.told);
+    assert_int_equal(side_ask(&m.caller, m.called.traits.address, &err), DF_OK);
+    assert_int_equal(
+        side_ask_with(&m.caller, m.called.traits.address, (df_segments){&segment, 1}, &err),
+        DF_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.message, "max_payload"));
     assert_int_equal(m.requests, 1);
     meeting_close(&m);
 }

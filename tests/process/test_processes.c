@@ -3,7 +3,7 @@
  * Sessions over real processes, that are killed, stopped, restarted and molested. ctest runs each
  * case by itself:
  *
- *   test_processes CASE [CERTIFICATES]
+ *   test_processes CASE ENGINE [CERTIFICATES]
  *
  * Times are printed beside what is promised, and asserted only as far as a busy machine allows.
  */
@@ -12,9 +12,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-static const char *certificates, *self;
+static processes_way way;
+static const char *self;
 
 enum { LIMIT_S = 60 };
 #define W1 "/job:worker/task:1"
@@ -49,7 +51,7 @@ static void expect_end(told *t, df_code code, const char *words) {
 static void sessions_over_processes_give_right_values(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     for (int64_t i = 1; i <= 20; i++) processes_expect_step(&p, 100 * i, i);
     df_tensor *sum = NULL;
@@ -67,7 +69,7 @@ static void sessions_over_processes_give_right_values(void **state) {
 static void killed_idle(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     processes_expect_step(&p, 1, 1);
     processes_kill(&p, 1);
@@ -82,7 +84,7 @@ static void killed_while_it_computes(void **state) {
     (void)state;
     told t;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     processes_expect_step(&p, 1, 1);
     begin_slow(&p, &t);
@@ -118,7 +120,7 @@ static void send_on(void *arg, int i) {
 static void killed_while_it_sends(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     sender s = {.p = &p, .code = DF_OK};
     run_threads(2, send_on, &s);
@@ -133,7 +135,7 @@ static void hung(void **state) {
     (void)state;
     told t;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     processes_expect_step(&p, 1, 1);
     begin_slow(&p, &t);
@@ -157,7 +159,7 @@ static void hung(void **state) {
 static void hung_while_it_receives(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     const int64_t much[] = {64, 1 << 20};
     df_tensor *f, *sum;
@@ -186,7 +188,7 @@ static void hung_while_it_receives(void **state) {
 static void killed_master(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_leave(&p); /* its place is for the other */
     processes_start_master(&p, self);
     processes_sleep(200);
@@ -205,7 +207,7 @@ static void killed_master(void **state) {
 static void restarted(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     processes_expect_step(&p, 1, 1);
     processes_expect_step(&p, 1, 2);
@@ -230,10 +232,13 @@ static void restarted(void **state) {
 /* ---- the port -----------------------------------------------------------------------------------
  */
 
+/* UCX waits for more, whatever comes: after a moment we go. */
 static void say(const processes *p, const void *words, size_t n) {
     char answer[4096];
+    const struct timeval moment = {.tv_usec = 100000};
     int fd = processes_connect(p, 1);
     assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment);
     (void)send(fd, words, n, MSG_NOSIGNAL);
     (void)shutdown(fd, SHUT_WR);
     while (recv(fd, answer, sizeof answer, 0) > 0) continue;
@@ -246,7 +251,7 @@ static void molested(void **state) {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     unsigned char noise[3000];
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     for (int64_t i = 1; i <= 10; i++) {
         for (size_t k = 0; k < sizeof noise; k++)
@@ -287,8 +292,8 @@ static void of_another_version(void **state) {
     void *transport, *peer;
     df_transport_traits traits = {.struct_size = sizeof traits};
     const df_transport_options o = {.struct_size = sizeof o};
-    processes_open(&p, certificates);
-    (void)snprintf(address, sizeof address, "grpc://127.0.0.1:%d", p.ports[1]);
+    processes_open(&p, way);
+    (void)snprintf(address, sizeof address, "%s://127.0.0.1:%d", way.scheme, p.ports[1]);
     assert_int_equal(p.ops.open(p.ops.user, &o, &transport, &traits, &p.err), DF_OK);
     assert_int_equal(p.ops.peer(transport, address, &peer, &p.err), DF_OK);
     stranger s = {.call = {.struct_size = sizeof s.call,
@@ -312,7 +317,7 @@ static void out_of_files(void **state) {
     enum { FILES = 64 };
     int fds[2 * FILES];
     processes p = {.files = FILES};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     processes_session(&p);
     processes_expect_step(&p, 1, 1);
     for (int i = 0; i < 2 * FILES; i++) fds[i] = processes_connect(&p, 1);
@@ -335,7 +340,7 @@ static void out_of_files(void **state) {
 static void both_abort_at_once(void **state) {
     (void)state;
     processes p = {.files = 0};
-    processes_open(&p, certificates);
+    processes_open(&p, way);
     df_graph *g = df_graph_new(p.rt);
     df_session *s;
     df_program *program;
@@ -392,14 +397,14 @@ int main(int argc, char **argv) {
         {"both-abort", cmocka_unit_test(both_abort_at_once)},
     };
     self = argv[0];
-    if (argc >= 3 && strcmp(argv[1], "--master") == 0)
-        return processes_main_as_master(argv[2], argv[3]);
-    if (argc > 2) certificates = argv[2];
-    for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++) {
+    if (argc >= 4 && strcmp(argv[1], "--master") == 0)
+        return processes_main_as_master(argv[2], (processes_way){argv[3], argv[4]});
+    if (argc > 2) way = (processes_way){argv[2], argv[3]};
+    for (size_t i = 0; argc > 2 && i < sizeof cases / sizeof *cases; i++) {
         if (strcmp(argv[1], cases[i].name) != 0) continue;
         const struct CMUnitTest tests[] = {cases[i].test};
         return cmocka_run_group_tests(tests, NULL, NULL);
     }
-    (void)fprintf(stderr, "test_processes CASE [CERTIFICATES]\n");
+    (void)fprintf(stderr, "test_processes CASE ENGINE [CERTIFICATES]\n");
     return 2;
 }

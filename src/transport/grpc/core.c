@@ -8,12 +8,13 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/thread.h"
-#include "transport/grpc/address.h"
+#include "transport/address.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#define SCHEME "grpc"
 enum { CONNECT_MS = 5000, RETRY_MS = 100, HANDSHAKE_MS = 10000, MS = 1000000 };
 
 /* ---- events ---------------------------------------------------------------------- */
@@ -170,7 +171,7 @@ grpc_channel *core_channel_locked(endpoint *e, peer *p) {
 static df_code engine_peer(void *transport, const char *address, void **out, df_error *err) {
     endpoint *e = transport;
     const char *target;
-    df_code code = address_read(address, &target, err);
+    df_code code = address_read(SCHEME, address, &target, err);
     if (code != DF_OK) return code;
     size_t bytes = sizeof(peer) + strlen(address) + 1;
     peer *p = alloc_zeroed(e->alloc, bytes);
@@ -219,14 +220,14 @@ static df_code listen_at(endpoint *e, const char *target, df_error *err) {
                                             GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
     int port = grpc_server_add_http2_port(e->server, target, e->engine->listens);
     if (!port) {
-        df_code code = address_why_not(target, err);
+        df_code code = address_why_not(SCHEME, target, err);
         if (code != DF_OK) return code;
         return error_invalid(err, "grpc://%s: gRPC cannot listen there%s", target,
                              e->engine->is_secure ? ", or certificate, key and ca are not what "
                                                     "they should be"
                                                   : "");
     }
-    address_with_port(target, port, e->address);
+    address_with_port(SCHEME, target, port, e->address);
     return DF_OK;
 }
 
@@ -304,7 +305,7 @@ static df_code engine_open(void *user, const df_transport_options *options, void
     const char *target = NULL;
     df_code code = options_read(&o, options, "df_transport_options", err);
     if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
-    if (code == DF_OK && o.address) code = address_read(o.address, &target, err);
+    if (code == DF_OK && o.address) code = address_read(SCHEME, o.address, &target, err);
     if (code == DF_OK && o.address) code = may_listen(g, target, err);
     if (code != DF_OK) return code;
     if (o.address && !(up.on_request && up.on_payload && up.on_gone))
@@ -413,7 +414,7 @@ void df_grpc_engine_free(df_grpc_engine *g) {
 
 void df_grpc_engine_ops(df_grpc_engine *engine, df_transport_ops *out) {
     *out = (df_transport_ops){.struct_size = sizeof *out,
-                              .scheme = "grpc",
+                              .scheme = SCHEME,
                               .open = engine_open,
                               .close = engine_close,
                               .peer = engine_peer,

@@ -14,7 +14,8 @@
 enum { HOPS = 100 };
 
 typedef struct task {
-    df_grpc_engine *engine;
+    const engine_kind *kind;
+    void *engine;
     df_transport_ops ops;
     df_runtime *rt;
     df_cluster *cluster;
@@ -23,22 +24,24 @@ typedef struct task {
     df_program *many, *one, *fetch;
 } task;
 
-static task *join(const credentials *tls, const char *job, int workers, const char *worker_at) {
+static task *join(const engine_kind *kind, const credentials *tls, const char *job, int workers,
+                  const char *worker_at) {
     task *t = bench_alloc(sizeof *t);
     df_error err;
-    const df_cluster_task tasks[] = {{"master", 0, "grpc://127.0.0.1:0", NULL},
+    const df_cluster_task tasks[] = {{"master", 0, kind->address, NULL},
                                      {"worker", 0, worker_at, NULL}};
     const df_cluster_spec spec = {sizeof spec, tasks, 2};
     const df_runtime_options ro = {.struct_size = sizeof ro, .workers = workers, .job = job};
     const df_cluster_options co = {.struct_size = sizeof co, .transport = &t->ops};
-    remote_engine(tls, &t->engine, &t->ops);
+    t->kind = kind;
+    t->engine = kind->make(tls, &t->ops);
     bench_ok(df_runtime_new(&ro, &t->rt, &err), &err, "a runtime");
     bench_ok(df_cluster_join(t->rt, &spec, &co, &t->cluster, &err), &err, "join");
     return t;
 }
 
-static void serve(const credentials *tls) {
-    task *t = join(tls, "worker", 1, "grpc://127.0.0.1:0");
+static void serve_by(const engine_kind *kind, const credentials *tls) {
+    task *t = join(kind, tls, "worker", 1, kind->address);
     remote_is_at(df_cluster_address(t->cluster));
     remote_wait_for_ever();
 }
@@ -70,8 +73,8 @@ static df_out there_and_back(task *t, df_out x, int times) {
     return x;
 }
 
-static void *connect_to(const char *address, const credentials *tls) {
-    task *t = join(tls, "master", 0, address);
+static void *connect_by(const engine_kind *kind, const char *address, const credentials *tls) {
+    task *t = join(kind, tls, "master", 0, address);
     const int64_t few[] = {SMALL / 4}, much[] = {LARGE / 4};
     df_error err;
     const df_session_options so = {.struct_size = sizeof so, .cluster = t->cluster};
@@ -118,8 +121,30 @@ static void close_it(void *c) {
     df_graph_free(t->g);
     df_cluster_leave(t->cluster);
     df_runtime_free(t->rt);
-    df_grpc_engine_free(t->engine);
+    t->kind->free(t->engine);
     free(t);
 }
 
-const way way_cluster = {"session", true, serve, connect_to, small, large, close_it};
+static void serve_grpc(const credentials *tls) {
+    serve_by(&engine_grpc, tls);
+}
+
+static void *connect_grpc(const char *address, const credentials *tls) {
+    return connect_by(&engine_grpc, address, tls);
+}
+
+const way way_grpc_session = {"session by gRPC", true, serve_grpc, connect_grpc, small, large,
+                              close_it,          NULL};
+
+#ifdef DATAFLOW_HAS_UCX
+static void serve_ucx(const credentials *tls) {
+    serve_by(&engine_ucx, tls);
+}
+
+static void *connect_ucx(const char *address, const credentials *tls) {
+    return connect_by(&engine_ucx, address, tls);
+}
+
+const way way_ucx_session = {"session by UCX", false, serve_ucx, connect_ucx, small, large,
+                             close_it,         NULL};
+#endif

@@ -8,15 +8,23 @@
 #include <string.h>
 
 typedef struct side {
-    df_grpc_engine *engine;
+    const engine_kind *kind;
+    void *engine;
     df_transport_ops ops;
     void *transport;
     void *peer;
     latch *ended;
     char *bytes;
-    df_segment place;
-    df_call call;
+    char meta[SMALL];
+    int to_begin, to_end; /* calls, while many are on their way */
+    struct asked {
+        df_call call; /* first */
+        df_segment place;
+        char bytes[SMALL];
+    } asked[AT_ONCE];
 } side;
+
+typedef struct asked asked;
 
 typedef struct request {
     df_reply reply;
@@ -56,10 +64,12 @@ static void on_gone(void *user, df_request *q) {
     (void)q;
 }
 
-static side *side_new(const credentials *tls, const char *address, df_transport_traits *traits) {
+static side *side_new(const engine_kind *kind, const credentials *tls, const char *address,
+                      df_transport_traits *traits) {
     side *s = bench_alloc(sizeof *s);
     df_error err;
-    remote_engine(tls, &s->engine, &s->ops);
+    s->kind = kind;
+    s->engine = kind->make(tls, &s->ops);
     s->bytes = bench_alloc(LARGE);
     memset(s->bytes, 7, LARGE);
     const df_transport_upcalls up = {sizeof up, s, on_request, on_payload, on_gone};
@@ -69,19 +79,39 @@ static side *side_new(const credentials *tls, const char *address, df_transport_
     return s;
 }
 
-static void serve(const credentials *tls) {
+static void serve_by(const engine_kind *kind, const credentials *tls) {
     df_transport_traits traits;
-    (void)side_new(tls, "grpc://127.0.0.1:0", &traits);
+    (void)side_new(kind, tls, kind->address, &traits);
     remote_is_at(traits.address);
     remote_wait_for_ever();
 }
 
+static void *connect_by(const engine_kind *kind, const char *address, const credentials *tls) {
+    df_transport_traits traits;
+    df_error err;
+    side *s = side_new(kind, tls, NULL, &traits);
+    s->ended = latch_new();
+    bench_ok(s->ops.peer(s->transport, address, &s->peer, &err), &err, "peer");
+    return s;
+}
+
 static df_code on_meta(df_call *call, const df_arrival *reply, df_segments *place, df_error *err) {
+    asked *a = (asked *)(void *)call;
     side *s = call->user;
     (void)err;
-    s->place = (df_segment){.at = s->bytes, .bytes = reply->payload_bytes};
-    *place = (df_segments){&s->place, 1};
+    bool is_small = reply->payload_bytes <= SMALL;
+    a->place = (df_segment){.at = is_small ? a->bytes : s->bytes, .bytes = reply->payload_bytes};
+    *place = (df_segments){&a->place, 1};
     return DF_OK;
+}
+
+static void ask(side *s, asked *a, void (*done)(df_call *call, const df_error *err)) {
+    a->call = (df_call){.struct_size = sizeof a->call,
+                        .request = {s->meta, SMALL, {NULL, 0}},
+                        .user = s,
+                        .on_meta = on_meta,
+                        .done = done};
+    s->ops.call(s->peer, &a->call);
 }
 
 static void done(df_call *call, const df_error *err) {
@@ -90,25 +120,11 @@ static void done(df_call *call, const df_error *err) {
     latch_open(s->ended);
 }
 
-static void *connect_to(const char *address, const credentials *tls) {
-    df_transport_traits traits;
-    df_error err;
-    side *s = side_new(tls, NULL, &traits);
-    s->ended = latch_new();
-    bench_ok(s->ops.peer(s->transport, address, &s->peer, &err), &err, "peer");
-    return s;
-}
-
 static double trips(side *s, int n, char what) {
     double since = remote_now();
-    char meta[SMALL] = {what};
+    s->meta[0] = what;
     for (int i = 0; i < n; i++) {
-        s->call = (df_call){.struct_size = sizeof s->call,
-                            .request = {meta, SMALL, {NULL, 0}},
-                            .user = s,
-                            .on_meta = on_meta,
-                            .done = done};
-        s->ops.call(s->peer, &s->call);
+        ask(s, &s->asked[0], done);
         latch_pass(s->ended);
     }
     return (remote_now() - since) / n;
@@ -122,13 +138,57 @@ static double large(void *c, int n) {
     return trips(c, n, 1);
 }
 
+/* The next one goes as soon as one is back. */
+static void done_one(df_call *call, const df_error *err) {
+    side *s = call->user;
+    if (err) bench_ok(err->code, err, "call");
+    if (s->to_begin > 0) {
+        s->to_begin--;
+        ask(s, (asked *)(void *)call, done_one);
+    }
+    if (--s->to_end == 0) latch_open(s->ended);
+}
+
+static double many(void *c, int n) {
+    side *s = c;
+    double since = remote_now();
+    s->meta[0] = 0;
+    s->to_end = n + AT_ONCE;
+    s->to_begin = n;
+    for (int i = 0; i < AT_ONCE; i++) ask(s, &s->asked[i], done_one);
+    latch_pass(s->ended);
+    return (remote_now() - since) / (n + AT_ONCE);
+}
+
 static void close_it(void *c) {
     side *s = c;
     s->ops.close(s->transport);
-    df_grpc_engine_free(s->engine);
+    s->kind->free(s->engine);
     latch_free(s->ended);
     free(s->bytes);
     free(s);
 }
 
-const way way_engine = {"engine, direct", true, serve, connect_to, small, large, close_it};
+static void serve_grpc(const credentials *tls) {
+    serve_by(&engine_grpc, tls);
+}
+
+static void *connect_grpc(const char *address, const credentials *tls) {
+    return connect_by(&engine_grpc, address, tls);
+}
+
+const way way_grpc_engine = {
+    "gRPC engine, direct", true, serve_grpc, connect_grpc, small, large, close_it, many};
+
+#ifdef DATAFLOW_HAS_UCX
+static void serve_ucx(const credentials *tls) {
+    serve_by(&engine_ucx, tls);
+}
+
+static void *connect_ucx(const char *address, const credentials *tls) {
+    return connect_by(&engine_ucx, address, tls);
+}
+
+const way way_ucx_engine = {
+    "UCX engine, direct", false, serve_ucx, connect_ucx, small, large, close_it, many};
+#endif

@@ -6,6 +6,8 @@
  */
 #include "bench/remote/remote.h"
 
+#include <dataflow/grpc_transport.h>
+
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
@@ -250,6 +252,28 @@ static void close_it(void *c_) {
     free(c);
 }
 
-const way way_grpc = {"gRPC in C", true, serve, connect_to, small, large, close_it};
+const way way_grpc = {"gRPC in C", true, serve, connect_to, small, large, close_it, NULL};
 const way way_grpc_direct = {
-    "gRPC in C, direct", true, serve_direct, connect_to, small, large, close_it};
+    "gRPC in C, direct", true, serve_direct, connect_to, small, large, close_it, NULL};
+
+/* ---- the engine ------------------------------------------------------------------------ */
+
+static void *make(const credentials *tls, df_transport_ops *ops) {
+    df_grpc_engine *engine;
+    df_error err;
+    df_grpc_options o = {.struct_size = sizeof o};
+    if (tls) {
+        o.certificate = tls->certificate;
+        o.key = tls->key;
+        o.ca = tls->ca;
+    }
+    bench_ok(df_grpc_engine_new(&o, &engine, &err), &err, "an engine");
+    df_grpc_engine_ops(engine, ops);
+    return engine;
+}
+
+static void free_engine(void *engine) {
+    df_grpc_engine_free(engine);
+}
+
+const engine_kind engine_grpc = {"grpc://127.0.0.1:0", make, free_engine};

@@ -105,4 +105,4 @@ static void close_it(void *c_) {
     free(c);
 }
 
-const way way_raw = {"raw TCP", false, serve, connect_to, small, large, close_it};
+const way way_raw = {"raw TCP", false, serve, connect_to, small, large, close_it, NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * remote [--quick] [--json FILE] [--certificates FOLDER] - what it costs to reach another process,
- * by a session, beside gRPC called from C and a socket, with and without TLS.
+ * by a session, beside gRPC and UCX called from C and a socket, gRPC with and without TLS.
  *
  * Servers are this program, in processes of their own. All ways take turns, and of each the median
  * of all turns counts, so that what disturbs one disturbs all.
@@ -21,10 +21,13 @@
 #include <sys/prctl.h>
 #endif
 
-enum { WAYS = 5, TURNS = 21, CASES = 2 * WAYS };
-
-static const way *const ways[WAYS] = {&way_raw, &way_grpc, &way_grpc_direct, &way_engine,
-                                      &way_cluster};
+static const way *const ways[] = {
+    &way_raw, &way_grpc,       &way_grpc_direct, &way_grpc_engine, &way_grpc_session,
+#ifdef DATAFLOW_HAS_UCX
+    &way_ucx, &way_ucx_direct, &way_ucx_engine,  &way_ucx_session,
+#endif
+};
+enum { WAYS = sizeof ways / sizeof *ways, TURNS = 21, CASES = 2 * WAYS };
 
 /* ---- what all have -------------------------------------------------------------------- */
 
@@ -76,18 +79,6 @@ void latch_pass(latch *l) {
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-void remote_engine(const credentials *tls, df_grpc_engine **engine, df_transport_ops *ops) {
-    df_error err;
-    df_grpc_options o = {.struct_size = sizeof o};
-    if (tls) {
-        o.certificate = tls->certificate;
-        o.key = tls->key;
-        o.ca = tls->ca;
-    }
-    bench_ok(df_grpc_engine_new(&o, engine, &err), &err, "an engine");
-    df_grpc_engine_ops(*engine, ops);
-}
-
 /* ---- servers ---------------------------------------------------------------------------- */
 
 typedef struct contest {
@@ -96,7 +87,9 @@ typedef struct contest {
     pid_t server;
     char address[DF_ADDRESS_MAX];
     void *client;
-    double small[TURNS], large[TURNS]; /* seconds */
+    double small[TURNS], large[TURNS], many[TURNS]; /* seconds */
+    double user[2]; /* seconds in user space, for all that is large: of the client, the server */
+    int n_large;
 } contest;
 
 static const char *folder;
@@ -125,6 +118,22 @@ static void start(contest *c, char *self, int i) {
     c->address[strcspn(c->address, "\n")] = '\0';
 }
 
+/* Seconds that a process has been in user space. */
+static double user_of(pid_t pid) {
+    char path[32], text[1024];
+    unsigned long ticks;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    bench_need(f != NULL, path, "it cannot be read");
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    (void)fclose(f);
+    text[n] = '\0';
+    const char *at = strrchr(text, ')'); /* of its name; then 11 fields come before it */
+    for (int i = 0; at && i < 12; i++) at = strchr(at + 1, ' ');
+    bench_need(at && sscanf(at, "%lu", &ticks) == 1, path, "it is not as it was");
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* ---- figures ------------------------------------------------------------------------------ */
 
 static int compare(const void *a, const void *b) {
@@ -149,27 +158,75 @@ static void print_goal(const char *what, double is, const char *sign, double goa
     printf("goal: %s: %.2f (%s %.2f): %s\n", what, is, sign, goal, holds ? "met" : "missed");
 }
 
-static void print_goals(const contest *all, int n, int turns, bool is_tls) {
-    const contest *s = find(all, n, &way_cluster, is_tls), *g = find(all, n, &way_grpc, is_tls);
-    if (!s || !g) return;
-    char what[100];
-    double hop = median(s->small, turns) / median(g->small, turns);
-    double rate = median(g->large, turns) / median(s->large, turns);
-    (void)snprintf(what, sizeof what, "small hop of a session / of gRPC in C%s",
-                   is_tls ? ", TLS" : "");
-    print_goal(what, hop, "<=", 1.3, hop <= 1.3);
-    (void)snprintf(what, sizeof what, "64 MiB/s of a session / of gRPC in C%s",
-                   is_tls ? ", TLS" : "");
-    print_goal(what, rate, ">=", 0.9, rate >= 0.9);
+static void print_ratio(const char *what, const char *unit, double is, const char *sign,
+                        double goal) {
+    char words[120];
+    (void)snprintf(words, sizeof words, "%s%s", what, unit);
+    print_goal(words, is, sign, goal, *sign == '<' ? is <= goal : is >= goal);
 }
 
+/* A session beside what it is made of. */
+static void print_goals(const contest *all, int n, int turns, const way *session, const way *itself,
+                        const char *name, bool is_tls) {
+    const contest *s = find(all, n, session, is_tls), *i = find(all, n, itself, is_tls);
+    if (!s || !i) return;
+    print_ratio("small hop of a session / of ", name,
+                median(s->small, turns) / median(i->small, turns), "<=", 1.3);
+    print_ratio("64 MiB/s of a session / of ", name,
+                median(i->large, turns) / median(s->large, turns), ">=", 0.9);
+}
+
+#ifdef DATAFLOW_HAS_UCX
+/* Seconds in user space to copy 64 MiB. */
+static double copy_once(void) {
+    enum { TIMES = 10 };
+    char *from = bench_alloc(LARGE), *to = bench_alloc(LARGE);
+    memset(from, 7, LARGE);
+    memset(to, 8, LARGE);
+    double since = user_of(getpid());
+    for (int i = 0; i < TIMES; i++) {
+        from[i] = (char)i;
+        memcpy(to, from, LARGE);
+        bench_need(to[i] == (char)i, "memcpy", "it does not copy");
+    }
+    double each = (user_of(getpid()) - since) / TIMES;
+    free(from);
+    free(to);
+    return each;
+}
+
+static void print_ucx_goals(const contest *all, int n, int turns) {
+    const contest *u = find(all, n, &way_ucx_engine, false), *s = find(all, n, &way_ucx_session, 0);
+    const contest *g = find(all, n, &way_grpc_engine, false), *d = find(all, n, &way_ucx_direct, 0);
+    const double copy = copy_once();
+    print_ratio("small call of the engine / of UCX in C", ", direct",
+                median(u->small, turns) / median(d->small, turns), "<=", 1.3);
+    print_ratio("small calls/s of the UCX engine / of gRPC's", ", 64 at once",
+                median(g->many, turns) / median(u->many, turns), ">=", 3);
+    for (int side = 0; side < 2; side++)
+        print_ratio("time in user space for 64 MiB / of copying them once, session by UCX",
+                    side ? ", sender" : ", receiver", s->user[side] / s->n_large / copy, "<=", 0.5);
+}
+#endif
+
 static void print(const contest *all, int n, int turns) {
-    printf("%-20s %-4s %14s %12s\n", "", "", "hop, us", "64 MiB, MiB/s");
-    for (int i = 0; i < n; i++)
-        printf("%-20s %-4s %14.2f %12.0f\n", all[i].way->name, all[i].is_tls ? "TLS" : "",
-               median(all[i].small, turns) * 1e6, 64 / median(all[i].large, turns));
-    print_goals(all, n, turns, false);
-    print_goals(all, n, turns, true);
+    printf("%-20s %-4s %10s %14s %14s %22s\n", "", "", "hop, us", "64 at once, us", "64 MiB, MiB/s",
+           "in user space, ms");
+    for (int i = 0; i < n; i++) {
+        char many[16] = "";
+        if (all[i].way->many)
+            (void)snprintf(many, sizeof many, "%.2f", median(all[i].many, turns) * 1e6);
+        printf("%-20s %-4s %10.2f %14s %14.0f %11.2f%11.2f\n", all[i].way->name,
+               all[i].is_tls ? "TLS" : "", median(all[i].small, turns) * 1e6, many,
+               64 / median(all[i].large, turns), all[i].user[0] / all[i].n_large * 1e3,
+               all[i].user[1] / all[i].n_large * 1e3);
+    }
+    print_goals(all, n, turns, &way_grpc_session, &way_grpc, "gRPC in C", false);
+    print_goals(all, n, turns, &way_grpc_session, &way_grpc, "gRPC in C, TLS", true);
+#ifdef DATAFLOW_HAS_UCX
+    print_goals(all, n, turns, &way_ucx_session, &way_ucx, "UCX in C", false);
+    print_ucx_goals(all, n, turns);
+#endif
 }
 
 static void write_json(const char *path, const contest *all, int n, int turns) {
@@ -186,7 +243,12 @@ static void write_json(const char *path, const contest *all, int n, int turns) {
 
 static void measure(contest *c, int turn, int trips, int times) {
     c->small[turn] = c->way->small(c->client, trips);
+    if (c->way->many) c->many[turn] = c->way->many(c->client, 10 * trips);
+    const double mine = user_of(getpid()), its = user_of(c->server);
     c->large[turn] = c->way->large(c->client, times);
+    c->user[0] += user_of(getpid()) - mine;
+    c->user[1] += user_of(c->server) - its;
+    c->n_large += times;
 }
 
 int main(int argc, char **argv) {

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sides.h - two endpoints of an engine: one takes requests, and replies with nothing at once; one
+ * calls it.
+ */
+#ifndef PROCESS_SIDES_H
+#define PROCESS_SIDES_H
+
+#include <dataflow/transport.h>
+
+#include "unit/run_world.h"
+
+typedef struct side {
+    void *engine;
+    df_transport_ops ops;
+    void *transport; /* NULL: not open */
+    df_transport_traits traits;
+} side;
+
+typedef struct meeting {
+    side called, caller;
+    int requests;       /* that have come, once the caller is told */
+    char identity[128]; /* of the last */
+    df_reply reply;
+} meeting;
+
+/* address NULL: it only calls. `m` is told of requests. */
+df_code side_open(side *s, const char *address, meeting *m, df_error *err);
+void side_shut(side *s);
+
+/* Calls, with this payload, and waits for the end. */
+df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err);
+df_code side_ask(side *from, const char *address, df_error *err);
+
+#endif /* PROCESS_SIDES_H */
