@@ -40,8 +40,8 @@ typedef struct df_session_options {
     const df_rendezvous_factory *rendezvous;
 
     /* The graph goes over the devices of all tasks of this cluster, of which the graph's runtime is
-     * one (cluster.h). NULL: over the runtime's own. No rendezvous of the program's then, no save
-     * and restore, and df_compile_options without devices. */
+     * one (cluster.h). NULL: over the runtime's own. No rendezvous of the program's then, and
+     * df_compile_options without devices. */
     struct df_cluster *cluster;
 } df_session_options;
 
@@ -125,8 +125,8 @@ DF_API size_t df_session_stalled(df_session *session, char *buffer, size_t size)
  *            own step.
  * Blocking   while steps that write variables go on, and for the disk.
  * Errors     UNAVAILABLE with the system's words for a file that cannot be written;
- *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed;
- *            UNIMPLEMENTED for a session of a cluster: docs/cluster.md says what to do there. */
+ *            RESOURCE_EXHAUSTED; FAILED_PRECONDITION once the session is closed; over
+ *            a cluster also those of a step. */
 DF_API df_code df_session_save(df_session *session, const char *path, df_error *err);
 
 /* Gives every variable the value that it has in the file, between two steps. The file must have

@@ -16,6 +16,7 @@
  *   late.c      those that end early
  *   repair.c    tasks that come back
  *   wait.c      those that the caller waits for
+ *   save.c      all variables at once
  */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H

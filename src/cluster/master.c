@@ -444,6 +444,8 @@ const session_calls master_calls = {.open = open,
                                     .start = steps_start,
                                     .parts = programs_parts,
                                     .part = programs_part,
+                                    .read = save_read,
+                                    .write = save_write,
                                     .hold = hold_cluster,
                                     .cancel = cancel,
                                     .release = release_cluster};

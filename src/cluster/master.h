@@ -154,10 +154,16 @@ void repair_post(master *m);
 /* The part's text to its task, in `words`, the caller's to free when it was answered. */
 df_code programs_hand_out(cluster_program *p, const cluster_part *part, asking *a, question *q,
                           text *words, df_error *err);
+/* A request of this session's: its graph may be another, of the same variables. */
+df_code programs_make(df_session *s, compile_request *rq, df_program **out, df_error *err);
 df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
                          const df_compile_options *options, df_program **out, df_error *err);
 void programs_forget(df_program *p);
 size_t programs_parts(const df_program *program);
 const df_graph *programs_part(const df_program *program, size_t i, const char **name);
+
+/* ---- save.c ---- */
+df_code save_read(df_session *s, df_tensor **values, df_error *err);
+df_code save_write(df_session *s, df_tensor **values, df_error *err);
 
 #endif /* CLUSTER_MASTER_H */

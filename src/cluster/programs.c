@@ -99,21 +99,14 @@ static df_code read_feeds(cluster_program *p, df_outs feeds, const df_shape *sha
     return DF_OK;
 }
 
-static df_code cut(cluster_program *p, df_outs feeds, df_outs fetches, const df_compile_options *o,
-                   df_error *err) {
+static df_code cut(cluster_program *p, const compile_request *rq, df_error *err) {
     master *m = p->master;
     df_graph *graphs[MOST] = {NULL};
-    compile_request rq = master_request(m);
-    rq.feeds = feeds;
-    rq.fetches = fetches;
-    rq.targets = o->targets;
-    rq.feed_shapes = o->feed_shapes;
-    rq.plan_id = p->id;
     const compile_tasks tasks = {m->tasks, m->n_tasks, m->task_of};
-    df_code code = compile_cut(&rq, &tasks, graphs, err);
+    df_code code = compile_cut(rq, &tasks, graphs, err);
     for (uint32_t t = 0; t < m->n_tasks; t++)
         if (graphs[t]) p->parts[p->n_parts++] = (cluster_part){.task = t, .graph = graphs[t]};
-    if (code == DF_OK) code = read_feeds(p, feeds, o->feed_shapes, err);
+    if (code == DF_OK) code = read_feeds(p, rq->feeds, rq->feed_shapes, err);
     for (uint32_t i = 0; code == DF_OK && i < p->n_parts; i++)
         code = read_part(p, &p->parts[i], err);
     return code;
@@ -174,13 +167,8 @@ static df_code distribute(cluster_program *p, df_error *err) {
     return code;
 }
 
-df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
-                         const df_compile_options *options, df_program **out, df_error *err) {
-    df_compile_options o = {.struct_size = sizeof o};
-    df_code code = options_read(&o, options, "df_compile_options", err);
-    if (code == DF_OK && (o.feed_devices || o.fetch_devices))
-        code = error_invalid(err, "feeds and fetches of a cluster's session are in host memory");
-    if (code != DF_OK) return code;
+df_code programs_make(df_session *s, compile_request *rq, df_program **out, df_error *err) {
+    df_code code = DF_OK;
     master *m = s->master;
     cluster_program *p = alloc_zeroed(s->rt->alloc, sizeof *p);
     if (!p) return error_memory(err, "a program");
@@ -190,16 +178,16 @@ df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
     p->master = m;
     runtime_enter(s->rt);
     arena_init(&p->mem, s->rt->alloc);
-    p->n_feeds = (uint32_t)feeds.n;
-    p->n_fetches = (uint32_t)fetches.n;
-    p->id = atomic_add(&m->last_program, 1, RELAXED) + 1;
+    p->n_feeds = (uint32_t)rq->feeds.n;
+    p->n_fetches = (uint32_t)rq->fetches.n;
+    p->id = rq->plan_id = atomic_add(&m->last_program, 1, RELAXED) + 1;
     p->touched.words = ((size_t)s->n_variables + 63) / 64;
     p->touched.reads = alloc_array(s->rt->alloc, 2 * p->touched.words, sizeof(uint64_t));
     if (p->touched.reads)
         p->touched.writes = p->touched.reads + p->touched.words;
     else
         code = error_memory(err, "a program");
-    if (code == DF_OK) code = cut(p, feeds, fetches, &o, err);
+    if (code == DF_OK) code = cut(p, rq, err);
     if (code == DF_OK) {
         enter(m, p);
         code = distribute(p, err);
@@ -209,6 +197,21 @@ df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
     else
         df_program_free((df_program *)(void *)p);
     return code;
+}
+
+df_code programs_compile(df_session *s, df_outs feeds, df_outs fetches,
+                         const df_compile_options *options, df_program **out, df_error *err) {
+    df_compile_options o = {.struct_size = sizeof o};
+    df_code code = options_read(&o, options, "df_compile_options", err);
+    if (code == DF_OK && (o.feed_devices || o.fetch_devices))
+        code = error_invalid(err, "feeds and fetches of a cluster's session are in host memory");
+    if (code != DF_OK) return code;
+    compile_request rq = master_request(s->master);
+    rq.feeds = feeds;
+    rq.fetches = fetches;
+    rq.targets = o.targets;
+    rq.feed_shapes = o.feed_shapes;
+    return programs_make(s, &rq, out, err);
 }
 
 size_t programs_parts(const df_program *program) {

@@ -5,8 +5,9 @@
  *   save      all values at once | one by one: to the host, to a file beside | its name
  *   restore   the file, checked  | one by one: to the devices                | all values at once
  *
- * 1. All variables change hands under one ticket, which is held for nothing else. What is saved are
- *    references: whoever writes a value in place is its only holder.
+ * 1. All variables change hands under one ticket, which is held for nothing else; those of a
+ * session over a cluster in one step. What is saved are references: whoever writes a value in place
+ * is its only holder.
  * 2. A part of the file is believed when its checksum is right, and a length in it never before it
  *    was held against what is left of the file.
  */
@@ -91,8 +92,6 @@ static bool differs(file *f, const char *name, const char *how) {
 /* ---- all variables at once ----------------------------------------------- */
 
 static df_code check_open(df_session *session, df_error *err) {
-    df_code code = session_is_here(session, "saved or restored", err);
-    if (code != DF_OK) return code;
     if (!atomic_get(&session->group->is_closed, RELAXED)) return DF_OK;
     return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
 }
@@ -126,7 +125,7 @@ static df_code begin(file *f, df_session *s, const char *path, df_error *err) {
 
 /* Waits for its turn. The values of what is written change places with f's; of the others f gets
  * references. */
-static void exchange(file *f, bool writes) {
+static void exchange_here(file *f, bool writes) {
     df_session *s = f->session;
     tickets *t = &s->group->tickets;
     ticket mine = {.what = &f->touched};
@@ -140,6 +139,22 @@ static void exchange(file *f, bool writes) {
         f->values[i] = old;
     }
     tickets_give(t, &mine);
+}
+
+static void exchange(file *f, bool writes) {
+    df_session *s = f->session;
+    if (!s->calls)
+        exchange_here(f, writes);
+    else if (s->n_variables)
+        f->code = (writes ? s->calls->write : s->calls->read)(s, f->values, f->err);
+}
+
+/* Of a session over a cluster they are all in host memory here. */
+static df_code move(file *f, const variable *v, uint32_t to, df_tensor *t, df_tensor **out) {
+    if (!f->session->calls)
+        return move_tensor(f->session->rt->devices[v->device], to, t, out, f->err);
+    *out = df_tensor_ref(t);
+    return DF_OK;
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -227,11 +242,10 @@ static void put_elements(file *f, const df_tensor *t) {
 }
 
 static void put_variable(file *f, const variable *v, df_tensor **value) {
-    const df_runtime *rt = f->session->rt;
     if (*value) {
         df_tensor *t = *value;
         *value = NULL;
-        f->code = move_tensor(rt->devices[v->device], DF_MEMORY_HOST, t, value, f->err);
+        f->code = move(f, v, DF_MEMORY_HOST, t, value);
         df_tensor_unref(t);
         if (f->code != DF_OK) {
             error_prefix(f->err, "variable %.100s: ", v->name);
@@ -285,6 +299,7 @@ df_code df_session_save(df_session *session, const char *path, df_error *err) {
     if (code != DF_OK) return code;
     memset(f.touched.reads, 0xff, f.touched.words * sizeof(uint64_t));
     exchange(&f, false);
+    if (f.code != DF_OK) return end(&f);
     (void)snprintf(beside, sizeof beside, "%.4080s.%08x", path, (unsigned)runtime_draw());
     f.fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     check(&f, f.fd);
@@ -413,7 +428,6 @@ static bool differs_in_type(file *f, const edge_type *there, const edge_type *he
 
 static bool get_variable(file *f) {
     const df_session *s = f->session;
-    const df_runtime *rt = s->rt;
     uint64_t about[ABOUT];
     if (!get_numbers(f, about, ABOUT, sizeof *about)) return false;
     const uint64_t length = about[NAME], rank = about[RANK] == UINT64_MAX ? 0 : about[RANK];
@@ -435,8 +449,7 @@ static bool get_variable(file *f) {
 
     df_tensor *t = NULL;
     bool ok = there.rank < 0 || get_value(f, &there, about[BYTES], &t);
-    if (ok && check_sum(f) && t)
-        f->code = move_tensor(rt->devices[v->device], DF_MEMORY_DEVICE, t, &f->values[i], f->err);
+    if (ok && check_sum(f) && t) f->code = move(f, v, DF_MEMORY_DEVICE, t, &f->values[i]);
     df_tensor_unref(t);
     if (f->code != DF_OK) error_prefix(f->err, "variable %.100s: ", v->name);
     return f->code == DF_OK;

@@ -30,14 +30,6 @@ void df_session_free(df_session *session) {
     runtime_leave(rt);
 }
 
-df_code session_is_here(const df_session *s, const char *what, df_error *err) {
-    if (!s->calls) return DF_OK;
-    return error_set(err, DF_UNIMPLEMENTED,
-                     "the session of a cluster cannot be %s: fetch its variables in one run, and "
-                     "feed them to one that assigns them",
-                     what);
-}
-
 /* ---- runs that go on ------------------------------------------------------ */
 
 static void end_runs(df_session *s, const char *words) {

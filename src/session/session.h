@@ -26,14 +26,15 @@ typedef struct session_calls {
                   void *user);
     size_t (*parts)(const df_program *p);
     const df_graph *(*part)(const df_program *p, size_t i, const char **name);
+    /* All variables, as they are between two steps: to host memory, and from it. What is read is
+     * the caller's; on failure nothing is, and nothing was written. */
+    df_code (*read)(df_session *s, df_tensor **values, df_error *err);
+    df_code (*write)(df_session *s, df_tensor **values, df_error *err);
     /* Ends the runs that have this handle. hold is called under the runtime's lock. */
     void (*hold)(session_cluster *c);
     void (*cancel)(session_cluster *c, df_cancel *cancel, const df_error *why);
     void (*release)(session_cluster *c);
 } session_calls;
-
-/* Words for who asks for what only a session of one process has. */
-df_code session_is_here(const df_session *s, const char *what, df_error *err);
 
 /* How a df_program begins. */
 typedef struct program_head {

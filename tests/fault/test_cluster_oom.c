@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The n-th allocation of a cluster's tasks fails, for every n: that one alone, or it and all that
- * follow. Joining, a session, a program and its runs say RESOURCE_EXHAUSTED or succeed; the same
- * call succeeds when there is memory again, and nothing is left.
+ * follow. Joining, a session, a program, its runs, saving and restoring say RESOURCE_EXHAUSTED or
+ * succeed; the same call succeeds when there is memory again, and nothing is left.
  *
  * Which allocation is the n-th differs, as there are threads; all are met in the end.
  */
@@ -10,6 +10,7 @@
 #include <dataflow/mem_transport.h>
 
 #include "unit/run_world.h"
+#include "unit/save_world.h"
 
 enum { TASKS = 2 };
 
@@ -75,7 +76,7 @@ static void run_once(world *w, int64_t wanted) {
 }
 
 static void work(fault_allocator *f, void *arg) {
-    (void)arg;
+    const save_folder *d = arg;
     world w = {.f = f};
     df_mem_network *net;
     const df_mem_options mo = {.struct_size = sizeof mo, .threads = 1, .link = {.latency = 1}};
@@ -89,6 +90,10 @@ static void work(fault_allocator *f, void *arg) {
         again(f, df_session_compile(w.s, DF_OUTS(w.a), DF_OUTS(w.sum), NULL, &w.p, &w.err), &w.err))
         continue;
     for (int64_t i = 1; i <= 3; i++) run_once(&w, i);
+    while (again(f, df_session_save(w.s, d->file, &w.err), &w.err)) continue;
+    run_once(&w, 4);
+    while (again(f, df_session_restore(w.s, d->file, &w.err), &w.err)) continue;
+    run_once(&w, 4);
     df_program_free(w.p);
     df_session_free(w.s);
     df_graph_free(w.g);
@@ -101,7 +106,10 @@ static void work(fault_allocator *f, void *arg) {
 
 static void a_cluster_without_memory_says_so_and_goes_on(void **state) {
     (void)state;
-    size_t n = fault_each_allocation(work, NULL);
+    save_folder d;
+    folder_make(&d);
+    size_t n = fault_each_allocation(work, &d);
+    folder_remove(&d);
     print_message("%zu allocations\n", n);
     assert_true(n > 200);
 }
