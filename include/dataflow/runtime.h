@@ -74,6 +74,8 @@ typedef struct df_runtime_options {
  * Ownership  one owner, who calls df_runtime_free. Graphs and sessions keep what they
  *            need of it, so the order of freeing does not matter; but the last of them is
  *            not to be freed inside a callback of the library.
+ * Threads    graphs, sessions and cancel handles of one runtime are made, used and freed by any
+ *            number of threads at once; ops are registered before, by one.
  * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
  *            for an unknown kind, or a library that cannot be loaded or lacks a function;
  *            RESOURCE_EXHAUSTED. */
