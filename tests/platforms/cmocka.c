@@ -3,11 +3,13 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 static jmp_buf out;
 static int can_jump;
+static atomic_size_t blocks; /* of test_malloc, that are out */
 
 static _Noreturn void leave(int how) {
     if (!can_jump) exit(-1);
@@ -64,15 +66,28 @@ void small_memory(const void *a, const void *b, size_t n, int same, const char *
     _fail(file, line);
 }
 
+void *test_malloc(size_t bytes) {
+    void *block = malloc(bytes);
+    if (block) atomic_fetch_add(&blocks, 1);
+    return block;
+}
+
+void test_free(void *block) {
+    if (block) atomic_fetch_sub(&blocks, 1);
+    free(block);
+}
+
 /* 0: passed, 1: failed, 2: skipped. */
 static int run_one(const struct CMUnitTest *t, void *shared) {
     void *state = t->initial_state ? t->initial_state : shared;
+    const size_t before = atomic_load(&blocks);
     int how = setjmp(out);
     if (how == 0) {
         can_jump = 1;
         if (t->setup && t->setup(&state) != 0) leave(1);
         t->test(&state);
         if (t->teardown && t->teardown(&state) != 0) leave(1);
+        small_equal(atomic_load(&blocks), before, 1, t->name, 0);
     }
     can_jump = 0;
     return how;

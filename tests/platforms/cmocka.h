@@ -32,6 +32,10 @@ struct CMUnitTest {
 int small_run(const char *name, const struct CMUnitTest *tests, size_t n, int (*up)(void **state),
               int (*down)(void **state));
 
+/* A block that its test has not freed fails it. */
+void *test_malloc(size_t bytes);
+void test_free(void *block);
+
 _Noreturn void _fail(const char *file, int line);
 _Noreturn void _skip(const char *file, int line);
 void print_message(const char *format, ...) __attribute__((format(printf, 1, 2)));

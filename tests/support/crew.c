@@ -6,10 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-enum { CREW_MAX = 32 };
+enum { CREW_MAX = 32, SMALL_STACK = 64 * 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER; /* a job, or the end */
@@ -74,4 +75,16 @@ void crew_join(crew_job *job) {
     (void)pthread_mutex_lock(&lock);
     while (!job->is_over) (void)pthread_cond_wait(&over, &lock);
     (void)pthread_mutex_unlock(&lock);
+}
+
+void crew_on_a_small_stack(void *(*body)(void *arg), void *arg) {
+    const long least = sysconf(_SC_THREAD_STACK_MIN);
+    pthread_attr_t small;
+    pthread_t thread;
+    assert_int_equal(pthread_attr_init(&small), 0);
+    assert_int_equal(
+        pthread_attr_setstacksize(&small, least > SMALL_STACK ? (size_t)least : SMALL_STACK), 0);
+    assert_int_equal(pthread_create(&thread, &small, body, arg), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pthread_attr_destroy(&small), 0);
 }

@@ -26,4 +26,8 @@ void crew_start(crew_job *job, void (*body)(void *arg, int i), void *arg, int i)
 bool crew_is_over(crew_job *job);
 void crew_join(crew_job *job);
 
+/* Runs body(arg) on a thread of its own with a stack that holds no recursion: 64 KiB, or the least
+ * that the system gives a thread (aarch64: 128 KiB). */
+void crew_on_a_small_stack(void *(*body)(void *arg), void *arg);
+
 #endif /* SUPPORT_CREW_H */

@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-/* Runs `program argument`, its output thrown away. True: it ended with a failure of its
- * own, not by a signal. */
+/* Runs `program argument`, its output thrown away; where the environment's DATAFLOW_TEST_EMULATOR
+ * names one, by that. True: it ended with a failure of its own, not by a signal. */
 bool rerun_fails(const char *program, const char *argument);
 
 #endif /* SUPPORT_RERUN_H */

@@ -67,6 +67,8 @@ uint64_t yield_install(int argc, char **argv) {
     }
     printf("seed %" PRIu64 " (again: %s %" PRIu64 ")\n", seed, program, seed);
     (void)fflush(stdout);
+    const char *one_in = getenv("DATAFLOW_TEST_YIELDS");
+    if (one_in) yield_set_rate((uint32_t)strtoul(one_in, NULL, 10), 0);
     base_seed = seed;
     atomic_store(&threads, 0);
     atomic_fetch_add_explicit(&generation, 1, memory_order_release);

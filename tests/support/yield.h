@@ -24,8 +24,9 @@
 uint64_t yield_install(int argc, char **argv);
 void yield_remove(void);
 
-/* From now on one point in `one_in` gives its core away (8 unless told otherwise; 0: none does),
- * and one in 16 * `sleeps` of these sleeps for a millisecond (none unless told otherwise, or 0). */
+/* From now on one point in `one_in` gives its core away (8 unless told otherwise, here or by
+ * DATAFLOW_TEST_YIELDS in the environment; 0: none does), and one in 16 * `sleeps` of these sleeps
+ * for a millisecond (none unless told otherwise, or 0). */
 void yield_set_rate(uint32_t one_in, uint32_t sleeps);
 
 /* True if `text` is a number, decimal or with 0x. */

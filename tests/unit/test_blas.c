@@ -27,6 +27,22 @@ static bool is_loaded(const char *file) {
     return library;
 }
 
+/* Some systems (musl) keep all that was ever loaded: there it may be one of them. */
+static bool is_gone(const char *file) {
+    void *other = dlopen(DATAFLOW_MODULES_DIR "/fake_cuda.so", RTLD_NOW);
+    assert_non_null(other);
+    assert_int_equal(dlclose(other), 0);
+    return !is_loaded(file) || is_loaded(DATAFLOW_MODULES_DIR "/fake_cuda.so");
+}
+
+/* Those of the fake one, which has to be loaded: empty. */
+static fake_blas *books_of(void *library) {
+    fake_blas *books = dlsym(library, "fake_blas_books");
+    assert_non_null(books);
+    memset(books, 0, sizeof *books);
+    return books;
+}
+
 /* ---- loading ------------------------------------------------------------- */
 
 static void refused(const char *file, const char *words, const char *more) {
@@ -54,7 +70,7 @@ static void a_library_that_lacks_a_function_is_refused_by_its_name(void **state)
     refused(DATAFLOW_MODULES_DIR "/fake_cuda.so", "fake_cuda.so\" has no cblas_sgemm",
             "libopenblas");
     refused(HALF, "half_blas.so\" has no cblas_dgemm", "libopenblas");
-    assert_false(is_loaded(HALF));
+    assert_true(is_gone(HALF));
 }
 
 static void each_runtime_holds_the_library_until_it_goes(void **state) {
@@ -66,7 +82,7 @@ static void each_runtime_holds_the_library_until_it_goes(void **state) {
     run_close(&a);
     assert_true(is_loaded(FAKE));
     run_close(&b);
-    assert_false(is_loaded(FAKE));
+    assert_true(is_gone(FAKE));
 }
 
 static void a_caller_that_knows_no_such_option_loads_nothing(void **state) {
@@ -74,7 +90,7 @@ static void a_caller_that_knows_no_such_option_loads_nothing(void **state) {
     df_runtime_options o = {.struct_size = offsetof(df_runtime_options, cblas), .cblas = FAKE};
     df_runtime *rt = NULL;
     assert_int_equal(df_runtime_new(&o, &rt, NULL), DF_OK);
-    assert_false(is_loaded(FAKE));
+    assert_true(is_gone(FAKE));
     df_runtime_free(rt);
 }
 
@@ -97,7 +113,7 @@ static void a_kernel_that_ends_late_still_holds_the_library(void **state) {
     assert_told(&t, DF_CANCELLED, NULL);
     assert_true(is_loaded(FAKE));
     df_kernel_done(handle, NULL);
-    assert_false(is_loaded(FAKE));
+    assert_true(is_gone(FAKE));
     df_tensor_unref(o.fed);
     fault_allocator_end(&o.w.f);
     probe_fini(&o.probe);
@@ -117,8 +133,7 @@ static blas_lab lab_with_blas(void **state) {
     blas_lab l = {.lab = *state};
     df_error err;
     if (blas_open(FAKE, &l.blas, &err) != DF_OK) fail_msg("%s", err.message);
-    l.books = dlsym(l.blas.library, "fake_blas_books");
-    assert_non_null(l.books);
+    l.books = books_of(l.blas.library);
     return l;
 }
 
@@ -286,7 +301,7 @@ static void only_the_runtime_that_asked_for_it_uses_it_on_every_device(void **st
     float own[2][16], its[2][16];
     void *library = dlopen(FAKE, RTLD_NOW); /* so that the books stay */
     assert_non_null(library);
-    const fake_blas *books = dlsym(library, "fake_blas_books");
+    const fake_blas *books = books_of(library);
     square(NULL, own[0], own[1]);
     assert_int_equal(books->singles, 0);
     square(FAKE, its[0], its[1]);

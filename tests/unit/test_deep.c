@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * A million nodes, one behind another, on a thread whose stack holds no recursion: 64 KiB. What
- * went down the graph node by node would end there. By the public headers alone.
+ * A million nodes, one behind another, on a thread whose stack holds no recursion. What went down
+ * the graph node by node would end there. By the public headers alone.
  */
 #include "support/check.h"
+#include "support/crew.h"
 #include "support/scale.h"
 #include "unit/bad_world.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 
-enum { STACK = 64 * 1024, NODES = 1000000 };
+enum { NODES = 1000000 };
 
 typedef struct deep {
     check check;
@@ -41,16 +41,10 @@ static void give(void *user, void *block, size_t bytes, size_t alignment) {
 
 static void on_a_small_stack(void *(*body)(void *arg)) {
     deep d = {.n = test_scaled(NODES)};
-    pthread_attr_t attr;
-    pthread_t thread;
     check_init(&d.check);
     d.memory =
         (df_allocator){.struct_size = sizeof d.memory, .user = &d, .alloc = take, .free = give};
-    assert_int_equal(pthread_attr_init(&attr), 0);
-    assert_int_equal(pthread_attr_setstacksize(&attr, STACK), 0);
-    assert_int_equal(pthread_create(&thread, &attr, body, &d), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(pthread_attr_destroy(&attr), 0);
+    crew_on_a_small_stack(body, &d);
     check_end(&d.check);
     assert_int_equal(d.blocks, 0);
     assert_int_equal(d.bytes, 0);

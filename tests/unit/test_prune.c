@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "support/crew.h"
 #include "unit/compile_world.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -303,8 +303,8 @@ static void a_cycle_that_nobody_needs_is_no_mistake(void **state) {
 
 /* ---- depth --------------------------------------------------------------- */
 
-/* 64 KiB of stack would not do for 100000 nested calls of any size. */
-enum { DEEP = 100000, COLOCATED = 10000, SMALL_STACK = 64 * 1024 };
+/* No small stack would do for 100000 nested calls of any size. */
+enum { DEEP = 100000, COLOCATED = 10000 };
 
 typedef struct deep {
     compile_world *w;
@@ -327,13 +327,7 @@ static void a_deep_chain_needs_no_deep_stack(void **state) {
         if (i < COLOCATED) df_colocate(w->g, before, y.node);
     }
     deep d = {.w = w, .feeds = DF_OUTS(x), .fetches = DF_OUTS(y)};
-    pthread_attr_t small;
-    pthread_t thread;
-    assert_int_equal(pthread_attr_init(&small), 0);
-    assert_int_equal(pthread_attr_setstacksize(&small, SMALL_STACK), 0);
-    assert_int_equal(pthread_create(&thread, &small, compile_deep, &d), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(pthread_attr_destroy(&small), 0);
+    crew_on_a_small_stack(compile_deep, &d);
     if (!d.ok) fail_msg("%s", w->err.message);
     assert_int_equal(w->c.n_items, DEEP + 2);
 }
