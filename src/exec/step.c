@@ -310,15 +310,11 @@ static void settle_queue_ops(step *s) {
     }
 }
 
-/* What a step left behind that did not come to its end. */
+/* What a step left behind that did not come to its end. What its Recvs got is in their slots:
+ * whoever takes up their ends puts it there, failed or not. */
 static void sweep(step *s) {
     for (uint32_t i = 0; i < s->p->n_slots; i++)
         if (holds(s, i)) tensor_release(&s->slots[i]);
-    for (uint32_t i = 0; i < s->p->n_nodes; i++) {
-        if (!s->recvs[i]) continue;
-        df_tensor_unref(s->recvs[i]->tensor);
-        s->recvs[i]->tensor = NULL;
-    }
     for (uint32_t i = 0; i < s->p->n_fetches; i++) {
         df_tensor_unref(s->results[i]);
         s->results[i] = NULL;

@@ -67,6 +67,12 @@ static void scene_play(scene *s) {
         assert_int_equal(run_value(result), -5 - i);
         df_tensor_unref(result);
     }
+    told t; /* the threads that there are now are all that there must be */
+    told_init(&t);
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    told_await(&t, NULL);
+    assert_told(&t, DF_OK, NULL);
+    told_fini(&t);
     df_program_free(p);
 }
 

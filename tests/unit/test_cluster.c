@@ -295,6 +295,62 @@ static void a_kernel_that_fails_ends_the_run_everywhere(void **state) {
     failing_close(&f);
 }
 
+/* What this worker answers the master comes late. */
+static void slow_down(three *x, const char *worker) {
+    const df_mem_link slow = {.latency = 80000000};
+    assert_int_equal(df_mem_network_link(x->net, worker, "mem://m", &slow, NULL), DF_OK);
+}
+
+static void a_cause_that_comes_late_is_told_and_not_what_followed(void **state) {
+    (void)state;
+    three x;
+    probe fails;
+    three_open(&x);
+    probe_init(&fails);
+    fails.way = PROBE_FAILS;
+    fails.code = DF_DATA_LOSS;
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:1/device:CPU:0");
+    df_graph_name(x.g, "probed");
+    df_out y = probe_node(x.g, "TestCopy", a, &fails);
+    on(&x, "/job:worker/task:0");
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(df_neg(x.g, y)));
+    slow_down(&x, "mem://w1");
+    df_tensor *one = run_scalar(NULL, 1), *result = NULL;
+    assert_int_equal(df_program_run(p, DF_TENSORS(one), &result, NULL, &x.err), DF_DATA_LOSS);
+    assert_int_equal(strncmp(x.err.message, "node probed (TestCopy)", 22), 0);
+    assert_int_equal(x.err.flags & DF_ERROR_DERIVED, 0);
+    df_tensor_unref(one);
+    df_program_free(p);
+    three_close(&x);
+    probe_fini(&fails);
+}
+
+static void of_two_failures_the_one_that_comes_first_is_told(void **state) {
+    (void)state;
+    three x;
+    probe fails[2];
+    df_out y[2];
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    for (int i = 0; i < 2; i++) {
+        probe_init(&fails[i]);
+        fails[i].way = PROBE_FAILS;
+        fails[i].code = i ? DF_DATA_LOSS : DF_OUT_OF_RANGE;
+        on(&x, i ? "/job:worker/task:1/device:CPU:0" : "/job:worker/task:0/device:CPU:0");
+        y[i] = probe_node(x.g, "TestCopy", a, &fails[i]);
+    }
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), (df_outs){y, 2});
+    slow_down(&x, "mem://w0");
+    df_tensor *one = run_scalar(NULL, 1), *results[2];
+    assert_int_equal(df_program_run(p, DF_TENSORS(one), results, NULL, &x.err), DF_DATA_LOSS);
+    df_tensor_unref(one);
+    df_program_free(p);
+    three_close(&x);
+    for (int i = 0; i < 2; i++) probe_fini(&fails[i]);
+}
+
 static void a_deadline_ends_a_run_whose_part_waits(void **state) {
     (void)state;
     failing f;
@@ -540,6 +596,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(all_kinds_of_tensors_travel),
         cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
         cmocka_unit_test(a_kernel_that_fails_ends_the_run_everywhere),
+        cmocka_unit_test(a_cause_that_comes_late_is_told_and_not_what_followed),
+        cmocka_unit_test(of_two_failures_the_one_that_comes_first_is_told),
         cmocka_unit_test(a_deadline_ends_a_run_whose_part_waits),
         cmocka_unit_test(a_handle_cancels_runs_of_a_cluster_too),
         cmocka_unit_test(a_task_that_is_killed_ends_the_runs_that_need_it),

@@ -302,6 +302,42 @@ static void a_failure_after_the_host_has_come_to_its_end_fails_the_step(void **s
     }
 }
 
+static void a_variable_that_is_written_twice_in_a_step_keeps_the_last(void **state) {
+    enum { LENGTH = 500 }; /* not in a header */
+    const char *const places[] = {"cpu:1", "sim:0"};
+    (void)state;
+    for (int n = 0; n < N_WORKERS; n++)
+        for (int i = 0; i < 2; i++) {
+            run_world w;
+            probe last;
+            run_open(&w, "cpu:2,sim:1", workers[n]);
+            probe_init(&last);
+            last.code = DF_DATA_LOSS;
+            df_graph_on(w.g, places[i]);
+            const df_shape shape = DF_SHAPE(LENGTH);
+            df_out v = df_variable(w.g, "v", DF_INT64, shape);
+            df_out grown = df_assign_add(w.g, v, df_fill(w.g, run_const(w.g, 1), shape));
+            df_out tenfold = df_mul(w.g, grown, df_fill(w.g, run_const(w.g, 10), shape));
+            df_out set = df_assign(w.g, v, tenfold);
+            df_out sum = df_sum(w.g, set, NULL, 0, false), now = df_sum(w.g, v, NULL, 0, false);
+            df_graph_on(w.g, "cpu:0");
+            df_out y = probe_node(w.g, "TestCopy", sum, &last);
+            df_program *step = run_compile(&w, DF_NO_OUTS, DF_OUTS(y));
+            df_program *read = run_compile(&w, DF_NO_OUTS, DF_OUTS(now));
+            for (int64_t value = 10; value < 2000; value = 10 * (value + 1)) {
+                assert_int_equal(run_int(&w, step), LENGTH * value);
+                last.way = PROBE_FAILS;
+                run_fails(&w, step, DF_NO_TENSORS, 1, DF_DATA_LOSS, "as planned", "");
+                last.way = PROBE_COPIES;
+                assert_int_equal(run_int(&w, read), LENGTH * value);
+            }
+            df_program_free(step);
+            df_program_free(read);
+            run_close(&w);
+            probe_fini(&last);
+        }
+}
+
 static void of_several_failures_one_is_told_and_nothing_stays(void **state) {
     (void)state;
     enum { MANY = 12 };
@@ -535,6 +571,7 @@ int main(void) {
         cmocka_unit_test(a_kernel_that_fails_without_words_fails_the_step_all_the_same),
         cmocka_unit_test(a_failure_that_nobody_consumes_fails_the_step),
         cmocka_unit_test(a_failure_after_the_host_has_come_to_its_end_fails_the_step),
+        cmocka_unit_test(a_variable_that_is_written_twice_in_a_step_keeps_the_last),
         cmocka_unit_test(of_several_failures_one_is_told_and_nothing_stays),
         cmocka_unit_test(every_node_of_a_wide_graph_runs_once),
         cmocka_unit_test(a_worker_runs_beside_the_caller),

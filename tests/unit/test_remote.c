@@ -239,6 +239,27 @@ static void a_greeting_from_a_known_address_makes_no_new_connection(void **state
     remote_world_close(&w);
 }
 
+static void note_timer(df_timer *timer, bool is_closing) {
+    *(int *)timer->user += is_closing ? 100 : 1;
+}
+
+static void a_timer_that_is_set_when_all_is_closed_fires_at_once(void **state) {
+    (void)state;
+    remote_world w;
+    int fired = 0;
+    df_timer first = {.fired = note_timer, .user = &fired}, late = first;
+    remote_world_open(&w, 1000);
+    remote *r = remote_ref(w.r[A]);
+    remote_after(r, &first, MS);
+    remote_pass(&w, 2 * MS);
+    assert_int_equal(fired, 1);
+    remote_end_close(&w, A);
+    remote_after(r, &late, MS);
+    assert_int_equal(fired, 101);
+    remote_unref(r);
+    remote_world_close(&w);
+}
+
 /* ---- whatever comes in -------------------------------------------------------------------------
  */
 
@@ -413,6 +434,7 @@ int main(void) {
         cmocka_unit_test(who_hangs_is_down_after_some_beats),
         cmocka_unit_test(who_was_restarted_is_somebody_else),
         cmocka_unit_test(a_greeting_from_a_known_address_makes_no_new_connection),
+        cmocka_unit_test(a_timer_that_is_set_when_all_is_closed_fires_at_once),
         cmocka_unit_test(who_is_not_of_the_cluster_is_refused),
         cmocka_unit_test(any_bytes_are_an_error_and_no_more),
         cmocka_unit_test(so_many_fetches_wait_for_their_step_and_no_more),

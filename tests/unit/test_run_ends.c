@@ -5,6 +5,10 @@
  */
 #include "unit/run_world.h"
 
+#include "base/clock.h"
+
+#include <sched.h>
+
 static const int workers[] = {0, 2};
 enum { N_WORKERS = 2 };
 
@@ -69,6 +73,52 @@ static void a_deadline_that_has_passed_already_ends_a_run_before_its_first_node(
         assert_int_equal(probe_runs(&o.probe), 0);
         assert_int_equal(run_int(&o.w, o.count), 0);
         slow_close(&o);
+    }
+}
+
+/* Two kernels, one behind the other, on the caller's own thread. */
+typedef struct two_kernels {
+    run_world w;
+    probe first, second;
+    df_program *p;
+    df_code code;
+    uint64_t timeout, begun;
+} two_kernels;
+
+static void run_or_let_pass(void *arg, int i) {
+    two_kernels *k = arg;
+    df_tensor *result = NULL;
+    if (i == 0) {
+        k->code = df_program_run(k->p, DF_NO_TENSORS, &result, RUN_OPTIONS(.timeout = k->timeout),
+                                 &k->w.err);
+        df_tensor_unref(result);
+        return;
+    }
+    probe_await_inside(&k->first, 1);
+    while (clock_now() < k->begun + k->timeout) (void)sched_yield();
+    probe_open(&k->first);
+}
+
+static void a_deadline_that_passes_in_a_kernel_stops_what_comes_behind(void **state) {
+    (void)state;
+    bool was_inside = false;
+    for (uint64_t timeout = SOON; !was_inside; timeout *= 2) {
+        two_kernels k = {.timeout = timeout};
+        run_open(&k.w, "cpu:1", 0);
+        probe_init(&k.first);
+        probe_init(&k.second);
+        k.first.way = PROBE_WAITS;
+        df_out y = probe_node(k.w.g, "TestCopy", run_const(k.w.g, 5), &k.first);
+        k.p = run_compile(&k.w, DF_NO_OUTS, DF_OUTS(probe_node(k.w.g, "TestCopy", y, &k.second)));
+        k.begun = clock_now();
+        run_threads(2, run_or_let_pass, &k);
+        assert_int_equal(k.code, DF_DEADLINE_EXCEEDED);
+        assert_int_equal(probe_runs(&k.second), 0);
+        was_inside = probe_runs(&k.first) > 0;
+        df_program_free(k.p);
+        run_close(&k.w);
+        probe_fini(&k.first);
+        probe_fini(&k.second);
     }
 }
 
@@ -421,6 +471,66 @@ static void a_sessions_cancel_ends_what_runs_and_nothing_later(void **state) {
     slow_close(&o);
 }
 
+static void the_end_of_a_session_leaves_those_of_others_alone(void **state) {
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        slow_world o;
+        told t;
+        df_session *other = NULL;
+        slow_open(&o, 2, "TestAsync", "cpu:1");
+        assert_int_equal(df_session_new(o.w.g, NULL, &other, &o.w.err), DF_OK);
+        o.probe.way = PROBE_KEEPS;
+        told_init(&t);
+        slow_start(&o, NULL, &t);
+        df_kernel_handle h = slow_await_kept(&o, 1);
+
+        if (closes)
+            assert_int_equal(df_session_close(other, UINT64_MAX, &o.w.err), DF_OK);
+        else
+            df_session_cancel(other);
+
+        assert_int_equal(told_calls(&t), 0);
+        df_kernel_done(h, NULL);
+        slow_await(&o, &t);
+        assert_told(&t, DF_OK, NULL);
+        told_fini(&t);
+        df_session_free(other);
+        slow_close(&o);
+    }
+}
+
+static void a_cause_that_comes_second_is_told_and_not_what_followed(void **state) {
+    (void)state;
+    const df_error followed = {
+        .code = DF_ABORTED, .flags = DF_ERROR_DERIVED, .message = "what followed"};
+    const df_error cause = {.code = DF_DATA_LOSS, .message = "the cause"};
+    const df_error late = {.code = DF_INTERNAL, .message = "too late"};
+    run_world w;
+    probe kept[3];
+    df_kernel_handle h[3];
+    df_node *nodes[3];
+    told t;
+    run_open(&w, "cpu:1", 2);
+    for (int i = 0; i < 3; i++) {
+        probe_init(&kept[i]);
+        kept[i].way = PROBE_KEEPS;
+        nodes[i] = probe_node(w.g, "TestAsync", run_const(w.g, i), &kept[i]).node;
+    }
+    df_program *p = run_compile_targets(&w, DF_NO_OUTS, DF_NO_OUTS, (df_nodes){nodes, 3});
+    told_init(&t);
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    for (int i = 0; i < 3; i++) h[i] = probe_await_kept(&kept[i], 1);
+    df_kernel_done(h[0], &followed);
+    df_kernel_done(h[1], &cause);
+    df_kernel_done(h[2], &late);
+    told_await(&t, NULL);
+    assert_told(&t, DF_DATA_LOSS, "the cause");
+    told_fini(&t);
+    df_program_free(p);
+    run_close(&w);
+    for (int i = 0; i < 3; i++) probe_fini(&kept[i]);
+}
+
 static void a_closed_session_refuses_runs(void **state) {
     (void)state;
     slow_world o;
@@ -546,6 +656,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_ends_a_run_whose_kernel_does_not_end),
         cmocka_unit_test(a_deadline_ends_a_run_beside),
         cmocka_unit_test(a_deadline_that_has_passed_already_ends_a_run_before_its_first_node),
+        cmocka_unit_test(a_deadline_that_passes_in_a_kernel_stops_what_comes_behind),
         cmocka_unit_test(a_deadline_far_away_does_no_harm),
         cmocka_unit_test(the_loop_learns_when_the_next_deadline_is),
         cmocka_unit_test(a_deadline_ends_a_run_that_waits_for_its_turn),
@@ -559,6 +670,8 @@ int main(void) {
         cmocka_unit_test(a_caller_that_sleeps_is_let_go),
         cmocka_unit_test(a_kernel_may_cancel_its_own_run),
         cmocka_unit_test(a_sessions_cancel_ends_what_runs_and_nothing_later),
+        cmocka_unit_test(the_end_of_a_session_leaves_those_of_others_alone),
+        cmocka_unit_test(a_cause_that_comes_second_is_told_and_not_what_followed),
         cmocka_unit_test(a_closed_session_refuses_runs),
         cmocka_unit_test(a_close_names_what_has_not_ended_and_may_be_repeated),
         cmocka_unit_test(a_kernel_that_stands_still_is_named),

@@ -139,6 +139,35 @@ static void a_writer_waits_for_readers_and_a_reader_for_writers(void **state) {
     after_one(&reads_x_writes_y, &writes_x);
 }
 
+static int n_told;
+
+static void count_told(ticket *t) {
+    (void)t;
+    n_told++;
+}
+
+static void who_waits_behind_one_that_is_withdrawn_has_his_turn(void **state) {
+    (void)state;
+    tickets t;
+    ticket reader = {.what = &reads_x}, writer = {.what = &writes_x, .turn = count_told};
+    ticket behind[2];
+    n_told = 0;
+    assert_true(tickets_init(&t));
+    assert_true(tickets_take(&t, &reader));
+    assert_false(tickets_take(&t, &writer));
+    for (int i = 0; i < 2; i++) {
+        behind[i] = (ticket){.what = &reads_x, .turn = count_told};
+        assert_false(tickets_take(&t, &behind[i]));
+    }
+    assert_true(tickets_withdraw(&t, &writer));
+    assert_int_equal(n_told, 2); /* both readers, beside the first */
+    assert_false(tickets_withdraw(&t, &behind[0]));
+    for (int i = 0; i < 2; i++) tickets_give(&t, &behind[i]);
+    tickets_give(&t, &writer);
+    tickets_give(&t, &reader);
+    tickets_fini(&t);
+}
+
 /* Sets of three words: a bit of the last. */
 static void the_last_of_many_variables_counts_like_the_first(void **state) {
     (void)state;
@@ -264,6 +293,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(writers_of_different_variables_start_together),
         cmocka_unit_test(who_touches_nothing_never_stands_in_line),
         cmocka_unit_test(a_writer_waits_for_readers_and_a_reader_for_writers),
+        cmocka_unit_test(who_waits_behind_one_that_is_withdrawn_has_his_turn),
         cmocka_unit_test(the_last_of_many_variables_counts_like_the_first),
         cmocka_unit_test(a_reader_does_not_overtake_a_writer_that_waits),
         cmocka_unit_test(one_in_the_middle_can_leave_first),
