@@ -40,7 +40,7 @@ cd "$(dirname "$0")/.."
 
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
 long_gates="fuzz faults huge models mutants soak coverage platforms"
-to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev openssl"
+to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev libucx-dev openssl"
 to_test="pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
 
@@ -161,8 +161,8 @@ build_tsan() {
 gate_tsan() {
     build_tsan
     export DATAFLOW_TEST_SCALE=4
-    # gRPC is not built for it: it does not see what orders the threads there.
-    run_tests build-gates/tsan --timeout 600 --exclude-regex '^(transport-grpc|process-)'
+    # gRPC and UCX are not built for it: it does not see what orders the threads there.
+    run_tests build-gates/tsan --timeout 600 --exclude-regex '^(transport-(grpc|ucx)|process-)'
 }
 
 gate_soak() {
@@ -201,9 +201,9 @@ gate_memcheck() {
     # OpenCL's drivers compile for processors that it does not know: none is found.
     export OCL_ICD_VENDORS=/nowhere
     # The model tests switch stacks under its feet, and those of kernels for CUDA. Three take many minutes
-    # here, and find the same under the address sanitizer, as do those by gRPC.
+    # here, and find the same under the address sanitizer, as do those by gRPC and UCX.
     run_tests build-gates/memcheck --timeout 900 --label-exclude "model|fibers" \
-        --exclude-regex '^(oom-.*|device_suite|transport_suite|transport-grpc.*|process-.*)$'
+        --exclude-regex '^(oom-.*|device_suite|transport_suite|transport-(grpc|ucx).*|process-.*)$'
 }
 
 gate_layers() {
@@ -223,7 +223,7 @@ gate_format() {
 }
 
 gate_headers() {
-    need gcc libc6-dev clang g++ pkg-config libgrpc-dev
+    need gcc libc6-dev clang g++ pkg-config libgrpc-dev libucx-dev
     tests/tools/headers.sh
 }
 

@@ -22,6 +22,9 @@
  * One interface is used, all others are left alone: the one that has the address on which the
  * endpoint listens, or the one that the options name. UCX alone would spread bytes over all.
  *
+ * A peer that is killed is known at once, as UCX is asked for errors of peers; processes of one
+ * machine reach each other by the loopback, as UCX's lanes through shared memory tell of none.
+ *
  * It is a library of its own, dataflow_ucx, which needs UCX. What UCX has for the whole process:
  * when it is loaded it reads the environment's UCX_... and /etc/ucx/ucx.conf, and takes over SIGHUP
  * and, built so, the signals of errors. The first engine gives those signals back, unless another
@@ -51,11 +54,6 @@ typedef struct df_ucx_options {
 
     /* It listens wherever it is told to. See above. */
     bool trusted_beyond_loopback;
-
-    /* Processes of one machine write into each other's memory, by lanes that learn of a death by
-     * asking now and then, and which spend processor time when many small messages are on their
-     * way. Without, they use the loopback: slower, and a death is known at once. */
-    bool shared_memory;
 
     /* The most bytes of payload that it takes in one message; longer is RESOURCE_EXHAUSTED. 0: any
      * number. */

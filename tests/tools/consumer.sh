@@ -27,7 +27,7 @@ project() {
     quietly "$work/$name/consumer_c"
     quietly "$work/$name/consumer_cpp"
     quietly "$work/$name/consumer_backend"
-    for program in "$work/$name"/consumer_grpc*; do
+    for program in "$work/$name"/consumer_grpc* "$work/$name"/consumer_ucx*; do
         [ ! -f "$program" ] || quietly "$program"
     done
     echo "consumer: $name works"
@@ -56,6 +56,14 @@ grep -q 'libdataflow\.so\.0\.1 => ' "$work/log" || {
     echo "consumer: the program does not ask for libdataflow.so.0.1" >&2
     exit 1
 }
+
+for engine in grpc ucx; do
+    [ -f "$work/prefix/lib/pkgconfig/dataflow_$engine.pc" ] || continue
+    quietly gcc "$root/tests/install/$engine.c" $(pkg-config --cflags --libs dataflow_$engine) \
+        -Wl,-rpath,"$work/prefix/lib" -o "$work/$engine"
+    quietly "$work/$engine"
+    echo "consumer: pkg-config works for dataflow_$engine"
+done
 
 # The program that is installed finds its libraries.
 if [ -f "$work/prefix/bin/dataflow-worker" ]; then

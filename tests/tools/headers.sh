@@ -26,9 +26,14 @@ for path in include/dataflow/*.h conformance/dataflow/*.h; do
     alone "$header" g++ -std=c++11 -x c++ -Iinclude -Iconformance
     alone "$header" clang++ -std=c++17 -x c++ -Iinclude -Iconformance
 done
-core=$(pkg-config --modversion grpc 2>/dev/null || true) # without it that engine's cannot be read
+# Without its library that of an engine cannot be read.
+core=$(pkg-config --modversion grpc 2>/dev/null || true)
+ucx=$(pkg-config --modversion ucx 2>/dev/null || true)
 for path in $(find src -name '*.h' | LC_ALL=C sort); do
-    case $path in src/transport/grpc/core.h) [ -n "$core" ] || continue ;; esac
+    case $path in
+    src/transport/grpc/core.h) [ -n "$core" ] || continue ;;
+    src/transport/ucx/core.h) [ -n "$ucx" ] || continue ;;
+    esac
     alone "\"${path#src/}\"" gcc -std=c11 -x c -D_POSIX_C_SOURCE=200809L \
         -DDF_GRPC_CORE="${core%%.*}" -Iinclude -Isrc
 done

@@ -42,6 +42,7 @@ have() {
             sed '$a int main() { return 0; }' | g++ -x c++ - -ltbb -o /dev/null >/dev/null 2>&1
         ;;
     libgrpc-dev) pkg-config --exists grpc 2>/dev/null ;;
+    libucx-dev) pkg-config --exists ucx 2>/dev/null ;;
     libomp-dev) echo 'int main(void){return 0;}' | CC=clang try_compile -fopenmp ;;
     libstarpu-dev) pkg-config --list-all | grep -q '^starpu-[0-9.]* ' ;;
     pocl-opencl-icd) # any driver that OpenCL's loader finds

@@ -32,7 +32,8 @@ defined_in() {
 }
 mem=$root/include/dataflow/mem_transport.h
 grpc=$root/include/dataflow/grpc_transport.h
-declared=$(declared_in $(ls "$root"/include/dataflow/*.h | grep -vx -e "$mem" -e "$grpc"))
+ucx=$root/include/dataflow/ucx_transport.h
+declared=$(declared_in $(ls "$root"/include/dataflow/*.h | grep -vx -e "$mem" -e "$grpc" -e "$ucx"))
 exported=$(nm -D --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' |
     LC_ALL=C sort -u)
 
@@ -45,7 +46,7 @@ if [ -f "$build/dataflow.o" ]; then
     in_archive=$(defined_in "$static")
     [ "$in_archive" = "$exported" ] || complain "the static library's names differ:" \
         "$(diff <(echo "$exported") <(echo "$in_archive") || true)"
-    for engine in mem grpc; do
+    for engine in mem grpc ucx; do
         library=$build/libdataflow_$engine.a
         [ -f "$library" ] || [ $engine = mem ] || continue
         differ=$(diff <(declared_in "$root/include/dataflow/${engine}_transport.h") \
@@ -53,11 +54,14 @@ if [ -f "$build/dataflow.o" ]; then
         [ -z "$differ" ] || complain "$library shows other names than its header:" "$differ"
     done
 fi
-if [ -f "$build/libdataflow_grpc.so" ]; then
-    differ=$(diff <(declared_in "$grpc") <(nm -D --defined-only "$build/libdataflow_grpc.so" |
-        awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort -u) || true)
-    [ -z "$differ" ] || complain "libdataflow_grpc.so exports other names than its header:" "$differ"
-fi
+for engine in grpc ucx; do
+    library=$build/libdataflow_$engine.so
+    [ -f "$library" ] || continue
+    differ=$(diff <(declared_in "$root/include/dataflow/${engine}_transport.h") \
+        <(nm -D --defined-only "$library" |
+            awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort -u) || true)
+    [ -z "$differ" ] || complain "$library exports other names than its header:" "$differ"
+done
 
 forbidden='(abort|exit|_exit|_Exit|quick_exit|atexit|__assert_fail|raise|kill|getenv|secure_getenv'
 forbidden="$forbidden|setenv|putenv|(__)?v?f?d?printf(_chk)?|puts|fputs|putchar|fputc|fwrite|perror"

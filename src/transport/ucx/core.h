@@ -20,7 +20,7 @@
  *    requests come by the others. One that has failed is closed by force, never used again, and
  *    lives until all that it was given has come back. Whoever calls then makes another.
  * 4. Errors of peers are asked for (UCP_ERR_HANDLING_MODE_PEER), for else what was given to UCX
- *    may never come back. Most lanes within a machine cannot tell them: see lanes_of.
+ *    may never come back. Lanes that cannot tell them are not used: see worker.c.
  * 5. The first message of a line of ours cancels call 0, of which there is none: when it has gone
  *    the other side is there. If it has not in CONNECT_NS, nobody is.
  */

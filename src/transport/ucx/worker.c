@@ -2,9 +2,9 @@
  *
  * UCX's worker of an endpoint, and what it is told of how to work: its interface and its lanes.
  *
- * Some lanes within a machine do not tell of a peer that is gone, and UCX leaves those out where
- * errors of peers are asked for, as they are here: two processes of one machine then reach each
- * other by the loopback. With shared_memory they are made to ask now and then.
+ * Lanes through shared memory do not tell of a peer that is gone, or only when they are made to ask
+ * now and then, and then they are no faster for what is large. So there are none: two processes of
+ * one machine reach each other by the loopback.
  */
 #define _DEFAULT_SOURCE
 #define _GNU_SOURCE
@@ -141,13 +141,10 @@ df_code worker_reaches(const endpoint *e, const char *target, df_error *err) {
 
 /* Set whatever the environment says. "tcp" and "ib" go between machines; "cuda" and "rocm" are for
  * devices' memory. What a build of UCX does not have it leaves out. */
-static ucs_status_t configure(const endpoint *e, const char *interface, ucp_config_t **out) {
-    bool shares = e->engine->o.shared_memory;
+static ucs_status_t configure(const char *interface, ucp_config_t **out) {
     const char *const settings[][2] = {
         {"NET_DEVICES", interface},
-        {"TLS", shares ? "tcp,ib,shm,cuda,rocm" : "tcp,ib,cuda,rocm"},
-        {"SYSV_ERROR_HANDLING", shares ? "y" : "n"},
-        {"POSIX_ERROR_HANDLING", shares ? "y" : "n"},
+        {"TLS", "tcp,ib,cuda,rocm"},
         {"CM_REUSEADDR", "y"}, /* whoever restarts has its port again */
         {"WARN_INVALID_CONFIG", "n"},
     };
@@ -164,7 +161,7 @@ static ucs_status_t context_open(endpoint *e, const char *interface) {
                             .features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP};
     ucp_context_attr_t has = {.field_mask = UCP_ATTR_FIELD_MEMORY_TYPES};
     ucp_config_t *config;
-    ucs_status_t s = configure(e, interface, &config);
+    ucs_status_t s = configure(interface, &config);
     if (s != UCS_OK) return s;
     s = ucp_init(&p, config, &e->context);
     ucp_config_release(config);

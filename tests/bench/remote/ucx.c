@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * UCX itself: active messages over TCP on the loopback, and on each side a thread that has the
- * worker make progress, and sleeps until there is some. Who calls sends himself. The server answers
+ * worker make progress, and sleeps until there is some. Who calls sends himself, under a lock, as
+ * UCX's own would have him spin while the other thread is not running. The server answers
  * from a thread that sleeps until it is woken, as a kernel's would, or ("direct") from the thread
  * that took the message. What is large UCX writes to where it shall be.
  */
@@ -24,6 +25,7 @@ enum { REQUEST = 0, REPLY = 1 };
 typedef struct station {
     ucp_context_h context;
     ucp_worker_h worker;
+    pthread_mutex_t lock; /* of the worker */
     int fd;
     ucp_ep_h peer; /* the client's, and of whom the server last heard */
     pthread_t thread;
@@ -31,6 +33,7 @@ typedef struct station {
     char request[SMALL];
     char *bytes;
     ucp_conn_request_h asked;
+    bool has_come; /* what another thread waits for, which is told when it can have the worker */
     bool ends;
 } station;
 
@@ -59,6 +62,13 @@ static void answer(station *s) {
     say(s, REPLY, NULL, 0, s->bytes, s->request[0] ? LARGE : SMALL);
 }
 
+/* From a thread that does not have the worker. */
+static void say_from_outside(station *s, void (*what)(station *s)) {
+    (void)pthread_mutex_lock(&s->lock);
+    what(s);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 static ucs_status_t request_came(void *user, const void *head, size_t n_head, void *data,
                                  size_t bytes, const ucp_am_recv_param_t *of) {
     station *s = user;
@@ -66,10 +76,8 @@ static ucs_status_t request_came(void *user, const void *head, size_t n_head, vo
     (void)bytes;
     memcpy(s->request, head, n_head < SMALL ? n_head : SMALL);
     s->peer = of->reply_ep;
-    if (s->told)
-        latch_open(s->told);
-    else
-        answer(s);
+    s->has_come = s->told != NULL;
+    if (!s->told) answer(s);
     return UCS_OK;
 }
 
@@ -77,7 +85,7 @@ static void reply_is_there(void *request, ucs_status_t status, size_t bytes, voi
     (void)bytes;
     need(status, "UCX receives");
     ucp_request_free(request);
-    latch_open(((station *)user)->told);
+    ((station *)user)->has_come = true;
 }
 
 static ucs_status_t reply_came(void *user, const void *head, size_t n_head, void *data,
@@ -95,7 +103,7 @@ static ucs_status_t reply_came(void *user, const void *head, size_t n_head, void
         return UCS_INPROGRESS;
     }
     memcpy(s->bytes, data, bytes);
-    latch_open(s->told);
+    s->has_come = true;
     return UCS_OK;
 }
 
@@ -111,6 +119,7 @@ static void asked_for(ucp_conn_request_h request, void *user) {
 
 static void go_on(station *s) {
     while (!s->ends) {
+        (void)pthread_mutex_lock(&s->lock);
         while (ucp_worker_progress(s->worker)) continue;
         if (s->asked) {
             const ucp_ep_params_t p = {.field_mask = UCP_EP_PARAM_FIELD_CONN_REQUEST,
@@ -119,7 +128,11 @@ static void go_on(station *s) {
             connect_it(s, p);
         }
         struct pollfd fd = {.fd = s->fd, .events = POLLIN};
-        if (ucp_worker_arm(s->worker) == UCS_OK) (void)poll(&fd, 1, -1);
+        const bool sleeps = ucp_worker_arm(s->worker) == UCS_OK, tells = s->has_come;
+        s->has_come = false;
+        (void)pthread_mutex_unlock(&s->lock);
+        if (tells) latch_open(s->told);
+        if (sleeps) (void)poll(&fd, 1, -1);
     }
 }
 
@@ -128,7 +141,7 @@ static station *station_new(unsigned id, ucp_am_recv_callback_t came) {
     const ucp_params_t p = {.field_mask = UCP_PARAM_FIELD_FEATURES,
                             .features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP};
     const ucp_worker_params_t w = {.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE,
-                                   .thread_mode = UCS_THREAD_MODE_MULTI};
+                                   .thread_mode = UCS_THREAD_MODE_SERIALIZED};
     const ucp_am_handler_param_t h = {.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID |
                                                     UCP_AM_HANDLER_PARAM_FIELD_CB |
                                                     UCP_AM_HANDLER_PARAM_FIELD_ARG,
@@ -144,6 +157,7 @@ static station *station_new(unsigned id, ucp_am_recv_callback_t came) {
     need(ucp_worker_create(s->context, &w, &s->worker), "UCX's worker");
     need(ucp_worker_get_efd(s->worker, &s->fd), "UCX's worker");
     need(ucp_worker_set_am_recv_handler(s->worker, &h), "UCX's worker");
+    (void)pthread_mutex_init(&s->lock, NULL);
     s->bytes = bench_alloc(LARGE);
     memset(s->bytes, 7, LARGE);
     return s;
@@ -161,7 +175,7 @@ static void *answer_on(void *arg) {
     station *s = arg;
     for (;;) {
         latch_pass(s->told);
-        answer(s);
+        say_from_outside(s, answer);
     }
     return NULL;
 }
@@ -219,11 +233,15 @@ static void *connect_to(const char *address, const credentials *tls) {
     return s;
 }
 
+static void ask(station *s) {
+    say(s, REQUEST, s->request, SMALL, NULL, 0);
+}
+
 static double trips(station *s, int n, char what) {
     double since = remote_now();
     s->request[0] = what;
     for (int i = 0; i < n; i++) {
-        say(s, REQUEST, s->request, SMALL, NULL, 0);
+        say_from_outside(s, ask);
         latch_pass(s->told);
     }
     return (remote_now() - since) / n;
