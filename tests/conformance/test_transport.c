@@ -7,7 +7,7 @@
  * mem: the network within the process, with threads of its own, and with a time of its own that a
  * thread of the test lets pass. Its links reorder what they carry.
  * grpc, grpc-tls: gRPC over loopback, in one process; with --certificates FOLDER for the second.
- * ucx, ucx-shared: UCX over loopback, and by lanes within the machine.
+ * ucx: UCX over loopback, in one process.
  */
 #include <dataflow/mem_transport.h>
 #include <dataflow/transport_conformance.h>
@@ -120,15 +120,15 @@ static int test_grpc(df_transport_conformance suite, const char *folder) {
 /* ---- ucx --------------------------------------------------------------------------- */
 
 #ifdef DATAFLOW_HAS_UCX
-static int test_ucx(df_transport_conformance suite, bool shares) {
-    const df_ucx_options o = {.struct_size = sizeof o, .shared_memory = shares};
+static int test_ucx(df_transport_conformance suite) {
+    const df_ucx_options o = {.struct_size = sizeof o};
     df_ucx_engine *engine;
     df_transport_ops ops;
     if (df_ucx_engine_new(&o, &engine, NULL) != DF_OK) return 1;
     df_ucx_engine_ops(engine, &ops);
     suite.ops = &ops;
     suite.address = "ucx://127.0.0.1:0";
-    printf("ucx%s\n", shares ? ", shared memory" : "");
+    printf("ucx\n");
     int broken = df_transport_conformance_run(&suite);
     if (!broken) df_ucx_engine_free(engine);
     return broken;
@@ -147,8 +147,7 @@ static int test_engine(const char *name, df_transport_conformance suite, const c
     if (strcmp(name, "grpc-tls") == 0) broken = test_grpc(suite, folder);
 #endif
 #ifdef DATAFLOW_HAS_UCX
-    if (strcmp(name, "ucx") == 0) broken = test_ucx(suite, false);
-    if (strcmp(name, "ucx-shared") == 0) broken = test_ucx(suite, true);
+    if (strcmp(name, "ucx") == 0) broken = test_ucx(suite);
 #endif
     return broken;
 }
@@ -157,10 +156,11 @@ static bool is_engine(const char *name) {
     static const char *const names[] = {
         "mem",
 #ifdef DATAFLOW_HAS_GRPC
-        "grpc", "grpc-tls",
+        "grpc",
+        "grpc-tls",
 #endif
 #ifdef DATAFLOW_HAS_UCX
-        "ucx",  "ucx-shared",
+        "ucx",
 #endif
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
