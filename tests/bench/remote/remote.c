@@ -121,7 +121,7 @@ static void start(contest *c, char *self, int i) {
 /* Seconds that a process has been in user space. */
 static double user_of(pid_t pid) {
     char path[32], text[1024];
-    unsigned long ticks;
+    unsigned long ticks = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
     bench_need(f != NULL, path, "it cannot be read");
