@@ -162,7 +162,8 @@ gate_tsan() {
     build_tsan
     export DATAFLOW_TEST_SCALE=4
     # gRPC and UCX are not built for it: it does not see what orders the threads there.
-    run_tests build-gates/tsan --timeout 600 --exclude-regex '^(transport-(grpc|ucx)|process-)'
+    run_tests build-gates/tsan --timeout 600 \
+        --exclude-regex '^(transport-(grpc|ucx)|process-|example_.*_processes$)'
 }
 
 gate_soak() {
