@@ -73,11 +73,12 @@ double joining_play(joining *j) {
         for (uint32_t t = 1; t < j->threads; t++)
             if (free_at[t] < free_at[who]) who = t;
         double at = free_at[who] > j->ready[b] ? free_at[who] : j->ready[b];
-        at += PER_BLOCK + (double)PER_EVENT * block->n_after + block->count * j->per_node;
+        at += (double)PER_BLOCK + (double)PER_EVENT * block->n_after + block->count * j->per_node;
         free_at[who] = at;
         if (at > end) end = at;
+        const double elsewhere = at + (double)HAND_OVER;
         for (uint32_t i = block->first_after; i < block->first_after + block->n_after; i++)
-            if (j->ready[j->after[i]] < at + HAND_OVER) j->ready[j->after[i]] = at + HAND_OVER;
+            if (j->ready[j->after[i]] < elsewhere) j->ready[j->after[i]] = elsewhere;
     }
     return end;
 }
