@@ -112,11 +112,11 @@ static bool memory_fits(const play *y, const plan_node *n, uint32_t input, const
     return s->memory == (host ? DF_MEMORY_HOST : DF_MEMORY_DEVICE);
 }
 
-/* Where the tensor of a slot comes from, if it is lent. */
+/* Where the tensor of a slot comes from, which somebody reads, if it is lent. */
 static slot_play *lender_of(const play *y, uint32_t slot) {
     const plan_node *n = &y->p->nodes[y->slots[slot].producer];
     const plan_channel *ch = n->role == ROLE_RECV ? &y->p->channels[n->index] : NULL;
-    return &y->slots[ch && ch->lent && !ch->control ? ch->slot : slot];
+    return &y->slots[ch && ch->lent ? ch->slot : slot];
 }
 
 static bool is_of_this_block(const play *y, const slot_play *s) {
@@ -252,7 +252,8 @@ static bool judge(const play *y) {
         if (y->slots[s].read && y->slots[s].state == SLOT_FULL && !y->p->slots[s].stays)
             return compile_fail(y->c, DF_INTERNAL, "verify: an output of node %s is never dropped",
                                 producer_of(y, s));
-    return y->end || compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
+    if (!y->end) (void)compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
+    return y->end;
 }
 
 /* ---- variables ----------------------------------------------------------- */

@@ -107,7 +107,7 @@ bool joining_init(joining *j, arena *a, const plan *p, uint32_t threads, double 
     j->piece_of = arena_array(a, p->n_blocks, sizeof *j->piece_of);
     j->marks = arena_array(a, p->n_blocks, sizeof *j->marks);
     j->ready = arena_array(a, (size_t)p->n_blocks + 1, sizeof *j->ready);
-    if (!j->items || !j->piece_of || !j->marks || !j->ready) return false;
+    if (a->failed) return false;
     find_levels(j);
     return true;
 }

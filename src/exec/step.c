@@ -72,7 +72,7 @@ static bool make_queue_op(step *s, uint32_t node) {
     q->pointers = arena_array(&s->mem, n_tensors, sizeof *q->pointers);
     q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
     q->launch.regions = arena_array(&s->mem, n_tensors, sizeof *q->launch.regions);
-    if (!q->headers || !q->pointers || !q->kept || !q->launch.regions) return false;
+    if (s->mem.failed) return false;
     if (n->kernel->report && queue_of_kernels(s->x->o.devices[n->device])) {
         q->report = memory_take(s->x->o.host, n->kernel->report, NULL);
         if (!q->report) return false;
@@ -148,7 +148,7 @@ static bool make_types(step *s) {
     if (!any_unknown_shape(s->p)) return true;
     s->types = arena_array(&s->mem, s->p->n_inputs, sizeof *s->types);
     s->type_at = arena_array(&s->mem, s->p->n_inputs, sizeof *s->type_at);
-    if (!s->types || !s->type_at) return false;
+    if (s->mem.failed) return false;
     for (uint32_t i = 0; i < s->p->n_inputs; i++) s->type_at[i] = &s->types[i];
     return true;
 }
@@ -171,9 +171,7 @@ static bool make_arrays(step *s) {
     s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
     s->results = arena_array(a, p->n_fetches, sizeof *s->results);
     s->into = arena_array(a, p->n_fetches, sizeof *s->into);
-    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
-           s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
-           s->written && s->traffic;
+    return !a->failed;
 }
 
 /* They are there from the beginning. */
