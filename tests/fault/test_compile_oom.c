@@ -47,8 +47,7 @@ static size_t each_object_fails(df_code (*make)(const compile_request *rq, df_er
 static df_code make_program(const compile_request *rq, df_error *err) {
     compile_result result;
     df_code code = compile_program(rq, &result, err);
-    assert_true((result.plan != NULL) == (code == DF_OK) &&
-                (result.used != 0) == (code == DF_OK));
+    assert_true((result.plan != NULL) == (code == DF_OK) && (result.used != 0) == (code == DF_OK));
     plan_free(result.plan);
     return code;
 }
@@ -118,7 +117,8 @@ static void each_object_of_a_pass_fails(void **state) {
     assert_true(n > 1000);
 }
 
-/* The shapes of feeds are known better, so types are inferred again; variables have their places. */
+/* The shapes of feeds are known better, so types are inferred again; variables have their places.
+ */
 static void each_object_of_what_is_inferred_again_fails(void **state) {
     compile_world *w = world_of(state);
     df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(-1));
