@@ -259,6 +259,10 @@ static const df_key *make_key(cutting *k, const copy *p, uint32_t channel) {
 
 static const edge_type no_value = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
 
+static bool is_no_value(const edge_type *t) {
+    return t->dtype == no_value.dtype && shape_equal(edge_shape(t), edge_shape(&no_value));
+}
+
 static bool make_channel(cutting *k, const copy *p) {
     compile_state *c = k->c;
     const item *it = &c->items[p->source];
@@ -306,7 +310,7 @@ static bool make_half(cutting *k, const item *it) {
     item_out from = sends && it->n_inputs ? c->inputs[it->first_input] : (item_out){0, 0};
     const edge_type *type = sends ? &c->types[from.item][from.index] : it->node->outputs;
     bool control = df_key_edge(key)[0] == '^';
-    if (control != (sends ? !it->n_inputs : type->dtype == DF_BOOL && type->rank == 1))
+    if (sends ? control != !it->n_inputs : control && !is_no_value(type))
         return compile_fail(c, DF_INVALID_ARGUMENT, "node %s: its key and its %s contradict",
                             it->node->name, sends ? "inputs" : "type");
     *ch = (plan_channel){.key = key,
