@@ -82,8 +82,7 @@ static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
     const plan_slot *s = &y->p->slots[slot];
     if (!same_type(s->type, ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
         return broken(y, n, "dtype, shape or memory is not its channel's");
-    if (ch->lent ? !s->stays : s->stays && !sends)
-        return broken(y, n, "lends, or borrows, what does not stay");
+    if (ch->lent && !s->stays) return broken(y, n, "lends, or borrows, what does not stay");
     if (sends && (producer_of(y, slot) != ch->producer || slot != ch->slot))
         return broken(y, n, "sends another output than its channel's");
     return true;
@@ -280,8 +279,8 @@ static void mark_before(access_check *k, uint32_t place) {
         k->behind[c->before[i]] = place + 1;
 }
 
-/* A write follows every read since the last write, or, if there was none, that write; a read
- * follows the last write. */
+/* A write follows every read since the last write, or, if there was none, that write: the
+ * variable's own node is its first read. A read follows the last write. */
 static bool check_access(access_check *k, accesses *a, uint32_t place) {
     const emitted *e = &k->c->emitted[place];
     bool ok = !a->any || a->device == e->device;
@@ -289,7 +288,7 @@ static bool check_access(access_check *k, accesses *a, uint32_t place) {
     if (emitted_op(k->c, e)->flags & OP_WRITES) {
         for (uint32_t r = a->first_read; ok && r; r = k->next_read[r - 1])
             ok = k->behind[r - 1] == place + 1;
-        if (!a->first_read && a->write) ok = ok && k->behind[a->write - 1] == place + 1;
+        if (!a->first_read) ok = ok && a->write && k->behind[a->write - 1] == place + 1;
         a->write = place + 1;
         a->first_read = 0;
     } else {
