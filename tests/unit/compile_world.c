@@ -29,6 +29,7 @@ static const df_op_def own_ops[] = {
     {.struct_size = sizeof(df_op_def), .signature = "Ints(x: any) : x", .infer = df_infer_same},
     {.struct_size = sizeof(df_op_def), .signature = "Near(x: any) : x", .infer = df_infer_same},
     {.struct_size = sizeof(df_op_def), .signature = "Many(x: any...) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Free(x: any) : x"},
     {.struct_size = sizeof(df_op_def), .signature = "Sink(x: any)"},
 };
 static const df_kernel_def own_kernels[] = {
@@ -64,6 +65,10 @@ static const df_kernel_def own_kernels[] = {
      .compute = compute_nothing,
      .flags = DF_KERNEL_CHEAP,
      .may_overwrite = UINT32_MAX},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Free",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing},
     {.struct_size = sizeof(df_kernel_def),
      .op = "Sink",
      .devices = "CPU,SIM",

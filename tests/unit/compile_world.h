@@ -12,7 +12,7 @@
  * comes from a fault_allocator: a test also shows what leaks. Devices are cpu:2 and sim:2,
  * incarnations from 1.
  *
- * Besides the standard ops there are these, each with an output like its first input:
+ * Besides the standard ops there are these, most with an output like the first input:
  *
  *   Later  its kernels are asynchronous
  *   OnCpu  has a kernel on CPU alone
@@ -20,6 +20,7 @@
  *   Ints   has a kernel for int32 alone
  *   Near   its input lies in host memory, its output in the device's; it may overwrite it
  *   Many   takes any number of inputs, may overwrite any of them, and is cheap
+ *   Free   its output's shape is not known
  *   Sink   has no output
  */
 #ifndef UNIT_COMPILE_WORLD_H
