@@ -186,11 +186,10 @@ static inline bool run_feed(step *s, const kernel_io *io) {
     return true;
 }
 
-/* The same. */
+/* The same. What is fetched has a value: the fetch of a variable is that of a read. */
 static inline bool run_fetch(step *s, const kernel_io *io) {
-    df_tensor *t = s->slots[s->p->inputs[io->first_input]];
-    if (!t || s->rq.into) return false;
-    s->results[io->channel] = tensor_ref(t);
+    if (s->rq.into) return false;
+    s->results[io->channel] = tensor_ref(s->slots[s->p->inputs[io->first_input]]);
     if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
     return true;
 }

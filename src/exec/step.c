@@ -100,10 +100,9 @@ static bool make_queue_ops(step *s) {
     return true;
 }
 
-static bool make_events(step *s) {
+static void make_events(step *s) {
     for (uint32_t b = 0; b < s->p->n_blocks; b++)
         s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b, .at = NOT_RUNNING};
-    return true;
 }
 
 static bool make_join(step *s, df_queue *q, df_error *err) {
@@ -184,10 +183,7 @@ static void show_constants(step *s) {
 
 step *step_new(executor *x, df_error *err) {
     step *s = alloc_zeroed(x->o.alloc, sizeof *s);
-    if (!s) {
-        (void)error_memory(err, "a step");
-        return NULL;
-    }
+    if (!s) return (void)error_memory(err, "a step"), NULL;
     s->x = x;
     s->p = x->o.plan;
     s->pool = x->o.pool;
@@ -195,18 +191,17 @@ step *step_new(executor *x, df_error *err) {
     s->handed = (event){.kind = EVENT_HANDED};
     s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
-    df_error why;
-    (void)error_memory(&why, "a step");
+    (void)error_memory(err, "a step");
     bool ok = condition_init(&s->wake);
-    if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
-        make_queue_ops(s) && make_joins(s, &why) &&
+    if (ok && make_arrays(s) && make_types(s) && make_recvs(s) && make_queue_ops(s) &&
+        make_joins(s, err) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->work,
-                            &s->rendezvous, &why) == DF_OK) {
+                            &s->rendezvous, err) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
+        make_events(s);
         show_constants(s);
         return s;
     }
-    if (err) *err = why;
     drop_joins(s);
     drop_reports(s);
     if (ok) condition_fini(&s->wake);

@@ -251,8 +251,8 @@ void pool_post(pool *p, step *s, event *e);
 event *pool_take(pool *p, step *s, bool all);
 /* The step is over. True: its caller waits for that, and goes on with it. */
 bool pool_over(pool *p, step *s);
-/* The step's outcome is told from now on. True: it was not before; *why is how it failed. */
-bool pool_abandon(pool *p, step *s, df_error *why);
+/* By who ends the run early: the step's outcome is told from now on; *why is how it failed. */
+void pool_abandon(pool *p, step *s, df_error *why);
 /* The caller waits: for an event of the step's inbox, which it takes; until the step is over; until
  * its outcome was told; until its deadline, with a token that it takes. */
 typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
