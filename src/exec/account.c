@@ -188,18 +188,18 @@ static void add_waits(list *l, step *s, bool keys_only) {
             add(l, "the work of this step on %s", s->joins[i].queue->device->full_name);
 }
 
-size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size) {
-    list l = {.buffer = buffer, .size = size, .separator = separator};
-    if (size) buffer[0] = '\0';
-    add_waits(&l, s, keys_only);
-    return l.n;
+void account_keys(step *s, char *buffer, size_t size) {
+    list l = {.buffer = buffer, .size = size, .separator = ", "};
+    buffer[0] = '\0';
+    add_waits(&l, s, true);
 }
 
 /* For how long nothing was there to do, in ms; from the first time that somebody asks, at least. */
 static uint64_t idle_ms(step *s) {
-    uint64_t since = atomic_get(&s->idle_since, RELAXED), now = clock_now();
+    uint64_t since = atomic_get(&s->idle_since, RELAXED);
+    uint64_t now = clock_now(); /* read later: no earlier than that */
     if (!since) atomic_put(&s->idle_since, now, RELAXED);
-    return since && since < now ? (now - since) / 1000000 : 0;
+    return since ? (now - since) / 1000000 : 0;
 }
 
 static void add_step(list *l, step *s) {

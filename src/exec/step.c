@@ -191,7 +191,7 @@ step *step_new(executor *x, df_error *err) {
     s->handed = (event){.kind = EVENT_HANDED};
     s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
-    (void)error_memory(err, "a step");
+    error_clear(err);
     bool ok = condition_init(&s->wake);
     if (ok && make_arrays(s) && make_types(s) && make_recvs(s) && make_queue_ops(s) &&
         make_joins(s, err) &&
@@ -202,6 +202,7 @@ step *step_new(executor *x, df_error *err) {
         show_constants(s);
         return s;
     }
+    if (err->code == DF_OK) (void)error_memory(err, "a step");
     drop_joins(s);
     drop_reports(s);
     if (ok) condition_fini(&s->wake);

@@ -417,6 +417,27 @@ static void under_a_step_a_copy_that_fails_tells_the_step(void **state) {
     route_end(&x);
 }
 
+/* No copy has failed: the value was never made. */
+static void without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause(void **state) {
+    (void)state;
+    route x;
+    launch wrong;
+    route_init(&x, false);
+    df_device *a = x.w.d[0], *b = x.w.d[1];
+    failing_launch(&wrong, a, &x.step);
+    df_tensor *t = host_bytes(&x.w, 100, 5);
+    t->ready = record(a, &x.step);
+
+    ship(&x, on_host, t, at(b));
+    got_wait(&x.g);
+
+    assert_int_not_equal(x.g.code, DF_OK);
+    assert_null(x.g.tensor);
+    assert_non_null(strstr(x.g.err.message, "key /job:localhost"));
+    got_fini(&x.g);
+    route_end(&x);
+}
+
 /* While the queue by which all comes in is held, all that a step needs is out at once: no later
  * round can need more, if it waits for its queues as a step does. */
 static void a_warm_step_allocates_nothing(void **state) {
@@ -634,6 +655,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(without_a_step_what_a_transfer_left_on_a_queue_outlives_it),
         cmocka_unit_test(a_transfer_into_a_block_that_a_failed_step_used_arrives),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
+        cmocka_unit_test(without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause),
     };
     world_yields(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

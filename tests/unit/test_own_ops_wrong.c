@@ -276,6 +276,41 @@ static void a_kernel_on_a_queue_cannot_run_what_waits_for_a_queue(void **state) 
     }
 }
 
+/* To the device whose thread it is, or of what lies there. */
+typedef struct copying {
+    df_device *to;
+    df_tensor *there;
+} copying;
+
+static df_code copy_inside(df_kernel *k, df_error *err) {
+    const copying *c = df_kernel_user(k);
+    df_tensor *out = NULL;
+    return df_device_copy(c->to, c->there, &out, err);
+}
+
+static void a_kernel_on_a_queue_cannot_wait_for_a_copy(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        world w;
+        copying c;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Copy(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){
+                           .op = "Copy", .devices = "SIM", .compute = copy_inside, .user = &c});
+        c.to = df_runtime_device(w.rt, i);
+        df_tensor *t = floats(&w, 4, (float[]){1, 2, 3, 4});
+        assert_int_equal(df_device_copy(df_runtime_device(w.rt, 1), t, &c.there, NULL), DF_OK);
+        df_tensor_unref(t);
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, "sim:0");
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Copy", DF_OUTS(x), NULL, 0)));
+        fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "a thread of /job:localhost/task:0/device:SIM:0");
+        df_tensor_unref(c.there);
+        close_world(&w);
+    }
+}
+
 /* ---- memory that is another device's -------------------------------------- */
 
 static df_tensor *elsewhere;
@@ -682,6 +717,7 @@ int main(void) {
         cmocka_unit_test(an_output_that_is_there_is_not_allocated_in_another_shape),
         cmocka_unit_test(a_kernel_that_ends_later_needs_room_for_its_output),
         cmocka_unit_test(an_error_is_a_code_also_without_words),
+        cmocka_unit_test(a_kernel_on_a_queue_cannot_wait_for_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
