@@ -190,6 +190,56 @@ size_t oom_in_frames(void) {
     return n;
 }
 
+/* ---- values that are lent for a run ---------------------------------------- */
+
+static probe lender;
+
+/* A kernel on a queue feeds a program that keeps what it is fed; and so does the caller, with
+ * memory of his own. */
+static void build_lent(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SCALAR);
+    (void)oom_named(g, "same", x);
+    df_graph_on(g, "sim:0");
+    df_out y = probe_node(g, "TestCopy", x, &lender);
+    df_graph_on(g, NULL);
+    (void)oom_named(g, "ran", y);
+    df_out many = df_placeholder(g, "many", DF_INT64, DF_SHAPE(100));
+    df_out v = df_variable(g, "v", DF_INT64, DF_SHAPE(100));
+    (void)oom_named(g, "all", df_sum(g, df_assign(g, v, many), NULL, 0, false));
+}
+
+static void lend(fault_allocator *f, void *arg) {
+    int64_t values[100];
+    (void)arg;
+    df_runtime *rt = oom_probe_runtime(f, 0);
+    df_graph *g = oom_graph(f, rt, build_lent);
+    df_session *s = oom_session(f, g);
+    df_out x = oom_out(g, "x");
+    df_program *inner = oom_program(f, s, DF_OUTS(x), DF_OUTS(oom_out(g, "same")));
+    df_program *outer = oom_program(f, s, DF_OUTS(x), DF_OUTS(oom_out(g, "ran")));
+    df_program *keeps = oom_program(f, s, DF_OUTS(oom_out(g, "many")), DF_OUTS(oom_out(g, "all")));
+    df_tensor *three = run_scalar(NULL, 3), *wrapped;
+    lender.program = inner;
+    for (int i = 0; i < 2; i++) assert_int_equal(oom_run(f, outer, DF_TENSORS(three)), 3);
+    for (int i = 0; i < 100; i++) values[i] = i;
+    assert_int_equal(
+        df_tensor_wrap(NULL, DF_INT64, DF_SHAPE(100), values, NULL, NULL, &wrapped, NULL), DF_OK);
+    assert_int_equal(oom_run(f, keeps, DF_TENSORS(wrapped)), 4950);
+    df_tensor_unref(wrapped);
+    df_tensor_unref(three);
+    df_program_free(inner);
+    df_program_free(outer);
+    oom_free(keeps, s, g, rt);
+}
+
+size_t oom_in_lent_values(void) {
+    probe_init(&lender);
+    lender.way = PROBE_RUNS;
+    size_t n = fault_each_allocation(lend, NULL);
+    probe_fini(&lender);
+    return n;
+}
+
 /* ---- kernels that end later ---------------------------------------------- */
 
 /* Only one thread at a time runs the scenarios. */
