@@ -43,8 +43,7 @@ llvm-cov"$suffix" show --show-branches=count --show-instantiations=false $look 2
             else if (c == "\"" || c == "\047") quote = c
             else if (index("([{", c)) depth++
             else if (index(")]}", c)) { if (--depth < 0) break }
-            else if (!depth && (index("?:;,", c) || index("&& ||", substr(text, i, 2)) && c ~ /[&|]/ &&
-                     substr(text, i + 1, 1) == c)) break
+            else if (!depth && (index("?:;,", c) || substr(text, i, 2) ~ /^(&&|[|][|])$/)) break
         }
         text = substr(text, 1, i - 1)
         gsub(/ +$/, "", text)
@@ -62,6 +61,7 @@ llvm-cov"$suffix" show --show-branches=count --show-instantiations=false $look 2
         sub(/^ *[0-9]+\|[^|]*\|/, "", source[n])
         if (source[n] ~ /^[A-Za-z].*\(/ && source[n] !~ /;$/) {
             fn = source[n]
+            sub(/__attribute__\(\([^)]*\)\) */, "", fn)
             sub(/\(.*/, "", fn)
             sub(/.*[ *]/, "", fn)
         }

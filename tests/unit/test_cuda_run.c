@@ -283,13 +283,24 @@ static void what_a_kernels_work_has_found_may_fail_the_run(void **state) {
     df_graph_on(w.g, "cuda:0");
     for (int i = 0; i <= WRONG; i++) {
         const df_attr found = df_attr_int("found", i);
-        y[i] = node(&w, "Report", DF_OUTS(x), &found, 1);
+        y[i] = node(&w, "AddOne", DF_OUTS(node(&w, "Report", DF_OUTS(x), &found, 1)), NULL, 0);
     }
-    for (int i = 0; i <= WRONG; i++) p[i] = compiled(&w, DF_OUTS(x), DF_OUTS(y[i]));
+    assert_int_equal(df_session_new(w.g, NULL, &w.s, &w.err), DF_OK);
+    for (int i = 0; i <= WRONG; i++) {
+        df_code code;
+        size_t n = 0;
+        do { /* whichever allocation fails, a report's or another */
+            fault_fail_allocation(&w.memory, ++n, FAULT_ONCE);
+            code = df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y[i]), NULL, &p[i], &w.err);
+            assert_true(code == DF_OK || code == DF_RESOURCE_EXHAUSTED);
+        } while (code != DF_OK);
+        fault_fail_allocation(&w.memory, 0, FAULT_ONCE);
+        assert_true(n > 5);
+    }
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < WRONG; i++) {
             if (run_four(&w, p[i], &first) != DF_OK) fail_msg("%s", w.err.message);
-            assert_true(first == 2.0F);
+            assert_true(first == 3.0F);
         }
         assert_int_equal(run_four(&w, p[WRONG], &first), DF_OUT_OF_RANGE);
         assert_non_null(strstr(w.err.message, "an index is 2"));
@@ -308,7 +319,7 @@ static void a_kernel_that_is_launched_on_a_lost_device_ends(void **state) {
     w.p = there_and_back(&w, 1000);
     df_program *p = compiled(&w, DF_NO_OUTS, DF_OUTS(made));
     df_tensor *t = NULL;
-    driver.world->lose_after = 1;
+    driver.world->lose_after = 3;
     assert_int_equal(run(&w, w.p, 1000, 0), DF_UNAVAILABLE);
     assert_int_equal(df_program_run(p, DF_NO_TENSORS, &t, NULL, &w.err), DF_UNAVAILABLE);
     assert_null(t);

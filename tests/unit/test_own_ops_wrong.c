@@ -5,6 +5,8 @@
  */
 #include "unit/own_ops_world.h"
 
+#include <dataflow/sim.h>
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -699,6 +701,97 @@ static void an_error_is_a_code_also_without_words(void **state) {
     close_world(&w);
 }
 
+/* ---- a value that another dtype would have, and one that its device refuses ---- */
+
+static void a_value_of_another_dtype_does_not_fit_its_variable(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_put(&w, "Odd(v: int32, x: float32) : x", "Odd", (df_kernel_def){.compute = put});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, devices[d]);
+        df_out v = df_variable(w.g, "v", DF_INT32, DF_SHAPE(4));
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Odd", DF_OUTS(v, x), NULL, 0)));
+        fails(&w, w.p, 4, DF_INVALID_ARGUMENT,
+              "float32[4] does not fit variable v, which is int32[4]");
+        close_world(&w);
+    }
+}
+
+static void a_value_that_cannot_be_assigned_is_refused(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+    df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(df_assign(w.g, v, x)));
+    gives(&w, w.p, 4, 6);
+    fails(&w, w.p, 3, DF_INVALID_ARGUMENT, "v");
+    close_world(&w);
+}
+
+/* y = x + 1, whose shape is found when it runs: it is made in host memory, and then copied. */
+static df_code add_one_as_large(df_kernel *k, df_error *err) {
+    df_tensor *y = NULL;
+    df_code code = df_kernel_allocate(k, 0, df_tensor_shape(df_kernel_input(k, 0)), &y, err);
+    return code == DF_OK ? add_one(k, err) : code;
+}
+
+static void an_output_that_its_device_refuses_fails_its_node(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "AsLarge(x: float32) : x"});
+    add_kernel(&w, (df_kernel_def){.op = "AsLarge", .devices = "SIM", .compute = add_one_as_large});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "AsLarge", DF_OUTS(x), NULL, 0)));
+    gives(&w, w.p, 4, 10);
+    for (uint64_t n = 1; n <= 3; n++) { /* x goes in, the output goes in, and comes out */
+        assert_int_equal(df_sim_fail(df_runtime_device(w.rt, 1), DF_SIM_COPY_REFUSED, n, NULL),
+                         DF_OK);
+        df_code code = run(&w, w.p, 4, NULL);
+        assert_int_not_equal(code, DF_OK);
+        if (n == 2) assert_non_null(strstr(w.err.message, "node AsLarge (AsLarge)"));
+        (void)df_sim_fail(df_runtime_device(w.rt, 1), DF_SIM_COPY_REFUSED, 0, NULL);
+        gives(&w, w.p, 4, 10);
+    }
+    close_world(&w);
+}
+
+static df_code has_no_report(df_kernel *k, df_error *err) {
+    assert_null(df_kernel_report(k));
+    return add_one(k, err);
+}
+
+static df_code never_asked(void *user, const void *report, df_error *err) {
+    (void)user, (void)report;
+    return df_error_set(err, DF_INTERNAL, "there is no report");
+}
+
+static void a_kernel_that_is_the_work_itself_has_no_report(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Report(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Report",
+                                       .devices = "CPU,SIM",
+                                       .compute = has_no_report,
+                                       .report = 4,
+                                       .check = never_asked});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, devices[d]);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Report", DF_OUTS(x), NULL, 0)));
+        gives(&w, w.p, 4, 10);
+        close_world(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
@@ -718,6 +811,10 @@ int main(void) {
         cmocka_unit_test(a_kernel_that_ends_later_needs_room_for_its_output),
         cmocka_unit_test(an_error_is_a_code_also_without_words),
         cmocka_unit_test(a_kernel_on_a_queue_cannot_wait_for_a_copy),
+        cmocka_unit_test(a_value_of_another_dtype_does_not_fit_its_variable),
+        cmocka_unit_test(a_value_that_cannot_be_assigned_is_refused),
+        cmocka_unit_test(an_output_that_its_device_refuses_fails_its_node),
+        cmocka_unit_test(a_kernel_that_is_the_work_itself_has_no_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

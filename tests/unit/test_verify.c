@@ -587,12 +587,24 @@ static void a_room_is_passed_on_within_its_block_when_nobody_can_see_it(void **s
     plan_slot *added = &w->c.plan->slots[node(w, "Add")->first_slot];
     added->from = 0;
     accepted(w);
-    TAKES_OVER_REFUSED(w, "d", "x@feed");  /* that is the caller's */
     TAKES_OVER_REFUSED(w, "d", "b");       /* which was passed on to the caller */
     TAKES_OVER_REFUSED(w, "tall", "flat"); /* of another shape, and read while it is written */
     TAKES_OVER_REFUSED(w, "behind", "c");  /* of another block */
-    out_of(w, "d")->from = node(w, "a")->first_slot + 1;
-    REFUSED_WITH(w, out_of(w, "d")->stays, PLAN_DROPPED, "would compute into what others read");
+}
+
+static void only_what_is_kept_takes_over_what_is_kept(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(16, 16)), a = neg(w, "a", NULL, x);
+    df_out b = neg(w, "b", NULL, a);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b));
+    accepted(w);
+    out_of(w, "a")->from = 0;
+    out_of(w, "b")->from = 0;
+    accepted(w);
+    TAKES_OVER_REFUSED(w, "a", "x@feed"); /* that is the caller's */
+    out_of(w, "b")->from = node(w, "a")->first_slot + 1;
+    accepted(w);
+    REFUSED_WITH(w, out_of(w, "b")->stays, PLAN_DROPPED, "would compute into what others read");
 }
 
 static void what_is_given_to_a_variable_is_kept_and_written_once(void **state) {
@@ -661,6 +673,7 @@ int main(void) {
         TEST(a_channels_other_end_and_its_slot_are_known),
         TEST(what_is_dropped_is_taken_over_by_its_last_reader_alone),
         TEST(a_room_is_passed_on_within_its_block_when_nobody_can_see_it),
+        TEST(only_what_is_kept_takes_over_what_is_kept),
         TEST(what_is_given_to_a_variable_is_kept_and_written_once),
         TEST(a_write_without_the_variables_own_node_is_refused),
     };
