@@ -180,9 +180,7 @@ static bool want_controls(cutting *k) {
         for (uint32_t n = 0; n < it->n_controls; n++)
             if (!want_control(k, c->controls[it->first_control + n], i)) return false;
     }
-    for (uint32_t e = 0; e < c->n_ordered; e++)
-        if (!want_control(k, c->ordered[e].before, c->ordered[e].after)) return false;
-    return true;
+    return true; /* those of order are between accesses of a variable, which are on one device */
 }
 
 static void find_small(cutting *k, const uint32_t *group_size) {

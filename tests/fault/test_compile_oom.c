@@ -140,6 +140,32 @@ static void each_object_of_what_is_inferred_again_fails(void **state) {
     assert_true(each_object_fails(make_text, &w->rq) > 50);
 }
 
+static df_code find_cycle(const compile_request *rq, df_error *err) {
+    df_code code = make_program(rq, err);
+    return code == DF_INVALID_ARGUMENT ? DF_OK : code;
+}
+
+/* Edges of order alone: to another device, of many nodes to one, and to what was added before. */
+static void each_object_for_order_fails(void **state) {
+    compile_world *w = world_of(state);
+    df_node *first = world_node(w, "first"), *before[5];
+    for (int i = 0; i < 5; i++) {
+        if (i == 4) df_graph_on(w->g, "cpu:1");
+        before[i] = world_node(w, NULL);
+        df_control(w->g, before[i], first);
+    }
+    df_graph_on(w->g, NULL);
+    df_node *a = world_node(w, "a"), *b = world_node(w, "b");
+    df_control(w->g, a, b);
+    df_control(w->g, b, a);
+    graph_freeze(w->g);
+    w->rq.targets = DF_NODES(first);
+    assert_true(each_object_fails(make_program, &w->rq) > 50);
+    assert_true(each_object_fails(make_graphs, &w->rq) > 20);
+    w->rq.targets = DF_NODES(a);
+    assert_true(each_object_fails(find_cycle, &w->rq) > 10);
+}
+
 /* A task's part of a graph, as it comes to the task: as text. */
 static df_graph *part_of(compile_world *w, uint32_t task) {
     const plan_device tasks[] = {w->rq.devices[0], w->rq.devices[1]};
@@ -176,7 +202,8 @@ static void each_object_of_a_part_fails(void **state) {
         rq.targets = (df_nodes){targets, df_graph_nodes(part)};
         for (size_t i = 0; i < rq.targets.n; i++) targets[i] = df_graph_node(part, i);
         graph_freeze(part);
-        assert_true(each_object_fails(make_program, &rq) > 50);
+        for (rq.parallelism = 1; rq.parallelism <= 2; rq.parallelism++)
+            assert_true(each_object_fails(make_program, &rq) > 50);
         df_graph_free(part);
     }
 }
@@ -186,6 +213,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(each_object_of_a_pass_fails, world_open, world_close),
         cmocka_unit_test_setup_teardown(each_object_of_what_is_inferred_again_fails, world_open,
                                         world_close),
+        cmocka_unit_test_setup_teardown(each_object_for_order_fails, world_open, world_close),
         cmocka_unit_test_setup_teardown(each_object_of_a_part_fails, world_open, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,10 +49,11 @@ llvm-cov"$suffix" show --show-branches=count --show-instantiations=false $look 2
         gsub(/ +$/, "", text)
         return text
     }
-    function side(name, text) {
-        if (match(text, name ": [^],]+"))
-            print file ":" fn, tolower(name), what "\t" line "\t" (substr(text, RSTART + length(name) + 2,
-                RLENGTH - length(name) - 2) != "0")
+    function side(name, text,   key) {
+        if (!match(text, name ": [^],]+")) return
+        key = file ":" fn " " tolower(name) " " what "\t" line
+        if (!((key, column) in taken)) order[++n_keys] = key SUBSEP column
+        taken[key, column] += substr(text, RSTART + length(name) + 2, RLENGTH - length(name) - 2) != "0"
     }
     /^\/.*\.[ch]:$/ { file = $0; sub(/:$/, "", file); sub(/.*\/src\//, "", file); fn = "" }
     /^ *[0-9]+\|[^|]*\|/ {
@@ -71,9 +72,16 @@ llvm-cov"$suffix" show --show-branches=count --show-instantiations=false $look 2
         sub(/.*Branch \(/, "", at)
         line = at + 0
         sub(/^[0-9]+:/, "", at)
-        what = condition(source[line], at + 0)
+        column = at + 0
+        what = condition(source[line], column)
         side("True", $0)
         side("False", $0)
+    }
+    END { # a function of a header is there for each file that uses it
+        for (i = 1; i <= n_keys; i++) {
+            split(order[i], part, SUBSEP)
+            print part[1] "\t" (taken[order[i]] > 0)
+        }
     }' >"$work/branches"
 
 awk -F'\t' '
