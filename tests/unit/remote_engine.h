@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * remote_engine.h - two processes with a rendezvous each, on a network within this one, whose time
- * passes as the test says. Between them and the network stands an engine that tests make do what an
- * engine may.
+ * remote_engine.h - a remote_world with an engine in front of the network's that does whatever an
+ * engine may, when the test says so; and requests that come from nowhere.
  */
 #ifndef UNIT_REMOTE_ENGINE_H
 #define UNIT_REMOTE_ENGINE_H
 
-#include "unit/recv_world.h" /* before what has types of its parameters' names */
-
-#include "rendezvous/remote_parts.h"
-
-#include <dataflow/dataflow.h>
-#include <dataflow/mem_transport.h>
-
-#include "session/runtime.h"
-#include "support/fault.h"
-
-enum { A, B, TWO, EDGES = 40, SESSION = 7, MS = 1000000 };
-
-static const char *const names[] = {"/job:w/task:0", "/job:w/task:1"};
-static const char *const addresses[] = {"mem://a", "mem://b"};
-
-/* What became of a recv. */
-typedef struct outcome {
-    df_recv recv;
-    int calls;
-    df_error err;
-    int32_t value;
-    df_tensor *kept; /* if it is not a number */
-} outcome;
+#include "unit/remote_world.h"
 
 /* A request that comes from nowhere, and what became of it. */
 typedef struct asked {
@@ -44,243 +21,101 @@ typedef struct spoilt {
     size_t n_meta, n_bytes;
 } spoilt;
 
-typedef struct world world;
-struct world {
-    fault_allocator memory;
-    df_mem_network *net;
-    df_transport_ops mem, ops; /* what remotes use, in front of the network's */
-    df_runtime *rt;
-    remote *r[TWO];
-    remote_session *s[TWO];
-    remote_program *p[TWO];
-    df_key *keys[EDGES];
-    remote_edge edges[TWO][EDGES];
-    int held, lost;
-    uint64_t budget;
-    bool has_no_address; /* of A, when B is opened */
-    bool has_no_beats;
-    const char *const *identities;
-    /* What the engine in between does: to the next reply, */
+/* What it does besides, each once; NULL: nothing. */
+typedef struct engine_hooks {
+    remote_world *w;
     void (*spoil)(spoilt *s);
-    /* before it opens, with what others may call, */
-    void (*on_open)(world *w);
+    void (*on_open)(remote_world *w); /* before it opens, with what others may call */
     df_transport_upcalls opened, upcalls[TWO];
-    /* when there is a peer; before a call; before it closes, */
-    void (*on_peer)(world *w), (*on_call)(world *w), (*on_close)(world *w);
-    /* and with timers, which it keeps to itself. */
-    bool keeps_timers;
+    void (*on_peer)(remote_world *w);  /* when there is a peer */
+    void (*on_close)(remote_world *w); /* before it closes */
+    bool keeps_timers;                 /* to itself: the last is `timer` */
     df_timer *timer;
     asked *asked; /* n_asked of them */
     size_t n_asked;
-    void (*on_reply)(world *w); /* to one of these, the next time */
-};
+    void (*on_reply)(remote_world *w); /* to one of these */
+    void (*reply)(df_request *request, df_reply *reply);
+} engine_hooks;
 
-static world *now; /* for the engine in between, which has no place for it */
+static engine_hooks engine;
 
-static inline void hold(void *w) {
-    ((world *)w)->held++;
-}
-
-static inline void release(void *w) {
-    ((world *)w)->held--;
-}
-
-static inline df_code no_request(void *user, remote_peer *from, unsigned kind, wire_in *meta,
-                                 uint64_t payload, remote_request **q, df_segments *place,
-                                 df_error *err) {
-    (void)user, (void)from, (void)kind, (void)meta, (void)payload, (void)q, (void)place;
-    return error_set(err, DF_UNIMPLEMENTED, "nothing of the kind");
-}
-
-static inline void note_lost(void *user, remote_peer *peer, const df_error *why) {
-    (void)peer, (void)why;
-    ((world *)user)->lost++;
-}
-
-static inline void call_once(void (**what)(world *w)) {
-    void (*f)(world * w) = *what;
+static inline void engine_do(void (**what)(remote_world *w)) {
+    void (*f)(remote_world * w) = *what;
     *what = NULL;
-    if (f) f(now);
+    if (f) f(engine.w);
 }
 
-static inline df_code world_open(void *user, const df_transport_options *o, void **transport,
-                                 df_transport_traits *traits, df_error *err) {
-    if (o->upcalls) now->opened = *o->upcalls;
-    call_once(&now->on_open);
-    return now->mem.open(user, o, transport, traits, err);
+static inline df_code engine_open_at(void *user, const df_transport_options *o, void **transport,
+                                     df_transport_traits *traits, df_error *err) {
+    engine.opened = *o->upcalls;
+    engine.upcalls[strcmp(o->address, "mem://b") == 0 ? B : A] = *o->upcalls;
+    engine_do(&engine.on_open);
+    return engine.w->mem.open(user, o, transport, traits, err);
 }
 
-static inline void world_close(void *transport) {
-    call_once(&now->on_close);
-    now->mem.close(transport);
+static inline void engine_close(void *transport) {
+    engine_do(&engine.on_close);
+    engine.w->mem.close(transport);
 }
 
-static inline df_code world_peer(void *transport, const char *address, void **peer, df_error *err) {
-    df_code code = now->mem.peer(transport, address, peer, err);
-    call_once(&now->on_peer);
+static inline df_code engine_peer(void *transport, const char *address, void **peer,
+                                  df_error *err) {
+    df_code code = engine.w->mem.peer(transport, address, peer, err);
+    engine_do(&engine.on_peer);
     return code;
 }
 
-static inline void world_call(void *peer, df_call *call) {
-    call_once(&now->on_call);
-    now->mem.call(peer, call);
+static inline void engine_after(void *transport, df_timer *timer, uint64_t ns) {
+    engine.timer = timer;
+    if (!engine.keeps_timers) engine.w->mem.after(transport, timer, ns);
 }
 
-static inline void world_after(void *transport, df_timer *timer, uint64_t ns) {
-    now->timer = timer;
-    if (!now->keeps_timers) now->mem.after(transport, timer, ns);
+static inline void engine_reply(df_request *request, df_reply *reply) {
+    asked *q = (asked *)request;
+    if (q < engine.asked || q >= engine.asked + engine.n_asked) {
+        engine.reply(request, reply);
+        return;
+    }
+    q->replies++;
+    q->code = reply->error ? reply->error->code : DF_OK;
+    engine_do(&engine.on_reply);
+    reply->release(reply);
 }
 
 /* Behind the sender's checksum. */
-static inline void spoil_reply(df_message *m) {
+static inline void engine_spoil(df_message *m) {
     static spoilt s;
     static df_segment segment;
-    void (*spoil)(spoilt * s) = now->spoil;
-    now->spoil = NULL;
     s = (spoilt){.n_meta = m->meta_bytes, .n_bytes = m->payload.n ? m->payload.at->bytes : 0};
     assert_true(s.n_meta < sizeof s.meta && s.n_bytes < sizeof s.bytes);
     memcpy(s.meta, m->meta, s.n_meta);
     if (s.n_bytes) memcpy(s.bytes, m->payload.at->at, s.n_bytes);
-    spoil(&s);
+    engine.spoil(&s);
     segment = (df_segment){.at = s.bytes, .bytes = s.n_bytes};
     *m = (df_message){s.meta, s.n_meta, {&segment, s.n_bytes != 0}};
 }
 
-static inline void world_reply(df_request *request, df_reply *reply) {
-    asked *q = (asked *)request;
-    if (q >= now->asked && q < now->asked + now->n_asked) {
-        q->replies++;
-        q->code = reply->error ? reply->error->code : DF_OK;
-        call_once(&now->on_reply);
-        reply->release(reply);
-        return;
+/* The next reply is changed in this way. */
+static inline void spoils(remote_world *w, void (*way)(spoilt *s)) {
+    engine.spoil = way;
+    w->lies = engine_spoil;
+}
+
+static inline void engine_open(remote_world *w) {
+    engine = (engine_hooks){.w = w};
+    remote_world_open(w, 1000);
+    engine.reply = w->ops.reply;
+    w->ops.open = engine_open_at;
+    w->ops.close = engine_close;
+    w->ops.peer = engine_peer;
+    w->ops.after = engine_after;
+    w->ops.reply = engine_reply;
+    for (int i = 0; i < TWO; i++) { /* once more, by this engine */
+        remote_end_close(w, i);
+        remote_end_open(w, i, i == A ? 100 : 200);
     }
-    if (now->spoil && !reply->error) spoil_reply(&reply->message);
-    now->mem.reply(request, reply);
-}
-
-static inline remote_options options_of(world *w, int i, uint64_t incarnation) {
-    static const char *const unknown[] = {NULL, "mem://b"};
-    return (remote_options){.alloc = w->rt->alloc,
-                            .host = w->rt->host,
-                            .cpu = w->rt->devices[w->rt->client],
-                            .engine = &w->ops,
-                            .address = addresses[i],
-                            .cluster = 5,
-                            .incarnation = incarnation,
-                            .self = (uint32_t)i,
-                            .n_peers = TWO,
-                            .names = names,
-                            .addresses = i == B && w->has_no_address ? unknown : addresses,
-                            .identities = w->identities,
-                            .heartbeat = w->has_no_beats ? 0 : 100 * MS,
-                            .misses = 3,
-                            .budget = w->budget,
-                            .checks = true,
-                            .user = w,
-                            .request = no_request,
-                            .lost = note_lost};
-}
-
-static inline void open_remote(world *w, int i, uint64_t incarnation) {
-    const remote_options o = options_of(w, i, incarnation);
-    df_error err;
-    assert_int_equal(remote_new(&o, &w->r[i], &err), DF_OK);
-    w->upcalls[i] = w->opened;
-    assert_int_equal(remote_session_open(w->r[i], SESSION, &w->s[i], &err), DF_OK);
-    const remote_program_options po = {9, w->edges[i], EDGES, hold, release, w};
-    assert_int_equal(remote_program_new(w->r[i], &po, &w->p[i], &err), DF_OK);
-}
-
-static inline void close_remote(world *w, int i) {
-    df_error why;
-    (void)error_set(&why, DF_CANCELLED, "the test is over");
-    remote_session_close(w->s[i], &why);
-    if (!w->r[i]->is_closed) remote_close(w->r[i]);
-    remote_program_free(w->p[i]);
-    remote_unref(w->r[i]);
-    w->r[i] = NULL;
-}
-
-/* All edges go from A to B. */
-static inline void open_with(world *w, uint64_t budget) {
-    *w = (world){.budget = budget};
-    now = w;
-    fault_allocator_init(&w->memory);
-    const df_mem_options mo = {.struct_size = sizeof mo, .allocator = &w->memory.allocator};
-    assert_int_equal(df_mem_network_new(&mo, &w->net, NULL), DF_OK);
-    df_mem_network_ops(w->net, &w->mem);
-    w->ops = w->mem;
-    w->ops.open = world_open;
-    w->ops.close = world_close;
-    w->ops.peer = world_peer;
-    w->ops.call = world_call;
-    w->ops.after = world_after;
-    w->ops.reply = world_reply;
-    df_runtime_options ro = {.struct_size = sizeof ro, .allocator = &w->memory.allocator};
-    assert_int_equal(df_runtime_new(&ro, &w->rt, NULL), DF_OK);
-    for (int i = 0; i < EDGES; i++) {
-        w->keys[i] = test_key(i, 9, i);
-        w->edges[A][i] = (remote_edge){w->keys[i], DF_INT32, DF_SCALAR, REMOTE_NONE, true};
-        w->edges[B][i] = (remote_edge){w->keys[i], DF_INT32, DF_SCALAR, A, false};
-    }
-    open_remote(w, A, 100);
-    open_remote(w, B, 200);
     remote_peer_is(remote_peer_at(w->r[A], B), 200);
     remote_peer_is(remote_peer_at(w->r[B], A), 100);
-}
-
-static inline void close_world(world *w) {
-    for (int i = 0; i < TWO; i++)
-        if (w->r[i]) close_remote(w, i);
-    for (int i = 0; i < EDGES; i++) df_key_free(w->keys[i]);
-    assert_int_equal(w->held, 0);
-    df_runtime_free(w->rt);
-    df_mem_network_free(w->net);
-    fault_allocator_end(&w->memory);
-}
-
-static inline void pass(world *w, uint64_t ns) {
-    (void)df_mem_network_run(w->net, ns);
-}
-
-static inline df_rendezvous *begin(world *w, int i, uint64_t step) {
-    df_rendezvous *r = NULL;
-    df_error err;
-    if (remote_step_open(w->s[i], step, 0, w->p[i], &r, &err) != DF_OK) fail_msg("%s", err.message);
-    return r;
-}
-
-static inline void end_it(df_recv *r, const df_error *err, df_tensor *t) {
-    outcome *g = r->user;
-    g->calls++;
-    g->err = err ? *err : (df_error){.code = DF_OK};
-    if (!err && t->dtype != DF_INT32)
-        g->kept = t;
-    else if (!err)
-        g->value = number_of(t);
-    if (!g->kept) df_tensor_unref(t);
-}
-
-static inline void prepare(world *w, int edge, outcome *g) {
-    *g = (outcome){.recv = {.key = w->keys[edge], .to = on_host, .done = end_it, .user = g}};
-    rendezvous_mark_planned(&g->recv, NULL);
-}
-
-static inline void recv(world *w, df_rendezvous *r, int edge, outcome *g) {
-    prepare(w, edge, g);
-    df_rendezvous_recv(r, &g->recv);
-}
-
-static inline void send(world *w, df_rendezvous *r, int edge, int32_t value) {
-    assert_int_equal(
-        rendezvous_send(r, w->keys[edge], &on_host, number(&w->memory.allocator, value)), DF_OK);
-}
-
-static inline void assert_ended(const outcome *g, df_code code, int32_t value) {
-    assert_int_equal(g->calls, 1);
-    if (g->err.code != code) fail_msg("%s", g->err.message);
-    if (code == DF_OK) assert_int_equal(g->value, value);
 }
 
 /* ---- messages as they come in ---- */
@@ -312,22 +147,22 @@ static inline size_t fetch_of(unsigned char *meta, uint64_t session, uint64_t st
 }
 
 /* Request k comes to i, with this meta; only its first upcall. */
-static inline df_code ask(world *w, int i, size_t k, const void *meta, size_t n, df_error *err) {
+static inline df_code ask(int i, size_t k, const void *meta, size_t n, df_error *err) {
     df_segments place;
-    asked *a = &w->asked[k];
+    asked *a = &engine.asked[k];
     a->rq.struct_size = sizeof a->rq;
     a->rq.arrival.meta = meta;
     a->rq.arrival.meta_bytes = n;
-    return w->upcalls[i].on_request(w->upcalls[i].user, &a->rq, &place, err);
+    return engine.upcalls[i].on_request(engine.upcalls[i].user, &a->rq, &place, err);
 }
 
 /* And its second: its payload has come, or it is over. */
-static inline void ask_on(world *w, int i, size_t k, const df_error *err) {
-    w->upcalls[i].on_payload(w->upcalls[i].user, &w->asked[k].rq, err);
+static inline void ask_on(int i, size_t k, const df_error *err) {
+    engine.upcalls[i].on_payload(engine.upcalls[i].user, &engine.asked[k].rq, err);
 }
 
-static inline void ask_no_more(world *w, int i, size_t k) {
-    w->upcalls[i].on_gone(w->upcalls[i].user, &w->asked[k].rq);
+static inline void ask_no_more(int i, size_t k) {
+    engine.upcalls[i].on_gone(engine.upcalls[i].user, &engine.asked[k].rq);
 }
 
 #endif /* UNIT_REMOTE_ENGINE_H */
