@@ -64,6 +64,10 @@ struct arena_chunk {
 };
 _Static_assert(sizeof(arena_chunk) % ARENA_ALIGN == 0, "the first object is aligned");
 
+#ifdef DF_SCHED_HOOK
+bool arena_is_apart = false;
+#endif
+
 void arena_init(arena *a, const df_allocator *alloc) {
     *a = (arena){.alloc = alloc};
 }
@@ -80,7 +84,7 @@ void arena_fini(arena *a) {
 static bool arena_more(arena *a, size_t bytes) {
     size_t size = a->size ? a->size * 2 : ARENA_FIRST;
     if (size > ARENA_LARGEST) size = ARENA_LARGEST;
-    if (size < bytes) size = bytes;
+    if (size < bytes || arena_is_apart) size = bytes;
     size_t total;
     if (!size_add(size, sizeof(arena_chunk), &total)) return false;
     arena_chunk *c = alloc_zeroed(a->alloc, total);
@@ -97,7 +101,8 @@ void *arena_alloc(arena *a, size_t bytes) {
     if (bytes == 0) bytes = 1; /* a place of its own, even before the first chunk */
     bool fits = size_add(bytes, ARENA_ALIGN - 1, &bytes);
     bytes &= ~(size_t)(ARENA_ALIGN - 1);
-    if (!fits || (a->size - a->used < bytes && !arena_more(a, bytes))) {
+    bool has_room = a->size - a->used >= bytes && !arena_is_apart;
+    if (!fits || (!has_room && !arena_more(a, bytes))) {
         a->failed = true;
         return NULL;
     }

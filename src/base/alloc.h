@@ -46,6 +46,14 @@ typedef struct arena {
     bool failed;         /* memory was asked for that was not there: sticky */
 } arena;
 
+#ifdef DF_SCHED_HOOK
+/* Set by a test before any thread runs: each object is then a block of the allocator's own, so that
+ * each may be the one for which there is no memory. */
+extern bool arena_is_apart;
+#else
+enum { arena_is_apart = false };
+#endif
+
 void arena_init(arena *a, const df_allocator *alloc);
 void arena_fini(arena *a);
 /* Zeroed, aligned for any scalar. NULL: out of memory. */

@@ -37,7 +37,7 @@ static bool table_grow(set_table *t) {
     size_t room = t->cap_sets ? 2 * t->cap_sets : 16;
     async_set *sets = arena_array(t->mem, room, sizeof *sets);
     uint32_t *buckets = arena_array(t->mem, room, sizeof *buckets);
-    if (!sets || !buckets) return false;
+    if (t->mem->failed) return false;
     if (t->n_sets) memcpy(sets, t->sets, t->n_sets * sizeof *sets);
     for (uint32_t i = 0; i < t->n_sets; i++) {
         uint32_t *bucket = &buckets[sets[i].hash & (room - 1)];
@@ -122,7 +122,7 @@ static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, 
 /* Of each node its set; `cut_off`, if there: those that were. False: out of memory. */
 static bool find_sets(const block_graph *g, set_table *t, uint32_t *set, bool *cut_off) {
     bool *event = arena_array(g->mem, g->n, sizeof *event);
-    if (!set || !cut_off || !event) return false;
+    if (g->mem->failed) return false;
     for (uint32_t v = 0; v < g->n; v++) {
         set[v] = set_of(g, t, set, event, v, &cut_off[v]);
         if (set[v] == NO_SET) return false;
@@ -199,7 +199,7 @@ uint32_t blocks_for_many(const block_graph *g, uint32_t parallelism, float grain
     place_in_order *at = arena_array(g->mem, g->n, sizeof *at);
     interval_item *items = arena_array(g->mem, g->n, sizeof *items);
     uint32_t *piece_of = arena_array(g->mem, g->n, sizeof *piece_of);
-    if (!at || !items || !piece_of || g->n == 0) return 0;
+    if (g->mem->failed || g->n == 0) return 0;
     measure(g, at);
     qsort(at, g->n, sizeof *at, compare_place);
     for (uint32_t i = 0; i < g->n; i++)

@@ -31,7 +31,7 @@ typedef struct compile_request {
     const char *const *feed_devices, *const *fetch_devices; /* here, one each; NULL: none say */
     df_nodes targets;
     const df_shape *feed_shapes; /* what the feeds will have, one each; NULL: as the graph says */
-    const int32_t *fixed; /* by node id: where a variable already is, else NONE; may be NULL */
+    const int32_t *fixed; /* by node id: where each variable is; NULL: they are placed, too */
     bool soft_placement, strict_order;
     bool is_foreign;      /* what crosses passes a rendezvous of the user's, and may be late */
     uint32_t parallelism; /* threads that will run it, at least 1 */

@@ -55,7 +55,7 @@ static bool attrs_of(compile_state *c, const emitted *e, const edge_type *kept, 
 static bool set_home(const compile_state *c, const emitted *e, df_node *n) {
     const item *it = &c->items[e->item];
     bool is_placed = c->homes && e->what == EMITTED_ITEM && !c->is_small[e->item];
-    if (!is_placed || it->kind == ITEM_FEED || it->kind == ITEM_FETCH) return true;
+    if (!is_placed || it->kind == ITEM_FETCH) return true;
     n->on = graph_place_on(n->graph, &c->homes[e->item]->name);
     return n->on;
 }

@@ -44,7 +44,7 @@ static bool infer_feed(inferring *x, uint32_t i) {
     }
     c->types[i] = types_keep(&x->types, &t, 1);
     x->anew[i] = true;
-    return c->types[i] || compile_no_memory(c);
+    return compile_got(c, c->types[i]);
 }
 
 static bool infer_node(inferring *x, uint32_t i) {
@@ -74,7 +74,7 @@ static bool infer_node(inferring *x, uint32_t i) {
         return false;
     }
     c->types[i] = types_keep(&x->types, outputs, call.n_outputs);
-    return c->types[i] || compile_no_memory(c);
+    return compile_got(c, c->types[i]);
 }
 
 bool compile_infer(compile_state *c) {

@@ -132,7 +132,7 @@ static bool cut_blocks(lowering *l) {
     }
     l->p->n_blocks = many ? blocks_for_many(&g, c->rq->parallelism, grain, l->block_of)
                           : blocks_for_one(&g, l->block_of);
-    return l->p->n_blocks || compile_no_memory(c);
+    return compile_got(c, l->p->n_blocks > 0);
 }
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -170,7 +170,7 @@ static plan_role role_of(const lowering *l, const emitted *e, const kernel_def *
 }
 
 static bool is_constant(const lowering *l, const emitted *e) {
-    return e->what == EMITTED_ITEM && (op_of(l, e)->flags & OP_CONST);
+    return op_of(l, e)->flags & OP_CONST;
 }
 
 static uint8_t output_memory(const lowering *l, const emitted *e, const kernel_def *k, int i) {
@@ -270,7 +270,7 @@ static bool make_node(lowering *l, uint32_t i, uint32_t *n_inputs) {
         if (send && p->channels[e->channel].src_memory == DF_MEMORY_DEVICE)
             p->leaves |= UINT64_C(1) << e->device;
     }
-    return node->name || compile_no_memory(c);
+    return compile_got(c, node->name);
 }
 
 static bool make_nodes(lowering *l) {
@@ -424,5 +424,5 @@ bool compile_lower(compile_state *c) {
     p->devices = c->rq->devices;
     p->n_devices = c->rq->n_devices;
     return find_later(&l) && make_slots(&l) && cut_blocks(&l) && lay_out(&l) && make_nodes(&l) &&
-           make_events(&l) && (uses_make(p, &c->pass) || compile_no_memory(c)) && make_feeds(&l);
+           make_events(&l) && compile_got(c, uses_make(p, &c->pass)) && make_feeds(&l);
 }

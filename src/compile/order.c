@@ -77,8 +77,8 @@ static bool add_access(ordering *o, uint32_t i, access_list *list, bool write) {
     bool ok = true;
     for (int32_t r = list->first_read; ok && r != PLAN_NONE; r = o->next_read[r])
         ok = put_after(o, r, i);
-    if (ok && list->first_read == PLAN_NONE && list->last_write != PLAN_NONE)
-        ok = put_after(o, list->last_write, i);
+    /* the variable's own node is its first read, so without one there was a write */
+    if (ok && list->first_read == PLAN_NONE) ok = put_after(o, list->last_write, i);
     list->first_read = PLAN_NONE;
     list->last_write = (int32_t)i;
     return ok;

@@ -129,7 +129,7 @@ static copy *find_ride(const cutting *k, uint32_t source, uint32_t device) {
 /* Host memory that a queue's kernel writes is ready only when the queue has come so far: also
  * on the same device its reader needs a Recv, which waits for that. */
 static bool is_written_late(const compile_state *c, const item *source, uint32_t output) {
-    return memory_made(c, source, output) == DF_MEMORY_HOST && source->kernel &&
+    return memory_made(c, source, output) == DF_MEMORY_HOST &&
            !(source->kernel->flags & KERNEL_INLINE);
 }
 
@@ -169,8 +169,8 @@ static bool want_control(cutting *k, uint32_t before, uint32_t after) {
     uint32_t device = k->device_of[after];
     if (c->is_small[before] || k->device_of[before] == device) return true;
     if (find_ride(k, before, device)) return true;
-    return want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE) != PLAN_NONE ||
-           compile_no_memory(c);
+    return compile_got(c,
+                       want_copy(k, before, CONTROL_ONLY, device, DF_MEMORY_DEVICE) != PLAN_NONE);
 }
 
 static bool want_controls(cutting *k) {
@@ -180,9 +180,7 @@ static bool want_controls(cutting *k) {
         for (uint32_t n = 0; n < it->n_controls; n++)
             if (!want_control(k, c->controls[it->first_control + n], i)) return false;
     }
-    for (uint32_t e = 0; e < c->n_ordered; e++)
-        if (!want_control(k, c->ordered[e].before, c->ordered[e].after)) return false;
-    return true;
+    return true; /* those of order are between accesses of a variable, which are on one device */
 }
 
 static void find_small(cutting *k, const uint32_t *group_size) {
@@ -224,17 +222,6 @@ static void add_input(cutting *k, spot at, int32_t slot) {
     p->inputs[p->n_inputs++] = slot;
 }
 
-/* Of the last one emitted. An edge that is there already is not added again, as far as a short
- * look tells. */
-static void add_control(cutting *k, spot at, uint32_t first) {
-    enum { LOOK_BACK = 64 };
-    const uint32_t *before = k->c->before;
-    uint32_t looked = 0;
-    for (uint32_t i = k->n_before; i-- > first && looked < LOOK_BACK; looked++)
-        if (before[i] == (uint32_t)at.place) return;
-    add_before(k, at);
-}
-
 /* "y:0", "y:0@host", "x@read:0", "^y"; in the plan. NULL: out of memory. */
 static const char *edge_name(const compile_state *c, const copy *p) {
     const item *it = &c->items[p->source];
@@ -270,6 +257,10 @@ static const df_key *make_key(cutting *k, const copy *p, uint32_t channel) {
 
 static const edge_type no_value = {.dtype = DF_BOOL, .rank = 1}; /* bool[0] */
 
+static bool is_no_value(const edge_type *t) {
+    return t->dtype == no_value.dtype && shape_equal(edge_shape(t), edge_shape(&no_value));
+}
+
 static bool make_channel(cutting *k, const copy *p) {
     compile_state *c = k->c;
     const item *it = &c->items[p->source];
@@ -283,7 +274,7 @@ static bool make_channel(cutting *k, const copy *p) {
                          .control = control};
     if (!control) ch->src_memory = (uint8_t)memory_made(c, it, (uint32_t)p->slot);
     c->plan->n_channels++;
-    return ch->key || compile_no_memory(c);
+    return compile_got(c, ch->key);
 }
 
 /* ---- halves of pairs ------------------------------------------------------- */
@@ -300,7 +291,7 @@ static const df_key *far_key(cutting *k, const char *words, uint32_t channel) {
     parts.edge = arena_text(a, parts.edge, strlen(parts.edge));
     parts.frame = arena_text(a, parts.frame, strlen(parts.frame));
     df_key_free(key);
-    if (!parts.src || !parts.dst || !parts.edge || !parts.frame) return compile_no_memory(c), NULL;
+    if (!compile_had_memory(c)) return NULL;
     k->keys[channel] =
         key_of_plan(&parts, key_hash_devices(parts.src, parts.dst), c->rq->plan_id, channel);
     return &k->keys[channel];
@@ -317,7 +308,7 @@ static bool make_half(cutting *k, const item *it) {
     item_out from = sends && it->n_inputs ? c->inputs[it->first_input] : (item_out){0, 0};
     const edge_type *type = sends ? &c->types[from.item][from.index] : it->node->outputs;
     bool control = df_key_edge(key)[0] == '^';
-    if (control != (sends ? !it->n_inputs : type->dtype == DF_BOOL && type->rank == 1))
+    if (sends ? control != !it->n_inputs : control && !is_no_value(type))
         return compile_fail(c, DF_INVALID_ARGUMENT, "node %s: its key and its %s contradict",
                             it->node->name, sends ? "inputs" : "type");
     *ch = (plan_channel){.key = key,
@@ -388,10 +379,10 @@ static void link_input(cutting *k, const item *it, uint32_t input) {
     }
 }
 
-static void link_control(cutting *k, uint32_t before, uint32_t device, uint32_t first) {
+static void link_control(cutting *k, uint32_t before, uint32_t device) {
     if (k->c->is_small[before]) return;
     bool here = k->device_of[before] == device;
-    add_control(k, here ? k->at[before] : find_ride(k, before, device)->at, first);
+    add_before(k, here ? k->at[before] : find_ride(k, before, device)->at);
 }
 
 static emitted_kind half_of(const item *it) {
@@ -418,11 +409,10 @@ static bool emit_item(cutting *k, uint32_t i) {
     c->emitted[k->at[i].place].channel = channel;
     c->emitted[k->at[i].place].number = number_item(k, it);
     for (uint32_t n = 0; n < it->n_inputs; n++) link_input(k, it, n);
-    uint32_t first = k->n_before;
     for (uint32_t n = 0; n < it->n_controls; n++)
-        link_control(k, c->controls[it->first_control + n], device, first);
+        link_control(k, c->controls[it->first_control + n], device);
     for (uint32_t e = c->n_ordered ? k->first_ordered[i] : 0; e; e = k->next_ordered[e - 1])
-        link_control(k, c->ordered[e - 1].before, device, first);
+        link_control(k, c->ordered[e - 1].before, device);
     return true;
 }
 

@@ -17,11 +17,13 @@
  */
 #include "compile/place.h"
 
-/* Which kernel an op has on a kind of device: what was found lately, by op and dtype. */
+#include <string.h>
+
+/* Which kernel an op has on a kind of device: what was found lately. Where it stands tells the
+ * dtype, too. */
 typedef struct known_kernel {
     const op_def *op;
     const char *kind;
-    df_dtype dtype;
     const kernel_def *kernel;
 } known_kernel;
 enum { KNOWN_KERNELS = 64 };
@@ -87,13 +89,12 @@ df_dtype place_dtype(const compile_state *c, uint32_t i) {
 
 static const kernel_def *kernel_at(placing *p, uint32_t i, uint32_t device) {
     const compile_state *c = p->c;
-    known_kernel wanted = {.op = item_op(c, &c->items[i]),
-                           .kind = c->rq->devices[device].kind,
-                           .dtype = place_dtype(c, i)};
-    known_kernel *k = &p->known[((uintptr_t)wanted.op / 64 + wanted.dtype) % KNOWN_KERNELS];
-    if (k->op == wanted.op && k->kind == wanted.kind && k->dtype == wanted.dtype) return k->kernel;
-    wanted.kernel = kernel_find(wanted.op, wanted.kind, wanted.dtype);
-    *k = wanted;
+    const op_def *op = item_op(c, &c->items[i]);
+    const char *kind = c->rq->devices[device].kind;
+    df_dtype dtype = place_dtype(c, i);
+    known_kernel *k = &p->known[((uintptr_t)op / 64 + dtype) % KNOWN_KERNELS];
+    if (k->op != op || strcmp(k->kind, kind) != 0)
+        *k = (known_kernel){op, kind, kernel_find(op, kind, dtype)};
     return k->kernel;
 }
 
@@ -131,7 +132,7 @@ static uint64_t devices_with_kernel(placing *p, uint32_t i) {
     const kernel_def *k = NULL;
     uint64_t set = 0;
     for (uint32_t d = 0; d < c->rq->n_devices; d++) {
-        if (d == 0 || devices[d].kind != devices[d - 1].kind) k = kernel_at(p, i, d);
+        if (d == 0 || strcmp(devices[d].kind, devices[d - 1].kind) != 0) k = kernel_at(p, i, d);
         if (k && strings_fit(c, i, k, d)) set |= UINT64_C(1) << d;
     }
     return set;
@@ -161,8 +162,7 @@ static bool refuse(compile_state *c, df_code code, uint32_t i, text *why) {
     if (why->failed)
         (void)compile_no_memory(c);
     else
-        (void)compile_fail(c, code, "%s %s", item_text(&c->items[i], who, sizeof who),
-                           why->data ? why->data : "");
+        (void)compile_fail(c, code, "%s %s", item_text(&c->items[i], who, sizeof who), why->data);
     text_fini(why);
     return false;
 }
@@ -225,7 +225,7 @@ static bool place_item(placing *p, uint32_t i) {
     uint64_t pinned = all_devices(c);
     const df_node *var = item_variable(it);
     c->unpinned[i] = devices_with_kernel(p, i);
-    if (var && c->rq->fixed && c->rq->fixed[var->id] != PLAN_NONE) {
+    if (var && c->rq->fixed) {
         pinned = UINT64_C(1) << c->rq->fixed[var->id];
         c->unpinned[i] &= pinned;
     } else if (it->kind == ITEM_NODE && it->node->on) {
@@ -320,19 +320,13 @@ static bool choose(placing *p) {
     return place_first(&problem, c->err);
 }
 
-static bool take_answer(placing *p) {
+static void take_answer(placing *p) {
     compile_state *c = p->c;
     for (uint32_t i = 0; i < c->n_items; i++) {
-        const place_group *g = &c->groups[c->items[i].group];
-        if (g->device < 0 || g->device >= (int32_t)c->rq->n_devices ||
-            !(g->allowed >> g->device & 1))
-            return compile_fail(c, DF_INTERNAL, "the placer put %s where it may not run",
-                                c->items[i].node->name);
-        c->items[i].device = (int8_t)g->device;
-        if (needs_kernel(c, &c->items[i]))
-            c->items[i].kernel = kernel_at(p, i, (uint32_t)g->device);
+        int32_t device = c->groups[c->items[i].group].device;
+        c->items[i].device = (int8_t)device;
+        if (needs_kernel(c, &c->items[i])) c->items[i].kernel = kernel_at(p, i, (uint32_t)device);
     }
-    return true;
 }
 
 static bool placing_init(placing *p) {
@@ -351,7 +345,9 @@ bool compile_place(compile_state *c) {
     make_groups(&p);
     for (uint32_t i = 0; i < c->n_items; i++)
         if (!place_item(&p, i)) return false;
-    return choose(&p) && take_answer(&p);
+    if (!choose(&p)) return false;
+    take_answer(&p);
+    return true;
 }
 
 /* ---- variables, once per session ----------------------------------------- */

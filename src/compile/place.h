@@ -4,8 +4,7 @@
  *
  * The place pass turns pins, colocation and kernels into groups of nodes that must share
  * a device and, for each group, the set of devices on which it may run. Which of these
- * it gets is a placer's affair. A placer sees only this problem; whatever it answers is
- * checked against the sets.
+ * it gets is a placer's affair. A placer sees only this problem.
  */
 #ifndef COMPILE_PLACE_H
 #define COMPILE_PLACE_H
@@ -14,7 +13,7 @@
 
 typedef struct place_group {
     uint64_t allowed; /* bit d: it may run on device d; never 0 */
-    int32_t device;   /* the placer's answer */
+    int32_t device;   /* the placer's answer, one of these */
     int32_t absent;   /* a node that is not needed, and left fewer devices; NONE */
 } place_group;
 

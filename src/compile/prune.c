@@ -207,7 +207,7 @@ static bool report_cycle(pruning *p, const uint32_t *waits) {
     if (!compile_had_memory(c)) return false;
     uint32_t id = 0;
     while (!p->keep[id] || !waits[id]) id++;
-    for (int pass = 0; pass < 2; pass++) { /* reach a cycle; go round it once */
+    for (int pass = 0;; pass++) { /* reach a cycle; go round it once */
         char names[300] = "";
         size_t length = 0;
         uint32_t mark = (uint32_t)pass + 1;
@@ -216,7 +216,9 @@ static bool report_cycle(pruning *p, const uint32_t *waits) {
             const df_node *n = p->graph->nodes[id];
             uint32_t b;
             int at = 0;
-            while ((b = next_before(p, n, &at)) != NOBODY && !waits[b]) continue;
+            do /* there is one, for which n waits */
+                b = next_before(p, n, &at);
+            while (!waits[b]);
             size_t name = strlen(n->name);
             if (length + name + 8 < sizeof names) {
                 memcpy(names + length, n->name, name);
@@ -229,7 +231,6 @@ static bool report_cycle(pruning *p, const uint32_t *waits) {
             return compile_fail(c, DF_INVALID_ARGUMENT, "cycle: %s%s; remove a control edge", names,
                                 p->graph->nodes[id]->name);
     }
-    return false;
 }
 
 static bool sort_with_heap(pruning *p) {
@@ -261,7 +262,8 @@ static bool sort_with_heap(pruning *p) {
         for (uint32_t e = first[id]; e < first[id + 1]; e++)
             if (--waits[after[e]] == 0) heap_push(ready, &n_ready, after[e]);
     }
-    return done == p->n_kept || report_cycle(p, waits);
+    if (done < p->n_kept) return report_cycle(p, waits);
+    return true;
 }
 
 static bool sort_nodes(pruning *p) {

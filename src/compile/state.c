@@ -18,9 +18,13 @@ bool compile_no_memory(compile_state *c) {
 }
 
 bool compile_had_memory(compile_state *c) {
-    bool had =
-        !c->mem.failed && !c->early.failed && !c->pass.failed && !(c->plan && c->plan->mem.failed);
-    return had || compile_no_memory(c);
+    bool of_plan = c->plan && c->plan->mem.failed;
+    return compile_got(c, !c->mem.failed && !c->early.failed && !c->pass.failed && !of_plan);
+}
+
+bool compile_got(compile_state *c, bool it) {
+    if (!it) (void)compile_no_memory(c);
+    return it;
 }
 
 const op_def *item_op(const compile_state *c, const item *it) {

@@ -126,6 +126,8 @@ df_code compile_end(compile_state *c);
 bool compile_fail(compile_state *c, df_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool compile_no_memory(compile_state *c);
+/* Gives `it`, which is whether there was memory for something; if not, that is noted. */
+bool compile_got(compile_state *c, bool it);
 /* Were the arenas of *c and of its plan always large enough? If not, that is noted. */
 bool compile_had_memory(compile_state *c);
 

@@ -107,12 +107,11 @@ static void find_what_stays(uses *u) {
 /* Nodes lie block by block, in order: the last reader of a slot within a block is the last that is
  * met before the block changes. */
 
-/* Where the tensor comes from that is in a slot. */
+/* Where the tensor comes from that is in a slot, which somebody reads. */
 static use *use_of(const uses *u, uint32_t slot) {
     const plan_node *n = &u->p->nodes[u->makers[slot]];
     bool borrows = n->role == ROLE_RECV && u->p->slots[slot].stays;
-    bool control = borrows && u->p->channels[n->index].control;
-    return &u->of[borrows && !control ? u->p->channels[n->index].slot : slot];
+    return &u->of[borrows ? u->p->channels[n->index].slot : slot];
 }
 
 /* An async kernel reads on when its block has long gone by: it counts as a block of its own,
@@ -154,7 +153,7 @@ static bool make_drops(uses *u) {
     size_t most = p->n_slots;
     for (uint32_t i = 0; i < p->n_inputs; i++) {
         int32_t s = p->inputs[i];
-        u->drops[i] = u->drops[i] && s != PLAN_NONE && !p->slots[s].stays;
+        u->drops[i] = u->drops[i] && !p->slots[s].stays;
         most += u->drops[i];
     }
     p->drops = arena_array(&p->mem, most, sizeof *p->drops);
@@ -203,7 +202,7 @@ static bool may_overwrite(const uses *u, const plan_node *n, uint32_t i) {
     for (uint32_t k = 0; k < i; k++) /* not read through another input as well */
         if (p->inputs[n->first_input + k] == s) return false;
     const plan_slot *to = &p->slots[n->first_slot], *from = &p->slots[s];
-    return from->device == to->device && from->memory == to->memory &&
+    return from->memory == to->memory &&
            (from->stays ? same_type(from, to) : from->type->dtype == to->type->dtype);
 }
 

@@ -82,8 +82,7 @@ static bool fits_channel(play *y, const plan_node *n, const plan_channel *ch) {
     const plan_slot *s = &y->p->slots[slot];
     if (!same_type(s->type, ch->type) || s->memory != (sends ? ch->src_memory : ch->dst_memory))
         return broken(y, n, "dtype, shape or memory is not its channel's");
-    if (ch->lent ? !s->stays : s->stays && !sends)
-        return broken(y, n, "lends, or borrows, what does not stay");
+    if (ch->lent && !s->stays) return broken(y, n, "lends, or borrows, what does not stay");
     if (sends && (producer_of(y, slot) != ch->producer || slot != ch->slot))
         return broken(y, n, "sends another output than its channel's");
     return true;
@@ -112,11 +111,11 @@ static bool memory_fits(const play *y, const plan_node *n, uint32_t input, const
     return s->memory == (host ? DF_MEMORY_HOST : DF_MEMORY_DEVICE);
 }
 
-/* Where the tensor of a slot comes from, if it is lent. */
+/* Where the tensor of a slot comes from, which somebody reads, if it is lent. */
 static slot_play *lender_of(const play *y, uint32_t slot) {
     const plan_node *n = &y->p->nodes[y->slots[slot].producer];
     const plan_channel *ch = n->role == ROLE_RECV ? &y->p->channels[n->index] : NULL;
-    return &y->slots[ch && ch->lent && !ch->control ? ch->slot : slot];
+    return &y->slots[ch && ch->lent ? ch->slot : slot];
 }
 
 static bool is_of_this_block(const play *y, const slot_play *s) {
@@ -252,7 +251,8 @@ static bool judge(const play *y) {
         if (y->slots[s].read && y->slots[s].state == SLOT_FULL && !y->p->slots[s].stays)
             return compile_fail(y->c, DF_INTERNAL, "verify: an output of node %s is never dropped",
                                 producer_of(y, s));
-    return y->end || compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
+    if (!y->end) (void)compile_fail(y->c, DF_INTERNAL, "verify: the end would never be reached");
+    return y->end;
 }
 
 /* ---- variables ----------------------------------------------------------- */
@@ -279,8 +279,8 @@ static void mark_before(access_check *k, uint32_t place) {
         k->behind[c->before[i]] = place + 1;
 }
 
-/* A write follows every read since the last write, or, if there was none, that write; a read
- * follows the last write. */
+/* A write follows every read since the last write, or, if there was none, that write: the
+ * variable's own node is its first read. A read follows the last write. */
 static bool check_access(access_check *k, accesses *a, uint32_t place) {
     const emitted *e = &k->c->emitted[place];
     bool ok = !a->any || a->device == e->device;
@@ -288,7 +288,7 @@ static bool check_access(access_check *k, accesses *a, uint32_t place) {
     if (emitted_op(k->c, e)->flags & OP_WRITES) {
         for (uint32_t r = a->first_read; ok && r; r = k->next_read[r - 1])
             ok = k->behind[r - 1] == place + 1;
-        if (!a->first_read && a->write) ok = ok && k->behind[a->write - 1] == place + 1;
+        if (!a->first_read) ok = ok && a->write && k->behind[a->write - 1] == place + 1;
         a->write = place + 1;
         a->first_read = 0;
     } else {

@@ -17,18 +17,18 @@
 
 /* ---- what it took ---------------------------------------------------------- */
 
-/* NULL: in another process. */
 static df_device *source_of(const executor *x, const plan_channel *ch) {
-    return ch->far == PLAN_FAR_SOURCE ? NULL : x->o.devices[ch->src_device];
+    return x->o.devices[ch->src_device];
 }
 
 static df_device *target_of(const executor *x, const plan_channel *ch) {
-    return ch->far == PLAN_FAR_TARGET ? NULL : x->o.devices[ch->dst_device];
+    return x->o.devices[ch->dst_device];
 }
 
-/* False: its pair of devices was met before. */
-static bool is_new_pair(uint64_t (*seen)[PLAN_MAX_DEVICES], const plan_channel *ch) {
-    uint64_t *set = &seen[ch->far][ch->src_device], bit = UINT64_C(1) << ch->dst_device;
+/* False: its pair of devices was met before. A part, which has channels that are far, has no stats.
+ */
+static bool is_new_pair(uint64_t *seen, const plan_channel *ch) {
+    uint64_t *set = &seen[ch->src_device], bit = UINT64_C(1) << ch->dst_device;
     bool is_new = !(*set & bit);
     *set |= bit;
     return is_new;
@@ -36,7 +36,7 @@ static bool is_new_pair(uint64_t (*seen)[PLAN_MAX_DEVICES], const plan_channel *
 
 size_t account_none(const executor *x, df_run_stats *st) {
     const plan *p = x->o.plan;
-    uint64_t seen[PLAN_FAR_TARGET + 1][PLAN_MAX_DEVICES] = {{0}};
+    uint64_t seen[PLAN_MAX_DEVICES] = {0};
     size_t room = st->pairs ? st->n_pairs : 0, n = 0;
     for (uint32_t c = 0; c < p->n_channels; c++) {
         const plan_channel *ch = &p->channels[c];
@@ -188,18 +188,18 @@ static void add_waits(list *l, step *s, bool keys_only) {
             add(l, "the work of this step on %s", s->joins[i].queue->device->full_name);
 }
 
-size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size) {
-    list l = {.buffer = buffer, .size = size, .separator = separator};
-    if (size) buffer[0] = '\0';
-    add_waits(&l, s, keys_only);
-    return l.n;
+void account_keys(step *s, char *buffer, size_t size) {
+    list l = {.buffer = buffer, .size = size, .separator = ", "};
+    buffer[0] = '\0';
+    add_waits(&l, s, true);
 }
 
 /* For how long nothing was there to do, in ms; from the first time that somebody asks, at least. */
 static uint64_t idle_ms(step *s) {
-    uint64_t since = atomic_get(&s->idle_since, RELAXED), now = clock_now();
+    uint64_t since = atomic_get(&s->idle_since, RELAXED);
+    uint64_t now = clock_now(); /* read later: no earlier than that */
     if (!since) atomic_put(&s->idle_since, now, RELAXED);
-    return since && since < now ? (now - since) / 1000000 : 0;
+    return since ? (now - since) / 1000000 : 0;
 }
 
 static void add_step(list *l, step *s) {

@@ -165,7 +165,7 @@ static void meet(step *s) {
 /* Not before its variables are settled may the next step have them. */
 static df_code conclude(step *s, df_error *err) {
     df_code code = s->has_error ? s->error.code : DF_OK;
-    if (code != DF_OK && err) *err = s->error;
+    if (code != DF_OK) *err = s->error;
     if (s->clocked) s->ended = clock_now();
     account_over(s);
     step_settle(s);
@@ -254,7 +254,8 @@ COLD void run_end_early(step *s, const df_error *why) {
     step_fail(s, why);
     if (!rq.done) keep(s);
     if (tickets_withdraw(&s->x->o.group->tickets, &s->ticket)) pool_post(p, s, &s->turn);
-    if (pool_abandon(p, s, &err) && rq.done) {
+    pool_abandon(p, s, &err);
+    if (rq.done) {
         account_end(s);
         DF_SCHED_POINT();
         rq.done(rq.user, &err, NULL, 0);

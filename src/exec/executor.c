@@ -64,7 +64,7 @@ static df_code open_node(executor *x, uint32_t node, df_error *err) {
     x->states[node] = NULL;
     (void)error_from(&why, code, "its kernel's open");
     error_prefix(&why, "node %s (%s): ", n->name, n->op->name);
-    if (err) *err = why;
+    *err = why;
     return code;
 }
 
@@ -104,6 +104,7 @@ step *executor_frame(executor *x, df_error *err) {
 
 df_code executor_new(const executor_options *options, executor **out, df_error *err) {
     const plan *p = options->plan;
+    df_error *why = ERROR_OR_LOCAL(err);
     if ((uint64_t)p->n_blocks + p->n_nodes >= LIVE_TOKENS_MAX)
         return error_set(err, DF_RESOURCE_EXHAUSTED,
                          "the program has %u nodes in %u blocks; together they must be below %u: "
@@ -121,12 +122,10 @@ df_code executor_new(const executor_options *options, executor **out, df_error *
     if (code == DF_OK) code = list_keys(x, err);
     if (code == DF_OK) code = quick_make(x, err);
     if (code == DF_OK && !share_init(x)) code = error_memory(err, "a program");
-    if (code == DF_OK) code = open_nodes(x, err);
+    if (code == DF_OK) code = open_nodes(x, why);
     if (code == DF_OK) { /* the first frame is made here: the first step only runs */
-        df_error why;
-        x->spares = executor_frame(x, &why);
-        if (!x->spares) code = why.code;
-        if (!x->spares && err) *err = why;
+        x->spares = executor_frame(x, why);
+        if (!x->spares) code = why->code;
     }
     if (code != DF_OK) {
         executor_free(x);

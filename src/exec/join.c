@@ -73,11 +73,12 @@ double joining_play(joining *j) {
         for (uint32_t t = 1; t < j->threads; t++)
             if (free_at[t] < free_at[who]) who = t;
         double at = free_at[who] > j->ready[b] ? free_at[who] : j->ready[b];
-        at += PER_BLOCK + (double)PER_EVENT * block->n_after + block->count * j->per_node;
+        at += (double)PER_BLOCK + (double)PER_EVENT * block->n_after + block->count * j->per_node;
         free_at[who] = at;
         if (at > end) end = at;
+        const double elsewhere = at + (double)HAND_OVER;
         for (uint32_t i = block->first_after; i < block->first_after + block->n_after; i++)
-            if (j->ready[j->after[i]] < at + HAND_OVER) j->ready[j->after[i]] = at + HAND_OVER;
+            if (j->ready[j->after[i]] < elsewhere) j->ready[j->after[i]] = elsewhere;
     }
     return end;
 }
@@ -106,7 +107,7 @@ bool joining_init(joining *j, arena *a, const plan *p, uint32_t threads, double 
     j->piece_of = arena_array(a, p->n_blocks, sizeof *j->piece_of);
     j->marks = arena_array(a, p->n_blocks, sizeof *j->marks);
     j->ready = arena_array(a, (size_t)p->n_blocks + 1, sizeof *j->ready);
-    if (!j->items || !j->piece_of || !j->marks || !j->ready) return false;
+    if (a->failed) return false;
     find_levels(j);
     return true;
 }

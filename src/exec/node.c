@@ -100,14 +100,14 @@ static void take_over(step *s, const plan_node *n, uint32_t o, df_shape shape) {
 }
 
 /* Output o becomes an allocated tensor in this kind of memory. */
-bool node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape shape,
-                df_error *err) {
+df_code node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape shape,
+                   df_error *err) {
     const plan_slot *slot = &s->p->slots[n->first_slot + o];
     memory *mem = device_memory(s->x->o.devices[n->device], kind, s->x->o.host);
     df_tensor **t = &s->slots[n->first_slot + o];
-    if (tensor_renew(t, s->x->o.host, mem, slot->type->dtype, shape, err) != DF_OK) return false;
-    if (slot->stays) tensor_mark(*t, t);
-    return true;
+    df_code code = tensor_renew(t, s->x->o.host, mem, slot->type->dtype, shape, err);
+    if (code == DF_OK && slot->stays) tensor_mark(*t, t);
+    return code;
 }
 
 /* An output whose shape is still unknown stays empty: the kernel will allocate it. */
@@ -125,7 +125,7 @@ bool node_allocate(step *s, const plan_node *n, df_error *err) {
         }
         if (!known && !check_promised(n, o, shape, edge_shape(slot->type), err)) return false;
         take_over(s, n, o, shape);
-        if (!node_renew(s, n, o, slot->memory, shape, err)) return false;
+        if (node_renew(s, n, o, slot->memory, shape, err) != DF_OK) return false;
     }
     return true;
 }
@@ -174,8 +174,8 @@ static df_code allocate_now(df_kernel *c, int i, df_shape shape, df_tensor **out
     if (!there) {
         uint32_t kind =
             runs_there ? DF_MEMORY_HOST : s->p->slots[n->first_slot + (uint32_t)i].memory;
-        if (!node_renew(s, n, (uint32_t)i, kind, shape, err))
-            return err ? err->code : DF_RESOURCE_EXHAUSTED;
+        df_code code = node_renew(s, n, (uint32_t)i, kind, shape, err);
+        if (code != DF_OK) return code;
         there = *slot_of(c, i);
         if (queued) s->queued[c->io->index]->pointers[n->n_inputs + (uint32_t)i] = there;
     } else if (!shape_equal(tensor_shape(there), shape)) {
@@ -269,10 +269,10 @@ static node_end run_inline(step *s, uint32_t node) {
     df_error err;
     if (!node_gather(s, n, &err)) return node_fail(s, n, &err);
     if ((n->op->flags & OP_PASSES_ON) && s->p->slots[n->first_slot].stays == PLAN_BORROWED) {
+        /* it writes: all else that borrows is quick, or has failed */
         s->slots[n->first_slot] = s->inputs[n->first_input + n->n_inputs - 1];
         if (!node_write_variable(s, n, &err)) return node_fail(s, n, &err);
-        if (n->op->flags & OP_WRITES) /* which may have kept a copy */
-            s->slots[n->first_slot] = s->x->o.variables[n->variable]->value;
+        s->slots[n->first_slot] = s->x->o.variables[n->variable]->value; /* perhaps a copy */
         return NODE_DONE;
     }
     for (uint32_t o = 0; o < n->n_outputs; o++) {
@@ -282,10 +282,8 @@ static node_end run_inline(step *s, uint32_t node) {
     node_call call = node_call_of(s, node);
     kernel_io io = *call.ctx.io;
     df_tensor *own = NULL;
-    bool has_own = n->op->flags & (OP_VARIABLE | OP_CONST);
-    if (has_own) {
-        own = n->op->flags & OP_CONST ? s->x->constants[n->index]
-                                      : s->x->o.variables[n->variable]->value;
+    if (n->op->flags & OP_VARIABLE) { /* a constant's slot is quick */
+        own = s->x->o.variables[n->variable]->value;
         if (!own) return NODE_DONE;
         io.first_input = 0;
         io.n_inputs = 1;
@@ -305,8 +303,6 @@ node_end node_run(worker *w, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     node_end end = NODE_DONE;
     switch (n->role) {
-    case ROLE_NOTHING:
-        break;
     case ROLE_KERNEL:
         end = run_kernel(s, node);
         break;

@@ -15,8 +15,8 @@ bool node_gather(step *s, const plan_node *n, df_error *err);
 /* Its outputs into their slots, as far as their shapes are known; else a slot is empty. */
 bool node_allocate(step *s, const plan_node *n, df_error *err);
 /* Output o becomes an allocated tensor in this kind of memory. */
-bool node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape shape,
-                df_error *err);
+df_code node_renew(step *s, const plan_node *n, uint32_t o, uint32_t kind, df_shape shape,
+                   df_error *err);
 node_call node_call_of(step *s, uint32_t node);
 df_code node_compute(const plan_node *n, df_kernel *c, df_error *err);
 /* Every output is there. */

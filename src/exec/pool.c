@@ -298,16 +298,14 @@ bool pool_over(pool *p, step *s) {
     return has_caller;
 }
 
-bool pool_abandon(pool *p, step *s, df_error *why) {
+void pool_abandon(pool *p, step *s, df_error *why) {
     mutex_lock(&p->lock);
-    bool first = !s->abandoned;
     untime_locked(p, s);
     s->abandoned = true;
     tell(&s->news);
     *why = s->error;
     if (s->waiting) condition_signal(&s->wake);
     mutex_unlock(&p->lock);
-    return first;
 }
 
 wait_end pool_wait(pool *p, step *s, event **e) {

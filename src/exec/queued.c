@@ -211,7 +211,7 @@ static bool put_outputs(step *s, const plan_node *n, df_error *err) {
         df_tensor **slot = &s->slots[n->first_slot + o], *host = *slot;
         if (s->p->slots[n->first_slot + o].memory == DF_MEMORY_HOST || !host->is_host) continue;
         *slot = NULL;
-        bool ok = node_renew(s, n, o, DF_MEMORY_DEVICE, tensor_shape(host), err) &&
+        bool ok = node_renew(s, n, o, DF_MEMORY_DEVICE, tensor_shape(host), err) == DF_OK &&
                   queue_copy_in(d->queue, &s->work, *slot, host, err) == DF_OK;
         df_tensor_unref(host);
         if (!ok) return false;

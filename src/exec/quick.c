@@ -54,7 +54,7 @@ static uint8_t kind_of(const executor *x, const plan_node *n) {
     case ROLE_RECV:
         return !x->keys && p->channels[n->index].lent ? QUICK_RECV : QUICK_NOT;
     case ROLE_FEED:
-        return p->slots[n->first_slot].stays ? QUICK_FEED : QUICK_NOT;
+        return QUICK_FEED;
     case ROLE_FETCH:
         return QUICK_FETCH;
     default:

@@ -186,11 +186,10 @@ static inline bool run_feed(step *s, const kernel_io *io) {
     return true;
 }
 
-/* The same. */
+/* The same. What is fetched has a value: the fetch of a variable is that of a read. */
 static inline bool run_fetch(step *s, const kernel_io *io) {
-    df_tensor *t = s->slots[s->p->inputs[io->first_input]];
-    if (!t || s->rq.into) return false;
-    s->results[io->channel] = tensor_ref(t);
+    if (s->rq.into) return false;
+    s->results[io->channel] = tensor_ref(s->slots[s->p->inputs[io->first_input]]);
     if (io->flags & QUICK_DROPS) step_drop(s, &s->p->nodes[io->index]);
     return true;
 }
@@ -355,7 +354,7 @@ COLD static void join_queues(worker *w) {
 
 COLD static void name_starved(step *s, df_error *why) {
     char list[360];
-    (void)account_list(s, true, ", ", list, sizeof list);
+    account_keys(s, list, sizeof list);
     (void)error_set(why, DF_FAILED_PRECONDITION,
                     "the step is starved: nothing can move, and these keys are waited for: %s",
                     list);

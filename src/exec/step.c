@@ -72,7 +72,7 @@ static bool make_queue_op(step *s, uint32_t node) {
     q->pointers = arena_array(&s->mem, n_tensors, sizeof *q->pointers);
     q->kept = arena_array(&s->mem, n_tensors, sizeof *q->kept);
     q->launch.regions = arena_array(&s->mem, n_tensors, sizeof *q->launch.regions);
-    if (!q->headers || !q->pointers || !q->kept || !q->launch.regions) return false;
+    if (s->mem.failed) return false;
     if (n->kernel->report && queue_of_kernels(s->x->o.devices[n->device])) {
         q->report = memory_take(s->x->o.host, n->kernel->report, NULL);
         if (!q->report) return false;
@@ -100,10 +100,9 @@ static bool make_queue_ops(step *s) {
     return true;
 }
 
-static bool make_events(step *s) {
+static void make_events(step *s) {
     for (uint32_t b = 0; b < s->p->n_blocks; b++)
         s->blocks[b] = (event){.kind = EVENT_BLOCK, .index = b, .at = NOT_RUNNING};
-    return true;
 }
 
 static bool make_join(step *s, df_queue *q, df_error *err) {
@@ -148,7 +147,7 @@ static bool make_types(step *s) {
     if (!any_unknown_shape(s->p)) return true;
     s->types = arena_array(&s->mem, s->p->n_inputs, sizeof *s->types);
     s->type_at = arena_array(&s->mem, s->p->n_inputs, sizeof *s->type_at);
-    if (!s->types || !s->type_at) return false;
+    if (s->mem.failed) return false;
     for (uint32_t i = 0; i < s->p->n_inputs; i++) s->type_at[i] = &s->types[i];
     return true;
 }
@@ -171,9 +170,7 @@ static bool make_arrays(step *s) {
     s->feeds = arena_array(a, p->n_feeds, sizeof *s->feeds);
     s->results = arena_array(a, p->n_fetches, sizeof *s->results);
     s->into = arena_array(a, p->n_fetches, sizeof *s->into);
-    return s->feeds && s->results && s->into && s->slots && s->readers && s->pending && s->blocks &&
-           s->inputs && s->recvs && s->queued && s->kernels && s->joins && s->before &&
-           s->written && s->traffic;
+    return !a->failed;
 }
 
 /* They are there from the beginning. */
@@ -186,10 +183,7 @@ static void show_constants(step *s) {
 
 step *step_new(executor *x, df_error *err) {
     step *s = alloc_zeroed(x->o.alloc, sizeof *s);
-    if (!s) {
-        (void)error_memory(err, "a step");
-        return NULL;
-    }
+    if (!s) return (void)error_memory(err, "a step"), NULL;
     s->x = x;
     s->p = x->o.plan;
     s->pool = x->o.pool;
@@ -197,18 +191,18 @@ step *step_new(executor *x, df_error *err) {
     s->handed = (event){.kind = EVENT_HANDED};
     s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
-    df_error why;
-    (void)error_memory(&why, "a step");
+    error_clear(err);
     bool ok = condition_init(&s->wake);
-    if (ok && make_arrays(s) && make_types(s) && make_events(s) && make_recvs(s) &&
-        make_queue_ops(s) && make_joins(s, &why) &&
+    if (ok && make_arrays(s) && make_types(s) && make_recvs(s) && make_queue_ops(s) &&
+        make_joins(s, err) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->work,
-                            &s->rendezvous, &why) == DF_OK) {
+                            &s->rendezvous, err) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
+        make_events(s);
         show_constants(s);
         return s;
     }
-    if (err) *err = why;
+    if (err->code == DF_OK) (void)error_memory(err, "a step");
     drop_joins(s);
     drop_reports(s);
     if (ok) condition_fini(&s->wake);

@@ -251,8 +251,8 @@ void pool_post(pool *p, step *s, event *e);
 event *pool_take(pool *p, step *s, bool all);
 /* The step is over. True: its caller waits for that, and goes on with it. */
 bool pool_over(pool *p, step *s);
-/* The step's outcome is told from now on. True: it was not before; *why is how it failed. */
-bool pool_abandon(pool *p, step *s, df_error *why);
+/* By who ends the run early: the step's outcome is told from now on; *why is how it failed. */
+void pool_abandon(pool *p, step *s, df_error *why);
 /* The caller waits: for an event of the step's inbox, which it takes; until the step is over; until
  * its outcome was told; until its deadline, with a token that it takes. */
 typedef enum wait_end { WAIT_EVENT, WAIT_OVER, WAIT_TOLD, WAIT_LATE } wait_end;
@@ -290,7 +290,7 @@ df_code quick_make(executor *x, df_error *err);
 void quick_free(executor *x); /* made in part is fine */
 
 /* ---- step.c ---- */
-step *step_new(executor *x, df_error *err);
+step *step_new(executor *x, df_error *err); /* clears *err first */
 void step_free(step *s);
 /* The step is over: variables are settled (kept if it succeeded, else as before), and what it
  * holds is given back, but for its results. */
@@ -371,8 +371,8 @@ void account_begin(step *s); /* of a run with stats, under the executor's lock; 
 void account_times(step *s); /* of any, without a lock: its work is timed, if that was asked for, */
 void account_over(step *s);  /* and has ended */
 void account_end(step *s);   /* of any; the first time counts */
-/* What the step waits for, as snprintf does: keys and, unless keys_only, nodes. Exact only while
- * nothing moves. */
-size_t account_list(step *s, bool keys_only, const char *separator, char *buffer, size_t size);
+/* The keys that the step waits for, as many as there is room for. Exact only while nothing moves.
+ */
+void account_keys(step *s, char *buffer, size_t size);
 
 #endif /* EXEC_STEP_H */

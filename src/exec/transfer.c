@@ -113,28 +113,22 @@ static node_end run_recv(worker *w, const plan_node *n, uint32_t node) {
     return NODE_DONE;
 }
 
-/* ---- Feed and Fetch ------------------------------------------------------ */
+/* ---- Feed and Fetch: what run.c leaves of them --------------------------- */
 
-/* The caller has it until the step is over: no reference is taken where the slot stays. What a
- * kernel on a queue feeds is copied: a result or a variable may outlive it. */
+/* What a kernel on a queue feeds is copied: a result or a variable may outlive it. */
 static node_end run_feed(step *s, const plan_node *n) {
-    df_tensor **slot = &s->slots[n->first_slot], *t = s->feeds[n->index], *own = t;
     memory *host = s->x->o.host;
     df_error err;
-    if (t->is_lent && tensor_copy(host, host, t, &own, &err) != DF_OK) {
-        step_fail_node(s, n, &err);
-        return NODE_FAILED;
-    }
-    if (own == t && !s->p->slots[n->first_slot].stays) (void)tensor_ref(t);
-    df_tensor_unref(*slot);
-    *slot = own;
-    return NODE_DONE;
+    if (tensor_copy(host, host, s->feeds[n->index], &s->slots[n->first_slot], &err) == DF_OK)
+        return NODE_DONE;
+    step_fail_node(s, n, &err);
+    return NODE_FAILED;
 }
 
 /* It fits the caller's memory, if there is any: what is wrong must fail the step before its end. */
 static bool fits(const step *s, uint32_t fetch, const df_tensor *t, df_error *err) {
-    const df_span *into = s->rq.into ? &s->rq.into[fetch] : NULL;
-    if (!into || !into->data) return true;
+    const df_span *into = &s->rq.into[fetch];
+    if (!into->data) return true;
     if (into->size == t->bytes && t->dtype != DF_STRING && t->is_host) return true;
     if (!t->is_host)
         return error_invalid(err, "the result is left on its device, and df_run_options.into has "
@@ -150,10 +144,7 @@ static bool fits(const step *s, uint32_t fetch, const df_tensor *t, df_error *er
 static node_end run_fetch(step *s, const plan_node *n) {
     df_tensor *t = s->slots[s->p->inputs[n->first_input]];
     df_error err;
-    if (!t) {
-        (void)error_set(&err, DF_FAILED_PRECONDITION,
-                        "what is fetched is a variable that has no value yet");
-    } else if (fits(s, (uint32_t)n->index, t, &err)) {
+    if (fits(s, (uint32_t)n->index, t, &err)) {
         s->results[n->index] = tensor_ref(t);
         return NODE_DONE;
     }

@@ -248,7 +248,7 @@ static bool take_outputs(reading *r) {
         int by = op->outputs_by = attr_named(r, scan_word(s));
         if (by < 0 || op->n_outputs > 1 || r->attrs[by].type != DF_ATTR_INT ||
             !(r->attrs[by].is_bounded && r->attrs[by].lowest >= 0 &&
-              r->attrs[by].highest <= DF_MAX_OUTPUTS))
+              r->attrs[by].highest <= (double)DF_MAX_OUTPUTS))
             return wrong(r, at, "\"*\" takes the one output, and an int attr in [0, 64]");
     } while (scan_take(s, ","));
     return true;

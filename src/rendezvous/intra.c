@@ -94,11 +94,10 @@ static const df_endpoint *to_of(const transfer *t) {
     return &t->r->to;
 }
 
-/* It must go from the memory of one device to that of another, and can without the host. */
+/* What must leave goes to the memory of another device, and can without the host. */
 static bool can_cross(const transfer *t) {
     const df_endpoint *to = to_of(t);
-    return t->at && intra_is_device_memory(to) && to->device != t->at &&
-           device_reaches(t->at, to->device);
+    return intra_is_device_memory(to) && device_reaches(t->at, to->device);
 }
 
 /* It must leave device memory, for the host's or another device's. */

@@ -40,9 +40,9 @@ void local_free(local *l) {
 
 /* ---- the calls ---- */
 
-/* A negative channel is large as an unsigned number. */
+/* A negative channel is large as an unsigned number. Who has no plan has no slots. */
 static bool has_slot(const local *l, const df_key *key) {
-    return key->plan == l->plan && (uint64_t)key->channel < l->channels.n && l->plan != 0;
+    return key->plan == l->plan && (uint64_t)key->channel < l->channels.n;
 }
 
 df_code local_send_planned(local *l, const df_key *key, const df_endpoint *from,

@@ -14,7 +14,7 @@ static void serve_free(serve *s) {
     const df_allocator *alloc = s->of->o.alloc;
     df_rendezvous *at = s->at;
     df_tensor_unref(s->tensor);
-    if (s->strings) alloc_free(alloc, s->strings, s->bytes ? s->bytes : 1);
+    alloc_free(alloc, s->strings, s->bytes);
     df_key_free(s->key);
     alloc_free(alloc, s, sizeof *s);
     df_rendezvous_unref(at);

@@ -161,10 +161,9 @@ static void fetch_cancel(fetch *f) {
 
 /* ---- the backend ---------------------------------------------------------------- */
 
-/* NULL: it comes from this process. */
+/* Of a recv by the plan's own key. NULL: it comes from this process. */
 static fetch *fetch_of(remote_step *s, const df_key *key) {
     const remote_program *p = s->what;
-    if (key->plan != p->o.plan || (uint64_t)key->channel >= p->o.n) return NULL;
     return p->o.edges[key->channel].peer == REMOTE_NONE ? NULL
                                                         : &s->fetches[p->fetch_of[key->channel]];
 }

@@ -248,10 +248,10 @@ static void serve_parked(serve *list) {
         df_rendezvous *at = NULL;
         const df_key *key = NULL;
         df_error why;
-        bool parked;
+        bool parked; /* it is not: the step has begun, or is over by now */
         if (steps_find(s, &parked, &at, &key, &why) != DF_OK)
             serve_refuse(s, &why);
-        else if (!parked)
+        else
             serve_from(s, at, key);
     }
 }

@@ -135,6 +135,111 @@ size_t oom_in_late_shapes(void) {
     return n;
 }
 
+/* ---- frames, object by object ---------------------------------------------- */
+
+/* Two chains, so that a second thread could have a part. */
+static void build_chains(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SHAPE(-1)), y[2] = {x, x};
+    for (int i = 0; i < 8; i++) y[i % 2] = df_neg(g, y[i % 2]);
+    (void)oom_named(g, "all", df_sum(g, df_add(g, y[0], y[1]), NULL, 0, false));
+}
+
+typedef struct framed {
+    void (*build)(df_graph *g);
+    const char *fetch;
+    int workers;
+} framed;
+
+/* All is there but the program: memory fails from then on. */
+static void compile_and_run(fault_allocator *f, void *arg) {
+    const framed *what = arg;
+    const fault_plan planned = f->plan;
+    fault_fail_allocation(f, 0, FAULT_ONCE);
+    df_runtime_options o = {.struct_size = sizeof o,
+                            .devices = "cpu:2,sim:2",
+                            .workers = what->workers,
+                            .allocator = &f->allocator};
+    df_runtime *rt = NULL;
+    df_tensor *one = NULL, *few = NULL;
+    assert_int_equal(df_runtime_new(&o, &rt, NULL), DF_OK);
+    df_graph *g = oom_graph(f, rt, what->build);
+    df_session *s = oom_session(f, g);
+    const int64_t values[] = {1, 2, 3};
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(3), values, &few, NULL), DF_OK);
+    one = run_scalar(NULL, 1);
+    bool is_state = what->build == oom_build_state;
+
+    fault_fail_allocation(f, planned.countdown, planned.span);
+    df_program *p = oom_program(f, s, DF_OUTS(oom_out(g, "x")), DF_OUTS(oom_out(g, what->fetch)));
+    for (int i = 1; i <= 2; i++) {
+        int64_t value = oom_run(f, p, DF_TENSORS(is_state ? one : few));
+        assert_int_equal(value, is_state ? 30 * (i == 1 ? 22 : 46) : what->workers ? 12 : -6);
+    }
+    df_tensor_unref(one);
+    df_tensor_unref(few);
+    oom_free(p, s, g, rt);
+}
+
+size_t oom_in_frames(void) {
+    framed all[] = {
+        {oom_build_state, "all", 0}, {build_shapes, "sum", 0}, {build_chains, "all", 1}};
+    size_t n = 0;
+    arena_is_apart = true;
+    for (int i = 0; i < 3; i++) n += fault_each_allocation(compile_and_run, &all[i]);
+    arena_is_apart = false;
+    return n;
+}
+
+/* ---- values that are lent for a run ---------------------------------------- */
+
+static probe lender;
+
+/* A kernel on a queue feeds a program that keeps what it is fed; and so does the caller, with
+ * memory of his own. */
+static void build_lent(df_graph *g) {
+    df_out x = df_placeholder(g, "x", DF_INT64, DF_SCALAR);
+    (void)oom_named(g, "same", x);
+    df_graph_on(g, "sim:0");
+    df_out y = probe_node(g, "TestCopy", x, &lender);
+    df_graph_on(g, NULL);
+    (void)oom_named(g, "ran", y);
+    df_out many = df_placeholder(g, "many", DF_INT64, DF_SHAPE(100));
+    df_out v = df_variable(g, "v", DF_INT64, DF_SHAPE(100));
+    (void)oom_named(g, "all", df_sum(g, df_assign(g, v, many), NULL, 0, false));
+}
+
+static void lend(fault_allocator *f, void *arg) {
+    int64_t values[100];
+    (void)arg;
+    df_runtime *rt = oom_probe_runtime(f, 0);
+    df_graph *g = oom_graph(f, rt, build_lent);
+    df_session *s = oom_session(f, g);
+    df_out x = oom_out(g, "x");
+    df_program *inner = oom_program(f, s, DF_OUTS(x), DF_OUTS(oom_out(g, "same")));
+    df_program *outer = oom_program(f, s, DF_OUTS(x), DF_OUTS(oom_out(g, "ran")));
+    df_program *keeps = oom_program(f, s, DF_OUTS(oom_out(g, "many")), DF_OUTS(oom_out(g, "all")));
+    df_tensor *three = run_scalar(NULL, 3), *wrapped;
+    lender.program = inner;
+    for (int i = 0; i < 2; i++) assert_int_equal(oom_run(f, outer, DF_TENSORS(three)), 3);
+    for (int i = 0; i < 100; i++) values[i] = i;
+    assert_int_equal(
+        df_tensor_wrap(NULL, DF_INT64, DF_SHAPE(100), values, NULL, NULL, &wrapped, NULL), DF_OK);
+    assert_int_equal(oom_run(f, keeps, DF_TENSORS(wrapped)), 4950);
+    df_tensor_unref(wrapped);
+    df_tensor_unref(three);
+    df_program_free(inner);
+    df_program_free(outer);
+    oom_free(keeps, s, g, rt);
+}
+
+size_t oom_in_lent_values(void) {
+    probe_init(&lender);
+    lender.way = PROBE_RUNS;
+    size_t n = fault_each_allocation(lend, NULL);
+    probe_fini(&lender);
+    return n;
+}
+
 /* ---- kernels that end later ---------------------------------------------- */
 
 /* Only one thread at a time runs the scenarios. */

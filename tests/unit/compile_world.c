@@ -25,6 +25,12 @@ static df_code compute_nothing(df_kernel *c, df_error *err) {
 static const df_op_def own_ops[] = {
     {.struct_size = sizeof(df_op_def), .signature = "Later(x: any) : x", .infer = df_infer_same},
     {.struct_size = sizeof(df_op_def), .signature = "OnCpu(x: any) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Words(x: string) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Ints(x: any) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Near(x: any) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Many(x: any...) : x", .infer = df_infer_same},
+    {.struct_size = sizeof(df_op_def), .signature = "Free(x: any) : x"},
+    {.struct_size = sizeof(df_op_def), .signature = "Sink(x: any)"},
 };
 static const df_kernel_def own_kernels[] = {
     {.struct_size = sizeof(df_kernel_def),
@@ -36,7 +42,40 @@ static const df_kernel_def own_kernels[] = {
      .op = "OnCpu",
      .devices = "CPU",
      .compute = compute_nothing},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Words",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing,
+     .host_inputs = 1,
+     .host_outputs = 1},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Ints",
+     .devices = "CPU",
+     .dtypes = "int32",
+     .compute = compute_nothing},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Near",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing,
+     .host_inputs = 1,
+     .may_overwrite = 1},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Many",
+     .devices = "CPU",
+     .compute = compute_nothing,
+     .flags = DF_KERNEL_CHEAP,
+     .may_overwrite = UINT32_MAX},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Free",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing},
+    {.struct_size = sizeof(df_kernel_def),
+     .op = "Sink",
+     .devices = "CPU,SIM",
+     .compute = compute_nothing},
 };
+enum { OWN_OPS = sizeof own_ops / sizeof *own_ops };
+_Static_assert(sizeof own_kernels / sizeof *own_kernels == OWN_OPS, "a kernel for each");
 
 static void open_runtime(compile_world *w, const char *devices) {
     const df_runtime_options o = {.struct_size = sizeof o,
@@ -44,7 +83,7 @@ static void open_runtime(compile_world *w, const char *devices) {
                                   .incarnation = 1,
                                   .allocator = &w->heap.allocator};
     if (df_runtime_new(&o, &w->rt, &w->err) != DF_OK) fail_msg("%s", w->err.message);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < OWN_OPS; i++) {
         assert_int_equal(df_op_register(w->rt, &own_ops[i], NULL), DF_OK);
         assert_int_equal(df_kernel_register(w->rt, &own_kernels[i], NULL), DF_OK);
     }
@@ -158,12 +197,16 @@ df_node *world_node(compile_world *w, const char *name) {
     return df_no_op(w->g);
 }
 
+df_node *world_op(compile_world *w, const char *op, df_outs inputs) {
+    return df_node_add(w->g, op, inputs.items, inputs.n, NULL, 0);
+}
+
 df_out world_later(compile_world *w, df_out x) {
-    return df_node_output(df_node_add(w->g, "Later", &x, 1, NULL, 0), 0);
+    return df_node_output(world_op(w, "Later", DF_OUTS(x)), 0);
 }
 
 df_out world_on_cpu(compile_world *w, df_out x) {
-    return df_node_output(df_node_add(w->g, "OnCpu", &x, 1, NULL, 0), 0);
+    return df_node_output(world_op(w, "OnCpu", DF_OUTS(x)), 0);
 }
 
 /* ---- text ---------------------------------------------------------------- */

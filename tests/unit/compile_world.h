@@ -12,8 +12,16 @@
  * comes from a fault_allocator: a test also shows what leaks. Devices are cpu:2 and sim:2,
  * incarnations from 1.
  *
- * Besides the standard ops there are two more, each with an output like its input: Later, whose
- * kernels are asynchronous, and OnCpu, which has a kernel on CPU alone.
+ * Besides the standard ops there are these, most with an output like the first input:
+ *
+ *   Later  its kernels are asynchronous
+ *   OnCpu  has a kernel on CPU alone
+ *   Words  of strings, in host memory
+ *   Ints   has a kernel for int32 alone
+ *   Near   its input lies in host memory, its output in the device's; it may overwrite it
+ *   Many   takes any number of inputs, may overwrite any of them, and is cheap
+ *   Free   its output's shape is not known
+ *   Sink   has no output
  */
 #ifndef UNIT_COMPILE_WORLD_H
 #define UNIT_COMPILE_WORLD_H
@@ -73,6 +81,7 @@ df_out world_large_input(compile_world *w, const char *name);
 df_node *world_node(compile_world *w, const char *name); /* a NoOp */
 df_out world_later(compile_world *w, df_out x);
 df_out world_on_cpu(compile_world *w, df_out x);
+df_node *world_op(compile_world *w, const char *op, df_outs inputs);
 
 /* ---- looking at it, as text in w->text ----------------------------------- */
 

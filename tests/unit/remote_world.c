@@ -46,36 +46,44 @@ void remote_program_again(remote_world *w, int i) {
     assert_int_equal(remote_program_new(w->r[i], &o, &w->p[i], NULL), DF_OK);
 }
 
-void remote_end_open(remote_world *w, int i, uint64_t incarnation) {
-    const remote_options o = {.alloc = w->rt->alloc,
-                              .host = w->rt->host,
-                              .cpu = w->rt->devices[w->rt->client],
-                              .engine = &w->ops,
-                              .address = addresses[i],
-                              .cluster = 5,
-                              .incarnation = incarnation,
-                              .self = (uint32_t)i,
-                              .n_peers = TWO,
-                              .names = remote_names,
-                              .addresses = addresses,
-                              .heartbeat = 100 * MS,
-                              .misses = 3,
-                              .budget = w->budget,
-                              .checks = true,
-                              .user = w,
-                              .request = no_request,
-                              .lost = note_lost};
+remote_options remote_options_of(remote_world *w, int i, uint64_t incarnation) {
+    return (remote_options){.alloc = w->rt->alloc,
+                            .host = w->rt->host,
+                            .cpu = w->rt->devices[w->rt->client],
+                            .engine = &w->ops,
+                            .address = addresses[i],
+                            .cluster = 5,
+                            .incarnation = incarnation,
+                            .self = (uint32_t)i,
+                            .n_peers = TWO,
+                            .names = remote_names,
+                            .addresses = addresses,
+                            .heartbeat = 100 * MS,
+                            .misses = 3,
+                            .budget = w->budget,
+                            .checks = true,
+                            .user = w,
+                            .request = no_request,
+                            .lost = note_lost};
+}
+
+void remote_end_open_with(remote_world *w, int i, const remote_options *options) {
     df_error err;
-    assert_int_equal(remote_new(&o, &w->r[i], &err), DF_OK);
+    assert_int_equal(remote_new(options, &w->r[i], &err), DF_OK);
     assert_int_equal(remote_session_open(w->r[i], SESSION, &w->s[i], &err), DF_OK);
     remote_program_again(w, i);
+}
+
+void remote_end_open(remote_world *w, int i, uint64_t incarnation) {
+    const remote_options o = remote_options_of(w, i, incarnation);
+    remote_end_open_with(w, i, &o);
 }
 
 void remote_end_close(remote_world *w, int i) {
     df_error why;
     (void)error_set(&why, DF_CANCELLED, "the test is over");
     remote_session_close(w->s[i], &why);
-    remote_close(w->r[i]);
+    if (!w->r[i]->is_closed) remote_close(w->r[i]);
     remote_program_free(w->p[i]);
     remote_unref(w->r[i]);
     w->p[i] = NULL;

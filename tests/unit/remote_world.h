@@ -47,7 +47,9 @@ typedef struct remote_world {
 
 void remote_world_open(remote_world *w, uint64_t budget);
 void remote_world_close(remote_world *w);
-/* One end comes, and goes. */
+/* One end comes, perhaps with other options than these, and goes. */
+remote_options remote_options_of(remote_world *w, int i, uint64_t incarnation);
+void remote_end_open_with(remote_world *w, int i, const remote_options *options);
 void remote_end_open(remote_world *w, int i, uint64_t incarnation);
 void remote_end_close(remote_world *w, int i);
 /* Its program is one of the edges as they are now. */

@@ -186,6 +186,51 @@ static void all_kinds_of_tensors_travel(void **state) {
     three_close(&x);
 }
 
+/* Three truths are no order alone, whose halves are of bools, too. */
+static void bools_travel(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_FLOAT32, DF_SHAPE(3));
+    on(&x, "/job:worker/task:0");
+    df_out less = df_less(x.g, a, df_const_float(x.g, DF_FLOAT32, 2));
+    on(&x, "/job:worker/task:1");
+    df_out not_less = df_logical_not(x.g, less);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(not_less));
+    const float numbers[] = {1, 2, 3};
+    df_tensor *t, *r;
+    assert_int_equal(df_tensor_from(NULL, DF_FLOAT32, DF_SHAPE(3), numbers, &t, NULL), DF_OK);
+    if (df_program_run(p, DF_TENSORS(t), &r, NULL, &x.err) != DF_OK) fail_msg("%s", x.err.message);
+    const bool *truths = df_tensor_data(r);
+    assert_false(truths[0]);
+    assert_true(truths[1] && truths[2]);
+    df_tensor_unref(t);
+    df_tensor_unref(r);
+    df_program_free(p);
+    three_close(&x);
+}
+
+/* The second task's node waits for the first's, from which it gets no value. */
+static void order_goes_from_task_to_task(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0/device:CPU:0");
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR), grown = df_assign_add(x.g, v, a);
+    on(&x, "/job:worker/task:1/device:CPU:0");
+    df_node *between = df_no_op(x.g);
+    on(&x, NULL);
+    df_out then = df_read(x.g, v);
+    df_control(x.g, grown.node, between);
+    df_control(x.g, between, then.node);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(then));
+    for (int64_t i = 1; i <= 5; i++) assert_int_equal(run_one(&x, p, 7), 7 * i);
+    df_program_free(p);
+    three_close(&x);
+}
+
 /* ---- runs beside each other --------------------------------------------------------- */
 
 static void many_runs_at_once_give_what_one_after_the_other_gives(void **state) {
@@ -594,6 +639,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_task_that_comes_late_is_waited_for),
         cmocka_unit_test(variables_live_on_their_tasks),
         cmocka_unit_test(all_kinds_of_tensors_travel),
+        cmocka_unit_test(bools_travel),
+        cmocka_unit_test(order_goes_from_task_to_task),
         cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
         cmocka_unit_test(a_kernel_that_fails_ends_the_run_everywhere),
         cmocka_unit_test(a_cause_that_comes_late_is_told_and_not_what_followed),

@@ -57,6 +57,59 @@ static df_code add_one(df_kernel *k, df_error *err) {
     return cuda_queue_launch(df_kernel_queue(k), &l, err);
 }
 
+/* x + 1, whose shape is found here. */
+static df_code add_one_as_large(df_kernel *k, df_error *err) {
+    df_tensor *y = NULL;
+    df_code code = df_kernel_allocate(k, 0, df_tensor_shape(df_kernel_input(k, 0)), &y, err);
+    if (code != DF_OK) return code;
+    assert_non_null(df_tensor_device(y));
+    return add_one(k, err);
+}
+
+/* Needs no input, so that nothing of the device is asked for before it is launched. */
+static df_code make(df_kernel *k, df_error *err) {
+    df_tensor *y = NULL;
+    return df_kernel_allocate(k, 0, DF_SHAPE(4), &y, err);
+}
+
+/* Its work tells by the report what it has found. */
+static df_code add_and_report(df_kernel *k, df_error *err) {
+    int32_t *report = df_kernel_report(k);
+    assert_int_equal(*report, 0);
+    *report = (int32_t)df_kernel_attr(k, 0)->i;
+    return add_one(k, err);
+}
+
+enum { HARMLESS = 1, WRONG = 2 };
+
+static df_code look_at(void *user, const void *report, df_error *err) {
+    int32_t found = *(const int32_t *)report;
+    (void)user;
+    assert_int_not_equal(found, 0);
+    return found == HARMLESS ? DF_OK : df_error_set(err, DF_OUT_OF_RANGE, "an index is %d", found);
+}
+
+static df_code launch_nothing(df_kernel *k, df_error *err) {
+    (void)k;
+    return df_error_set(err, DF_DATA_LOSS, "it cannot be launched");
+}
+
+static void add_own(world *w) {
+    add_op(w, (df_op_def){.signature = "AsLarge(x: float32) : x"});
+    add_kernel(w, (df_kernel_def){.op = "AsLarge", .devices = "CUDA", .compute = add_one_as_large});
+    add_op(w, (df_op_def){.signature = "Make() : float32"});
+    add_kernel(w, (df_kernel_def){.op = "Make", .devices = "CUDA", .compute = make});
+    add_op(w,
+           (df_op_def){.signature = "Report(x: float32) {found: int} : x", .infer = df_infer_same});
+    add_kernel(w, (df_kernel_def){.op = "Report",
+                                  .devices = "CUDA",
+                                  .compute = add_and_report,
+                                  .report = sizeof(int32_t),
+                                  .check = look_at});
+    add_op(w, (df_op_def){.signature = "Nothing(x: float32) : x", .infer = df_infer_same});
+    add_kernel(w, (df_kernel_def){.op = "Nothing", .devices = "CUDA", .compute = launch_nothing});
+}
+
 /* ---- a world ------------------------------------------------------------- */
 
 static df_device_ops kind;
@@ -81,6 +134,7 @@ static void open_gpus(world *w, int workers) {
                                             .workers = workers});
     add_op(w, (df_op_def){.signature = "AddOne(x: float32) : float32", .infer = df_infer_same});
     add_kernel(w, (df_kernel_def){.op = "AddOne", .devices = "CUDA", .compute = add_one});
+    add_own(w);
     w->g = df_graph_new(w->rt);
     assert_non_null(w->g);
 }
@@ -185,6 +239,94 @@ a_device_that_is_lost_fails_the_run_and_those_after_it_and_the_process_goes_on(v
     close_gpus(&w);
 }
 
+/* ---- kernels of its own ---------------------------------------------------- */
+
+static df_code run_four(world *w, df_program *p, float *first) {
+    df_tensor *x = floats(w, 4, (float[]){1, 2, 3, 4}), *y = NULL;
+    df_code code = df_program_run(p, DF_TENSORS(x), &y, NULL, &w->err);
+    if (code == DF_OK) *first = *(float *)df_tensor_data(y);
+    df_tensor_unref(x);
+    df_tensor_unref(y);
+    return code;
+}
+
+static void a_kernel_on_a_stream_may_find_its_shape_or_fail(void **state) {
+    (void)state;
+    world w;
+    float first = 0;
+    open_gpus(&w, 0);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+    df_graph_on(w.g, "cuda:1");
+    df_out y = node(&w, "AsLarge", DF_OUTS(x), NULL, 0),
+           z = node(&w, "AddOne", DF_OUTS(y), NULL, 0);
+    df_out never = node(&w, "Nothing", DF_OUTS(x), NULL, 0);
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(z));
+    df_program *q = compiled(&w, DF_OUTS(x), DF_OUTS(never));
+    for (int i = 0; i < 3; i++) {
+        if (run_four(&w, w.p, &first) != DF_OK) fail_msg("%s", w.err.message);
+        assert_true(first == 3.0F);
+        assert_int_equal(run_four(&w, q, &first), DF_DATA_LOSS);
+        assert_non_null(strstr(w.err.message, "node Nothing (Nothing) on /job"));
+        assert_non_null(strstr(w.err.message, "it cannot be launched"));
+    }
+    df_program_free(q);
+    close_gpus(&w);
+}
+
+static void what_a_kernels_work_has_found_may_fail_the_run(void **state) {
+    (void)state;
+    world w;
+    float first = 0;
+    open_gpus(&w, 0);
+    df_program *p[WRONG + 1];
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4)), y[WRONG + 1];
+    df_graph_on(w.g, "cuda:0");
+    for (int i = 0; i <= WRONG; i++) {
+        const df_attr found = df_attr_int("found", i);
+        y[i] = node(&w, "AddOne", DF_OUTS(node(&w, "Report", DF_OUTS(x), &found, 1)), NULL, 0);
+    }
+    assert_int_equal(df_session_new(w.g, NULL, &w.s, &w.err), DF_OK);
+    for (int i = 0; i <= WRONG; i++) {
+        df_code code;
+        size_t n = 0;
+        do { /* whichever allocation fails, a report's or another */
+            fault_fail_allocation(&w.memory, ++n, FAULT_ONCE);
+            code = df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y[i]), NULL, &p[i], &w.err);
+            assert_true(code == DF_OK || code == DF_RESOURCE_EXHAUSTED);
+        } while (code != DF_OK);
+        fault_fail_allocation(&w.memory, 0, FAULT_ONCE);
+        assert_true(n > 5);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < WRONG; i++) {
+            if (run_four(&w, p[i], &first) != DF_OK) fail_msg("%s", w.err.message);
+            assert_true(first == 3.0F);
+        }
+        assert_int_equal(run_four(&w, p[WRONG], &first), DF_OUT_OF_RANGE);
+        assert_non_null(strstr(w.err.message, "an index is 2"));
+    }
+    for (int i = 0; i <= WRONG; i++) df_program_free(p[i]);
+    close_gpus(&w);
+}
+
+static void a_kernel_that_is_launched_on_a_lost_device_ends(void **state) {
+    (void)state;
+    world w;
+    open_gpus(&w, 0);
+    df_graph_on(w.g, "cuda:0");
+    df_out made = node(&w, "Make", DF_NO_OUTS, NULL, 0);
+    df_graph_on(w.g, NULL);
+    w.p = there_and_back(&w, 1000);
+    df_program *p = compiled(&w, DF_NO_OUTS, DF_OUTS(made));
+    df_tensor *t = NULL;
+    driver.world->lose_after = 3;
+    assert_int_equal(run(&w, w.p, 1000, 0), DF_UNAVAILABLE);
+    assert_int_equal(df_program_run(p, DF_NO_TENSORS, &t, NULL, &w.err), DF_UNAVAILABLE);
+    assert_null(t);
+    df_program_free(p);
+    close_gpus(&w);
+}
+
 /* ---- what a program may know --------------------------------------------- */
 
 static void a_program_can_ask_for_what_cuda_code_of_its_own_needs(void **state) {
@@ -222,6 +364,9 @@ int main(void) {
         cmocka_unit_test(
             a_device_that_is_lost_fails_the_run_and_those_after_it_and_the_process_goes_on),
         cmocka_unit_test(a_program_can_ask_for_what_cuda_code_of_its_own_needs),
+        cmocka_unit_test(a_kernel_on_a_stream_may_find_its_shape_or_fail),
+        cmocka_unit_test(what_a_kernels_work_has_found_may_fail_the_run),
+        cmocka_unit_test(a_kernel_that_is_launched_on_a_lost_device_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,6 +234,38 @@ static void a_close_names_only_what_is_executing(void **state) {
     probe_fini(&after);
 }
 
+/* As many as there is room for in an error's words. */
+static void a_close_names_whole_nodes_as_far_as_they_fit(void **state) {
+    (void)state;
+    enum { NODES = 20 };
+    run_world w;
+    probe slow[NODES];
+    told t;
+    run_open(&w, "cpu:1", 0);
+    told_init(&t);
+    df_out one = run_const(w.g, 1), sum = one;
+    for (int i = 0; i < NODES; i++) {
+        probe_init(&slow[i]);
+        slow[i].way = PROBE_KEEPS;
+        sum = df_add(w.g, sum, probe_node(w.g, "TestAsync", one, &slow[i]));
+    }
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(sum));
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    while (probe_runs(&slow[NODES - 1]) == 0) (void)df_runtime_poll(w.rt, 0, NULL);
+    assert_int_equal(df_session_close(w.s, 0, &w.err), DF_DEADLINE_EXCEEDED);
+    size_t n = strlen(w.err.message);
+    assert_non_null(strstr(w.err.message, "node TestAsync (TestAsync)"));
+    assert_null(strstr(w.err.message, "TestAsync_19"));
+    assert_true(n < sizeof w.err.message - 1);
+    for (int i = 0; i < NODES; i++) df_kernel_done(probe_await_kept(&slow[i], 1), NULL);
+    assert_int_equal(df_session_close(w.s, UINT64_MAX, &w.err), DF_OK);
+    assert_told(&t, DF_CANCELLED, NULL);
+    told_fini(&t);
+    df_program_free(p);
+    run_close(&w);
+    for (int i = 0; i < NODES; i++) probe_fini(&slow[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_fails_leaves_the_results_of_the_one_before),
@@ -242,6 +274,7 @@ int main(void) {
 
         cmocka_unit_test(a_device_that_stops_has_what_it_uses),
         cmocka_unit_test(a_close_names_only_what_is_executing),
+        cmocka_unit_test(a_close_names_whole_nodes_as_far_as_they_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
  */
 #include "support/ops_for_tests.h"
 
+#include "exec/live.h"
+
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -560,6 +562,18 @@ static void a_starved_step_fails_with_the_key_and_its_producer(void **state) {
     }
 }
 
+/* The one word of a step has no room for the tokens of more. */
+static void a_plan_of_too_many_nodes_is_refused(void **state) {
+    (void)state;
+    plan p = {.n_nodes = (uint32_t)LIVE_TOKENS_MAX - 7, .n_blocks = 7};
+    const executor_options o = {.plan = &p};
+    executor *x = NULL;
+    df_error err;
+    assert_int_equal(executor_new(&o, &x, &err), DF_RESOURCE_EXHAUSTED);
+    assert_null(x);
+    assert_non_null(strstr(err.message, "run it in parts"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_gives_its_result_however_it_ends),
@@ -578,6 +592,7 @@ int main(void) {
         cmocka_unit_test(steps_of_one_program_run_at_the_same_time),
         cmocka_unit_test(a_step_may_be_run_from_inside_a_kernel),
         cmocka_unit_test(a_starved_step_fails_with_the_key_and_its_producer),
+        cmocka_unit_test(a_plan_of_too_many_nodes_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

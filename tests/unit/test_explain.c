@@ -12,6 +12,7 @@
 #include "support/ops_for_tests.h"
 #include "unit/explain_world.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- where a node runs --------------------------------------------------- */
@@ -388,6 +389,34 @@ static void order_after_a_small_constant_is_dropped(void **state) {
     says(w, "c -> a dropped: the first is a small constant, which never waits");
 }
 
+/* ---- what was asked for, and what is not known ------------------------------- */
+
+static void a_feed_and_a_fetch_may_be_asked_for_elsewhere(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), y = world_input(w, "y"), z = neg_on(w, "z", "sim:0", x);
+    df_out u = neg_on(w, "u", "sim:0", y);
+    df_compile_options o = {.struct_size = sizeof o,
+                            .feed_devices = (const char *const[]){"sim:0", NULL},
+                            .fetch_devices = (const char *const[]){NULL, "sim:0"}};
+    explain_with(w, &o, DF_OUTS(x, y), DF_OUTS(z, u));
+    says(w, "x@feed Feed sim:0 the program was compiled with this feed on sim:0");
+    says(w, "y@feed Feed cpu:0 feeds come from the client");
+    says(w, "z@fetch Fetch cpu:0 fetches go to the client");
+    says(w, "u@fetch Fetch sim:0 the program was compiled with this fetch on sim:0");
+}
+
+static void a_shape_of_which_nothing_is_known_is_null(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x");
+    df_graph_name(w->g, "free");
+    df_out y = df_node_output(world_op(w, "Free", DF_OUTS(x)), 0), z = neg_on(w, "z", "sim:0", y);
+    df_program *p = compile_with(w, NULL, DF_OUTS(x), DF_OUTS(z));
+    char *json = explained(p, DF_EXPLAIN_JSON);
+    assert_non_null(strstr(json, "\"shape\": null"));
+    free(json);
+    df_program_free(p);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -422,6 +451,8 @@ int main(void) {
         TEST(a_constant_that_nobody_uses_stays_where_it_was_placed),
         TEST(the_order_of_accesses_is_told),
         TEST(order_after_a_small_constant_is_dropped),
+        TEST(a_feed_and_a_fetch_may_be_asked_for_elsewhere),
+        TEST(a_shape_of_which_nothing_is_known_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

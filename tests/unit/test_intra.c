@@ -417,6 +417,27 @@ static void under_a_step_a_copy_that_fails_tells_the_step(void **state) {
     route_end(&x);
 }
 
+/* No copy has failed: the value was never made. */
+static void without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause(void **state) {
+    (void)state;
+    route x;
+    launch wrong;
+    route_init(&x, false);
+    df_device *a = x.w.d[0], *b = x.w.d[1];
+    failing_launch(&wrong, a, &x.step);
+    df_tensor *t = host_bytes(&x.w, 100, 5);
+    t->ready = record(a, &x.step);
+
+    ship(&x, on_host, t, at(b));
+    got_wait(&x.g);
+
+    assert_int_not_equal(x.g.code, DF_OK);
+    assert_null(x.g.tensor);
+    assert_non_null(strstr(x.g.err.message, "key /job:localhost"));
+    got_fini(&x.g);
+    route_end(&x);
+}
+
 /* While the queue by which all comes in is held, all that a step needs is out at once: no later
  * round can need more, if it waits for its queues as a step does. */
 static void a_warm_step_allocates_nothing(void **state) {
@@ -536,7 +557,7 @@ static void a_transfer_into_a_block_that_a_failed_step_used_arrives(void **state
 /* ---- without memory ------------------------------------------------------ */
 
 /* Two devices, or what there is memory for. */
-static bool open_devices(world *w, fault_allocator *f) {
+static bool open_devices(world *w, fault_allocator *f, const df_device_ops *kind) {
     memset(w, 0, sizeof *w);
     fault_threads_init(&w->threads);
     w->host = memory_new_host(&f->allocator);
@@ -544,10 +565,13 @@ static bool open_devices(world *w, fault_allocator *f) {
         device_name name = device_name_any();
         (void)device_name_parse(i ? "/job:a/task:0/device:SIM:1" : "/job:a/task:0/device:SIM:0",
                                 &name, NULL);
+        if (kind) (void)snprintf(name.kind, sizeof name.kind, "%s", kind->kind);
         const device_options options = {.alloc = &f->allocator,
                                         .threads = &w->threads.threads,
                                         .host = w->host,
-                                        .memory_limit = 1 << 20};
+                                        .memory_limit = 1 << 20,
+                                        .kinds = kind ? &kind : NULL,
+                                        .n_kinds = kind != NULL};
         if (device_open(&name, 1, &options, &w->d[i], NULL) != DF_OK) return false;
     }
     return w->host != NULL;
@@ -591,13 +615,18 @@ static void round_trip(fault_allocator *f, world *w, df_work *work, df_key *key)
     df_rendezvous_unref(r);
 }
 
+typedef struct journey {
+    const df_device_ops *kind; /* NULL: SIM as it is */
+    bool has_work;
+} journey;
+
 static void travel(fault_allocator *f, void *arg) {
     world w;
     step s;
-    bool has_work = *(bool *)arg;
+    const journey *j = arg;
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     step_init(&s);
-    if (open_devices(&w, f)) round_trip(f, &w, has_work ? &s.work : NULL, key);
+    if (open_devices(&w, f, j->kind)) round_trip(f, &w, j->has_work ? &s.work : NULL, key);
     for (int i = 0; i < DEVICES; i++)
         if (w.d[i]) device_stop(w.d[i]);
     for (int i = 0; i < DEVICES; i++) device_close(w.d[i]);
@@ -608,9 +637,9 @@ static void travel(fault_allocator *f, void *arg) {
 
 static void a_transfer_that_finds_no_memory_ends_and_leaves_nothing(void **state) {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        bool has_work = i;
-        assert_true(fault_each_allocation(travel, &has_work) > 20);
+    for (int i = 0; i < 4; i++) {
+        journey j = {.kind = i / 2 ? &thread_device_ops : NULL, .has_work = i % 2};
+        assert_true(fault_each_allocation(travel, &j) > 20);
     }
 }
 
@@ -634,6 +663,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(without_a_step_what_a_transfer_left_on_a_queue_outlives_it),
         cmocka_unit_test(a_transfer_into_a_block_that_a_failed_step_used_arrives),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
+        cmocka_unit_test(without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause),
     };
     world_yields(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,31 @@ static void what_was_lent_is_read_as_the_copy(void **state) {
     run_close(&w);
 }
 
+/* The block of its old value is worth more to others between two steps than to the frame. */
+static void a_large_variable_is_given_what_a_kernel_makes_and_keeps_no_second_block(void **state) {
+    (void)state;
+    enum { LARGE = 100000 };
+    run_world w;
+    run_open(&w, "cpu:1", 0);
+    df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(LARGE));
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(LARGE));
+    df_out sum = df_sum(w.g, df_assign_add(w.g, v, x), NULL, 0, false);
+    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(sum));
+    df_tensor *ones, *r;
+    assert_int_equal(df_tensor_new(NULL, DF_FLOAT32, DF_SHAPE(LARGE), &ones, NULL), DF_OK);
+    for (int i = 0; i < LARGE; i++) ((float *)df_tensor_data(ones))[i] = 1;
+    for (int i = 1; i <= 3; i++) {
+        run_ok(&w, p, DF_TENSORS(ones), &r);
+        assert_true(*(float *)df_tensor_data(r) == (float)(i * LARGE));
+        df_tensor_unref(r);
+    }
+    memory_trim(w.rt->host);
+    assert_true(fault_live_bytes(&w.f) < 2 * LARGE * sizeof(float));
+    df_tensor_unref(ones);
+    df_program_free(p);
+    run_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_that_is_held_does_not_change),
@@ -325,6 +350,7 @@ int main(void) {
         cmocka_unit_test(programs_that_write_the_same_variables_take_turns),
         cmocka_unit_test(what_was_lent_is_read_as_the_copy),
         cmocka_unit_test(a_warm_training_step_takes_no_block),
+        cmocka_unit_test(a_large_variable_is_given_what_a_kernel_makes_and_keeps_no_second_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

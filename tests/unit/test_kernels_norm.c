@@ -71,16 +71,16 @@ typedef struct long_rows {
 static void expect_row(long_rows *r, int row) {
     const double *x = r->x + row * LONG, *dy = r->dy + row * LONG;
     double mean = 0, variance = 0, g_mean = 0, gh_mean = 0;
-    for (int i = 0; i < LONG; i++) mean += x[i] / LONG;
-    for (int i = 0; i < LONG; i++) variance += (x[i] - mean) * (x[i] - mean) / LONG;
+    for (int i = 0; i < LONG; i++) mean += x[i] / (double)LONG;
+    for (int i = 0; i < LONG; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)LONG;
     double rate = 1 / sqrt(variance + 0.25);
     for (int i = 0; i < LONG; i++) {
         double h = (x[i] - mean) * rate;
         r->y[row * LONG + i] = h * r->scale[i] + r->offset[i];
         r->dscale[i] += dy[i] * h;
         r->doffset[i] += dy[i];
-        g_mean += dy[i] * r->scale[i] / LONG;
-        gh_mean += dy[i] * r->scale[i] * h / LONG;
+        g_mean += dy[i] * r->scale[i] / (double)LONG;
+        gh_mean += dy[i] * r->scale[i] * h / (double)LONG;
     }
     for (int i = 0; i < LONG; i++) {
         double h = (x[i] - mean) * rate;

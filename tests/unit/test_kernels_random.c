@@ -130,9 +130,10 @@ static void check_moments(kernel_lab *lab, const char *op, double mean, double v
         if (op[6] == 'U') assert_true(x[i] >= 0 && x[i] < 1);
     }
     /* Five standard errors. */
-    assert_true(fabs(sum / N) < 5 * sqrt(variance / N));
-    assert_true(fabs(squares / N / variance - 1) < 5 * sqrt(2.0 / N));
-    assert_true(fabs(neighbours / N / variance) < 5 * sqrt(1.0 / N));
+    const double n = N;
+    assert_true(fabs(sum / n) < 5 * sqrt(variance / n));
+    assert_true(fabs(squares / n / variance - 1) < 5 * sqrt(2.0 / n));
+    assert_true(fabs(neighbours / n / variance) < 5 * sqrt(1.0 / n));
 }
 
 static void mean_variance_and_neighbours_are_as_they_should(void **state) {

@@ -491,6 +491,63 @@ static void what_an_async_kernel_reads_lasts_until_its_end(void **state) {
     assert_int_equal(from(w, "beside"), PLAN_NONE);
 }
 
+/* ---- rare nodes ---------------------------------------------------------- */
+
+static void a_kernel_without_outputs_has_nothing_to_end_later_for(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x");
+    df_graph_on(w->g, "sim:0");
+    df_graph_name(w->g, "sink");
+    df_node *sink = world_op(w, "Sink", DF_OUTS(x));
+    w->rq.targets = DF_NODES(sink);
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), DF_NO_OUTS);
+    assert_int_equal(node_named(w, "sink")->role, ROLE_QUEUE);
+}
+
+static void the_end_waits_for_what_nobody_else_waits_for(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x");
+    df_graph_name(w->g, "later");
+    w->rq.targets = DF_NODES(world_later(w, x).node);
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), DF_NO_OUTS);
+    const plan *p = w->c.plan;
+    assert_int_equal(p->n_blocks, 1);
+    assert_int_equal(node_named(w, "later")->n_after, 1);
+    assert_int_equal(p->after[node_named(w, "later")->first_after], 1);
+    assert_int_equal(p->blocks[1].pending, 2); /* the block, and the node */
+}
+
+static uint32_t blocks_of_eight(compile_world *w, df_out (*make)(compile_world *w, df_out x)) {
+    df_out x = df_placeholder(w->g, NULL, DF_FLOAT32, DF_SHAPE(100, -1)), fetches[8];
+    for (int i = 0; i < 8; i++) fetches[i] = make(w, x);
+    w->rq.parallelism = 2;
+    w->rq.grain = 16;
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), (df_outs){fetches, 8});
+    return w->c.plan->n_blocks;
+}
+
+static df_out cheap(compile_world *w, df_out x) {
+    return df_node_output(world_op(w, "Many", DF_OUTS(x)), 0);
+}
+
+static df_out negated(compile_world *w, df_out x) {
+    return df_neg(w->g, x);
+}
+
+/* Unknown sizes count as 32: the product touches 3200 elements for each of 32 columns. */
+static df_out product(compile_world *w, df_out x) {
+    return df_matmul(w->g, df_transpose(w->g, x, (const int64_t[]){1, 0}, 2), x);
+}
+
+static void what_is_worth_a_thread_depends_on_what_is_touched(void **state) {
+    compile_world *w = world_of(state);
+    assert_int_equal(blocks_of_eight(w, cheap), 1);
+    world_reopen(w, "cpu:2");
+    assert_true(blocks_of_eight(w, negated) < 8);
+    world_reopen(w, "cpu:2");
+    assert_true(blocks_of_eight(w, product) >= 8);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -511,6 +568,9 @@ int main(void) {
         TEST(out_of_memory_in_any_pass_leaves_nothing),
         TEST(out_of_memory_for_the_first_node_is_no_exception),
         TEST(what_an_async_kernel_reads_lasts_until_its_end),
+        TEST(a_kernel_without_outputs_has_nothing_to_end_later_for),
+        TEST(the_end_waits_for_what_nobody_else_waits_for),
+        TEST(what_is_worth_a_thread_depends_on_what_is_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -636,6 +636,17 @@ static void a_run_that_is_not_timed_has_no_times(void **state) {
     place_close(&p);
 }
 
+static void a_copy_that_is_refused_is_a_code_also_without_words(void **state) {
+    (void)state;
+    place p;
+    df_tensor *out = NULL;
+    place_open(&p);
+    assert_int_equal(df_sim_fail(p.sim[0], DF_SIM_COPY_REFUSED, 1, NULL), DF_OK);
+    assert_int_not_equal(df_device_copy(p.sim[0], p.zeros, &out, NULL), DF_OK);
+    assert_null(out);
+    place_close(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_lies_where_it_was_asked_for),
@@ -659,6 +670,7 @@ int main(void) {
         cmocka_unit_test(pinned_memory_of_the_programs_own_is_not_staged),
         cmocka_unit_test(copies_are_hidden_behind_kernels_or_exposed),
         cmocka_unit_test(a_run_that_is_not_timed_has_no_times),
+        cmocka_unit_test(a_copy_that_is_refused_is_a_code_also_without_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
  */
 #include "unit/own_ops_world.h"
 
+#include <dataflow/sim.h>
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -276,6 +278,41 @@ static void a_kernel_on_a_queue_cannot_run_what_waits_for_a_queue(void **state) 
     }
 }
 
+/* To the device whose thread it is, or of what lies there. */
+typedef struct copying {
+    df_device *to;
+    df_tensor *there;
+} copying;
+
+static df_code copy_inside(df_kernel *k, df_error *err) {
+    const copying *c = df_kernel_user(k);
+    df_tensor *out = NULL;
+    return df_device_copy(c->to, c->there, &out, err);
+}
+
+static void a_kernel_on_a_queue_cannot_wait_for_a_copy(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        world w;
+        copying c;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Copy(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){
+                           .op = "Copy", .devices = "SIM", .compute = copy_inside, .user = &c});
+        c.to = df_runtime_device(w.rt, i);
+        df_tensor *t = floats(&w, 4, (float[]){1, 2, 3, 4});
+        assert_int_equal(df_device_copy(df_runtime_device(w.rt, 1), t, &c.there, NULL), DF_OK);
+        df_tensor_unref(t);
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, "sim:0");
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Copy", DF_OUTS(x), NULL, 0)));
+        fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "a thread of /job:localhost/task:0/device:SIM:0");
+        df_tensor_unref(c.there);
+        close_world(&w);
+    }
+}
+
 /* ---- memory that is another device's -------------------------------------- */
 
 static df_tensor *elsewhere;
@@ -474,6 +511,287 @@ static void what_would_be_misread_is_refused_when_it_is_registered(void **state)
     close_world(&w);
 }
 
+/* ---- what does not fit a variable, and what has no value -------------------- */
+
+/* An output like input 1. */
+static df_code infer_as_put(df_infer *c, df_error *err) {
+    return df_infer_set(c, 0, df_infer_shape(c, 1), err);
+}
+
+static df_code put(df_kernel *k, df_error *err) {
+    (void)err;
+    df_tensor *x = df_kernel_input(k, 1), *y = df_kernel_output(k, 0);
+    memcpy(df_tensor_data(y), df_tensor_data(x), df_tensor_bytes(x));
+    return DF_OK;
+}
+
+static df_code put_later(df_kernel *k, df_error *err) {
+    df_kernel_handle done = df_kernel_handle_of(k);
+    df_code code = put(k, err);
+    if (code == DF_OK) df_kernel_done(done, NULL);
+    return code;
+}
+
+static void add_put(world *w, const char *signature, const char *op, df_kernel_def def) {
+    add_op(w, (df_op_def){.signature = signature,
+                          .infer = infer_as_put,
+                          .flags = DF_OP_WRITES | DF_OP_STATEFUL});
+    def.op = op;
+    def.devices = def.flags & DF_KERNEL_INLINE ? "*" : "CPU,SIM";
+    add_kernel(w, def);
+}
+
+static void open_puts(world *w) {
+    open_world(w, 0);
+    add_put(w, "Put(v: float32, x: v) : v", "Put", (df_kernel_def){.compute = put});
+    add_put(w, "PutLater(v: float32, x: v) : v", "PutLater",
+            (df_kernel_def){.compute = put_later, .flags = DF_KERNEL_ASYNC});
+    add_put(w, "PutOn(v: float32, x: v) : v", "PutOn",
+            (df_kernel_def){.compute = pass_on, .flags = DF_KERNEL_INLINE});
+    w->g = df_graph_new(w->rt);
+}
+
+static df_out without_a_value(world *w, const char *name) {
+    const df_attr attrs[] = {df_attr_dtype("dtype", DF_FLOAT32),
+                             df_attr_shape("shape", DF_SHAPE(-1))};
+    df_graph_name(w->g, name);
+    return node(w, "Variable", DF_NO_OUTS, attrs, 2);
+}
+
+static const char *const puts[] = {"Put", "PutLater", "PutOn"};
+
+static void a_value_that_does_not_fit_its_variable_is_refused(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++)
+        for (int i = 0; i < 3; i++) {
+            world w;
+            open_puts(&w);
+            df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+            df_graph_on(w.g, devices[d]);
+            df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, puts[i], DF_OUTS(v, x), NULL, 0)));
+            gives(&w, w.p, 4, 6);
+            fails(&w, w.p, 3, DF_INVALID_ARGUMENT,
+                  "float32[3] does not fit variable v, which is float32[4]");
+            gives(&w, w.p, 4, 6);
+            close_world(&w);
+        }
+}
+
+/* Which of the inputs has none is said: the variable itself, or one that comes from another. */
+static void an_input_without_a_value_is_named(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++)
+        for (int i = 0; i < 2; i++) {
+            world w;
+            open_puts(&w);
+            df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+            df_graph_on(w.g, devices[d]);
+            df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
+            df_out u = without_a_value(&w, "u");
+            df_out of_u = node(&w, puts[i], DF_OUTS(v, u), NULL, 0);
+            df_out into_u = node(&w, puts[i], DF_OUTS(u, x), NULL, 0);
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(of_u));
+            fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "input 1 has no value");
+            df_program_free(w.p);
+            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(into_u));
+            fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "variable u has no value yet");
+            close_world(&w);
+        }
+}
+
+/* ---- ends and outputs ------------------------------------------------------- */
+
+static df_code end_with_no_code(df_kernel *k, df_error *err) {
+    (void)err;
+    df_kernel_done(df_kernel_handle_of(k), &(df_error){.code = DF_OK});
+    return DF_OK;
+}
+
+static void a_kernel_that_ends_with_an_error_without_a_code_has_failed(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Later(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Later",
+                                       .devices = "CPU,SIM",
+                                       .compute = end_with_no_code,
+                                       .flags = DF_KERNEL_ASYNC});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, devices[d]);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Later", DF_OUTS(x), NULL, 0)));
+        fails(&w, w.p, 4, DF_INTERNAL, "node Later");
+        close_world(&w);
+    }
+}
+
+/* It is there already: as it is asked for, or not. */
+static df_code allocate_again(df_kernel *k, df_error *err) {
+    df_tensor *y = NULL;
+    int64_t n = df_kernel_attr(k, 0)->i;
+    df_code code = df_kernel_allocate(k, 0, DF_SHAPE(n), &y, err);
+    if (code != DF_OK) return code;
+    assert_ptr_equal(y, df_kernel_output(k, 0));
+    return add_one(k, err);
+}
+
+static void an_output_that_is_there_is_not_allocated_in_another_shape(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "Again(x: float32) {n: int} : x", .infer = df_infer_same});
+    add_kernel(&w, (df_kernel_def){.op = "Again", .devices = "CPU", .compute = allocate_again});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+    const df_attr four = df_attr_int("n", 4), five = df_attr_int("n", 5);
+    df_out good = node(&w, "Again", DF_OUTS(x), &four, 1);
+    df_out bad = node(&w, "Again", DF_OUTS(x), &five, 1);
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(good));
+    gives(&w, w.p, 4, 10);
+    df_program_free(w.p);
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(bad));
+    fails(&w, w.p, 4, DF_INVALID_ARGUMENT, "output 0");
+    close_world(&w);
+}
+
+/* The device has room for the input, and not for the output as well. */
+static void a_kernel_that_ends_later_needs_room_for_its_output(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 6000);
+    add_op(&w, (df_op_def){.signature = "Later(x: float32) : x", .infer = df_infer_same});
+    add_kernel(&w, (df_kernel_def){.op = "Later",
+                                   .devices = "CPU,SIM",
+                                   .compute = give_sevens,
+                                   .flags = DF_KERNEL_ASYNC});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(1000));
+    df_graph_on(w.g, "sim:0");
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Later", DF_OUTS(x), NULL, 0)));
+    fails(&w, w.p, 1000, DF_RESOURCE_EXHAUSTED, "node Later (Later) on /job:localhost");
+    close_world(&w);
+}
+
+/* Nobody has to look at the words. */
+static df_code open_never(df_kernel *k, void **state, df_error *err) {
+    (void)k;
+    *state = NULL;
+    return df_error_set(err, DF_UNAVAILABLE, "not today");
+}
+
+static void an_error_is_a_code_also_without_words(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "Never(x: float32) : x", .infer = df_infer_same});
+    add_kernel(&w, (df_kernel_def){
+                       .op = "Never", .devices = "CPU", .compute = add_one, .open = open_never});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+    df_out y = node(&w, "Never", DF_OUTS(x), NULL, 0);
+    assert_int_equal(df_session_new(w.g, NULL, &w.s, NULL), DF_OK);
+    assert_int_equal(df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y), NULL, &w.p, NULL),
+                     DF_UNAVAILABLE);
+    assert_null(w.p);
+    assert_int_equal(df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y), NULL, &w.p, &w.err),
+                     DF_UNAVAILABLE);
+    assert_non_null(strstr(w.err.message, "node Never (Never): not today"));
+    close_world(&w);
+}
+
+/* ---- a value that another dtype would have, and one that its device refuses ---- */
+
+static void a_value_of_another_dtype_does_not_fit_its_variable(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_put(&w, "Odd(v: int32, x: float32) : x", "Odd", (df_kernel_def){.compute = put});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, devices[d]);
+        df_out v = df_variable(w.g, "v", DF_INT32, DF_SHAPE(4));
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Odd", DF_OUTS(v, x), NULL, 0)));
+        fails(&w, w.p, 4, DF_INVALID_ARGUMENT,
+              "float32[4] does not fit variable v, which is int32[4]");
+        close_world(&w);
+    }
+}
+
+static void a_value_that_cannot_be_assigned_is_refused(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+    df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(df_assign(w.g, v, x)));
+    gives(&w, w.p, 4, 6);
+    fails(&w, w.p, 3, DF_INVALID_ARGUMENT, "v");
+    close_world(&w);
+}
+
+/* y = x + 1, whose shape is found when it runs: it is made in host memory, and then copied. */
+static df_code add_one_as_large(df_kernel *k, df_error *err) {
+    df_tensor *y = NULL;
+    df_code code = df_kernel_allocate(k, 0, df_tensor_shape(df_kernel_input(k, 0)), &y, err);
+    return code == DF_OK ? add_one(k, err) : code;
+}
+
+static void an_output_that_its_device_refuses_fails_its_node(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "AsLarge(x: float32) : x"});
+    add_kernel(&w, (df_kernel_def){.op = "AsLarge", .devices = "SIM", .compute = add_one_as_large});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "AsLarge", DF_OUTS(x), NULL, 0)));
+    gives(&w, w.p, 4, 10);
+    for (uint64_t n = 1; n <= 3; n++) { /* x goes in, the output goes in, and comes out */
+        assert_int_equal(df_sim_fail(df_runtime_device(w.rt, 1), DF_SIM_COPY_REFUSED, n, NULL),
+                         DF_OK);
+        df_code code = run(&w, w.p, 4, NULL);
+        assert_int_not_equal(code, DF_OK);
+        if (n == 2) assert_non_null(strstr(w.err.message, "node AsLarge (AsLarge)"));
+        (void)df_sim_fail(df_runtime_device(w.rt, 1), DF_SIM_COPY_REFUSED, 0, NULL);
+        gives(&w, w.p, 4, 10);
+    }
+    close_world(&w);
+}
+
+static df_code has_no_report(df_kernel *k, df_error *err) {
+    assert_null(df_kernel_report(k));
+    return add_one(k, err);
+}
+
+static df_code never_asked(void *user, const void *report, df_error *err) {
+    (void)user, (void)report;
+    return df_error_set(err, DF_INTERNAL, "there is no report");
+}
+
+static void a_kernel_that_is_the_work_itself_has_no_report(void **state) {
+    (void)state;
+    for (int d = 0; d < DEVICES; d++) {
+        world w;
+        open_world(&w, 0);
+        add_op(&w, (df_op_def){.signature = "Report(x: float32) : x", .infer = df_infer_same});
+        add_kernel(&w, (df_kernel_def){.op = "Report",
+                                       .devices = "CPU,SIM",
+                                       .compute = has_no_report,
+                                       .report = 4,
+                                       .check = never_asked});
+        w.g = df_graph_new(w.rt);
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+        df_graph_on(w.g, devices[d]);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Report", DF_OUTS(x), NULL, 0)));
+        gives(&w, w.p, 4, 10);
+        close_world(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_that_fails_without_words_fails_all_the_same),
@@ -486,6 +804,17 @@ int main(void) {
         cmocka_unit_test(a_variable_does_not_keep_memory_that_was_lent_for_a_run),
         cmocka_unit_test(an_output_is_set_by_a_kernel_that_may_or_refused),
         cmocka_unit_test(what_would_be_misread_is_refused_when_it_is_registered),
+        cmocka_unit_test(a_value_that_does_not_fit_its_variable_is_refused),
+        cmocka_unit_test(an_input_without_a_value_is_named),
+        cmocka_unit_test(a_kernel_that_ends_with_an_error_without_a_code_has_failed),
+        cmocka_unit_test(an_output_that_is_there_is_not_allocated_in_another_shape),
+        cmocka_unit_test(a_kernel_that_ends_later_needs_room_for_its_output),
+        cmocka_unit_test(an_error_is_a_code_also_without_words),
+        cmocka_unit_test(a_kernel_on_a_queue_cannot_wait_for_a_copy),
+        cmocka_unit_test(a_value_of_another_dtype_does_not_fit_its_variable),
+        cmocka_unit_test(a_value_that_cannot_be_assigned_is_refused),
+        cmocka_unit_test(an_output_that_its_device_refuses_fails_its_node),
+        cmocka_unit_test(a_kernel_that_is_the_work_itself_has_no_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,9 +322,11 @@ static void a_half_whose_key_is_none_is_refused(void **state) {
         "x@recv = Recv() {key=\"no key\", dtype=int64, shape=[]} : int64[]\n",
         "x@recv = Recv() {key=\"/job:w/task:0/device:CPU:0;0000000000000001;"
         "/job:w/task:1/device:CPU:0;^x;0:0\", dtype=int64, shape=[]} : int64[]\n",
+        "x@recv = Recv() {key=\"/job:w/task:0/device:CPU:0;0000000000000001;"
+        "/job:w/task:1/device:CPU:0;^x;0:0\", dtype=bool, shape=[3]} : bool[3]\n",
         "x@send = Send() {key=\"/job:w/task:0/device:CPU:0;0000000000000001;"
         "/job:w/task:1/device:CPU:0;x:0;0:0\"}\n"};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         parts x;
         parts_open(&x);
         df_graph *g;
@@ -345,6 +347,30 @@ static void a_half_whose_key_is_none_is_refused(void **state) {
     }
 }
 
+/* Its copy on the other task is there before the pair of the other output is numbered. */
+static void a_fed_output_is_no_pair_of_its_node(void **state) {
+    (void)state;
+    parts x;
+    parts_open(&x);
+    df_graph *g = x.whole.g;
+    df_graph_on(g, "/job:w/task:0/device:CPU:0");
+    df_out a = df_placeholder(g, "a", DF_INT64, DF_SHAPE(2));
+    df_graph_name(g, "s");
+    df_node *s = df_split(g, a, 2, 0, NULL);
+    df_graph_on(g, "/job:w/task:1/device:CPU:0");
+    df_out fed = df_node_output(s, 0), c = df_neg(g, fed);
+    df_out d = df_add(g, df_node_output(s, 1), c);
+    df_graph_on(g, "/job:w/task:0/device:CPU:0");
+    df_graph_name(g, "first");
+    df_node *first = df_no_op(g);
+    df_control(g, first, s);
+    cut(&x, DF_OUTS(a, fed), DF_OUTS(d), DF_NO_NODES);
+    assert_non_null(strstr(x.text[0], "\ns@send = "));
+    assert_non_null(strstr(x.text[1], "s@recv = "));
+    assert_non_null(strstr(x.text[1], "s@feed = "));
+    parts_close(&x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_gets_its_nodes_and_the_halves_of_edges_that_leave_it),
@@ -353,6 +379,7 @@ int main(void) {
         cmocka_unit_test(a_part_that_fails_is_not_prepared),
         cmocka_unit_test(a_part_whose_variables_are_not_there_is_refused),
         cmocka_unit_test(a_half_whose_key_is_none_is_refused),
+        cmocka_unit_test(a_fed_output_is_no_pair_of_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,6 +264,43 @@ static void every_node_that_computes_has_its_kernel(void **state) {
     assert_null(world_item(w, none)->kernel);
 }
 
+/* ---- kernels for some ---------------------------------------------------- */
+
+static void strings_go_to_an_accelerator_where_its_kernel_takes_them_from_the_host(void **state) {
+    compile_world *w = world_of(state);
+    df_out s = df_placeholder(w->g, "s", DF_STRING, DF_SHAPE(3));
+    df_graph_on(w->g, "sim:1");
+    df_graph_name(w->g, "words");
+    df_out words = df_node_output(world_op(w, "Words", DF_OUTS(s)), 0);
+    df_graph_name(w->g, "near");
+    df_out near = df_node_output(world_op(w, "Near", DF_OUTS(words)), 0);
+    df_graph_on(w->g, NULL);
+    world_passes(w, PASS_PLACE, DF_OUTS(s), DF_OUTS(words));
+    assert_string_equal(world_places(w), "feed s cpu:0; words sim:1; fetch words cpu:0");
+    world_refuses(w, PASS_PLACE, DF_OUTS(s), DF_OUTS(near), DF_NOT_FOUND,
+                  "node near (Near) has no kernel for string on sim:1|it has one on cpu:0, cpu:1");
+}
+
+static void an_op_without_a_kernel_for_the_dtype_says_for_which_it_has(void **state) {
+    compile_world *w = world_of(state);
+    static const char words[] = "(Ints) has no kernel for float32 on cpu:0, cpu:1, sim:0, sim:1; "
+                                "Ints has kernels for other dtypes on: CPU";
+    df_out x = world_input(w, "x"), i = df_node_output(world_op(w, "Ints", DF_OUTS(x)), 0);
+    df_graph_on(w->g, "gpu:0"); /* which is not there */
+    df_out j = df_node_output(world_op(w, "Ints", DF_OUTS(x)), 0);
+    world_refuses(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(i), DF_NOT_FOUND, words);
+    w->rq.soft_placement = true;
+    world_refuses(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(i), DF_NOT_FOUND, words);
+    world_refuses(w, PASS_PLACE, DF_OUTS(x), DF_OUTS(j), DF_NOT_FOUND, words);
+}
+
+static void there_may_be_64_devices(void **state) {
+    compile_world *w = world_of(state);
+    world_reopen(w, "cpu:60,sim:4");
+    df_node *a = pinned(w, "a", "sim:3"), *b = pinned(w, "b", NULL);
+    assert_string_equal(places(w, DF_NODES(a, b)), "a sim:3; b cpu:0");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -288,6 +325,9 @@ int main(void) {
         TEST(two_programs_agree_on_where_a_variable_is),
         TEST(what_no_program_uses_may_stay_wrong),
         TEST(every_node_that_computes_has_its_kernel),
+        TEST(strings_go_to_an_accelerator_where_its_kernel_takes_them_from_the_host),
+        TEST(an_op_without_a_kernel_for_the_dtype_says_for_which_it_has),
+        TEST(there_may_be_64_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,8 @@ static void a_recv_that_makes_no_sense_ends_with_what_is_wrong(void **state) {
     df_rendezvous *r = NULL;
     got g[3];
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    df_recv never = {.key = key, .to = on_host};
+    df_recv_finish(&never, NULL, NULL, number(&heap.allocator, 1)); /* nobody has submitted it */
     assert_int_equal(df_rendezvous_new_local(&heap.allocator, &r, NULL), DF_OK);
     got_init(&g[0], key, on_host);
     got_init(&g[1], NULL, on_host);
@@ -142,6 +144,7 @@ static void a_recv_that_makes_no_sense_ends_with_what_is_wrong(void **state) {
     df_rendezvous_recv(r, &g[2].recv);
     df_rendezvous_recv(r, NULL);
     df_rendezvous_cancel(r, NULL);
+    df_rendezvous_cancel(r, &g[1].recv); /* which has no key */
     df_rendezvous_cancel(NULL, &g[0].recv);
     df_rendezvous_abort(NULL, &stop);
     df_rendezvous_unref(NULL);

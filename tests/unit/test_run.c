@@ -353,6 +353,44 @@ static void memory_of_another_size_fails_the_run_and_changes_nothing(void **stat
     slow_close(&o);
 }
 
+/* Some of them, one that is empty; and no strings, even if the room is as large as theirs. */
+static void room_may_be_given_for_some_results(void **state) {
+    (void)state;
+    run_world w;
+    run_open(&w, "cpu:1", 0);
+    df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SCALAR);
+    df_out none = df_placeholder(w.g, "none", DF_INT64, DF_SHAPE(0));
+    df_out word = df_placeholder(w.g, "word", DF_STRING, DF_SCALAR);
+    df_out y = df_neg(w.g, x), z = df_neg(w.g, y), e = df_neg(w.g, none);
+    df_out same = df_identity(w.g, word);
+    df_program *p = run_compile(&w, DF_OUTS(x, none), DF_OUTS(y, z, e));
+    df_program *says = run_compile(&w, DF_OUTS(word), DF_OUTS(same));
+    int64_t here = 0, nothing = 0;
+    df_span into[3] = {{&here, sizeof here}, {NULL, 0}, {&nothing, 0}}, room = {NULL, 0};
+    df_tensor *three = run_scalar(NULL, 3), *empty, *said, *r[3];
+    const df_string hello = {"hello", 5};
+    assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(0), &empty, NULL), DF_OK);
+    assert_int_equal(df_tensor_from(NULL, DF_STRING, DF_SCALAR, &hello, &said, NULL), DF_OK);
+    if (df_program_run(p, DF_TENSORS(three, empty), r, RUN_OPTIONS(.into = into), &w.err) != DF_OK)
+        fail_msg("%s", w.err.message);
+    assert_int_equal(here, -3);
+    assert_int_equal(run_value(r[1]), 3);
+    assert_int_equal(df_tensor_bytes(r[2]), 0);
+    for (int i = 0; i < 3; i++) df_tensor_unref(r[i]);
+
+    char bytes[64];
+    room = (df_span){bytes, df_tensor_bytes(said)};
+    assert_int_equal(df_program_run(says, DF_TENSORS(said), r, RUN_OPTIONS(.into = &room), &w.err),
+                     DF_INVALID_ARGUMENT);
+    assert_non_null(strstr(w.err.message, "no room for strings"));
+    df_tensor_unref(three);
+    df_tensor_unref(empty);
+    df_tensor_unref(said);
+    df_program_free(p);
+    df_program_free(says);
+    run_close(&w);
+}
+
 /* ---- what a run took --------------------------------------------------------- */
 
 static void a_run_tells_what_it_took(void **state) {
@@ -458,6 +496,7 @@ int main(void) {
         cmocka_unit_test(a_run_tells_what_it_took),
         cmocka_unit_test(the_numbers_of_runs_go_round),
         cmocka_unit_test(a_refused_run_tells_that_it_was_none),
+        cmocka_unit_test(room_may_be_given_for_some_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

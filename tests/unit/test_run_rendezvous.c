@@ -296,6 +296,35 @@ static void a_recv_may_be_ended_long_after(void **state) {
     trip_close(&t);
 }
 
+/* Until it is ended by its key, as what is waited for; then as what will go on. */
+static void a_recv_that_somebody_else_has_is_named(void **state) {
+    (void)state;
+    trip t;
+    told beside;
+    char words[1000];
+    factory_init(&t.f);
+    trip_open(&t, 0);
+    t.f.holds_back = true;
+    told_init(&beside);
+    df_program_start(t.p, DF_TENSORS(t.fed), NULL, tell, &beside);
+    while (!t.f.held) (void)df_runtime_poll(t.w.rt, 1000000, NULL);
+    assert_true(df_session_stalled(t.w.s, words, sizeof words) > 0);
+    assert_non_null(strstr(words, ";x:0;0:0 (from node x@feed)"));
+    assert_null(strstr(words, "node x@recv"));
+
+    t.f.holds_back = false;
+    meeting *m = t.f.held;
+    df_recv *r = take_back(m);
+    r->reserved[8] = NULL;
+    df_rendezvous_recv(m->inner, r); /* ends it: its value was sent */
+    assert_true(df_session_stalled(t.w.s, words, sizeof words) > 0);
+    assert_non_null(strstr(words, "node x@recv (Recv)"));
+    told_await(&beside, t.w.rt);
+    assert_told(&beside, DF_OK, NULL);
+    told_fini(&beside);
+    trip_close(&t);
+}
+
 static void a_factory_without_create_is_refused(void **state) {
     (void)state;
     run_world w;
@@ -317,6 +346,7 @@ int main(void) {
         cmocka_unit_test(where_values_may_come_from_elsewhere_only_a_deadline_ends_it),
         cmocka_unit_test(a_recv_may_be_ended_long_after),
         cmocka_unit_test(a_factory_without_create_is_refused),
+        cmocka_unit_test(a_recv_that_somebody_else_has_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

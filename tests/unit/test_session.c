@@ -353,6 +353,8 @@ static void a_variable_without_a_value_can_be_assigned_and_not_read(void **state
         df_program *use = run_compile(&w, DF_NO_OUTS, DF_OUTS(sum));
         df_program *assign = run_compile_targets(&w, DF_OUTS(x), DF_NO_OUTS, DF_NODES(set.node));
         df_program *add = run_compile_targets(&w, DF_OUTS(x), DF_NO_OUTS, DF_NODES(grown.node));
+        df_program *both =
+            run_compile_targets(&w, DF_OUTS(x), DF_NO_OUTS, DF_NODES(set.node, grown.node));
         const int64_t values[] = {3, 4, 5};
         df_tensor *three, *two;
         (void)df_tensor_from(NULL, DF_INT64, DF_SHAPE(3), values, &three, NULL);
@@ -361,6 +363,8 @@ static void a_variable_without_a_value_can_be_assigned_and_not_read(void **state
         run_fails(&w, read, DF_NO_TENSORS, 1, DF_FAILED_PRECONDITION, "no value", "");
         run_fails(&w, use, DF_NO_TENSORS, 1, DF_FAILED_PRECONDITION, "no value", "");
         run_fails(&w, add, DF_TENSORS(three), 0, DF_FAILED_PRECONDITION, "hollow", "no value");
+        run_ok(&w, both, DF_TENSORS(three), NULL);
+        assert_int_equal(run_int(&w, use), 24);
         run_ok(&w, assign, DF_TENSORS(three), NULL);
         assert_int_equal(run_int(&w, use), 12);
         run_fails(&w, add, DF_TENSORS(two), 0, DF_INVALID_ARGUMENT, "[3]", "[2]");
@@ -371,8 +375,8 @@ static void a_variable_without_a_value_can_be_assigned_and_not_read(void **state
 
         df_tensor_unref(three);
         df_tensor_unref(two);
-        df_program *all[] = {read, use, assign, add};
-        for (int k = 0; k < 4; k++) df_program_free(all[k]);
+        df_program *all[] = {read, use, assign, add, both};
+        for (int k = 0; k < 5; k++) df_program_free(all[k]);
         run_close(&w);
     }
 }

@@ -316,6 +316,40 @@ static void times_as_long_as_they_come_do_not_overflow(void **state) {
     assert_true(w.n_shared > 900);
 }
 
+/* ---- what steps cannot do as they should ------------------------------------- */
+
+/* While others go on a step is alone, also one that was to be tried shared. */
+static void a_trial_that_could_not_be_made_says_nothing(void **state) {
+    (void)state;
+    world w = new_world(1000 * US, 500 * US);
+    while (!w.sh.trial) step_slower(&w, 0);
+    const unsigned trial = w.sh.trial;
+    const uint64_t lost = w.sh.lost;
+    (void)sharing_tell(&w.sh, w.sh.is_kept, 1000 * US, w.now += MS, false);
+    assert_int_equal(w.sh.trial, trial);
+    assert_int_equal(w.sh.lost, lost);
+}
+
+static void blocks_that_are_being_joined_are_not_joined_again(void **state) {
+    (void)state;
+    world w = new_world(1000 * US, 500 * US);
+    unsigned wanted = 0;
+    for (int i = 0; i < 20; i++) wanted += sharing_tell(&w.sh, false, 1000 * US, w.now += MS, true);
+    assert_int_equal(wanted, 1);
+}
+
+/* Steps alone have become as fast meanwhile: nothing pays for waking anybody. */
+static void nobody_is_woken_for_what_is_not_faster(void **state) {
+    (void)state;
+    world w = new_world(1000 * US, 500 * US);
+    steps(&w, 200);
+    assert_true(w.sh.is_kept);
+    w.sh.trial = 0;
+    w.sh.ns[0] = w.sh.ns[1];
+    for (int i = 0; i < 1000; i++) assert_false(sharing_ask(&w.sh, w.now += US, false));
+    assert_true(sharing_ask(&w.sh, w.now, true));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_steps_are_not_shared_and_seldom_timed),
@@ -333,6 +367,9 @@ int main(void) {
         cmocka_unit_test(a_thread_less_is_noticed_and_so_is_its_return),
         cmocka_unit_test(no_blocks_are_joined_while_other_steps_go_on),
         cmocka_unit_test(times_as_long_as_they_come_do_not_overflow),
+        cmocka_unit_test(a_trial_that_could_not_be_made_says_nothing),
+        cmocka_unit_test(blocks_that_are_being_joined_are_not_joined_again),
+        cmocka_unit_test(nobody_is_woken_for_what_is_not_faster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

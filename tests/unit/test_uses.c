@@ -246,6 +246,74 @@ static void a_frame_keeps_so_much_and_no_more(void **state) {
     assert_int_equal(dropped, PLAN_KEPT_ALL / PLAN_KEPT_MOST);
 }
 
+/* ---- what has no room ---------------------------------------------------- */
+
+static void strings_are_dropped_though_their_shape_is_known(void **state) {
+    compile_world *w = world_of(state);
+    df_out s = df_placeholder(w->g, "s", DF_STRING, DF_SHAPE(3));
+    df_graph_name(w->g, "words");
+    df_out words = df_node_output(world_op(w, "Words", DF_OUTS(s)), 0);
+    world_passes(w, PASS_VERIFY, DF_OUTS(s), DF_OUTS(words));
+    assert_int_equal(node(w, "words")->role, ROLE_KERNEL);
+    assert_int_equal(slot(w, "words")->stays, PLAN_DROPPED);
+}
+
+/* What the variable had before would not fit the slot that gives to it. */
+static void a_variable_of_an_unknown_shape_is_given_nothing(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x");
+    df_out initial =
+        df_node_output(world_op(w, "Free", DF_OUTS(df_const_float(w->g, DF_FLOAT32, 1))), 0);
+    df_out v = df_variable_from(w->g, "v", initial), y = neg(w, "y", x),
+           set = df_assign(w->g, v, y);
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), DF_OUTS(set));
+    assert_int_equal(w->c.plan->givers[0], 0);
+    assert_int_equal(slot(w, "y")->stays, PLAN_KEPT);
+}
+
+/* It was written into the one, by a node that gives nothing; so neither does it to the other. */
+static void what_was_written_is_not_given_to_another_variable(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = input(w, 8), a = df_variable(w->g, "a", DF_FLOAT32, DF_SHAPE(8, 8));
+    df_out b = df_variable(w->g, "b", DF_FLOAT32, DF_SHAPE(8, 8));
+    df_out first = df_assign_add(w->g, a, x), second = df_assign_add(w->g, a, first);
+    df_graph_name(w->g, "set");
+    df_out set = df_assign(w->g, b, second);
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), DF_OUTS(set));
+    assert_int_equal(w->c.plan->givers[node(w, "set")->variable], 0);
+}
+
+/* One bit is for each of the first inputs. */
+static void only_the_first_inputs_are_overwritten(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = input(w, 8), last = product(w, "last", x), in[33], first = product(w, "first", x);
+    for (int i = 0; i < 32; i++) in[i] = x;
+    in[32] = last;
+    df_graph_name(w->g, "many");
+    df_out many = df_node_output(world_op(w, "Many", (df_outs){in, 33}), 0);
+    in[30] = first;
+    df_graph_name(w->g, "more");
+    df_out more = df_node_output(world_op(w, "Many", (df_outs){in, 32}), 0);
+    world_passes(w, PASS_VERIFY, DF_OUTS(x), DF_OUTS(df_neg(w->g, many), df_neg(w->g, more)));
+    assert_int_not_equal(slot(w, "many")->from, slot(w, "last") - w->c.plan->slots + 1);
+    takes_over(w, "more", "first");
+}
+
+static void host_memory_is_not_taken_over_by_a_devices_own(void **state) {
+    compile_world *w = world_of(state);
+    df_out s = input(w, 8);
+    df_graph_on(w->g, "sim:0");
+    df_graph_name(w->g, "near");
+    df_out near = df_node_output(world_op(w, "Near", DF_OUTS(s)), 0);
+    df_graph_name(w->g, "in_place");
+    df_out in_place = df_neg(w->g, near);
+    df_graph_on(w->g, NULL);
+    world_passes(w, PASS_VERIFY, DF_OUTS(s), DF_OUTS(in_place));
+    assert_int_equal(slot(w, "near")->from, 0);
+    takes_over(w, "in_place", "near");
+    REFUSED_WITH(w, slot(w, "near")->from, node(w, "x@recv")->first_slot + 1, "would compute into");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -261,6 +329,11 @@ int main(void) {
         TEST(only_one_variable_is_given_what_a_kernel_made),
         TEST(what_is_large_is_dropped_unless_it_is_given),
         TEST(a_frame_keeps_so_much_and_no_more),
+        TEST(strings_are_dropped_though_their_shape_is_known),
+        TEST(a_variable_of_an_unknown_shape_is_given_nothing),
+        TEST(what_was_written_is_not_given_to_another_variable),
+        TEST(only_the_first_inputs_are_overwritten),
+        TEST(host_memory_is_not_taken_over_by_a_devices_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

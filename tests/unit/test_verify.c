@@ -509,6 +509,134 @@ static void a_slot_that_nobody_drops_is_refused(void **state) {
     REFUSED_WITH(w, node(w, "r@fetch")->n_drops, 0, "");
 }
 
+/* ---- more of channels, rooms and givers ------------------------------------ */
+
+static void a_channels_other_end_and_its_slot_are_known(void **state) {
+    compile_world *w = world_of(state);
+    make_plan(w);
+    plan_channel *y = channel_of(w, "y@send");
+    REFUSED_WITH(w, y->far, PLAN_FAR_SOURCE, "its channel's other end is here");
+    REFUSED_WITH(w, y->slot, y->slot + 1, "sends another output than its channel's");
+    REFUSED_WITH(w, w->c.plan->slots[node(w, "y@recv")->first_slot].stays, PLAN_KEPT,
+                 "keeps what it cannot");
+    /* its end is taken up by itself, and drops */
+    REFUSED_WITH(w, node(w, "y@recv")->n_drops, 1, "drops");
+    accepted(w);
+}
+
+static plan_slot *out_of(const compile_world *w, const char *name) {
+    return &w->c.plan->slots[node(w, name)->first_slot];
+}
+
+#define TAKES_OVER_REFUSED(w, to, of)                                                              \
+    REFUSED_WITH(w, out_of(w, to)->from, node(w, of)->first_slot + 1,                              \
+                 "would compute into what others read")
+
+/* What is dropped is taken over only by who reads it, once and last, in its own memory and dtype.
+ */
+static void what_is_dropped_is_taken_over_by_its_last_reader_alone(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_large_input(w, "x"), a = neg(w, "a", "sim:0", x), b = neg(w, "b", "sim:0", x);
+    df_graph_on(w->g, "sim:0");
+    df_graph_name(w->g, "twice");
+    df_out twice = df_add(w->g, a, a);
+    df_graph_name(w->g, "cast");
+    df_out cast = df_cast(w->g, b, DF_INT32);
+    df_graph_on(w->g, NULL);
+    df_out c = neg(w, "c", "sim:0", cast), d = neg(w, "d", "sim:0", twice);
+    df_out here = neg(w, "here", NULL, x), later = world_later(w, x);
+    df_graph_name(w->g, "one");
+    df_out one = df_add(w->g, here, later);
+    df_out back = neg(w, "back", NULL, d);
+    df_graph_name(w->g, "other");
+    df_out other = df_add(w->g, here, back);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(c, one, other));
+    accepted(w);
+    TAKES_OVER_REFUSED(w, "twice", "a");
+    TAKES_OVER_REFUSED(w, "cast", "b");
+    out_of(w, "d")->from = 0;
+    TAKES_OVER_REFUSED(w, "d", "c"); /* which does not read it */
+    TAKES_OVER_REFUSED(w, "one", "here");
+    TAKES_OVER_REFUSED(w, "other", "here"); /* one of the two is the last */
+}
+
+static df_out product(compile_world *w, const char *name, df_out x) {
+    df_graph_name(w->g, name);
+    return df_matmul(w->g, x, x);
+}
+
+/* A room passes only between kept slots of one block and size, when nobody can see the old value.
+ */
+static void a_room_is_passed_on_within_its_block_when_nobody_can_see_it(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(16, 16));
+    df_out wide = df_placeholder(w->g, "wide", DF_FLOAT32, DF_SHAPE(8, 32));
+    df_out a = product(w, "a", x), b = product(w, "b", x), c = product(w, "c", x);
+    df_graph_name(w->g, "passed");
+    df_out passed = df_reshape(w->g, b, DF_SHAPE(256)), d = product(w, "d", a);
+    df_out flat = neg(w, "flat", NULL, wide);
+    df_graph_name(w->g, "tall");
+    df_out tall = df_transpose(w->g, flat, (const int64_t[]){1, 0}, 2);
+    df_out later = world_later(w, x), after = df_add(w->g, later, c);
+    df_graph_name(w->g, "behind");
+    df_out behind = df_add(w->g, after, c);
+    world_passes(w, PASS_LOWER, DF_OUTS(x, wide), DF_OUTS(d, passed, tall, behind));
+    accepted(w);
+    for (const char *name = "a\0b\0c\0d\0"; *name; name += 2) out_of(w, name)->from = 0;
+    out_of(w, "flat")->from = out_of(w, "tall")->from = out_of(w, "behind")->from = 0;
+    plan_slot *added = &w->c.plan->slots[node(w, "Add")->first_slot];
+    added->from = 0;
+    accepted(w);
+    TAKES_OVER_REFUSED(w, "d", "b");       /* which was passed on to the caller */
+    TAKES_OVER_REFUSED(w, "tall", "flat"); /* of another shape, and read while it is written */
+    TAKES_OVER_REFUSED(w, "behind", "c");  /* of another block */
+}
+
+static void only_what_is_kept_takes_over_what_is_kept(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = df_placeholder(w->g, "x", DF_FLOAT32, DF_SHAPE(16, 16)), a = neg(w, "a", NULL, x);
+    df_out b = neg(w, "b", NULL, a);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(b));
+    accepted(w);
+    out_of(w, "a")->from = 0;
+    out_of(w, "b")->from = 0;
+    accepted(w);
+    TAKES_OVER_REFUSED(w, "a", "x@feed"); /* that is the caller's */
+    out_of(w, "b")->from = node(w, "a")->first_slot + 1;
+    accepted(w);
+    REFUSED_WITH(w, out_of(w, "b")->stays, PLAN_DROPPED, "would compute into what others read");
+}
+
+static void what_is_given_to_a_variable_is_kept_and_written_once(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), v = df_variable(w->g, "v", DF_FLOAT32, DF_SHAPE(4));
+    df_graph_name(w->g, "more");
+    df_out more = df_assign_add(w->g, v, x);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(more));
+    accepted(w);
+    assert_int_equal(w->c.plan->givers[0], node(w, "more")->first_slot + 1);
+    out_of(w, "more")->from = 0;
+    accepted(w);
+    REFUSED_WITH(w, out_of(w, "more")->stays, PLAN_DROPPED, "gives away what it may not");
+    out_of(w, "v")->stays = PLAN_DROPPED; /* else that is refused before */
+    REFUSED_WITH(w, w->c.plan->writes[0], 2, "gives away what it may not");
+}
+
+static void a_write_without_the_variables_own_node_is_refused(void **state) {
+    compile_world *w = world_of(state);
+    df_out x = world_input(w, "x"), v = df_variable(w->g, "v", DF_FLOAT32, DF_SHAPE(4));
+    df_graph_name(w->g, "one");
+    df_out one = df_assign_add(w->g, v, x);
+    df_graph_name(w->g, "two");
+    df_out two = df_assign_add(w->g, v, x);
+    world_passes(w, PASS_LOWER, DF_OUTS(x), DF_OUTS(one, two));
+    accepted(w);
+    uint32_t *own = &w->c.emitted[place_of(w, v.node)].item;
+    REFUSED_WITH(w, *own, 0, "accesses of variable v"); /* the feed of x in its place */
+    REFUSED_WITH(w, w->c.emitted[place_of(w, two.node)].device, 1, "accesses of variable v");
+    accepted(w);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
     const struct CMUnitTest tests[] = {
@@ -542,6 +670,12 @@ int main(void) {
         TEST(accesses_without_their_edge_are_refused),
         TEST(accesses_on_two_devices_are_refused),
         TEST(random_plans_are_accepted_and_no_change_goes_unseen),
+        TEST(a_channels_other_end_and_its_slot_are_known),
+        TEST(what_is_dropped_is_taken_over_by_its_last_reader_alone),
+        TEST(a_room_is_passed_on_within_its_block_when_nobody_can_see_it),
+        TEST(only_what_is_kept_takes_over_what_is_kept),
+        TEST(what_is_given_to_a_variable_is_kept_and_written_once),
+        TEST(a_write_without_the_variables_own_node_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
