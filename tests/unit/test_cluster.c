@@ -371,31 +371,6 @@ static void a_cause_that_comes_late_is_told_and_not_what_followed(void **state) 
     probe_fini(&fails);
 }
 
-static void of_two_failures_the_one_that_comes_first_is_told(void **state) {
-    (void)state;
-    three x;
-    probe fails[2];
-    df_out y[2];
-    three_open(&x);
-    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
-    for (int i = 0; i < 2; i++) {
-        probe_init(&fails[i]);
-        fails[i].way = PROBE_FAILS;
-        fails[i].code = i ? DF_DATA_LOSS : DF_OUT_OF_RANGE;
-        on(&x, i ? "/job:worker/task:1/device:CPU:0" : "/job:worker/task:0/device:CPU:0");
-        y[i] = probe_node(x.g, "TestCopy", a, &fails[i]);
-    }
-    on(&x, NULL);
-    df_program *p = compile(&x, DF_OUTS(a), (df_outs){y, 2});
-    slow_down(&x, "mem://w0");
-    df_tensor *one = run_scalar(NULL, 1), *results[2];
-    assert_int_equal(df_program_run(p, DF_TENSORS(one), results, NULL, &x.err), DF_DATA_LOSS);
-    df_tensor_unref(one);
-    df_program_free(p);
-    three_close(&x);
-    for (int i = 0; i < 2; i++) probe_fini(&fails[i]);
-}
-
 static void a_deadline_ends_a_run_whose_part_waits(void **state) {
     (void)state;
     failing f;
@@ -408,6 +383,23 @@ static void a_deadline_ends_a_run_whose_part_waits(void **state) {
     assert_int_equal(read_v(&f), 0);
     assert_int_equal(run_failing(&f, NULL), DF_OK);
     assert_int_equal(read_v(&f), 1);
+    failing_close(&f);
+}
+
+static void every_deadline_of_a_session_is_looked_after(void **state) {
+    (void)state;
+    failing f;
+    failing_open(&f);
+    df_run_options o = {.struct_size = sizeof o, .timeout = 20000000};
+    for (int i = 0; i < 3; i++) {
+        f.probe.way = PROBE_WAITS;
+        assert_int_equal(run_failing(&f, &o), DF_DEADLINE_EXCEEDED);
+        probe_open(&f.probe);
+        f.probe.way = PROBE_COPIES;
+        assert_int_equal(run_failing(&f, NULL), DF_OK);
+        probe_close(&f.probe);
+    }
+    assert_int_equal(read_v(&f), 3);
     failing_close(&f);
 }
 
@@ -644,8 +636,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
         cmocka_unit_test(a_kernel_that_fails_ends_the_run_everywhere),
         cmocka_unit_test(a_cause_that_comes_late_is_told_and_not_what_followed),
-        cmocka_unit_test(of_two_failures_the_one_that_comes_first_is_told),
         cmocka_unit_test(a_deadline_ends_a_run_whose_part_waits),
+        cmocka_unit_test(every_deadline_of_a_session_is_looked_after),
         cmocka_unit_test(a_handle_cancels_runs_of_a_cluster_too),
         cmocka_unit_test(a_task_that_is_killed_ends_the_runs_that_need_it),
         cmocka_unit_test(a_task_without_variables_that_comes_back_is_used_again),
