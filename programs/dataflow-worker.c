@@ -28,6 +28,10 @@
 
 enum { USAGE = 2, MOST_THREADS = 256 };
 
+static const char usage[] =
+    "dataflow-worker --cluster FILE --job JOB --task N [--devices LIST] [--workers N]\n"
+    "                [--cert FILE --key FILE --ca FILE] [--insecure] [--interface NAME]";
+
 typedef struct arguments {
     const char *cluster, *job, *devices, *cert, *key, *ca, *interface;
     int task, workers;
@@ -47,7 +51,8 @@ static bool read_number(const char *s, int least, int most, int *out) {
     return true;
 }
 
-static bool read_arguments(int argc, char **argv, arguments *a) {
+/* NULL, or the argument that is wrong or missing. */
+static const char *read_arguments(int argc, char **argv, arguments *a) {
     *a = (arguments){.task = -1, .workers = 1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -61,7 +66,7 @@ static bool read_arguments(int argc, char **argv, arguments *a) {
             a->insecure = true;
             continue;
         }
-        if (!value) return false;
+        if (!value) return argv[i];
         for (size_t k = 0; k < sizeof words / sizeof *words && !is_known; k++) {
             is_known = strcmp(argv[i], words[k].name) == 0;
             if (is_known) *words[k].to = value;
@@ -69,10 +74,10 @@ static bool read_arguments(int argc, char **argv, arguments *a) {
         if (strcmp(argv[i], "--task") == 0) is_known = read_number(value, 0, 999999, &a->task);
         if (strcmp(argv[i], "--workers") == 0)
             is_known = read_number(value, 1, MOST_THREADS, &a->workers);
-        if (!is_known) return false;
+        if (!is_known) return argv[i];
         i++;
     }
-    return a->cluster && a->job && a->task >= 0;
+    return a->cluster && a->job && a->task >= 0 ? NULL : "--cluster, --job and --task";
 }
 
 /* A file's text, zero-terminated, for free(). NULL: said why. No name: NULL, and nothing is said.
@@ -209,11 +214,11 @@ int main(int argc, char **argv) {
     df_cluster_spec *spec = NULL;
     df_runtime *rt = NULL;
     df_cluster *cluster = NULL;
-    if (!read_arguments(argc, argv, &a)) {
-        (void)fprintf(stderr, "dataflow-worker --cluster FILE --job JOB --task N [--devices LIST] "
-                              "[--workers N]\n"
-                              "                [--cert FILE --key FILE --ca FILE] [--insecure] "
-                              "[--interface NAME]\n");
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return puts(usage) < 0;
+    const char *wrong = read_arguments(argc, argv, &a);
+    if (wrong) {
+        (void)complain(wrong, "missing, not known, or without a value that it can have");
+        (void)fprintf(stderr, "%s\n", usage);
         return USAGE;
     }
     (void)sigemptyset(&ends);

@@ -28,16 +28,28 @@ static cluster_run *late_run(master *m, uint64_t *next) {
     return late;
 }
 
+/* In the words of a run within one process (run_end_late): by the first task that is not done. */
+static void end_late(master *m, cluster_run *r) {
+    df_error why;
+    uint32_t i = 0;
+    mutex_lock(&m->lock);
+    bool has_begun = r->step != 0;
+    while (i < r->n_shares && r->shares[i].has_answered) i++;
+    mutex_unlock(&m->lock);
+    const char *on = !has_begun        ? "its turn at the variables"
+                     : i < r->n_shares ? m->cluster->names[r->shares[i].task]
+                                       : "the decision of how it ends";
+    (void)error_set(&why, DF_DEADLINE_EXCEEDED,
+                    "the run's deadline has passed: give it more time. It waited for %s", on);
+    (void)steps_end_early(r, &why);
+}
+
 /* The session is held while it is watched. */
 static void timer_fired(df_timer *timer, bool is_closing) {
     master *m = timer->user;
     df_session *s = m->session;
-    df_error why;
     uint64_t next;
-    (void)error_set(&why, DF_DEADLINE_EXCEEDED,
-                    "the run's deadline has passed: give it more time, or see what it waits for");
-    for (cluster_run *r; (r = late_run(m, &next)) != NULL; steps_unref(r))
-        (void)steps_end_early(r, &why);
+    for (cluster_run *r; (r = late_run(m, &next)) != NULL; steps_unref(r)) end_late(m, r);
     if (next != UINT64_MAX && !is_closing) {
         uint64_t now = clock_now(), left = next > now ? next - now : 0;
         watch(m, left < longest_nap ? left : longest_nap);

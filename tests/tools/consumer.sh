@@ -69,7 +69,8 @@ done
 if [ -f "$work/prefix/bin/dataflow-worker" ]; then
     status=0
     "$work/prefix/bin/dataflow-worker" >"$work/log" 2>&1 || status=$?
-    [ $status = 2 ] || {
+    [ $status = 2 ] && grep -q -- '--cluster, --job and --task: missing' "$work/log" &&
+        "$work/prefix/bin/dataflow-worker" --help | grep -q -- '--cluster FILE' || {
         echo "consumer: dataflow-worker does not run where it is installed" >&2
         exit 1
     }

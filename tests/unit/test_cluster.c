@@ -378,6 +378,7 @@ static void a_deadline_ends_a_run_whose_part_waits(void **state) {
     f.probe.way = PROBE_WAITS;
     df_run_options o = {.struct_size = sizeof o, .timeout = 20000000};
     assert_int_equal(run_failing(&f, &o), DF_DEADLINE_EXCEEDED);
+    if (!strstr(f.x.err.message, "It waited for ")) fail_msg("%s", f.x.err.message);
     probe_open(&f.probe);
     f.probe.way = PROBE_COPIES;
     assert_int_equal(read_v(&f), 0);
