@@ -16,7 +16,7 @@ enum {
     PART_HEAD = 16,
     LARGE = 256 << 10 /* bytes of a segment that is a part of its own */
 };
-#define CONNECT_NS UINT64_C(5000000000)
+#define CONNECT_NS UINT64_C(10000000000)
 
 /* ---- life -------------------------------------------------------------------------- */
 
