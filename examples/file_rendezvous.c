@@ -17,7 +17,8 @@
  *
  *   - it works on a thread of its own, since a send must not wait for a disk;
  *   - to get the bytes of a tensor, which may lie on a device, it sends it to a rendezvous of the
- *     library's and asks there for it at the host: the letter is the recv;
+ *     library's and asks there for it at the host: the letter is the recv, and has a rendezvous of
+ *     its own, for in one of all another thread's letter might get what this one has sent;
  *   - what has arrived goes into another one, where recvs wait: so order, cancels and the way to
  *     the receiver's device are not its business.
  *
@@ -100,7 +101,6 @@ struct box {
     const char *device;     /* (c) only keys from there go by files; NULL: all */
     bool writes, reads;     /* (c) */
     bool keeps;             /* (c) what is written is given to this box's own Recvs as well */
-    df_rendezvous *stage;   /* (c) where letters wait for their bytes */
     df_rendezvous *inner;   /* (c) where recvs wait */
     letter *ready;          /* (l) to be written */
     unsigned n_sent;        /* (l) the next file's number: files are in the order sent */
@@ -110,7 +110,8 @@ struct box {
 };
 
 struct letter {
-    df_recv recv; /* first: it asks for the bytes */
+    df_recv recv;         /* first: it asks for the bytes, */
+    df_rendezvous *stage; /* here */
     box *box;
     letter *next;
     unsigned number;
@@ -136,6 +137,12 @@ static void fail(box *b, const df_error *err) {
     df_rendezvous_abort(b->inner, err);
 }
 
+static void letter_free(letter *l) {
+    df_rendezvous_unref(l->stage);
+    df_key_free(l->key);
+    free(l);
+}
+
 static void write_letter(letter *l) {
     char path[PATH_SIZE];
     df_error err;
@@ -145,8 +152,7 @@ static void write_letter(letter *l) {
         fail(l->box, &err);
     }
     df_tensor_unref(l->tensor);
-    df_key_free(l->key);
-    free(l);
+    letter_free(l);
 }
 
 /* True: the next file was there. */
@@ -180,7 +186,6 @@ static void remove_folder(const box *b, unsigned n_files) {
 
 /* What was written for this box alone goes with it. */
 static void box_free(box *b) {
-    df_rendezvous_unref(b->stage);
     df_rendezvous_unref(b->inner);
     if (b->writes && b->reads) remove_folder(b, b->n_sent);
     free(b);
@@ -271,33 +276,34 @@ static void on_bytes(df_recv *r, const df_error *err, df_tensor *tensor) {
     (void)pthread_mutex_unlock(&o->lock);
 }
 
-static df_key *copy_of(const df_key *key) {
+static df_code letter_new(box *b, const df_key *key, letter **out) {
     char text[KEY_SIZE];
-    df_key *copy = NULL;
+    letter *l = *out = calloc(1, sizeof *l);
+    if (!l) return DF_RESOURCE_EXHAUSTED;
     (void)df_key_text(key, text, sizeof text);
-    (void)df_key_parse(NULL, text, &copy, NULL);
-    return copy;
+    df_code code = df_key_parse(NULL, text, &l->key, NULL);
+    if (code == DF_OK) code = df_rendezvous_new_local(NULL, &l->stage, NULL);
+    l->recv = (df_recv){.key = l->key, .to = {.memory = DF_MEMORY_HOST}, .done = on_bytes};
+    l->box = b;
+    return code;
 }
 
 /* Its number says its place: the bytes of a later one may be there earlier. */
 static df_code send_letter(box *b, const df_key *key, const df_endpoint *from, df_tensor *t) {
-    letter *l = malloc(sizeof *l);
-    df_key *copy = copy_of(key);
-    df_code code = l && copy ? DF_OK : DF_RESOURCE_EXHAUSTED;
-    if (code == DF_OK) code = df_rendezvous_send(b->stage, key, from, t);
+    letter *l;
+    df_code code = letter_new(b, key, &l);
+    if (code == DF_OK) code = df_rendezvous_send(l->stage, l->key, from, t);
     if (code != DF_OK) {
-        df_key_free(copy);
-        free(l);
+        if (l) letter_free(l);
         return code;
     }
-    *l = (letter){.recv = {.key = copy, .to = {.memory = DF_MEMORY_HOST}, .done = on_bytes},
-                  .box = b,
-                  .key = copy};
     (void)pthread_mutex_lock(&b->office->lock);
     l->number = b->n_sent++;
     b->n_letters++;
     (void)pthread_mutex_unlock(&b->office->lock);
-    df_rendezvous_recv(b->stage, &l->recv);
+    df_rendezvous *stage = df_rendezvous_ref(l->stage); /* the letter may be gone before its end */
+    df_rendezvous_recv(stage, &l->recv);
+    df_rendezvous_unref(stage);
     return DF_OK;
 }
 
@@ -326,7 +332,6 @@ static void file_abort(void *self, const df_error *why) {
     b->is_over = true;
     (void)pthread_mutex_unlock(&b->office->lock);
     df_rendezvous_abort(b->inner, why);
-    df_rendezvous_abort(b->stage, why);
 }
 
 /* The office's thread may be at work for it, or be the one that has called this. */
@@ -352,8 +357,7 @@ static df_code box_new(const box *like, df_rendezvous **out, df_error *err) {
     box *b = malloc(sizeof *b);
     if (!b) return df_error_set(err, DF_RESOURCE_EXHAUSTED, "out of memory for a rendezvous");
     *b = *like;
-    df_code code = df_rendezvous_new_local(NULL, &b->stage, err);
-    if (code == DF_OK) code = df_rendezvous_new_local(NULL, &b->inner, err);
+    df_code code = df_rendezvous_new_local(NULL, &b->inner, err);
     if (code == DF_OK) code = df_rendezvous_new(NULL, &file_ops, b, out, err);
     if (code != DF_OK) {
         box_free(b);

@@ -188,10 +188,10 @@ static void add_waits(list *l, step *s, bool keys_only) {
             add(l, "the work of this step on %s", s->joins[i].queue->device->full_name);
 }
 
-void account_keys(step *s, char *buffer, size_t size) {
+void account_waits(step *s, bool keys_only, char *buffer, size_t size) {
     list l = {.buffer = buffer, .size = size, .separator = ", "};
     buffer[0] = '\0';
-    add_waits(&l, s, true);
+    add_waits(&l, s, keys_only);
 }
 
 /* For how long nothing was there to do, in ms; from the first time that somebody asks, at least. */

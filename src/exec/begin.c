@@ -268,10 +268,10 @@ COLD void run_end_early(step *s, const df_error *why) {
 COLD void run_end_late(step *s) {
     char list[360];
     df_error why;
-    bool waits = account_list(s, false, ", ", list, sizeof list) > 0;
+    account_waits(s, false, list, sizeof list);
     (void)error_set(&why, DF_DEADLINE_EXCEEDED,
                     "the run's deadline has passed: give it more time%s%s",
-                    waits ? ". It waited for " : "", list);
+                    list[0] ? ". It waited for " : "", list);
     run_end_early(s, &why);
 }
 

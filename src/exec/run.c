@@ -354,7 +354,7 @@ COLD static void join_queues(worker *w) {
 
 COLD static void name_starved(step *s, df_error *why) {
     char list[360];
-    account_keys(s, list, sizeof list);
+    account_waits(s, true, list, sizeof list);
     (void)error_set(why, DF_FAILED_PRECONDITION,
                     "the step is starved: nothing can move, and these keys are waited for: %s",
                     list);

@@ -371,8 +371,8 @@ void account_begin(step *s); /* of a run with stats, under the executor's lock; 
 void account_times(step *s); /* of any, without a lock: its work is timed, if that was asked for, */
 void account_over(step *s);  /* and has ended */
 void account_end(step *s);   /* of any; the first time counts */
-/* The keys that the step waits for, as many as there is room for. Exact only while nothing moves.
- */
-void account_keys(step *s, char *buffer, size_t size);
+/* What the step waits for, keys and, unless keys_only, nodes: as many as there is room for. Exact
+ * only while nothing moves. */
+void account_waits(step *s, bool keys_only, char *buffer, size_t size);
 
 #endif /* EXEC_STEP_H */

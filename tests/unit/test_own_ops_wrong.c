@@ -558,7 +558,7 @@ static df_out without_a_value(world *w, const char *name) {
     return node(w, "Variable", DF_NO_OUTS, attrs, 2);
 }
 
-static const char *const puts[] = {"Put", "PutLater", "PutOn"};
+static const char *const ways_to_put[] = {"Put", "PutLater", "PutOn"};
 
 static void a_value_that_does_not_fit_its_variable_is_refused(void **state) {
     (void)state;
@@ -569,7 +569,8 @@ static void a_value_that_does_not_fit_its_variable_is_refused(void **state) {
             df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
             df_graph_on(w.g, devices[d]);
             df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
-            w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, puts[i], DF_OUTS(v, x), NULL, 0)));
+            w.p =
+                compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, ways_to_put[i], DF_OUTS(v, x), NULL, 0)));
             gives(&w, w.p, 4, 6);
             fails(&w, w.p, 3, DF_INVALID_ARGUMENT,
                   "float32[3] does not fit variable v, which is float32[4]");
@@ -589,8 +590,8 @@ static void an_input_without_a_value_is_named(void **state) {
             df_graph_on(w.g, devices[d]);
             df_out v = df_variable(w.g, "v", DF_FLOAT32, DF_SHAPE(4));
             df_out u = without_a_value(&w, "u");
-            df_out of_u = node(&w, puts[i], DF_OUTS(v, u), NULL, 0);
-            df_out into_u = node(&w, puts[i], DF_OUTS(u, x), NULL, 0);
+            df_out of_u = node(&w, ways_to_put[i], DF_OUTS(v, u), NULL, 0);
+            df_out into_u = node(&w, ways_to_put[i], DF_OUTS(u, x), NULL, 0);
             w.p = compiled(&w, DF_OUTS(x), DF_OUTS(of_u));
             fails(&w, w.p, 4, DF_FAILED_PRECONDITION, "input 1 has no value");
             df_program_free(w.p);
