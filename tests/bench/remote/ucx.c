@@ -255,12 +255,23 @@ static double large(void *c, int n) {
     return trips(c, n, 1);
 }
 
-/* The process ends soon: what UCX has is left to that. */
 static void close_it(void *c) {
     station *s = c;
+    const ucp_request_param_t at_once = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS,
+                                         .flags = UCP_EP_CLOSE_FLAG_FORCE};
     s->ends = true;
     need(ucp_worker_signal(s->worker), "UCX's worker");
     (void)pthread_join(s->thread, NULL);
+    void *request = ucp_ep_close_nbx(s->peer, &at_once);
+    while (UCS_PTR_IS_PTR(request) && ucp_request_check_status(request) == UCS_INPROGRESS)
+        (void)ucp_worker_progress(s->worker);
+    if (UCS_PTR_IS_PTR(request)) ucp_request_free(request);
+    ucp_worker_destroy(s->worker);
+    ucp_cleanup(s->context);
+    (void)pthread_mutex_destroy(&s->lock);
+    latch_free(s->told);
+    free(s->bytes);
+    free(s);
 }
 
 const way way_ucx = {"UCX in C", false, serve, connect_to, small, large, close_it, NULL};
