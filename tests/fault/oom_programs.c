@@ -192,7 +192,7 @@ size_t oom_in_frames(void) {
 
 /* ---- values that are lent for a run ---------------------------------------- */
 
-static probe lender;
+static probe lender, borrower;
 
 /* A kernel on a queue feeds a program that keeps what it is fed; and so does the caller, with
  * memory of his own. */
@@ -204,8 +204,10 @@ static void build_lent(df_graph *g) {
     df_graph_on(g, NULL);
     (void)oom_named(g, "ran", y);
     df_out many = df_placeholder(g, "many", DF_INT64, DF_SHAPE(100));
+    df_out u = df_variable(g, "u", DF_INT64, DF_SHAPE(100));
     df_out v = df_variable(g, "v", DF_INT64, DF_SHAPE(100));
-    (void)oom_named(g, "all", df_sum(g, df_assign(g, v, many), NULL, 0, false));
+    df_out set = df_assign(g, v, probe_node(g, "TestAsync", many, &borrower));
+    (void)oom_named(g, "all", df_sum(g, df_add(g, set, df_assign(g, u, many)), NULL, 0, false));
 }
 
 static void lend(fault_allocator *f, void *arg) {
@@ -224,7 +226,7 @@ static void lend(fault_allocator *f, void *arg) {
     for (int i = 0; i < 100; i++) values[i] = i;
     assert_int_equal(
         df_tensor_wrap(NULL, DF_INT64, DF_SHAPE(100), values, NULL, NULL, &wrapped, NULL), DF_OK);
-    assert_int_equal(oom_run(f, keeps, DF_TENSORS(wrapped)), 4950);
+    assert_int_equal(oom_run(f, keeps, DF_TENSORS(wrapped)), 2 * 4950);
     df_tensor_unref(wrapped);
     df_tensor_unref(three);
     df_program_free(inner);
@@ -234,9 +236,12 @@ static void lend(fault_allocator *f, void *arg) {
 
 size_t oom_in_lent_values(void) {
     probe_init(&lender);
+    probe_init(&borrower);
     lender.way = PROBE_RUNS;
+    borrower.way = PROBE_COPIES;
     size_t n = fault_each_allocation(lend, NULL);
     probe_fini(&lender);
+    probe_fini(&borrower);
     return n;
 }
 

@@ -417,6 +417,46 @@ static void under_a_step_a_copy_that_fails_tells_the_step(void **state) {
     route_end(&x);
 }
 
+static df_code open_alone(void *user, const df_device_request *r, void **device,
+                          df_device_traits *traits, df_error *err) {
+    df_code code = sim_ops.open(user, r, device, traits, err);
+    traits->flags |= DF_DEVICE_ALONE;
+    return code;
+}
+
+/* By another device's work, for which the queue waits; or the host does, if the kind's queues wait
+ * for their own device alone. It goes into device memory, or stays, to be read by the queue. */
+static void under_a_step_a_host_tensor_that_is_being_made_reaches_a_queue(void **state) {
+    (void)state;
+    df_device_ops alone = sim_ops;
+    alone.open = open_alone;
+    for (int i = 0; i < 4; i++) {
+        route x;
+        gate shut;
+        bool is_alone = i / 2, stays = i % 2;
+        route_init_with(&x, is_alone ? &alone : NULL, true);
+        df_device *a = x.w.d[0], *b = x.w.d[1];
+        gate_shut(&shut, a);
+        df_tensor *t = host_bytes(&x.w, 700, 2);
+        t->ready = record(a, &x.step);
+        df_endpoint to = at(b);
+        if (stays) to.memory = DF_MEMORY_HOST;
+
+        ship(&x, on_host, t, to);
+
+        assert_int_equal(got_calls(&x.g), !is_alone);
+        gate_open(&shut);
+        got_wait(&x.g);
+        assert_int_equal(x.g.code, DF_OK);
+        assert_int_equal(df_tensor_is_host(x.g.tensor), stays);
+        assert_true(join(a, &x.step, NULL));
+        assert_true(join(b, &x.step, NULL));
+        got_fini(&x.g);
+        route_end(&x);
+        gate_fini(&shut);
+    }
+}
+
 /* No copy has failed: the value was never made. */
 static void without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause(void **state) {
     (void)state;
@@ -664,6 +704,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_transfer_into_a_block_that_a_failed_step_used_arrives),
         cmocka_unit_test(a_transfer_that_finds_no_memory_ends_and_leaves_nothing),
         cmocka_unit_test(without_a_step_a_value_that_is_never_made_ends_the_recv_with_that_cause),
+        cmocka_unit_test(under_a_step_a_host_tensor_that_is_being_made_reaches_a_queue),
     };
     world_yields(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "unit/run_world.h"
 
 #include "base/clock.h"
+#include "session/session.h"
 
 #include <sched.h>
 
@@ -654,6 +655,34 @@ static void stalled_tells_what_waits_for_whom(void **state) {
     }
 }
 
+/* As a save has it, for as long as it takes to take references. */
+static void a_run_that_waits_for_a_save_says_so(void **state) {
+    (void)state;
+    run_world w;
+    told t;
+    char words[1000];
+    uint64_t none = 0, all = UINT64_MAX;
+    const touches every = {.reads = &none, .writes = &all, .words = 1, .any = true};
+    run_open(&w, "cpu:1", 0);
+    df_out v = df_variable(w.g, "v", DF_INT64, DF_SCALAR),
+           n = df_assign_add(w.g, v, run_const(w.g, 1));
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(n));
+    ticket save = {.what = &every};
+    tickets_wait(&w.s->group->tickets, &save);
+    told_init(&t);
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    (void)df_runtime_poll(w.rt, 0, NULL);
+    assert_true(df_session_stalled(w.s, words, sizeof words) > 0);
+    assert_non_null(strstr(words, "its turn at the variables, which a save or a restore has"));
+    tickets_give(&w.s->group->tickets, &save);
+    told_await(&t, w.rt);
+    assert_told(&t, DF_OK, NULL);
+    assert_int_equal(t.value, 1);
+    told_fini(&t);
+    df_program_free(p);
+    run_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_deadline_ends_a_run_whose_kernel_does_not_end),
@@ -680,6 +709,7 @@ int main(void) {
         cmocka_unit_test(a_kernel_that_stands_still_is_named),
         cmocka_unit_test(everything_may_be_freed_while_a_kernel_is_out),
         cmocka_unit_test(stalled_tells_what_waits_for_whom),
+        cmocka_unit_test(a_run_that_waits_for_a_save_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
