@@ -4,6 +4,8 @@
  */
 #include "support/ops_for_tests.h"
 
+#include "device/device.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -157,6 +159,36 @@ static void threads_start_with_the_first_session_and_with_the_first_work(void **
     fault_threads_end(&t);
 }
 
+static int n_opened;
+
+static df_code open_but_the_third(void *user, const df_device_request *request, void **device,
+                                  df_device_traits *traits, df_error *err) {
+    if (++n_opened == 3) return df_error_set(err, DF_UNAVAILABLE, "there is no third");
+    return sim_ops.open(user, request, device, traits, err);
+}
+
+static void a_device_that_cannot_be_opened_leaves_none(void **state) {
+    (void)state;
+    fault_allocator f;
+    df_device_ops ops = sim_ops;
+    const df_device_ops *kinds[] = {&ops};
+    df_runtime *rt = NULL;
+    df_error err;
+    ops.open = open_but_the_third;
+    n_opened = 0;
+    fault_allocator_init(&f);
+    const df_runtime_options o = {.struct_size = sizeof o,
+                                  .devices = "cpu:1,sim:4",
+                                  .allocator = &f.allocator,
+                                  .kinds = kinds,
+                                  .n_kinds = 1};
+    assert_int_equal(df_runtime_new(&o, &rt, &err), DF_UNAVAILABLE);
+    assert_null(rt);
+    assert_non_null(strstr(err.message, "there is no third"));
+    assert_int_equal(n_opened, 3);
+    fault_allocator_end(&f);
+}
+
 static void an_accelerator_out_of_memory_fails_the_step_by_name(void **state) {
     (void)state;
     run_world w;
@@ -250,6 +282,7 @@ int main(void) {
         cmocka_unit_test(options_without_their_size_are_refused),
         cmocka_unit_test(shorter_options_leave_the_rest_at_its_default),
         cmocka_unit_test(threads_start_with_the_first_session_and_with_the_first_work),
+        cmocka_unit_test(a_device_that_cannot_be_opened_leaves_none),
         cmocka_unit_test(an_accelerator_out_of_memory_fails_the_step_by_name),
         cmocka_unit_test(an_output_too_large_for_an_accelerator_fails_the_step_by_node),
         cmocka_unit_test(a_graph_keeps_its_runtime),
