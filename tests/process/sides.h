@@ -13,7 +13,8 @@
 typedef struct side {
     void *engine;
     df_transport_ops ops;
-    void *transport; /* NULL: not open */
+    const df_allocator *allocator; /* of its endpoint; may be NULL */
+    void *transport;               /* NULL: not open */
     df_transport_traits traits;
 } side;
 
@@ -21,6 +22,7 @@ typedef struct meeting {
     side called, caller;
     int requests;       /* that have come, once the caller is told */
     char identity[128]; /* of the last */
+    df_segment place;
     df_reply reply;
 } meeting;
 

@@ -8,6 +8,7 @@
 #include <dataflow/ucx_transport.h>
 
 #include "process/sides.h"
+#include "support/fault.h"
 
 #include <netinet/in.h>
 #include <signal.h>
@@ -190,6 +191,35 @@ static void without_ucx_for_devices_their_memory_is_refused(void **state) {
     meeting_close(&m);
 }
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* Whichever allocation fails, of either side: the call ends, and nothing is left. */
+static void call_once(fault_allocator *f, void *arg) {
+    static char bytes[2][300000];
+    const df_segment segments[] = {{.at = bytes[0], .bytes = 100},
+                                   {.at = bytes[1], .bytes = sizeof bytes[1]}};
+    meeting m;
+    df_error err = {.code = DF_OK};
+    (void)arg;
+    memset(&m, 0, sizeof m);
+    side_new(&m.called, plain);
+    side_new(&m.caller, plain);
+    m.called.allocator = m.caller.allocator = &f->allocator;
+    df_code code = side_open(&m.called, "ucx://127.0.0.1:0", &m, &err);
+    if (code == DF_OK) code = side_open(&m.caller, NULL, &m, &err);
+    if (code == DF_OK)
+        code = side_ask_with(&m.caller, m.called.traits.address, (df_segments){segments, 2}, &err);
+    meeting_close(&m);
+    if (code == DF_OK) return;
+    assert_true(fault_allocations_failed(f) > 0);
+    assert_true(code == DF_RESOURCE_EXHAUSTED || code == DF_UNAVAILABLE);
+}
+
+static void memory_that_is_not_there_ends_the_call(void **state) {
+    (void)state;
+    assert_true(fault_each_allocation(call_once, NULL) > 5);
+}
+
 /* ---- the process ------------------------------------------------------------------------- */
 
 static void nothing(int number) {
@@ -247,6 +277,7 @@ int main(void) {
         cmocka_unit_test(wrong_addresses_are_refused),
         cmocka_unit_test(what_is_too_long_is_refused),
         cmocka_unit_test(without_ucx_for_devices_their_memory_is_refused),
+        cmocka_unit_test(memory_that_is_not_there_ends_the_call),
         cmocka_unit_test(a_cluster_of_two_engines_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,7 @@ typedef struct line {
     ucp_conn_request_h request; /* (t) who asks to be let in */
     ucp_ep_h handle;            /* (o) NULL: closed */
     ring users;                 /* (o) calls or requests */
+    uint64_t last;              /* (t) the highest number of a request */
     numbers by_number;          /* (o) the same */
     size_t n_out;               /* (o) that UCX was given, and has not given back */
     event too_late;             /* (l) */

@@ -92,6 +92,7 @@ void request_came(line *l, const frame *h, const void *meta, parcel *in) {
         line_fail(l, DF_UNAVAILABLE, "two requests have one number");
         return;
     }
+    if (h->call > l->last) l->last = h->call;
     incoming *q = alloc_bytes(e->alloc, sizeof *q + h->meta_bytes);
     if (!q) {
         (void)error_memory(&err, "a request");
