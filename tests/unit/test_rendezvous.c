@@ -114,6 +114,7 @@ static void a_send_that_makes_no_sense_is_refused_and_takes_nothing(void **state
     assert_int_equal(df_rendezvous_send(r, key, &no_memory, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &on_host, far), DF_INVALID_ARGUMENT);
     assert_int_equal(rendezvous_send(r, NULL, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
+    assert_int_equal(rendezvous_send(NULL, key, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
 
     assert_true(refcount_is_one(&t->refs));
     assert_true(refcount_is_one(&far->refs));
@@ -143,6 +144,7 @@ static void a_recv_that_makes_no_sense_ends_with_what_is_wrong(void **state) {
     df_rendezvous_recv(r, &g[1].recv);
     df_rendezvous_recv(r, &g[2].recv);
     df_rendezvous_recv(r, NULL);
+    df_rendezvous_recv(r, &never); /* who would be told? */
     df_rendezvous_cancel(r, NULL);
     df_rendezvous_cancel(r, &g[1].recv); /* which has no key */
     df_rendezvous_cancel(NULL, &g[0].recv);
