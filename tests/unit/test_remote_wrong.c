@@ -107,6 +107,9 @@ static void who_has_left_calls_nobody_and_waits_for_nothing(void **state) {
     remote_cancel(&c);
     assert_int_equal(remote_peer_lives_at(to, "mem://elsewhere", NULL), DF_OK);
     assert_null(to->engine);
+    remote_peer_watch(to, true);
+    assert_int_equal(r->n_inside, 0);
+    remote_peer_watch(to, false);
     remote_unref(r);
     remote_world_close(&w);
 }
