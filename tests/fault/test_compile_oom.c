@@ -151,13 +151,14 @@ static void each_object_for_order_fails(void **state) {
     df_node *first = world_node(w, "first"), *before[5];
     for (int i = 0; i < 5; i++) {
         if (i == 4) df_graph_on(w->g, "cpu:1");
-        before[i] = world_node(w, NULL);
+        before[i] = df_no_op(w->g);
         df_control(w->g, before[i], first);
     }
     df_graph_on(w->g, NULL);
     df_node *a = world_node(w, "a"), *b = world_node(w, "b");
     df_control(w->g, a, b);
     df_control(w->g, b, a);
+    if (df_graph_error(w->g, &w->err) != DF_OK) fail_msg("%s", w->err.message);
     graph_freeze(w->g);
     w->rq.targets = DF_NODES(first);
     assert_true(each_object_fails(make_program, &w->rq) > 50);

@@ -212,7 +212,7 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
 #define NODE(NAME, ROLE, ...)                                                                      \
     { .name = NAME, .op = &op, .role = ROLE, .variable = PLAN_NONE, __VA_ARGS__ }
 #define FEED  NODE("f", ROLE_FEED, .flags = PLAN_KNOWN_SHAPES, .n_outputs = 1)
-#define FETCH NODE("z", ROLE_FETCH, .flags = PLAN_KNOWN_SHAPES, .n_inputs = 1, .n_drops = 1)
+#define FETCH NODE("z", ROLE_FETCH, .flags = PLAN_KNOWN_SHAPES, .n_inputs = 1)
 #define KERNEL(NAME)                                                                               \
     NODE(NAME, ROLE_KERNEL, .kernel = &kernel, .flags = PLAN_KNOWN_SHAPES, .index = PLAN_NONE)
 #define ASYNC(NAME, FIRST, COUNT)                                                                  \
@@ -224,14 +224,13 @@ static const plan_device plan_devices[] = {{.full_name = "cpu", .kind = "CPU"},
         .id = PLAN, .devices = plan_devices, .n_devices = 2, .nodes = NAME##_nodes,                \
         .n_nodes = COUNT_OF(NAME##_nodes), .blocks = NAME##_blocks,                                \
         .n_blocks = COUNT_OF(NAME##_blocks) - 1, .after = NAME##_after,                            \
-        .n_after = COUNT_OF(NAME##_after), .inputs = inputs, .n_inputs = 1, .drops = drops,        \
-        .n_drops = 1, .slots = slots, .n_slots = 2, .feeds = feeds, .n_feeds = 1, .n_fetches = 1,  \
-        .channels = channels, .n_channels = NAME##_channels, __VA_ARGS__                           \
+        .n_after = COUNT_OF(NAME##_after), .inputs = inputs, .n_inputs = 1, .slots = slots,        \
+        .n_slots = 2, .feeds = feeds, .n_feeds = 1, .n_fetches = 1, .channels = channels,          \
+        .n_channels = NAME##_channels, __VA_ARGS__                                                 \
     }
 
 static int32_t inputs[] = {0};
-static uint32_t drops[] = {0};
-static plan_slot slots[] = {{.type = &(edge_type){.dtype = DF_INT64}},
+static plan_slot slots[] = {{.type = &(edge_type){.dtype = DF_INT64}, .stays = PLAN_BORROWED},
                             {.type = &(edge_type){.dtype = DF_BOOL, .rank = 1}}};
 static plan_feed feeds[] = {{.name = "x:0", .type = {.dtype = DF_INT64}}};
 static plan_channel channels[] = {

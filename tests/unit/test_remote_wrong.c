@@ -107,6 +107,9 @@ static void who_has_left_calls_nobody_and_waits_for_nothing(void **state) {
     remote_cancel(&c);
     assert_int_equal(remote_peer_lives_at(to, "mem://elsewhere", NULL), DF_OK);
     assert_null(to->engine);
+    remote_peer_watch(to, true);
+    assert_int_equal(r->n_inside, 0);
+    remote_peer_watch(to, false);
     remote_unref(r);
     remote_world_close(&w);
 }
@@ -293,6 +296,57 @@ static void a_fetch_that_is_gone_when_its_step_begins_is_cancelled(void **state)
     assert_int_equal(q[1].replies, 1);
     assert_int_equal(q[1].code, DF_CANCELLED);
     df_rendezvous_unref(a);
+    remote_world_close(&w);
+}
+
+/* It is over before it is whole, its session is not known, its step is over, or there is no memory.
+ */
+static void a_fetch_that_cannot_wait_is_refused(void **state) {
+    (void)state;
+    remote_world w;
+    asked q[4] = {{.replies = 0}};
+    unsigned char m[4][256];
+    df_error err, gone = {.code = DF_UNAVAILABLE};
+    df_rendezvous *fifth = NULL;
+    engine_open(&w);
+    engine.asked = q;
+    engine.n_asked = 4;
+    assert_int_equal(remote_step_open(w.s[A], 5, 3, w.p[A], &fifth, &err), DF_OK);
+    const uint64_t sessions[] = {SESSION, SESSION + 1, SESSION, SESSION}, steps[] = {7, 7, 2, 8};
+    for (size_t k = 0; k < 4; k++) {
+        size_t n = fetch_of(m[k], sessions[k], steps[k], w.keys[0]);
+        assert_int_equal(ask(A, k, m[k], n, &err), DF_OK);
+        if (k == 1) ask_no_more(A, k);
+        if (k == 3) fault_fail_allocation(&w.memory, 1, FAULT_ONCE);
+        ask_on(A, k, k ? NULL : &gone);
+        assert_int_equal(q[k].replies, k > 0);
+    }
+    assert_int_equal(q[1].code, DF_ABORTED);
+    assert_int_equal(q[2].code, DF_ABORTED);
+    assert_int_equal(q[3].code, DF_RESOURCE_EXHAUSTED);
+    df_rendezvous_unref(fifth);
+    remote_world_close(&w);
+}
+
+static void those_who_have_asked_for_a_step_are_told_that_it_is_over(void **state) {
+    (void)state;
+    remote_world w;
+    asked q[2] = {{.replies = 0}};
+    unsigned char m[2][256];
+    df_error err;
+    engine_open(&w);
+    engine.asked = q;
+    engine.n_asked = 2;
+    for (size_t k = 0; k < 2; k++) {
+        size_t n = fetch_of(m[k], SESSION, 1, w.keys[k]);
+        assert_int_equal(ask(A, k, m[k], n, &err), DF_OK);
+        ask_on(A, k, NULL);
+    }
+    remote_step_close(w.s[A], 1, 0);
+    for (size_t k = 0; k < 2; k++) {
+        assert_int_equal(q[k].replies, 1);
+        assert_int_equal(q[k].code, DF_ABORTED);
+    }
     remote_world_close(&w);
 }
 
@@ -616,6 +670,8 @@ int main(void) {
         cmocka_unit_test(strings_without_memory_are_an_error),
         cmocka_unit_test(keys_that_cannot_be_asked_for_make_no_program),
         cmocka_unit_test(a_session_and_a_step_are_opened_once),
+        cmocka_unit_test(a_fetch_that_cannot_wait_is_refused),
+        cmocka_unit_test(those_who_have_asked_for_a_step_are_told_that_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

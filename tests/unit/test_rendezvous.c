@@ -105,6 +105,9 @@ static void a_send_that_makes_no_sense_is_refused_and_takes_nothing(void **state
     df_tensor *t = number(&w.heap.allocator, 1), *far = bytes_in(&w, w.d[0]->mem, 64);
     const df_endpoint no_device = {.queue = w.d[0]->queue};
     const df_endpoint no_memory = {.memory = 2};
+    df_device plain = {.queue = NULL}; /* as a host's, which has none */
+    const df_endpoint anothers = {.device = &plain, .queue = w.d[0]->queue};
+    const df_endpoint of_host = {.device = &plain};
 
     assert_int_equal(df_rendezvous_send(NULL, key, &on_host, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, NULL, &on_host, t), DF_INVALID_ARGUMENT);
@@ -112,8 +115,11 @@ static void a_send_that_makes_no_sense_is_refused_and_takes_nothing(void **state
     assert_int_equal(df_rendezvous_send(r, key, &on_host, NULL), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &no_device, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &no_memory, t), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_rendezvous_send(r, key, &anothers, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &on_host, far), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_rendezvous_send(r, key, &of_host, far), DF_INVALID_ARGUMENT);
     assert_int_equal(rendezvous_send(r, NULL, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
+    assert_int_equal(rendezvous_send(NULL, key, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
 
     assert_true(refcount_is_one(&t->refs));
     assert_true(refcount_is_one(&far->refs));
@@ -143,6 +149,7 @@ static void a_recv_that_makes_no_sense_ends_with_what_is_wrong(void **state) {
     df_rendezvous_recv(r, &g[1].recv);
     df_rendezvous_recv(r, &g[2].recv);
     df_rendezvous_recv(r, NULL);
+    df_rendezvous_recv(r, &never); /* who would be told? */
     df_rendezvous_cancel(r, NULL);
     df_rendezvous_cancel(r, &g[1].recv); /* which has no key */
     df_rendezvous_cancel(NULL, &g[0].recv);
