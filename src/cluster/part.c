@@ -446,7 +446,8 @@ static df_code find_start(part_session *s, uint64_t program, part_run *run, part
     if (known) return error_set(err, DF_ALREADY_EXISTS, "the step has begun already");
     if (why) return err->code;
     return *p ? DF_OK
-              : error_set(err, DF_NOT_FOUND, "no program of this number: is the task a new one?");
+              : error_set(err, DF_ABORTED, "%s has no program %llu of the session",
+                          remote_name(s->remote), (unsigned long long)program);
 }
 
 void part_start(part_session *s, uint64_t program, uint64_t step, uint64_t watermark,

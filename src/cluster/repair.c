@@ -4,9 +4,9 @@
  *
  * A task that did not answer is greeted again before a run needs it. If it is the same process, it
  * was only out of reach, and is told what it has not heard: decisions first of all, for which its
- * variables wait. If it does not know the session it gets that and its programs anew, and the
- * others are told; but what its variables were is lost, and then no run that needs the task goes
- * on.
+ * variables wait; and programs, of which it keeps those that it has. If it does not know the
+ * session it gets that and its programs anew, and the others are told; but what its variables were
+ * is lost, and then no run that needs the task goes on.
  *
  * It is looked after before the next run that needs it, and at once if it has missed a decision. If
  * that fails, the runs that need it end: they may wait there for what was decided.
@@ -148,7 +148,9 @@ static df_code mend(master *m, opening *o, uint32_t task, df_error *err) {
     bool is_same = code == DF_OK && incarnation == m->incarnations[task];
     if (is_same) code = meet(m, o, task, &why);
     if (is_same && code == DF_OK) code = tell_decisions(m, o, task, &why);
+    if (is_same && code == DF_OK) code = give_programs(m, o, task, &why);
     if (code == DF_OK ? !is_same : is_same && code == DF_ABORTED) {
+        m->incarnations[task] = 0; /* until it has all: it may be interrupted in between */
         code = begin_anew(m, o, task, &why);
         if (code == DF_OK) m->incarnations[task] = incarnation;
     }

@@ -365,6 +365,10 @@ const char *remote_address(const remote *r) {
     return r->address;
 }
 
+const char *remote_name(const remote *r) {
+    return r->peers[r->o.self].name;
+}
+
 remote *remote_ref(remote *r) {
     refcount_ref(&r->refs);
     return r;

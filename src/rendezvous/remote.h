@@ -89,6 +89,7 @@ typedef struct remote_options {
 /* *out is there before the first request is taken. */
 df_code remote_new(const remote_options *options, remote **out, df_error *err);
 const char *remote_address(const remote *r); /* with the port that was found */
+const char *remote_name(const remote *r);    /* this task's */
 /* Ends all that is under way; calls fail from then on. */
 void remote_close(remote *r);
 void remote_unref(remote *r); /* closed; NULL is fine */
