@@ -41,8 +41,8 @@ DF_API void df_cancel_free(df_cancel *cancel); /* ends nothing; NULL is fine */
 /* ---- what a run took ----------------------------------------------------- */
 
 typedef struct df_pair_traffic {
-    df_device *from, *to; /* borrowed from the runtime; NULL: of another process */
-    uint64_t transfers;   /* Sends, those that carry no value included; Recvs from elsewhere */
+    df_device *from, *to; /* borrowed from the runtime */
+    uint64_t transfers;   /* Sends, those that carry no value included */
     uint64_t bytes;       /* of elements */
 } df_pair_traffic;
 

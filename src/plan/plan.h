@@ -23,15 +23,18 @@
  *      that is given   it becomes the value of a variable, whose old one comes into the slot when
  *                      the step is over.
  *    Or it holds no reference (PLAN_BORROWED), because somebody has the tensor until the step is
- * over: a feed's        the caller a Recv's        the slot that its channel's Send reads, which
- * stays a constant's    the executor a variable's    the variable, or the step, which keeps what it
- * was before: of one that the plan writes once at most
+ *    over:
+ *      a feed's      the caller;
+ *      a Recv's      the slot that its channel's Send reads, which stays;
+ *      a constant's  the executor;
+ *      a variable's  the variable, or the step, which keeps what it was before: of one that the
+ *                    plan writes once at most.
  * 5. A slot may take over the block of another, `from`, if nobody else can see that:
- *      of an input     which this node alone reads, and last: it computes in place
- *      of one that is kept, has been read for the last time, by nodes of the same block as both,
- * and is taken over by no other of one that is kept, and produced later: its block of the step
- * before, or its own So the kept slots of a block form rings, in each of which one block of memory
- * goes round.
+ *      of an input           which this node alone reads, and last: it computes in place;
+ *      of one that is kept   has been read for the last time, by nodes of the same block as both,
+ *                            and is taken over by no other;
+ *      of one that is kept   and produced later: its block of the step before, or its own.
+ *    So the kept slots of a block form rings, in each of which one block of memory goes round.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
