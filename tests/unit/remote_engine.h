@@ -72,7 +72,7 @@ static inline void engine_after(void *transport, df_timer *timer, uint64_t ns) {
 
 static inline void engine_reply(df_request *request, df_reply *reply) {
     asked *q = (asked *)request;
-    if (q < engine.asked || q >= engine.asked + engine.n_asked) {
+    if (!engine.n_asked || q < engine.asked || q >= engine.asked + engine.n_asked) {
         engine.reply(request, reply);
         return;
     }
