@@ -57,6 +57,13 @@ static df_code end_with(df_queue *q, df_code code) {
     return code;
 }
 
+/* The same of work between two events, which are on the queue whatever became of it. */
+static df_code end_timed(df_queue *q, timed *t, df_code code) {
+    timeline_end(t, q);
+    if (code != DF_OK && t) count(q);
+    return end_with(q, code);
+}
+
 /* ---- fences --------------------------------------------------------------- */
 
 static df_code record(df_queue *q, df_work *work, bool is_kept, fence **out, df_error *err) {
@@ -231,8 +238,7 @@ static df_code copy(df_queue *q, way how, const df_device *d, df_work *work, df_
     if (h[0]) h[1] = hold_elements(q, from, err);
     timed *t = h[1] ? timeline_begin(work, q, true) : NULL;
     code = h[1] ? put_copy(q, how, d, work, to, from, err) : DF_RESOURCE_EXHAUSTED;
-    timeline_end(t, q);
-    code = end_with(q, code);
+    code = end_timed(q, t, code);
     for (int i = 0; i < 2; i++) {
         if (code == DF_OK)
             queue_hold(q, h[i]);
@@ -277,8 +283,7 @@ df_code queue_copy_piece(df_queue *q, df_work *work, df_tensor *to, size_t offse
     timed *t = timeline_begin(work, q, true);
     DF_SCHED_POINT();
     code = q->books->ops->copy_in(q->impl, work, (char *)to->data + offset, from, bytes, err);
-    timeline_end(t, q);
-    code = end_with(q, code);
+    code = end_timed(q, t, code);
     if (code == DF_OK)
         queue_hold(q, h);
     else
@@ -351,8 +356,5 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err) {
     if (code != DF_OK) return code;
     timed *t = timeline_begin(work, q, false);
     code = q->books->ops->run ? put_function(q, work, l, err) : call_here(q, work, l, err);
-    timeline_end(t, q);
-    if (code == DF_OK) count(q);
-    leave(q);
-    return code;
+    return end_timed(q, t, code);
 }
