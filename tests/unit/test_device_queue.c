@@ -6,6 +6,9 @@
 #include "unit/kind_world.h"
 
 #include "device/books.h"
+#include "device/timeline.h"
+
+#include <dataflow/sim.h>
 
 /* ---- blocks: what comes by another queue ---------------------------------- */
 
@@ -513,6 +516,34 @@ static void a_queue_is_over_for_a_step_whose_fence_has_ended_behind_it(void **st
     world_end(&w);
 }
 
+/* The events around it are on the queue, and the step's next run records them again. */
+static void a_queue_is_not_over_before_the_times_of_a_copy_that_was_refused(void **state) {
+    (void)state;
+    enum { N = 64 };
+    uint64_t copies, hidden;
+    world w;
+    step s;
+    world_init(&w);
+    df_device *d = w.d[0];
+    df_queue *q = d->queues[DF_QUEUE_IN];
+    df_tensor *there = bytes_in(&w, d->mem, N), *host = host_bytes(&w, N, 1);
+    step_init(&s);
+    s.work.times = timeline_new(&w.heap.allocator);
+    assert_non_null(s.work.times);
+    assert_int_equal(df_sim_fail(d, DF_SIM_COPY_REFUSED, 1, NULL), DF_OK);
+
+    assert_int_equal(queue_copy_in(q, &s.work, there, host, NULL), DF_INTERNAL);
+
+    assert_false(queue_is_over(q, &s.work));
+    assert_true(join_on(q, &s, NULL));
+    while (!queue_is_over(q, &s.work)) (void)sched_yield();
+    timeline_take(s.work.times, &copies, &hidden);
+    timeline_free(s.work.times);
+    df_tensor_unref(host);
+    df_tensor_unref(there);
+    world_end(&w);
+}
+
 /* ---- the end -------------------------------------------------------------- */
 
 static void a_device_that_has_stopped_takes_nothing(void **state) {
@@ -950,6 +981,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(fences_that_are_kept_at_hand_need_no_memory),
         cmocka_unit_test(fences_that_cannot_be_kept_at_hand_are_not_promised),
         cmocka_unit_test(a_queue_is_over_for_a_step_whose_fence_has_ended_behind_it),
+        cmocka_unit_test(a_queue_is_not_over_before_the_times_of_a_copy_that_was_refused),
         cmocka_unit_test(a_device_that_has_stopped_takes_nothing),
         cmocka_unit_test(what_work_enqueues_on_any_queue_while_it_is_closed_runs_too),
         cmocka_unit_test(fences_that_nobody_waited_for_have_ended_when_a_device_is_closed),
