@@ -30,6 +30,7 @@
  * and, built so, the signals of errors. The first engine gives those signals back, unless another
  * handler stands there by then, and drops what UCX logs. It starts a thread. What this engine
  * does not set itself UCX takes from that environment too. A process that forks must do so before.
+ * A UCX that was built with its assertions may abort: docs/transport.md says what was seen.
  *
  * Threads: any.
  */

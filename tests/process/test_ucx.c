@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void side_new(side *s, df_ucx_options o) {
     df_ucx_engine *engine;
@@ -154,6 +155,27 @@ static void wrong_addresses_are_refused(void **state) {
     side_free(&s);
 }
 
+/* ---- closing --------------------------------------------------------------------------- */
+
+static void who_connects_and_says_nothing_does_not_keep_it_open(void **state) {
+    (void)state;
+    meeting m;
+    meeting_open(&m, plain, plain);
+    const int port = atoi(strrchr(m.called.traits.address, ':') + 1);
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    meeting_close(&m);
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 0); /* it has hung up */
+    assert_int_equal(close(fd), 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), -1); /* nobody is there */
+    assert_int_equal(close(fd), 0);
+}
+
 /* ---- what it takes ----------------------------------------------------------------------- */
 
 static void what_is_too_long_is_refused(void **state) {
@@ -275,6 +297,7 @@ int main(void) {
         cmocka_unit_test(an_interface_that_is_not_there_is_refused),
         cmocka_unit_test(where_somebody_is_nobody_else_can_be),
         cmocka_unit_test(wrong_addresses_are_refused),
+        cmocka_unit_test(who_connects_and_says_nothing_does_not_keep_it_open),
         cmocka_unit_test(what_is_too_long_is_refused),
         cmocka_unit_test(without_ucx_for_devices_their_memory_is_refused),
         cmocka_unit_test(memory_that_is_not_there_ends_the_call),

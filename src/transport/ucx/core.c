@@ -55,6 +55,13 @@ void ucx_post(endpoint *e, post *p, void (*run)(post *p)) {
     mutex_unlock(&e->lock);
 }
 
+bool ucx_is_closing(endpoint *e) {
+    mutex_lock(&e->lock);
+    bool is = e->is_closing;
+    mutex_unlock(&e->lock);
+    return is;
+}
+
 bool ucx_has_worker_locked(const endpoint *e) {
     return !e->is_awake && !e->is_closing && ring_is_empty(&e->posts);
 }
@@ -123,7 +130,7 @@ static void thread_main(void *arg) {
         any = ucp_worker_progress(e->worker) > 0;
         any |= run_posts(e);
         play_timers(e);
-    } while (any || sleep_if_idle(e));
+    } while (any || sleep_if_idle(e) || !listen_is_over(e));
 }
 
 /* ---- time ----------------------------------------------------------------------------- */
@@ -219,6 +226,7 @@ static df_code endpoint_new(df_ucx_engine *g, const df_transport_options *o, end
     e->alloc = o->allocator;
     e->threads = o->threads;
     e->is_awake = true;
+    e->ear = -1;
     ring_init(&e->peers);
     ring_init(&e->posts);
     ring_init(&e->lines);
@@ -246,7 +254,7 @@ static df_code engine_open(void *user, const df_transport_options *options, void
     e->up = up;
     int port = 0;
     code = worker_open(e, target, err);
-    if (code == DF_OK && target) code = worker_listen(e, target, &port, err);
+    if (code == DF_OK && target) code = listen_at(e, target, &port, err);
     if (code == DF_OK && target) address_with_port(SCHEME, target, port, e->address);
     if (code == DF_OK) code = thread_start(e->threads, "df-ucx", thread_main, e, &e->thread, err);
     if (code != DF_OK) {
@@ -260,7 +268,9 @@ static df_code engine_open(void *user, const df_transport_options *options, void
 }
 
 static void run_close(post *p) {
-    line_close_all(OF(endpoint, close, p));
+    endpoint *e = OF(endpoint, close, p);
+    listen_no_more(e);
+    line_close_all(e);
 }
 
 static void engine_close(void *transport) {

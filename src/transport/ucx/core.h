@@ -73,7 +73,9 @@ typedef struct endpoint {
     bool takes_devices;           /* (c) UCX reads and writes devices' memory */
     ucp_context_h context;        /* (c) */
     ucp_worker_h worker;          /* (o) */
-    ucp_listener_h listener;      /* (t) NULL: nobody is let in */
+    ucp_listener_h listener;      /* (t) NULL: it only calls */
+    int ear;                      /* (c) the listener's socket; -1: there is none */
+    int looks, quiet;             /* (t) of listen_is_over: all, and the last that saw nobody */
     int fd;                       /* (c) readable when the thread shall wake up */
     void *thread;                 /* (c) */
     mutex lock;
@@ -166,6 +168,7 @@ void ucx_died(endpoint *e);
 /* The thread runs it; what is in the list already is moved to its end. */
 void ucx_post_locked(endpoint *e, post *p, void (*run)(post *p)) DF_REQUIRES(&e->lock);
 void ucx_post(endpoint *e, post *p, void (*run)(post *p));
+bool ucx_is_closing(endpoint *e);
 /* Who holds the lock has the worker, and nothing was posted before. */
 bool ucx_has_worker_locked(const endpoint *e) DF_REQUIRES(&e->lock);
 void ucx_time_locked(endpoint *e, event *t, uint64_t ns) DF_REQUIRES(&e->lock);
@@ -176,7 +179,6 @@ void ucx_time_locked(endpoint *e, event *t, uint64_t ns) DF_REQUIRES(&e->lock);
 void worker_calm(void);
 /* Context and worker, of the interface on which `target` is; NULL: it only calls. */
 df_code worker_open(endpoint *e, const char *target, df_error *err);
-df_code worker_listen(endpoint *e, const char *target, int *port, df_error *err);
 void worker_close(endpoint *e);
 /* INVALID_ARGUMENT: no number, or not to be reached by this endpoint's interface. */
 df_code worker_reaches(const endpoint *e, const char *target, df_error *err);
@@ -187,6 +189,18 @@ typedef struct place_of {
     socklen_t bytes;
 } place_of;
 bool worker_find(const char *target, place_of *out);
+/* The bytes of its host; NULL: it is of another family. */
+const void *worker_host(const struct sockaddr *at, size_t *bytes);
+bool worker_is_same_host(const struct sockaddr *a, const struct sockaddr *b);
+
+/* ---- listen.c: listening -------------------------------------------------------------- */
+
+df_code listen_at(endpoint *e, const char *target, int *port, df_error *err);
+/* From now on nobody can connect. */
+void listen_no_more(endpoint *e);
+/* A look, now and then, at whether all who had connected have become lines or are gone: only then
+ * can UCX's listener be closed. By the thread. */
+bool listen_is_over(endpoint *e);
 
 /* ---- line.c: connections ---------------------------------------------------------------- */
 

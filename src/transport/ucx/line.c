@@ -123,8 +123,6 @@ static void is_too_late(event *t) {
 }
 
 void line_close_all(endpoint *e) {
-    if (e->listener) ucp_listener_destroy(e->listener);
-    e->listener = NULL;
     for (ring *r = e->lines.next; r != &e->lines; r = r->next)
         line_fail(OF(line, of_endpoint, r), DF_CANCELLED, "it is closed");
 }
@@ -179,15 +177,28 @@ static void run_accept(post *p) {
                                     .conn_request = l->request};
     if (connect_by(l, params) != UCS_OK)
         line_free(l);
-    else if (!l->at->listener) /* it has been closed */
+    else if (ucx_is_closing(l->at))
         line_fail(l, DF_CANCELLED, "it is closed");
+}
+
+/* Let in and shown out, for which we need no memory. (Where UCX refuses somebody, and he hangs up
+ * then, it may call nobody: openucx/ucx #11235, until 1.21.) */
+static void turn_away(endpoint *e, ucp_conn_request_h request) {
+    const ucp_ep_params_t p = {.field_mask = UCP_EP_PARAM_FIELD_CONN_REQUEST,
+                               .conn_request = request};
+    const ucp_request_param_t close = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS,
+                                       .flags = UCP_EP_CLOSE_FLAG_FORCE};
+    ucp_ep_h handle;
+    if (ucp_ep_create(e->worker, &p, &handle) != UCS_OK) return;
+    void *closes = ucp_ep_close_nbx(handle, &close);
+    if (UCS_PTR_IS_PTR(closes)) ucp_request_free(closes);
 }
 
 void line_asked_for(ucp_conn_request_h request, void *endpoint_) {
     endpoint *e = endpoint_;
     line *l = line_new(e, NULL);
     if (!l) {
-        (void)ucp_listener_reject(e->listener, request);
+        turn_away(e, request);
         return;
     }
     l->request = request;

@@ -78,14 +78,18 @@ bool worker_find(const char *target, place_of *out) {
     return true;
 }
 
-static bool is_same_host(const struct sockaddr *a, const struct sockaddr_storage *b) {
-    if (!a || a->sa_family != b->ss_family) return false;
-    if (a->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr ==
-               ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
-    return a->sa_family == AF_INET6 &&
-           memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-                  &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, 16) == 0;
+const void *worker_host(const struct sockaddr *at, size_t *bytes) {
+    const bool is_six = at->sa_family == AF_INET6;
+    *bytes = is_six ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+    if (is_six) return &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr;
+    return at->sa_family == AF_INET ? &((const struct sockaddr_in *)(const void *)at)->sin_addr
+                                    : NULL;
+}
+
+bool worker_is_same_host(const struct sockaddr *a, const struct sockaddr *b) {
+    size_t n, m;
+    const void *one = worker_host(a, &n), *other = worker_host(b, &m);
+    return one && other && n == m && memcmp(one, other, n) == 0;
 }
 
 /* The interface that has the address, or the loopback's. */
@@ -93,9 +97,10 @@ static bool find_interface(const char *target, bool is_local, char name[INTERFAC
     struct ifaddrs *all = NULL;
     place_of place;
     if ((!is_local && !worker_find(target, &place)) || getifaddrs(&all) != 0) return false;
+    const struct sockaddr *host = (const struct sockaddr *)&place.at;
     const struct ifaddrs *i = all;
-    while (i &&
-           !(is_local ? (i->ifa_flags & IFF_LOOPBACK) != 0 : is_same_host(i->ifa_addr, &place.at)))
+    while (i && !(is_local ? (i->ifa_flags & IFF_LOOPBACK) != 0
+                           : i->ifa_addr && worker_is_same_host(i->ifa_addr, host)))
         i = i->ifa_next;
     if (i) (void)snprintf(name, INTERFACE_MAX, "%s", i->ifa_name);
     freeifaddrs(all);
@@ -202,33 +207,8 @@ df_code worker_open(endpoint *e, const char *target, df_error *err) {
                      ucs_status_string(s));
 }
 
-df_code worker_listen(endpoint *e, const char *target, int *port, df_error *err) {
-    place_of place;
-    if (!worker_find(target, &place))
-        return error_invalid(err, "ucx://%s: the host is no number, and names are not looked up",
-                             target);
-    const ucp_listener_params_t p = {.field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR |
-                                                   UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
-                                     .sockaddr = {(const struct sockaddr *)&place.at, place.bytes},
-                                     .conn_handler = {line_asked_for, e}};
-    ucp_listener_attr_t is = {.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR};
-    ucs_status_t s = ucp_listener_create(e->worker, &p, &e->listener);
-    if (s != UCS_OK) e->listener = NULL;
-    if (s == UCS_OK) s = ucp_listener_query(e->listener, &is);
-    if (s == UCS_OK) {
-        *port = ntohs(is.sockaddr.ss_family == AF_INET6
-                          ? ((struct sockaddr_in6 *)(void *)&is.sockaddr)->sin6_port
-                          : ((struct sockaddr_in *)(void *)&is.sockaddr)->sin_port);
-        return DF_OK;
-    }
-    df_code code = address_why_not("ucx", target, err);
-    if (code != DF_OK) return code;
-    return error_invalid(err, "ucx://%s: UCX cannot listen there: %s", target,
-                         ucs_status_string(s));
-}
-
 void worker_close(endpoint *e) {
-    if (e->listener) ucp_listener_destroy(e->listener);
+    if (e->listener) ucp_listener_destroy(e->listener); /* see listen.c */
     if (e->worker) ucp_worker_destroy(e->worker);
     if (e->context) ucp_cleanup(e->context);
 }
