@@ -55,7 +55,7 @@ typedef struct asked {
     told told;
 } asked;
 
-static df_code no_place(df_call *call, const df_arrival *reply, df_segments *place, df_error *err) {
+df_code side_no_place(df_call *call, const df_arrival *reply, df_segments *place, df_error *err) {
     (void)call;
     (void)reply;
     (void)err;
@@ -70,7 +70,7 @@ static void asked_done(df_call *call, const df_error *err) {
 df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err) {
     asked a = {.call = {.struct_size = sizeof a.call,
                         .request = {"", 0, payload},
-                        .on_meta = no_place,
+                        .on_meta = side_no_place,
                         .done = asked_done}};
     void *peer;
     df_code code = from->ops.peer(from->transport, address, &peer, err);

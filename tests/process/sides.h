@@ -34,4 +34,7 @@ void side_shut(side *s);
 df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err);
 df_code side_ask(side *from, const char *address, df_error *err);
 
+/* on_meta of a call that wants nothing back. */
+df_code side_no_place(df_call *call, const df_arrival *reply, df_segments *place, df_error *err);
+
 #endif /* PROCESS_SIDES_H */

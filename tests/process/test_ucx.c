@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void side_new(side *s, df_ucx_options o) {
@@ -157,6 +158,37 @@ static void wrong_addresses_are_refused(void **state) {
 
 /* ---- closing --------------------------------------------------------------------------- */
 
+static void counted(df_call *call, const df_error *err) {
+    (void)err;
+    ++*(int *)call->user;
+}
+
+/* Whenever it is: somebody is about to connect, has connected, is let in, or has called. */
+static void either_may_close_while_they_connect(void **state) {
+    (void)state;
+    enum { ROUNDS = 100, STEP_NS = 20000 };
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct timespec nap = {0, i * STEP_NS};
+        int done = 0;
+        meeting m;
+        void *peer;
+        df_error err;
+        df_call call = {.struct_size = sizeof call,
+                        .request = {"", 0, {NULL, 0}},
+                        .on_meta = side_no_place,
+                        .done = counted,
+                        .user = &done};
+        meeting_open(&m, plain, plain);
+        assert_int_equal(
+            m.caller.ops.peer(m.caller.transport, m.called.traits.address, &peer, &err), DF_OK);
+        m.caller.ops.call(peer, &call);
+        (void)nanosleep(&nap, NULL);
+        side_shut(i % 2 ? &m.caller : &m.called);
+        meeting_close(&m);
+        assert_int_equal(done, 1);
+    }
+}
+
 static void who_connects_and_says_nothing_does_not_keep_it_open(void **state) {
     (void)state;
     meeting m;
@@ -297,6 +329,7 @@ int main(void) {
         cmocka_unit_test(an_interface_that_is_not_there_is_refused),
         cmocka_unit_test(where_somebody_is_nobody_else_can_be),
         cmocka_unit_test(wrong_addresses_are_refused),
+        cmocka_unit_test(either_may_close_while_they_connect),
         cmocka_unit_test(who_connects_and_says_nothing_does_not_keep_it_open),
         cmocka_unit_test(what_is_too_long_is_refused),
         cmocka_unit_test(without_ucx_for_devices_their_memory_is_refused),

@@ -83,16 +83,26 @@ static bool run_posts(endpoint *e) {
     return any;
 }
 
-/* Those whose time has come, or all. */
+/* What is to be played now; NULL: nothing is. */
+static event *next_timer_locked(endpoint *e) DF_REQUIRES(&e->lock) {
+    event *t = e->timers.first, *w = e->waits.first;
+    if (t && (e->is_closing || t->time <= clock_now())) return t;
+    return w && w->time <= clock_now() ? w : NULL;
+}
+
 static void play_timers(endpoint *e) {
     mutex_lock(&e->lock);
-    for (event *t; (t = e->timers.first) && (e->is_closing || t->time <= clock_now());) {
+    for (event *t; (t = next_timer_locked(e));) {
         heap_take(t);
         mutex_unlock(&e->lock);
         t->play(t);
         mutex_lock(&e->lock);
     }
     mutex_unlock(&e->lock);
+}
+
+static uint64_t first_time(const heap *h) {
+    return h->first ? h->first->time : UINT64_MAX;
 }
 
 static int until_ms(uint64_t time) {
@@ -108,7 +118,8 @@ static int until_ms(uint64_t time) {
 static bool sleep_if_idle(endpoint *e) {
     mutex_lock(&e->lock);
     bool is_over = e->is_closing && e->n_alive == 0;
-    e->sleeps = e->timers.first ? e->timers.first->time : UINT64_MAX;
+    const uint64_t timer = first_time(&e->timers), wait = first_time(&e->waits);
+    e->sleeps = timer < wait ? timer : wait;
     int ms = until_ms(e->sleeps);
     bool sleeps =
         !is_over && ms != 0 && ring_is_empty(&e->posts) && ucp_worker_arm(e->worker) == UCS_OK;
@@ -135,11 +146,11 @@ static void thread_main(void *arg) {
 
 /* ---- time ----------------------------------------------------------------------------- */
 
-void ucx_time_locked(endpoint *e, event *t, uint64_t ns) {
+void ucx_time_locked(endpoint *e, heap *in, event *t, uint64_t ns) {
     t->time = clock_after(ns);
     t->order = e->n_set++;
-    heap_put(&e->timers, t);
-    if (e->is_closing || (e->timers.first == t && t->time < e->sleeps)) wake_locked(e);
+    heap_put(in, t);
+    if (e->is_closing || (in->first == t && t->time < e->sleeps)) wake_locked(e);
 }
 
 static void play_timer(event *t) {
@@ -155,7 +166,7 @@ static void engine_after(void *transport, df_timer *timer, uint64_t ns) {
     mutex_lock(&e->lock);
     *t = (event){.at = e, .play = play_timer};
     ucx_born_locked(e);
-    ucx_time_locked(e, t, ns);
+    ucx_time_locked(e, &e->timers, t, ns);
     mutex_unlock(&e->lock);
 }
 

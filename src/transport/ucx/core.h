@@ -23,6 +23,8 @@
  *    may never come back. Lanes that cannot tell them are not used: see worker.c.
  * 5. The first message of a line of ours cancels call 0, of which there is none: when it has gone
  *    the other side is there. If it has not in CONNECT_NS, nobody is.
+ * 6. A line of which UCX has yet to make a connection is not closed before it has, or cannot, or
+ *    CLOSE_NS are over: it might abort the other side's process.
  */
 #ifndef TRANSPORT_UCX_CORE_H
 #define TRANSPORT_UCX_CORE_H
@@ -82,8 +84,9 @@ typedef struct endpoint {
     ring peers;        /* (l) */
     ring posts;        /* (l) */
     post close;        /* (l) */
-    heap timers;       /* (l) */
-    uint64_t n_set;    /* (l) timers, so far */
+    heap timers;       /* (l) of callers: all fire when it closes */
+    heap waits;        /* (l) of lines */
+    uint64_t n_set;    /* (l) of both, so far */
     uint64_t sleeps;   /* (l) until when the thread does, if nothing happens */
     bool is_awake;     /* (l) */
     bool is_closing;   /* (l) */
@@ -118,8 +121,9 @@ typedef struct line {
     post failed;                /* (l) */
     df_code why;                /* (o) with which it has failed; DF_OK: it has not */
     const char *words;          /* (o) as UCX says it */
-    bool is_up;                 /* (o) */
+    bool is_made;               /* (o) the connection is, or never will be */
     bool is_ended;              /* (t) its users were told */
+    bool closes;                /* (o) when it is made */
 } line;
 
 /* Bytes of one call, both ways. */
@@ -171,7 +175,7 @@ void ucx_post(endpoint *e, post *p, void (*run)(post *p));
 bool ucx_is_closing(endpoint *e);
 /* Who holds the lock has the worker, and nothing was posted before. */
 bool ucx_has_worker_locked(const endpoint *e) DF_REQUIRES(&e->lock);
-void ucx_time_locked(endpoint *e, event *t, uint64_t ns) DF_REQUIRES(&e->lock);
+void ucx_time_locked(endpoint *e, heap *in, event *t, uint64_t ns) DF_REQUIRES(&e->lock);
 
 /* ---- worker.c: what UCX is told of how to work --------------------------------------- */
 

@@ -17,6 +17,7 @@ enum {
     LARGE = 256 << 10 /* bytes of a segment that is a part of its own */
 };
 #define CONNECT_NS UINT64_C(10000000000)
+#define CLOSE_NS   UINT64_C(1000000000) /* see rule 6 */
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -83,14 +84,45 @@ static void close_by_force(line *l) {
     if (!UCS_PTR_IS_PTR(ucp_ep_close_nbx(l->handle, &p))) l->n_out--;
 }
 
-static void run_end(post *p) {
+/* UCX has made the connection, or never will: now it can be closed. */
+static void run_close(post *p) {
     line *l = OF(line, failed, p);
+    mutex_lock(&l->at->lock);
+    heap_take(&l->too_late);
+    mutex_unlock(&l->at->lock);
+    l->closes = false;
+    numbers_take(&l->at->by_handle, &l->in_endpoint);
+    close_by_force(l);
+    given_back(l);
+}
+
+static void is_made(line *l) {
+    if (l->is_made) return;
+    l->is_made = true;
+    if (l->closes) ucx_post(l->at, &l->failed, run_close);
+}
+
+static void is_too_late(event *t) {
+    line *l = OF(line, too_late, t);
+    if (l->closes)
+        is_made(l); /* or not */
+    else if (!l->is_made)
+        line_fail(l, DF_UNAVAILABLE, "nobody has answered");
+}
+
+/* From now on this long. */
+static void line_time(line *l, uint64_t ns) {
     endpoint *e = l->at;
     mutex_lock(&e->lock);
     heap_take(&l->too_late);
+    l->too_late = (event){.at = e, .play = is_too_late};
+    ucx_time_locked(e, &e->waits, &l->too_late, ns);
     mutex_unlock(&e->lock);
-    l->n_out++; /* until we are through */
-    numbers_take(&e->by_handle, &l->in_endpoint);
+}
+
+static void run_end(post *p) {
+    line *l = OF(line, failed, p);
+    l->n_out++; /* until it is closed */
     for (ring *r = l->users.next, *next; r != &l->users; r = next) {
         next = r->next;
         flow *f = OF(flow, in_line, r);
@@ -99,9 +131,11 @@ static void run_end(post *p) {
         else
             request_gone(f);
     }
-    close_by_force(l);
-    l->is_ended = true;
-    given_back(l);
+    l->is_ended = l->closes = true;
+    if (l->is_made)
+        run_close(p);
+    else
+        line_time(l, CLOSE_NS);
 }
 
 void line_fail(line *l, df_code why, const char *words) {
@@ -114,12 +148,8 @@ void line_fail(line *l, df_code why, const char *words) {
 
 static void handle_failed(void *l, ucp_ep_h handle, ucs_status_t status) {
     (void)handle;
+    is_made(l);
     line_fail(l, DF_UNAVAILABLE, ucs_status_string(status));
-}
-
-static void is_too_late(event *t) {
-    line *l = OF(line, too_late, t);
-    if (!l->is_up && t->time <= clock_now()) line_fail(l, DF_UNAVAILABLE, "nobody has answered");
 }
 
 void line_close_all(endpoint *e) {
@@ -161,10 +191,7 @@ line *line_to(peer *p, df_code *why) {
         return NULL;
     }
     p->line = l;
-    mutex_lock(&e->lock);
-    l->too_late = (event){.at = e, .play = is_too_late};
-    ucx_time_locked(e, &l->too_late, CONNECT_NS);
-    mutex_unlock(&e->lock);
+    line_time(l, CONNECT_NS);
     *why = line_send_cancel(l, 0); /* see rule 5 */
     if (*why == DF_OK) return l;
     line_fail(l, DF_UNAVAILABLE, "its first message cannot be sent");
@@ -290,7 +317,7 @@ static void has_gone(void *request, ucs_status_t status, void *given_) {
     ucp_request_free(request);
     given_free(g);
     if (status == UCS_OK)
-        l->is_up = true;
+        is_made(l);
     else
         line_fail(l, DF_UNAVAILABLE, ucs_status_string(status));
     if (f) {
@@ -316,7 +343,7 @@ static df_code send_given(given *g, unsigned id, size_t n_head, bool is_devices)
     }
     given_free(g);
     if (request != NULL) return DF_UNAVAILABLE;
-    l->is_up = true;
+    is_made(l);
     return DF_OK;
 }
 
@@ -497,8 +524,8 @@ static ucs_status_t came(endpoint *e, const void *head, size_t n_head, void *dat
     entry *found = knows ? numbers_find(&e->by_handle, (uintptr_t)of->reply_ep) : NULL;
     line *l = found ? OF(line, in_endpoint, found) : NULL;
     parcel in = {data, bytes, (of->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0, false};
+    if (l) is_made(l);
     if (!l || l->why != DF_OK) return UCS_OK; /* it is dropped */
-    l->is_up = true;
     if (!take(l, head, n_head, &in))
         line_fail(l, DF_UNAVAILABLE, "a message is damaged, or of another version");
     return in.is_kept ? UCS_INPROGRESS : UCS_OK;
