@@ -371,6 +371,30 @@ static void a_cause_that_comes_late_is_told_and_not_what_followed(void **state) 
     probe_fini(&fails);
 }
 
+static void of_two_that_fail_the_first_is_told(void **state) {
+    (void)state;
+    three x;
+    probe fails[2];
+    df_out y[2];
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    for (int i = 0; i < 2; i++) {
+        probe_init(&fails[i]);
+        fails[i].way = PROBE_FAILS;
+        fails[i].code = i == 0 ? DF_DATA_LOSS : DF_OUT_OF_RANGE;
+        on(&x, i == 0 ? "/job:worker/task:0/device:CPU:0" : "/job:worker/task:1/device:CPU:0");
+        y[i] = probe_node(x.g, "TestCopy", a, &fails[i]);
+    }
+    df_program *p = compile(&x, DF_OUTS(a), (df_outs){y, 2});
+    slow_down(&x, "mem://w1");
+    df_tensor *one = run_scalar(NULL, 1), *results[2] = {NULL, NULL};
+    assert_int_equal(df_program_run(p, DF_TENSORS(one), results, NULL, &x.err), DF_DATA_LOSS);
+    df_tensor_unref(one);
+    df_program_free(p);
+    three_close(&x);
+    for (int i = 0; i < 2; i++) probe_fini(&fails[i]);
+}
+
 static void a_deadline_ends_a_run_whose_part_waits(void **state) {
     (void)state;
     failing f;
@@ -637,6 +661,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(many_runs_at_once_give_what_one_after_the_other_gives),
         cmocka_unit_test(a_kernel_that_fails_ends_the_run_everywhere),
         cmocka_unit_test(a_cause_that_comes_late_is_told_and_not_what_followed),
+        cmocka_unit_test(of_two_that_fail_the_first_is_told),
         cmocka_unit_test(a_deadline_ends_a_run_whose_part_waits),
         cmocka_unit_test(every_deadline_of_a_session_is_looked_after),
         cmocka_unit_test(a_handle_cancels_runs_of_a_cluster_too),
