@@ -4,7 +4,7 @@
  */
 #include "transport/mem/mem.h"
 
-#include "base/options.h"
+#include "transport/open.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,15 +65,12 @@ static bool enter_locked(df_mem_network *n, endpoint *p) DF_REQUIRES(&n->lock) {
 df_code mem_open(void *network, const df_transport_options *options, void **transport,
                  df_transport_traits *traits, df_error *err) {
     df_mem_network *n = network;
-    df_transport_options o = {.struct_size = sizeof o};
-    df_transport_upcalls up = {.struct_size = sizeof up};
+    df_transport_options o;
+    df_transport_upcalls up;
     if (!n) return error_invalid(err, "the network is NULL");
-    df_code code = options_read(&o, options, "df_transport_options", err);
-    if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
+    df_code code = open_read(options, &o, &up, err);
     if (code == DF_OK && o.address) code = address_check(o.address, err);
     if (code != DF_OK) return code;
-    if (o.address && !(up.on_request && up.on_payload && up.on_gone))
-        return error_invalid(err, "%s: df_transport_upcalls has not all three", o.address);
     size_t length = o.address ? strlen(o.address) : 0;
     size_t bytes = sizeof(endpoint) + length + PORT_ROOM;
     endpoint *p = alloc_zeroed(n->alloc, bytes);

@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "base/thread.h"
 #include "transport/address.h"
+#include "transport/open.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -249,17 +250,14 @@ static df_code endpoint_new(df_ucx_engine *g, const df_transport_options *o, end
 static df_code engine_open(void *user, const df_transport_options *options, void **transport,
                            df_transport_traits *traits, df_error *err) {
     df_ucx_engine *g = user;
-    df_transport_options o = {.struct_size = sizeof o};
-    df_transport_upcalls up = {.struct_size = sizeof up};
+    df_transport_options o;
+    df_transport_upcalls up;
     endpoint *e = NULL;
     const char *target = NULL;
-    df_code code = options_read(&o, options, "df_transport_options", err);
-    if (code == DF_OK) code = options_read(&up, o.upcalls, "df_transport_upcalls", err);
+    df_code code = open_read(options, &o, &up, err);
     if (code == DF_OK && o.address) code = address_read(SCHEME, o.address, &target, err);
     if (code == DF_OK && o.address) code = may_listen(g, target, err);
     if (code != DF_OK) return code;
-    if (o.address && !(up.on_request && up.on_payload && up.on_gone))
-        return error_invalid(err, "%s: df_transport_upcalls has not all three", o.address);
     code = endpoint_new(g, &o, &e, err);
     if (code != DF_OK) return code;
     e->up = up;
