@@ -15,6 +15,7 @@ set -eu
 call_from=$(pwd)
 cd "$(dirname "$0")/../.."
 . tests/tools/packages.sh
+. tests/bench/fetch.sh
 
 cache=build-bench
 peers="tbb taskflow omp-gcc omp-clang starpu tensorflow onnxruntime"
@@ -47,41 +48,6 @@ build() {
 
 # ---- peers: each function builds "$out" of "$source", or says on the standard error why not -------
 
-# Whether these Debian packages are there, or could be installed.
-get() {
-    (need "$@") >/dev/null 2>"$cache/need.log" || {
-        echo "needs $*, which could not be installed" >&2
-        return 1
-    }
-}
-
-# unpack PACKAGE PREFIX... - what lies under these prefixes in the wheel of a package of PyPI.
-unpack() {
-    local package=$1 wheel
-    shift
-    [ ! -f "$cache/$package/done" ] || return 0
-    command -v python3 >/dev/null || {
-        echo "needs python3 with pip, to fetch $package" >&2
-        return 1
-    }
-    python3 -m pip download --quiet --no-deps --only-binary :all: -d "$cache/wheels" "$package" \
-        >"$cache/pip.log" 2>&1 || {
-        echo "pip could not fetch $package" >&2
-        return 1
-    }
-    wheel=$(find "$cache/wheels" -name "$(echo "$package" | tr - _)-*.whl" | sort | tail -n 1)
-    python3 - "$wheel" "$cache/$package" "$@" <<'END'
-import sys, zipfile
-wheel, into, *prefixes = sys.argv[1:]
-with zipfile.ZipFile(wheel) as z:
-    for name in z.namelist():
-        if name.startswith(tuple(prefixes)):
-            z.extract(name, into)
-END
-    rm -f "$wheel"
-    touch "$cache/$package/done"
-}
-
 peer_tbb() {
     get g++ libtbb-dev && g++ $cxx "$source" -o "$out" -ltbb
 }
@@ -111,12 +77,7 @@ peer_starpu() {
 }
 
 peer_tensorflow() {
-    local at=$PWD/$cache/tensorflow-cpu/tensorflow
-    get g++ && unpack tensorflow-cpu tensorflow/libtensorflow tensorflow/include/ || return 1
-    # Its own flags, and none of its headers' warnings.
-    g++ $cxx -Wno-unused-parameter -D_GLIBCXX_USE_CXX11_ABI=1 -DEIGEN_MAX_ALIGN_BYTES=64 \
-        -isystem "$at/include" "$source" -o "$out" -L"$at" -l:libtensorflow_cc.so.2 \
-        -l:libtensorflow_framework.so.2 -Wl,-rpath,"$at"
+    tensorflow_cxx $cxx "$source" -o "$out"
 }
 
 peer_onnxruntime() {
@@ -148,7 +109,6 @@ build_peer() {
 # How they log and wait: a thread that spins for long would take the core of whoever is next.
 export KMP_BLOCKTIME=1 OMP_DYNAMIC=false
 export STARPU_SILENT=1 STARPU_WORKERS_NOBIND=1 STARPU_HOME="$PWD/$cache"
-export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
 
 # ---- the run ----------------------------------------------------------------------------
 
