@@ -177,8 +177,14 @@ static void *connect_grpc(const char *address, const credentials *tls) {
     return connect_by(&engine_grpc, address, tls);
 }
 
-const way way_grpc_engine = {
-    "gRPC engine, direct", true, serve_grpc, connect_grpc, small, large, close_it, many};
+const way way_grpc_engine = {.name = "gRPC engine, direct",
+                             .has_tls = true,
+                             .serve = serve_grpc,
+                             .connect = connect_grpc,
+                             .small = small,
+                             .large = large,
+                             .close = close_it,
+                             .many = many};
 
 #ifdef DATAFLOW_HAS_UCX
 static void serve_ucx(const credentials *tls) {
@@ -189,6 +195,11 @@ static void *connect_ucx(const char *address, const credentials *tls) {
     return connect_by(&engine_ucx, address, tls);
 }
 
-const way way_ucx_engine = {
-    "UCX engine, direct", false, serve_ucx, connect_ucx, small, large, close_it, many};
+const way way_ucx_engine = {.name = "UCX engine, direct",
+                            .serve = serve_ucx,
+                            .connect = connect_ucx,
+                            .small = small,
+                            .large = large,
+                            .close = close_it,
+                            .many = many};
 #endif

@@ -252,9 +252,20 @@ static void close_it(void *c_) {
     free(c);
 }
 
-const way way_grpc = {"gRPC in C", true, serve, connect_to, small, large, close_it, NULL};
-const way way_grpc_direct = {
-    "gRPC in C, direct", true, serve_direct, connect_to, small, large, close_it, NULL};
+const way way_grpc = {.name = "gRPC in C",
+                      .has_tls = true,
+                      .serve = serve,
+                      .connect = connect_to,
+                      .small = small,
+                      .large = large,
+                      .close = close_it};
+const way way_grpc_direct = {.name = "gRPC in C, direct",
+                             .has_tls = true,
+                             .serve = serve_direct,
+                             .connect = connect_to,
+                             .small = small,
+                             .large = large,
+                             .close = close_it};
 
 /* ---- the engine ------------------------------------------------------------------------ */
 
@@ -276,4 +287,4 @@ static void free_engine(void *engine) {
     df_grpc_engine_free(engine);
 }
 
-const engine_kind engine_grpc = {"grpc://127.0.0.1:0", make, free_engine};
+const engine_kind engine_grpc = {"gRPC", "grpc://127.0.0.1:0", make, free_engine};

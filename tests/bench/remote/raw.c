@@ -105,4 +105,9 @@ static void close_it(void *c_) {
     free(c);
 }
 
-const way way_raw = {"raw TCP", false, serve, connect_to, small, large, close_it, NULL};
+const way way_raw = {.name = "raw TCP",
+                     .serve = serve,
+                     .connect = connect_to,
+                     .small = small,
+                     .large = large,
+                     .close = close_it};

@@ -274,9 +274,18 @@ static void close_it(void *c) {
     free(s);
 }
 
-const way way_ucx = {"UCX in C", false, serve, connect_to, small, large, close_it, NULL};
-const way way_ucx_direct = {"UCX in C, direct", false, serve_direct, connect_to, small, large,
-                            close_it,           NULL};
+const way way_ucx = {.name = "UCX in C",
+                     .serve = serve,
+                     .connect = connect_to,
+                     .small = small,
+                     .large = large,
+                     .close = close_it};
+const way way_ucx_direct = {.name = "UCX in C, direct",
+                            .serve = serve_direct,
+                            .connect = connect_to,
+                            .small = small,
+                            .large = large,
+                            .close = close_it};
 
 /* ---- the engine ------------------------------------------------------------------------ */
 
@@ -294,4 +303,4 @@ static void free_engine(void *engine) {
     df_ucx_engine_free(engine);
 }
 
-const engine_kind engine_ucx = {"ucx://127.0.0.1:0", make, free_engine};
+const engine_kind engine_ucx = {"UCX", "ucx://127.0.0.1:0", make, free_engine};
