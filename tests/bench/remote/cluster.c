@@ -2,7 +2,8 @@
  *
  * Sessions over a cluster of two tasks. A hop takes a tensor from a kernel of one task to one of
  * the other, by a fetch: a request and its reply. It is a step with many, less a step with two,
- * divided by how many it has more. What is large is a variable of the worker's that is fetched.
+ * divided by how many it has more. What is large is a variable of the worker's that is fetched. All
+ * elements of all values are 7.
  */
 #include "bench/remote/member.h"
 
@@ -27,6 +28,9 @@ static double step(df_program *p) {
     double since = remote_now();
     bench_ok(df_program_run(p, DF_NO_TENSORS, &out, NULL, &err), &err, "a step");
     since = remote_now() - since;
+    const float *all = df_tensor_data(out);
+    bench_need(all[0] == 7 && all[df_tensor_elements(out) - 1] == 7, "a step",
+               "its value is wrong");
     df_tensor_unref(out);
     return since;
 }
@@ -41,26 +45,38 @@ static df_out there_and_back(task *t, df_out x, int times) {
     return x;
 }
 
+/* A variable, and in *most the greatest of its elements when they have been set. */
+static df_out variable(task *t, const char *name, const char *where, int64_t elements,
+                       df_out *most) {
+    const df_shape shape = {1, &elements};
+    df_graph_on(t->g, where);
+    df_out v = df_variable(t->g, name, DF_FLOAT32, shape);
+    df_out fill = df_fill(t->g, df_const_float(t->g, DF_FLOAT32, 7), shape);
+    *most = df_max(t->g, df_assign(t->g, v, fill), NULL, 0, false);
+    return v;
+}
+
+static void run_once(const task *t, df_out fetch) {
+    df_program *p = compile(t, fetch);
+    (void)step(p);
+    df_program_free(p);
+}
+
 static void *connect_by(const engine_kind *kind, const char *address, const credentials *tls) {
     task *t = bench_alloc(sizeof *t);
-    const int64_t few[] = {SMALL / 4}, much[] = {LARGE / 4};
+    df_out set_x, set_v;
     t->m = member_lead(kind, tls, &address, 1);
     t->g = df_graph_new(t->m->rt);
-    df_graph_on(t->g, "/job:master");
-    df_out x = df_variable(t->g, "x", DF_FLOAT32, (df_shape){1, few});
+    df_out x = variable(t, "x", "/job:master", SMALL / 4, &set_x);
+    df_out v = variable(t, "v", "/job:worker", LARGE / 4, &set_v);
     df_out many = there_and_back(t, x, HOPS + 1), one = there_and_back(t, x, 1);
-    df_graph_on(t->g, "/job:worker");
-    df_out v = df_variable(t->g, "v", DF_FLOAT32, (df_shape){1, much});
-    df_out fill = df_fill(t->g, df_const_float(t->g, DF_FLOAT32, 7), (df_shape){1, much});
-    df_out set = df_sum(t->g, df_assign(t->g, v, fill), NULL, 0, false);
     df_graph_on(t->g, NULL);
     t->s = member_session(t->m, t->g);
     t->many = compile(t, many);
     t->one = compile(t, one);
     t->fetch = compile(t, v);
-    df_program *first = compile(t, set);
-    (void)step(first);
-    df_program_free(first);
+    run_once(t, set_x);
+    run_once(t, set_v);
     return t;
 }
 
