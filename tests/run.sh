@@ -184,8 +184,9 @@ gate_coverage() {
         -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_BENCH=OFF
     rm -rf "$folder/profiles"
     export LLVM_PROFILE_FILE="$PWD/$folder/profiles/%8m.profraw"
-    # Schedules take a quarter of an hour where each branch is counted.
+    # Most schedules take a quarter of an hour and more where each branch is counted.
     run_tests "$folder" --timeout 900 --label-exclude model
+    run_tests "$folder" --timeout 900 --tests-regex '^sched-(rendezvous|tickets)$'
     tests/tools/coverage.sh "$folder"
 }
 
