@@ -171,7 +171,7 @@ static void print(const results *r) {
     print_workers(r);
     print_goals(r, &way_grpc_session, &way_grpc, false, 1.3, 0.9);
     print_goals(r, &way_grpc_session, &way_grpc, true, 1.3, 0.9);
-    print_goals(r, &way_grpc_session, &way_tensorflow, false, 1, 1);
+    print_goals(r, &way_grpc_session, &way_tensorflow, false, 0.2, 3);
 #ifdef DATAFLOW_HAS_UCX
     print_goals(r, &way_ucx_session, &way_ucx, false, 1.3, 0.9);
     print_ucx_goals(r);
