@@ -17,12 +17,21 @@ enum { LONG_WAIT = 1000000, SHORT_WAIT = 20000 }; /* ns */
 
 /* ---- asking --------------------------------------------------------------- */
 
+/* Who waits has left the queue to this thread until now. */
+static void end_poll_locked(df_queue *q) DF_REQUIRES(&q->books->lock) {
+    q->poller = 0;
+    if (q->n_watched) condition_signal(&q->books->wake);
+}
+
 /* The oldest of a queue, if it can be asked. */
 static device_fence *oldest(df_queue *q, bool begins) {
     mutex_lock(&q->books->lock);
     device_fence *f = q->first && q->first->is_recorded ? q->first : NULL;
     if (begins && q->poller) f = NULL;
-    if (f || !begins) q->poller = f ? thread_self() : 0;
+    if (f)
+        q->poller = thread_self();
+    else if (!begins)
+        end_poll_locked(q);
     mutex_unlock(&q->books->lock);
     return f;
 }
@@ -41,13 +50,14 @@ void queue_poll(df_queue *q) {
     }
     if (!f) return;
     mutex_lock(&b->lock);
-    q->poller = 0;
+    end_poll_locked(q);
     mutex_unlock(&b->lock);
 }
 
 /* ---- the thread ----------------------------------------------------------- */
 
-/* A watched fence, with a reference, and how many queues have some. NULL: no more will come. */
+/* A watched fence, with a reference, and how many queues have some. NULL: no more will come. A
+ * queue that a thread polls is left to it: to ask there would be to turn until that is through. */
 static device_fence *next_watched(device_books *b, int *n_queues) {
     device_fence *f = NULL;
     mutex_lock(&b->lock);
@@ -57,9 +67,10 @@ static device_fence *next_watched(device_books *b, int *n_queues) {
             df_queue *q = b->queues[k];
             if (!q || !q->n_watched) continue;
             ++*n_queues;
+            if (q->poller) continue;
             for (f = f ? f : q->first; f && f->queue == q && !f->waiters;) f = f->next;
         }
-        if (f || b->closing) break;
+        if (f || (b->closing && !*n_queues)) break;
         condition_wait(&b->wake, &b->lock);
     }
     if (f) f->refs++;

@@ -716,6 +716,57 @@ static void nobody_asks_where_nobody_waits(void **state) {
     world_end(&w);
 }
 
+/* Sees the end of what is held, on a thread of its own, and is not through before it may be. */
+typedef struct looker {
+    df_device *d;
+    _Atomic uint32_t is_there, may_go;
+} looker;
+
+static void linger(void *what) {
+    looker *l = what;
+    atomic_put(&l->is_there, 1, RELEASE);
+    while (!atomic_get(&l->may_go, ACQUIRE)) (void)sched_yield();
+}
+
+static void *look_at_it(void *what) {
+    looker *l = what;
+    fence_unref(record(l->d, NULL));
+    return NULL;
+}
+
+static void nobody_asks_where_another_thread_looks(void **state) {
+    (void)state;
+    enum { TURNS = 1000, ASKED = 10 };
+    world w;
+    waiting told;
+    pthread_t thread;
+    df_error why;
+    kind_init(&w, true);
+    looker l = {.d = w.d[0]};
+    df_queue *q = l.d->queue;
+    queue_held *h = queue_hold_new(q, linger, &l, NULL);
+    assert_non_null(h);
+    queue_hold(q, h);
+    fence *held = record(l.d, NULL);
+    while (!kind_event_ended(l.d->books->impl, fence_of(held)->event, &why)) (void)sched_yield();
+    assert_int_equal(pthread_create(&thread, NULL, look_at_it, &l), 0);
+    while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+    fence *behind = record(l.d, NULL);
+    while (!kind_event_ended(l.d->books->impl, fence_of(behind)->event, &why)) (void)sched_yield();
+    waiting_init(&told);
+
+    behind->ops->on_ready(behind, &told.waiter);
+
+    for (int i = 0; i < TURNS; i++) (void)sched_yield();
+    assert_in_range(kind.event_waits, 0, ASKED);
+    atomic_put(&l.may_go, 1, RELEASE);
+    waiting_end(&told);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    fence_unref(held);
+    fence_unref(behind);
+    world_end(&w);
+}
+
 /* The event has been reached for long, but that is seen only on the way. */
 static void what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded(void **state) {
     (void)state;
@@ -988,6 +1039,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(fences_on_several_queues_are_told_in_the_order_in_which_they_end),
         cmocka_unit_test(a_failure_is_found_by_asking),
         cmocka_unit_test(nobody_asks_where_nobody_waits),
+        cmocka_unit_test(nobody_asks_where_another_thread_looks),
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
