@@ -20,7 +20,7 @@ build() {
         ar rcs "$folder/cmocka/libcmocka.a" "$folder/cmocka/cmocka.o" &&
         cmake -S . -B "$folder" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="$flags" \
             -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 \
-            -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_CXX_COMPILER= -DDATAFLOW_WERROR=ON -DDATAFLOW_GRPC=OFF \
+            -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_CXX_COMPILER= -DDATAFLOW_WERROR=ON -DDATAFLOW_GRPC=OFF -DDATAFLOW_UCX=OFF \
             -DDATAFLOW_EXAMPLES=OFF -DDATAFLOW_BENCH=OFF -DDATAFLOW_INSTALL=OFF \
             -DCMOCKA_INCLUDE_DIR="$PWD/tests/platforms" -DDATAFLOW_TEST_WRAPPER="$wrapper" \
             -DCMOCKA_LIBRARY="$PWD/$folder/cmocka/libcmocka.a" &&

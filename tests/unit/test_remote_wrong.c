@@ -581,7 +581,7 @@ static void strings_without_memory_are_an_error(void **state) {
         remote_pass(&w, MS);
         df_tensor *t = two_words(&w, n);
         before = failed;
-        fault_fail_allocation(&w.memory, step, FAULT_ONCE);
+        fault_fail_allocation(&w.memory, (size_t)step, FAULT_ONCE);
         if (rendezvous_send(a, w.keys[0], &on_host, t) != DF_OK) df_rendezvous_abort(a, &none);
         remote_pass(&w, MS);
         fault_fail_allocation(&w.memory, 0, FAULT_ONCE);

@@ -179,7 +179,8 @@ static void a_deadline_ends_a_run_that_waits_for_its_turn(void **state) {
         told_init(&second);
         slow_start(&o, NULL, &first);
         df_kernel_handle h = slow_await_kept(&o, 1);
-        slow_start(&o, RUN_OPTIONS(.timeout = SOON), &second);
+        /* time enough for it to begin */
+        slow_start(&o, RUN_OPTIONS(.timeout = 20 * SOON), &second);
         assert_int_equal(slow_run(&o, RUN_OPTIONS(.timeout = SOON)), DF_DEADLINE_EXCEEDED);
         slow_await(&o, &second);
         assert_told(&second, DF_DEADLINE_EXCEEDED, "its turn at the variables, which step");
