@@ -86,7 +86,8 @@ static inline void engine_reply(df_request *request, df_reply *reply) {
 static inline void engine_spoil(df_message *m) {
     static spoilt s;
     static df_segment segment;
-    s = (spoilt){.n_meta = m->meta_bytes, .n_bytes = m->payload.n ? (size_t)m->payload.at->bytes : 0};
+    s = (spoilt){.n_meta = m->meta_bytes,
+                 .n_bytes = m->payload.n ? (size_t)m->payload.at->bytes : 0};
     assert_true(s.n_meta < sizeof s.meta && s.n_bytes < sizeof s.bytes);
     memcpy(s.meta, m->meta, s.n_meta);
     if (s.n_bytes) memcpy(s.bytes, m->payload.at->at, s.n_bytes);
