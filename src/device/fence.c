@@ -293,6 +293,7 @@ static fence_waiter *reversed(fence_waiter *w) {
 void fence_recorded(device_fence *f) {
     mutex_lock(&f->books->lock);
     f->is_recorded = true;
+    waiter_wake_locked(f->queue);
     mutex_unlock(&f->books->lock);
 }
 
@@ -305,6 +306,7 @@ void fence_leave(device_fence *f) {
     *end = q->loose;
     q->loose = f->holds;
     f->holds = NULL;
+    waiter_wake_locked(q);
     mutex_unlock(&f->books->lock);
     fence_give(f);
 }

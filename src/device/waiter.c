@@ -17,10 +17,13 @@ enum { LONG_WAIT = 1000000, SHORT_WAIT = 20000 }; /* ns */
 
 /* ---- asking --------------------------------------------------------------- */
 
-/* Who waits has left the queue to this thread until now. */
+void waiter_wake_locked(df_queue *q) {
+    if (q->n_watched) condition_signal(&q->books->wake);
+}
+
 static void end_poll_locked(df_queue *q) DF_REQUIRES(&q->books->lock) {
     q->poller = 0;
-    if (q->n_watched) condition_signal(&q->books->wake);
+    waiter_wake_locked(q);
 }
 
 /* The oldest of a queue, if it can be asked. */
@@ -57,7 +60,8 @@ void queue_poll(df_queue *q) {
 /* ---- the thread ----------------------------------------------------------- */
 
 /* A watched fence, with a reference, and how many queues have some. NULL: no more will come. A
- * queue that a thread polls is left to it: to ask there would be to turn until that is through. */
+ * queue that a thread polls, or whose oldest one records as yet, is left to it: who asked there
+ * would turn until that is through. */
 static device_fence *next_watched(device_books *b, int *n_queues) {
     device_fence *f = NULL;
     mutex_lock(&b->lock);
@@ -67,7 +71,7 @@ static device_fence *next_watched(device_books *b, int *n_queues) {
             df_queue *q = b->queues[k];
             if (!q || !q->n_watched) continue;
             ++*n_queues;
-            if (q->poller) continue;
+            if (q->poller || !q->first->is_recorded) continue;
             for (f = f ? f : q->first; f && f->queue == q && !f->waiters;) f = f->next;
         }
         if (f || (b->closing && !*n_queues)) break;
