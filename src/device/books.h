@@ -96,8 +96,8 @@ uint64_t queue_put(df_queue *q);
 /* ---- waiter.c ---- */
 /* Sees what has ended, where the device does not tell. */
 void queue_poll(df_queue *q);
-/* Its oldest fence can be asked again. */
-void waiter_wake_locked(df_queue *q) DF_REQUIRES(&q->books->lock);
+/* The oldest fence of a queue can be asked again. */
+void waiter_wake_locked(device_books *b, const df_queue *q) DF_REQUIRES(&b->lock);
 df_code waiter_start(device_books *b, df_error *err);
 void waiter_stop(device_books *b);
 

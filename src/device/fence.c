@@ -291,23 +291,25 @@ static fence_waiter *reversed(fence_waiter *w) {
 }
 
 void fence_recorded(device_fence *f) {
-    mutex_lock(&f->books->lock);
+    device_books *b = f->books;
+    mutex_lock(&b->lock);
     f->is_recorded = true;
-    waiter_wake_locked(f->queue);
-    mutex_unlock(&f->books->lock);
+    waiter_wake_locked(b, f->queue);
+    mutex_unlock(&b->lock);
 }
 
 void fence_leave(device_fence *f) {
+    device_books *b = f->books;
     df_queue *q = f->queue;
-    mutex_lock(&f->books->lock);
-    leave_locked(f->books, f);
+    mutex_lock(&b->lock);
+    leave_locked(b, f);
     queue_held **end = &f->holds;
     while (*end) end = &(*end)->next;
     *end = q->loose;
     q->loose = f->holds;
     f->holds = NULL;
-    waiter_wake_locked(q);
-    mutex_unlock(&f->books->lock);
+    waiter_wake_locked(b, q);
+    mutex_unlock(&b->lock);
     fence_give(f);
 }
 

@@ -17,25 +17,26 @@ enum { LONG_WAIT = 1000000, SHORT_WAIT = 20000 }; /* ns */
 
 /* ---- asking --------------------------------------------------------------- */
 
-void waiter_wake_locked(df_queue *q) {
-    if (q->n_watched) condition_signal(&q->books->wake);
+void waiter_wake_locked(device_books *b, const df_queue *q) {
+    if (q->n_watched) condition_signal(&b->wake);
 }
 
-static void end_poll_locked(df_queue *q) DF_REQUIRES(&q->books->lock) {
+static void end_poll_locked(device_books *b, df_queue *q) DF_REQUIRES(&b->lock) {
     q->poller = 0;
-    waiter_wake_locked(q);
+    waiter_wake_locked(b, q);
 }
 
 /* The oldest of a queue, if it can be asked. */
 static device_fence *oldest(df_queue *q, bool begins) {
-    mutex_lock(&q->books->lock);
+    device_books *b = q->books;
+    mutex_lock(&b->lock);
     device_fence *f = q->first && q->first->is_recorded ? q->first : NULL;
     if (begins && q->poller) f = NULL;
     if (f)
         q->poller = thread_self();
     else if (!begins)
-        end_poll_locked(q);
-    mutex_unlock(&q->books->lock);
+        end_poll_locked(b, q);
+    mutex_unlock(&b->lock);
     return f;
 }
 
@@ -53,7 +54,7 @@ void queue_poll(df_queue *q) {
     }
     if (!f) return;
     mutex_lock(&b->lock);
-    end_poll_locked(q);
+    end_poll_locked(b, q);
     mutex_unlock(&b->lock);
 }
 
