@@ -96,7 +96,7 @@ static void run_close(post *p) {
     given_back(l);
 }
 
-static void is_made(line *l) {
+static void line_made(line *l) {
     if (l->is_made) return;
     l->is_made = true;
     if (l->closes) ucx_post(l->at, &l->failed, run_close);
@@ -105,7 +105,7 @@ static void is_made(line *l) {
 static void is_too_late(event *t) {
     line *l = OF(line, too_late, t);
     if (l->closes)
-        is_made(l); /* or not */
+        line_made(l); /* or not */
     else if (!l->is_made)
         line_fail(l, DF_UNAVAILABLE, "nobody has answered");
 }
@@ -148,7 +148,7 @@ void line_fail(line *l, df_code why, const char *words) {
 
 static void handle_failed(void *l, ucp_ep_h handle, ucs_status_t status) {
     (void)handle;
-    is_made(l);
+    line_made(l);
     line_fail(l, DF_UNAVAILABLE, ucs_status_string(status));
 }
 
@@ -317,7 +317,7 @@ static void has_gone(void *request, ucs_status_t status, void *given_) {
     ucp_request_free(request);
     given_free(g);
     if (status == UCS_OK)
-        is_made(l);
+        line_made(l);
     else
         line_fail(l, DF_UNAVAILABLE, ucs_status_string(status));
     if (f) {
@@ -343,7 +343,7 @@ static df_code send_given(given *g, unsigned id, size_t n_head, bool is_devices)
     }
     given_free(g);
     if (request != NULL) return DF_UNAVAILABLE;
-    is_made(l);
+    line_made(l);
     return DF_OK;
 }
 
@@ -524,7 +524,7 @@ static ucs_status_t came(endpoint *e, const void *head, size_t n_head, void *dat
     entry *found = knows ? numbers_find(&e->by_handle, (uintptr_t)of->reply_ep) : NULL;
     line *l = found ? OF(line, in_endpoint, found) : NULL;
     parcel in = {data, bytes, (of->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0, false};
-    if (l) is_made(l);
+    if (l) line_made(l);
     if (!l || l->why != DF_OK) return UCS_OK; /* it is dropped */
     if (!take(l, head, n_head, &in))
         line_fail(l, DF_UNAVAILABLE, "a message is damaged, or of another version");
