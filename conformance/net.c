@@ -323,10 +323,11 @@ void net_on_payload(void *user, df_request *request, const df_error *err) {
     r->is_there = !err;
     r->is_failed = err != NULL;
     if (err) r->request = NULL;
+    bool is_echoed = !err && e->echoes;
     stage_moved_locked(&n->stage);
     (void)pthread_mutex_unlock(&n->stage.lock);
     if (!is_first) stage_note(&n->stage, "on_payload was called twice");
-    if (!err && e->on_there) e->on_there(r);
+    if (is_echoed) net_answer(r, r->bytes);
 }
 
 void net_on_gone(void *user, df_request *request) {
@@ -432,8 +433,10 @@ void net_answer_error(net_request *r, const df_error *why) {
     reply_with(r, request);
 }
 
-void net_echo(net_request *r) {
-    net_answer(r, r->bytes);
+void net_echo(net_end *e) {
+    (void)pthread_mutex_lock(&e->net->stage.lock);
+    e->echoes = true;
+    (void)pthread_mutex_unlock(&e->net->stage.lock);
 }
 
 static bool is_gone(void *request) {

@@ -33,8 +33,7 @@ struct net_end {
     char address[DF_ADDRESS_MAX]; /* (c) */
     df_transport_traits traits;   /* (c) */
     bool is_closed;               /* (l) no upcall may come */
-    /* NULL: requests are parked. Else called when one is there, with no lock held. */
-    void (*on_there)(net_request *r);
+    bool echoes;       /* (l) a request is replied to when it is there; else it is parked */
     df_code refuses;   /* (l) with which on_request refuses all; DF_OK: none */
     int short_by;      /* (l) bytes that each place for a request lacks */
     net_request *last; /* (l) all that came */
@@ -138,11 +137,11 @@ void net_expect_not_ended(net_call *c, const char *what);
 /* The call's, which must come. */
 net_request *net_await(net_end *at, const net_call *c);
 int net_count(net_end *at, const net_call *c); /* how often it came */
-/* From any thread, also in on_there. Nothing if it was replied to before. */
+/* From now on a request is replied to in on_payload, with as many bytes as it has. */
+void net_echo(net_end *e);
+/* From any thread, also in on_payload. Nothing if it was replied to before. */
 void net_answer(net_request *r, uint64_t bytes);
 void net_answer_error(net_request *r, const df_error *why);
-/* An end's on_there: as many bytes as the request has. */
-void net_echo(net_request *r);
 void net_expect_gone(net_request *r);
 void net_expect_released(net_request *r);
 

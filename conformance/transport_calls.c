@@ -103,7 +103,7 @@ static void are_made_inside_upcalls(net *n) {
     net_end *a = net_open(n, NULL), *b = net_open(n, NULL);
     void *peer = net_peer(a, b->address);
     chain *all = stage_memory(&n->stage, sizeof *all);
-    b->on_there = net_echo;
+    net_echo(b);
     for (int i = 0; i < CHAIN; i++) {
         all->calls[i] = net_prepare(a, peer, 16, (uint64_t)i);
         all->calls[i]->then = call_next;
@@ -132,7 +132,7 @@ static void are_made_at_the_same_time(net *n) {
         for (int k = 0; k < EACH; k++) all[i].calls[k] = net_prepare(from, peer, 16, (uint64_t)k);
         (void)stage_actor(&n->stage, call_each, &all[i]);
     }
-    ends[0]->on_there = ends[1]->on_there = net_echo;
+    for (int i = 0; i < 2; i++) net_echo(ends[i]);
     stage_go(&n->stage);
     stage_join(&n->stage, "call");
     for (int i = 0; i < ACTORS; i++)
@@ -242,7 +242,7 @@ void net_T4(net *n) {
         for (int i = odd; i < many; i += 2) net_answer(parked[i], (uint64_t)(i % 7));
     for (int i = 0; i < many; i++) net_expect_reply(calls[i], (uint64_t)(i % 7));
     net_part(n, "a request is replied to before on_payload has returned");
-    b->on_there = net_echo;
+    net_echo(b);
     for (int i = 0; i < few; i++) calls[i] = net_ask(a, peer, 10);
     for (int i = 0; i < few; i++) net_expect_reply(calls[i], 10);
 }

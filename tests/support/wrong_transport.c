@@ -172,9 +172,14 @@ static proxy_call *oldest_locked(peer *to, bool sent) {
     return oldest;
 }
 
+/* Once, whoever else finds that it is its turn. */
 static void send_call(proxy_call *p) {
+    end *e = p->to->of;
+    lock(e);
+    bool was_sent = p->is_sent;
     p->is_sent = true;
-    p->to->of->of->right.call(p->to->right, &p->mine);
+    unlock(e);
+    if (!was_sent) e->of->right.call(p->to->right, &p->mine);
 }
 
 /* Those that have ended, as far as none before them has not. */
@@ -289,8 +294,10 @@ static void send_again(peer *to, df_call *theirs) {
     proxy_call *p = call_new(to, theirs);
     p->mine.on_meta = to_scratch;
     p->mine.done = scratch_done;
-    p->is_sent = p->is_told = true;
     p->mine.request.payload = (df_segments){NULL, 0};
+    lock(to->of);
+    p->is_sent = p->is_told = true;
+    unlock(to->of);
     to->of->of->right.call(to->right, &p->mine);
 }
 
@@ -662,7 +669,7 @@ const char *transport_flaw_name(transport_flaw flaw) {
 }
 
 bool transport_flaw_races(transport_flaw flaw) {
-    return flaw == TRANSPORT_CLOSES_LATER;
+    return flaw == TRANSPORT_CANCEL_CALLS_DONE || flaw == TRANSPORT_CLOSES_LATER;
 }
 
 int transport_flaw_rule(transport_flaw flaw) {

@@ -56,8 +56,8 @@ typedef enum transport_flaw {
 const char *transport_flaw_name(transport_flaw flaw);
 int transport_flaw_rule(transport_flaw flaw); /* that it breaks; 0 for what is right */
 
-/* True: what the suite looks at when all is over is still written. The thread sanitizer finds that
- * as well, and ends the program. */
+/* True: what the suite looks at when a call or all is over is still read or written. The thread
+ * sanitizer finds that as well, and ends the program. */
 bool transport_flaw_races(transport_flaw flaw);
 
 /* The calls of an engine with this flaw, over a network. Lives as long as the network. */
