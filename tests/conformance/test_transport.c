@@ -97,7 +97,8 @@ static int test_mem(df_transport_conformance suite, int threads, uint64_t seed) 
 
 #ifdef DATAFLOW_HAS_GRPC
 static int test_grpc(df_transport_conformance suite, const char *folder) {
-    df_grpc_options o = {.struct_size = sizeof o};
+    /* A machine that stands still for seconds is no peer that is gone. */
+    df_grpc_options o = {.struct_size = sizeof o, .keepalive_timeout = 60 * (uint64_t)1000000000};
     credentials mine = {.ca = NULL};
     df_grpc_engine *engine;
     df_transport_ops ops;

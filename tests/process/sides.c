@@ -67,21 +67,23 @@ static void asked_done(df_call *call, const df_error *err) {
     tell(&((asked *)(void *)call)->told, err, NULL, 0);
 }
 
-df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err) {
+df_code side_ask_peer(side *from, void *peer, df_segments payload, df_error *err) {
     asked a = {.call = {.struct_size = sizeof a.call,
                         .request = {"", 0, payload},
                         .on_meta = side_no_place,
                         .done = asked_done}};
-    void *peer;
-    df_code code = from->ops.peer(from->transport, address, &peer, err);
-    if (code != DF_OK) return code;
     told_init(&a.told);
     from->ops.call(peer, &a.call);
     told_await(&a.told, NULL);
     *err = a.told.err;
-    code = a.told.code;
     told_fini(&a.told);
-    return code;
+    return err->code;
+}
+
+df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err) {
+    void *peer;
+    df_code code = from->ops.peer(from->transport, address, &peer, err);
+    return code == DF_OK ? side_ask_peer(from, peer, payload, err) : code;
 }
 
 df_code side_ask(side *from, const char *address, df_error *err) {

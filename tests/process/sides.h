@@ -30,7 +30,8 @@ typedef struct meeting {
 df_code side_open(side *s, const char *address, meeting *m, df_error *err);
 void side_shut(side *s);
 
-/* Calls, with this payload, and waits for the end. */
+/* Calls, with this payload, and waits for the end: a peer, or, by a new connection, an address. */
+df_code side_ask_peer(side *from, void *peer, df_segments payload, df_error *err);
 df_code side_ask_with(side *from, const char *address, df_segments payload, df_error *err);
 df_code side_ask(side *from, const char *address, df_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The gRPC engine's options, addresses, and whom TLS keeps out:
+ * The gRPC engine's options, addresses, whom TLS keeps out, and who is taken for dead:
  *
  *   test_grpc CERTIFICATES
  */
@@ -14,7 +14,24 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/wait.h>
+#include <unistd.h>
+
 static const char *folder;
+
+static df_code side_engine_of(side *s, const df_grpc_options *o) {
+    df_grpc_engine *engine = NULL;
+    df_code code = df_grpc_engine_new(o, &engine, NULL);
+    if (code == DF_OK) df_grpc_engine_ops(engine, &s->ops);
+    s->engine = engine;
+    return code;
+}
 
 /* name NULL: without TLS. */
 static df_code side_engine(side *s, const char *name, const char *ca, bool beyond) {
@@ -25,11 +42,8 @@ static df_code side_engine(side *s, const char *name, const char *ca, bool beyon
                                .key = c.key,
                                .ca = c.ca,
                                .insecure_beyond_loopback = beyond};
-    df_grpc_engine *engine = NULL;
-    df_code code = df_grpc_engine_new(&o, &engine, NULL);
+    df_code code = side_engine_of(s, &o);
     credentials_free(&c);
-    if (code == DF_OK) df_grpc_engine_ops(engine, &s->ops);
-    s->engine = engine;
     return code;
 }
 
@@ -277,11 +291,8 @@ static void what_is_too_long_is_refused(void **state) {
     const df_grpc_options o = {.struct_size = sizeof o, .max_payload = 100};
     char bytes[101] = "";
     const df_segment segment = {.at = bytes, .bytes = sizeof bytes};
-    df_grpc_engine *engine;
     memset(&m, 0, sizeof m);
-    assert_int_equal(df_grpc_engine_new(&o, &engine, NULL), DF_OK);
-    df_grpc_engine_ops(engine, &m.called.ops);
-    m.called.engine = engine;
+    assert_int_equal(side_engine_of(&m.called, &o), DF_OK);
     assert_int_equal(side_engine(&m.caller, NULL, NULL, false), DF_OK);
     assert_int_equal(side_open(&m.called, "grpc://127.0.0.1:0", &m, NULL), DF_OK);
     assert_int_equal(side_open(&m.caller, NULL, &m, NULL), DF_OK);
@@ -292,6 +303,106 @@ static void what_is_too_long_is_refused(void **state) {
     assert_non_null(strstr(err.message, "max_payload"));
     assert_int_equal(m.requests, 1);
     meeting_close(&m);
+}
+
+/* ---- signs of life ---------------------------------------------------------------------- */
+
+#define MS   ((uint64_t)1000000)
+#define HOUR (3600 * 1000 * MS)
+
+/* Another process, which replies to whoever calls it. */
+static struct {
+    pid_t pid;
+    int tells, waits; /* its address; it ends when this is closed */
+} other;
+
+static void be_the_other(int tells, int waits) {
+    static const df_grpc_options patient = {.struct_size = sizeof patient,
+                                            .keepalive_timeout = HOUR};
+    static meeting m;
+    char end;
+#ifdef __linux__
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    if (side_engine_of(&m.called, &patient) != DF_OK ||
+        side_open(&m.called, "grpc://127.0.0.1:0", &m, NULL) != DF_OK)
+        _exit(1);
+    (void)!write(tells, m.called.traits.address, sizeof m.called.traits.address);
+    (void)!read(waits, &end, 1);
+    side_close(&m.called);
+    _exit(0);
+}
+
+/* Before this process uses gRPC, which does not survive a fork. */
+static bool start_the_other(void) {
+    int address[2], end[2];
+    if (pipe(address) != 0 || pipe(end) != 0) return false;
+    (void)fflush(NULL);
+    other.pid = fork();
+    if (other.pid < 0) return false;
+    (void)close(address[other.pid ? 1 : 0]);
+    (void)close(end[other.pid ? 0 : 1]);
+    if (other.pid == 0) be_the_other(address[1], end[0]);
+    other.tells = address[0];
+    other.waits = end[1];
+    return true;
+}
+
+/* Calls the other by one connection, and waits for a sign of life for so long. */
+typedef struct caller {
+    side side;
+    void *peer;
+    df_error err; /* of the last call */
+    atomic_bool is_over;
+} caller;
+
+static df_code ask(caller *c) {
+    return side_ask_peer(&c->side, c->peer, (df_segments){NULL, 0}, &c->err);
+}
+
+static void *ask_patiently(void *arg) {
+    caller *c = arg;
+    (void)ask(c);
+    c->is_over = true;
+    return NULL;
+}
+
+static void caller_open(caller *c, const char *address, uint64_t timeout) {
+    const df_grpc_options o = {
+        .struct_size = sizeof o, .keepalive = 50 * MS, .keepalive_timeout = timeout};
+    assert_int_equal(side_engine_of(&c->side, &o), DF_OK);
+    assert_int_equal(side_open(&c->side, NULL, NULL, NULL), DF_OK);
+    assert_int_equal(c->side.ops.peer(c->side.transport, address, &c->peer, NULL), DF_OK);
+    while (ask(c) != DF_OK) {
+    } /* it may be slow to live, too */
+}
+
+static void who_shows_no_sign_of_life_is_lost(void **state) {
+    char address[DF_ADDRESS_MAX];
+    caller hasty = {.peer = NULL}, patient = hasty;
+    pthread_t thread;
+    int status;
+    (void)state;
+    assert_int_equal(read(other.tells, address, sizeof address), sizeof address);
+    caller_open(&hasty, address, 200 * MS);
+    caller_open(&patient, address, HOUR);
+    assert_int_equal(kill(other.pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(other.pid, &status, WUNTRACED), other.pid);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(pthread_create(&thread, NULL, ask_patiently, &patient), 0);
+    assert_int_equal(ask(&hasty), DF_UNAVAILABLE);
+    assert_non_null(strstr(hasty.err.message, address));
+    assert_false(patient.is_over);
+    assert_int_equal(kill(other.pid, SIGCONT), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(patient.err.code, DF_OK);
+    while (ask(&hasty) != DF_OK) {
+    } /* it is there again */
+    side_close(&hasty.side);
+    side_close(&patient.side);
+    (void)close(other.waits);
+    assert_int_equal(waitpid(other.pid, &status, 0), other.pid);
+    assert_int_equal(status, 0);
 }
 
 int main(int argc, char **argv) {
@@ -308,11 +419,13 @@ int main(int argc, char **argv) {
         cmocka_unit_test(wrong_addresses_are_refused),
         cmocka_unit_test(half_of_the_credentials_are_none),
         cmocka_unit_test(what_is_too_long_is_refused),
+        cmocka_unit_test(who_shows_no_sign_of_life_is_lost),
     };
     if (argc != 2) {
         (void)fprintf(stderr, "test_grpc CERTIFICATES\n");
         return 2;
     }
     folder = argv[1];
+    if (!start_the_other()) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
