@@ -15,6 +15,8 @@ typedef struct kind_counts {
     _Atomic bool polls;                                     /* it does not call listeners */
     _Atomic int refuses; /* to record, for want of memory: so many times */
     _Atomic bool is_lost;
+    void (*said_no)(void *what); /* called by who has been told that an event has not ended */
+    void *what;
     gate *_Atomic shut; /* opened when somebody records what is nobody's: to stop, or to wait */
 } kind_counts;
 
@@ -65,6 +67,12 @@ static inline bool kind_event_ended(void *device, void *event, df_error *why) {
     return kind.is_lost;
 }
 
+static inline bool kind_asked(void *device, void *event, df_error *why) {
+    bool has_ended = kind_event_ended(device, event, why);
+    if (!has_ended && kind.said_no) kind.said_no(kind.what);
+    return has_ended;
+}
+
 static inline void kind_event_wait(void *device, void *event, uint64_t timeout) {
     df_error why;
     kind.event_waits++;
@@ -85,7 +93,7 @@ static inline const df_device_ops *kind_new(bool polls) {
     ops.run = kind_run;
     ops.record = kind_record;
     ops.wait = kind_wait;
-    ops.event_ended = kind_event_ended;
+    ops.event_ended = kind_asked;
     if (polls) ops.event_wait = kind_event_wait;
     return &ops;
 }

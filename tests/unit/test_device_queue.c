@@ -767,6 +767,40 @@ static void nobody_asks_where_another_thread_looks(void **state) {
     world_end(&w);
 }
 
+static void *look_in_vain(void *what) {
+    queue_poll(((looker *)what)->d->queue);
+    return NULL;
+}
+
+static void what_another_thread_has_looked_for_in_vain_is_waited_for(void **state) {
+    (void)state;
+    enum { TURNS = 1000 };
+    world w;
+    gate g;
+    waiting told;
+    pthread_t thread;
+    kind_init(&w, true);
+    looker l = {.d = w.d[0]};
+    gate_shut(&g, l.d);
+    fence *f = record(l.d, NULL);
+    kind.what = &l;
+    kind.said_no = linger;
+    assert_int_equal(pthread_create(&thread, NULL, look_in_vain, &l), 0);
+    while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+    waiting_init(&told);
+    f->ops->on_ready(f, &told.waiter);
+    for (int i = 0; i < TURNS; i++) (void)sched_yield(); /* the device's thread goes to sleep */
+    gate_open(&g);
+
+    atomic_put(&l.may_go, 1, RELEASE);
+
+    waiting_end(&told);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    fence_unref(f);
+    gate_fini(&g);
+    world_end(&w);
+}
+
 /* The event has been reached for long, but that is seen only on the way. */
 static void what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded(void **state) {
     (void)state;
@@ -1040,6 +1074,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_failure_is_found_by_asking),
         cmocka_unit_test(nobody_asks_where_nobody_waits),
         cmocka_unit_test(nobody_asks_where_another_thread_looks),
+        cmocka_unit_test(what_another_thread_has_looked_for_in_vain_is_waited_for),
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
