@@ -15,12 +15,19 @@ typedef struct kind_counts {
     _Atomic bool polls;                                     /* it does not call listeners */
     _Atomic int refuses; /* to record, for want of memory: so many times */
     _Atomic bool is_lost;
-    void (*said_no)(void *what); /* called by who has been told that an event has not ended */
-    void *what;
     gate *_Atomic shut; /* opened when somebody records what is nobody's: to stop, or to wait */
+    /* Called once, by who records next, or is told next that an event has not ended. */
+    void (*_Atomic lingers)(void *what);
+    void *what;
 } kind_counts;
 
 static kind_counts kind;
+
+static inline void kind_linger(void) {
+    void (*lingers)(void *) = kind.lingers;
+    if (lingers && atomic_compare_exchange_strong(&kind.lingers, &lingers, NULL))
+        lingers(kind.what);
+}
 
 static inline df_code kind_open(void *user, const df_device_request *r, void **device,
                                 df_device_traits *traits, df_error *err) {
@@ -49,6 +56,7 @@ static inline df_code kind_record(void *queue, df_work *work, void *event, df_ev
                                   df_error *err) {
     gate *shut = kind.shut;
     if (!work && shut) gate_open(shut);
+    kind_linger();
     if (kind.is_lost) return error_set(err, DF_UNAVAILABLE, "it is lost");
     if (kind.refuses > 0 && kind.refuses-- > 0)
         return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
@@ -69,7 +77,7 @@ static inline bool kind_event_ended(void *device, void *event, df_error *why) {
 
 static inline bool kind_asked(void *device, void *event, df_error *why) {
     bool has_ended = kind_event_ended(device, event, why);
-    if (!has_ended && kind.said_no) kind.said_no(kind.what);
+    if (!has_ended) kind_linger();
     return has_ended;
 }
 

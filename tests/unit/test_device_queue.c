@@ -784,7 +784,7 @@ static void what_another_thread_has_looked_for_in_vain_is_waited_for(void **stat
     gate_shut(&g, l.d);
     fence *f = record(l.d, NULL);
     kind.what = &l;
-    kind.said_no = linger;
+    kind.lingers = linger;
     assert_int_equal(pthread_create(&thread, NULL, look_in_vain, &l), 0);
     while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
     waiting_init(&told);
@@ -799,6 +799,42 @@ static void what_another_thread_has_looked_for_in_vain_is_waited_for(void **stat
     fence_unref(f);
     gate_fini(&g);
     world_end(&w);
+}
+
+static void *record_or_not(void *what) {
+    fence *f = NULL;
+    (void)queue_record(((looker *)what)->d->queue, NULL, &f, NULL);
+    if (f) fence_unref(f);
+    return NULL;
+}
+
+static void what_is_behind_the_one_that_another_thread_records_is_waited_for(void **state) {
+    (void)state;
+    enum { TURNS = 1000 };
+    for (int refuses = 0; refuses < 2; refuses++) {
+        world w;
+        waiting told;
+        pthread_t thread;
+        kind_init(&w, true);
+        looker l = {.d = w.d[0]};
+        kind.what = &l;
+        kind.lingers = linger;
+        assert_int_equal(pthread_create(&thread, NULL, record_or_not, &l), 0);
+        while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+        fence *behind = record(l.d, NULL);
+        waiting_init(&told);
+        behind->ops->on_ready(behind, &told.waiter);
+        for (int i = 0; i < TURNS; i++) (void)sched_yield(); /* the device's thread goes to sleep */
+        kind.refuses = refuses;
+
+        atomic_put(&l.may_go, 1, RELEASE);
+
+        waiting_end(&told);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(kind.refuses, 0);
+        fence_unref(behind);
+        world_end(&w);
+    }
 }
 
 /* The event has been reached for long, but that is seen only on the way. */
@@ -1075,6 +1111,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(nobody_asks_where_nobody_waits),
         cmocka_unit_test(nobody_asks_where_another_thread_looks),
         cmocka_unit_test(what_another_thread_has_looked_for_in_vain_is_waited_for),
+        cmocka_unit_test(what_is_behind_the_one_that_another_thread_records_is_waited_for),
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
