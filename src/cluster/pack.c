@@ -2,7 +2,7 @@
 #include "cluster/pack.h"
 
 #include "base/error.h"
-#include "transport/wire.h"
+#include "rendezvous/strings.h"
 
 #include <string.h>
 
@@ -16,16 +16,9 @@ static size_t padding(size_t at) {
 
 /* ---- making ----------------------------------------------------------------- */
 
-static size_t text_bytes(const df_tensor *t) {
-    const df_string *s = t->data;
-    size_t n = (size_t)t->elements * 8;
-    for (int64_t i = 0; i < t->elements; i++) n += s[i].size;
-    return n;
-}
-
 static size_t item_bytes(const pack_item *i) {
     if (!i->tensor) return i->n_bytes;
-    return i->tensor->dtype == DF_STRING ? text_bytes(i->tensor) : i->tensor->bytes;
+    return i->tensor->dtype == DF_STRING ? strings_bytes(i->tensor) : i->tensor->bytes;
 }
 
 static void put_head(wire_out *w, const pack_item *items, size_t n) {
@@ -47,9 +40,7 @@ static const void *bytes_of(const pack_item *i, wire_out *strings) {
     if (!t) return i->bytes;
     if (t->dtype != DF_STRING) return t->data;
     const void *begin = strings->at;
-    const df_string *s = t->data;
-    for (int64_t k = 0; k < t->elements; k++) wire_put(strings, s[k].size, 8);
-    for (int64_t k = 0; k < t->elements; k++) wire_put_bytes(strings, s[k].data, s[k].size);
+    strings_put(strings, t);
     return begin;
 }
 
@@ -65,7 +56,7 @@ df_code pack_make(const df_allocator *alloc, const pack_item *items, size_t n, p
     for (size_t i = 0; i < n; i++) {
         const df_tensor *t = items[i].tensor;
         head += ITEM_HEAD + (t ? (size_t)t->rank * 8 : 0);
-        if (t && t->dtype == DF_STRING) text += text_bytes(t);
+        if (t && t->dtype == DF_STRING) text += strings_bytes(t);
     }
     *out = (pack){.alloc = alloc, .block_bytes = segments + head + text, .head_bytes = head};
     if (n > PACK_MOST)
@@ -105,31 +96,13 @@ static void let_go(void *whole, void *data) {
     df_tensor_unref(whole);
 }
 
-static df_code take_strings(const df_allocator *alloc, df_shape shape, int64_t n, const void *at,
-                            size_t bytes, df_tensor **out, df_error *err) {
-    wire_in lengths = {.at = at, .left = bytes}, text = {.at = at, .left = bytes};
-    df_string *list = alloc_array(alloc, (size_t)n, sizeof *list);
-    if (!list) return error_memory(err, "strings");
-    (void)wire_get_bytes(&text, (size_t)n * 8);
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t size = wire_get(&lengths, 8);
-        list[i] = (df_string){wire_get_bytes(&text, size), (size_t)size};
-    }
-    df_code code = text.failed || text.left
-                       ? error_set(err, DF_DATA_LOSS, "strings that are not as long as they say")
-                       : df_tensor_from(alloc, DF_STRING, shape, list, out, err);
-    alloc_free(alloc, list, (size_t)n * sizeof *list);
-    return code;
-}
-
 static df_code take_tensor(const df_allocator *alloc, df_tensor *whole, df_dtype dtype,
                            df_shape shape, void *at, size_t bytes, df_tensor **out, df_error *err) {
     int64_t n;
     size_t wanted;
-    if (tensor_size(dtype, shape, &n, &wanted, NULL) != DF_OK ||
-        (dtype == DF_STRING ? bytes / 8 < (size_t)n : bytes != wanted))
+    if (dtype == DF_STRING) return strings_get(alloc, shape, at, bytes, out, err);
+    if (tensor_size(dtype, shape, &n, &wanted, NULL) != DF_OK || bytes != wanted)
         return error_set(err, DF_DATA_LOSS, "no dtype and shape of so many bytes");
-    if (dtype == DF_STRING) return take_strings(alloc, shape, n, at, bytes, out, err);
     df_code code = df_tensor_wrap(alloc, dtype, shape, at, let_go, whole, out, err);
     if (code == DF_OK) (void)df_tensor_ref(whole);
     return code;

@@ -106,9 +106,5 @@ typedef struct wire_tensor {
 /* What has arrived may be anything. DATA_LOSS: it is none. */
 df_code wire_get_tensor(wire_in *w, uint64_t payload, wire_tensor *t, df_error *err);
 df_code wire_check_sum(const wire_tensor *t, const void *payload, size_t bytes, df_error *err);
-/* Strings as numbers and bytes: a block of so many bytes, the caller's. NULL: out of memory. */
-void *wire_pack_strings(const df_allocator *alloc, const df_tensor *t, size_t *bytes);
-df_code wire_unpack_strings(memory *host, const wire_tensor *t, const void *payload, size_t bytes,
-                            df_tensor **out, df_error *err);
 
 #endif /* RENDEZVOUS_REMOTE_PARTS_H */

@@ -7,6 +7,7 @@
  * Send does not.
  */
 #include "rendezvous/remote_parts.h"
+#include "rendezvous/strings.h"
 
 #include <string.h>
 
@@ -86,6 +87,15 @@ static void send_or_wait(serve *s) {
 
 /* ---- what is received here for somebody else ----------------------------------- */
 
+/* Of its tensor, into a block of its own. NULL: out of memory. */
+static const void *write_strings(serve *s) {
+    s->bytes = strings_bytes(s->tensor);
+    s->strings = alloc_bytes(s->of->o.alloc, s->bytes);
+    wire_out w = {.at = s->strings, .left = s->bytes};
+    if (s->strings) strings_put(&w, s->tensor);
+    return s->strings;
+}
+
 static void served(df_recv *r, const df_error *err, df_tensor *tensor) {
     serve *s = r->user;
     df_error why;
@@ -95,11 +105,7 @@ static void served(df_recv *r, const df_error *err, df_tensor *tensor) {
     }
     s->tensor = tensor;
     s->bytes = tensor->bytes;
-    const void *payload = tensor->data;
-    if (tensor->dtype == DF_STRING) {
-        s->strings = wire_pack_strings(s->of->o.alloc, tensor, &s->bytes);
-        payload = s->strings;
-    }
+    const void *payload = tensor->dtype == DF_STRING ? write_strings(s) : tensor->data;
     if (!payload) {
         (void)error_memory(&why, "strings to be sent");
         serve_refuse(s, &why);

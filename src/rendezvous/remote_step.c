@@ -12,6 +12,7 @@
  * One of the two sees the other, and to cancel twice does no harm.
  */
 #include "rendezvous/remote_parts.h"
+#include "rendezvous/strings.h"
 
 #include "rendezvous/finish.h"
 
@@ -88,7 +89,8 @@ static df_code take_value(fetch *f, df_tensor **value, df_error *err) {
     f->tensor = NULL;
     df_code code = wire_check_sum(&f->about, came->data, came->bytes, err);
     if (code == DF_OK && f->about.dtype == DF_STRING)
-        code = wire_unpack_strings(host_of(f), &f->about, came->data, came->bytes, value, err);
+        code = strings_get(memory_allocator(host_of(f)), f->about.shape, came->data, came->bytes,
+                           value, err);
     else if (code == DF_OK)
         *value = df_tensor_ref(came);
     df_tensor_unref(came);

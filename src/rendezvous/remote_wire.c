@@ -4,14 +4,12 @@
  *
  *     dtype, 1 byte | rank, 1 | has a checksum, 1 | 0 | checksum, 4 | dimensions, 8 each
  *
- * and in bulk their elements, as they lie in memory, the least byte first. Strings are the length
- * of each, 8 bytes, and then all the text.
+ * and in bulk their elements, as they lie in memory, the least byte first; strings as strings.h
+ * has them.
  */
 #include "rendezvous/remote_parts.h"
 
 #include "base/crc.h"
-
-#include <string.h>
 
 static uint32_t sum_of(const void *data, size_t bytes) {
     crc c;
@@ -53,41 +51,4 @@ df_code wire_get_tensor(wire_in *w, uint64_t payload, wire_tensor *t, df_error *
 df_code wire_check_sum(const wire_tensor *t, const void *payload, size_t bytes, df_error *err) {
     if (!t->has_sum || sum_of(payload, bytes) == t->sum) return DF_OK;
     return error_set(err, DF_DATA_LOSS, "the elements of a tensor were changed on their way");
-}
-
-/* ---- strings ---------------------------------------------------------------- */
-
-void *wire_pack_strings(const df_allocator *alloc, const df_tensor *t, size_t *bytes) {
-    const df_string *s = t->data;
-    size_t all = (size_t)t->elements * 8;
-    for (int64_t i = 0; i < t->elements; i++) all += s[i].size;
-    unsigned char *block = alloc_bytes(alloc, all ? all : 1);
-    if (!block) return NULL;
-    wire_out w = {.at = block, .left = all};
-    for (int64_t i = 0; i < t->elements; i++) wire_put(&w, s[i].size, 8);
-    for (int64_t i = 0; i < t->elements; i++) wire_put_bytes(&w, s[i].data, s[i].size);
-    *bytes = all;
-    return block;
-}
-
-df_code wire_unpack_strings(memory *host, const wire_tensor *t, const void *payload, size_t bytes,
-                            df_tensor **out, df_error *err) {
-    const df_allocator *alloc = memory_allocator(host);
-    wire_in lengths = {.at = payload, .left = bytes};
-    int64_t n;
-    size_t unused;
-    (void)tensor_size(t->dtype, t->shape, &n, &unused, NULL);
-    df_string *list = alloc_array(alloc, (size_t)n, sizeof *list);
-    if (!list) return error_memory(err, "strings");
-    wire_in words = {.at = (const unsigned char *)payload + (size_t)n * 8,
-                     .left = bytes - (size_t)n * 8};
-    for (int64_t i = 0; i < n && !words.failed; i++) {
-        uint64_t size = wire_get(&lengths, 8);
-        list[i] = (df_string){wire_get_bytes(&words, size), (size_t)size};
-    }
-    df_code code = words.failed || words.left
-                       ? error_set(err, DF_DATA_LOSS, "strings that are longer than their message")
-                       : df_tensor_from(alloc, DF_STRING, t->shape, list, out, err);
-    alloc_free(alloc, list, (size_t)n * sizeof *list);
-    return code;
 }

@@ -557,7 +557,7 @@ static void strings_that_are_not_as_long_as_they_say_are_lost_data(void **state)
         take_words(&w, b, i, &g);
         remote_pass(&w, MS);
         assert_ended(&g, DF_DATA_LOSS, 0);
-        assert_non_null(strstr(g.err.message, "longer than their message"));
+        assert_non_null(strstr(g.err.message, "not as long as they say"));
     }
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
