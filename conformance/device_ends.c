@@ -199,8 +199,8 @@ static void is_not_there(rig *r) {
                                        .index = index,
                                        .name = "a device that is not there",
                                        .memory_limit = r->of.memory,
-                                       .allocator = &r->allocator,
-                                       .threads = &r->threads};
+                                       .allocator = &r->lent.allocator,
+                                       .threads = &r->lent.threads};
     stage_part(&r->stage, "a device that is not there is opened");
     df_code code = r->ops->open(r->ops->user, &request, &device, &traits, &err);
     if (code == DF_OK) r->ops->close(device);

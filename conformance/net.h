@@ -15,7 +15,7 @@
 #ifndef CONFORMANCE_NET_H
 #define CONFORMANCE_NET_H
 
-#include "stage.h"
+#include "counted.h"
 
 #include <dataflow/transport_conformance.h>
 
@@ -85,13 +85,11 @@ struct net {
     const char *skips[NET_SKIPS];
     void (*told)(void *user, const char *skip); /* at the end, of each skip */
     void *user;
-    df_allocator allocator; /* what endpoints are given; both keep count */
-    df_threads threads;
-    size_t n_blocks, n_threads; /* (l) alive */
-    net_end *ends;              /* (t) */
-    net_call *calls;            /* (l) */
-    uint32_t numbers;           /* (l) that were given */
-    uint64_t order;             /* (l) */
+    counted lent;     /* to endpoints */
+    net_end *ends;    /* (t) */
+    net_call *calls;  /* (l) */
+    uint32_t numbers; /* (l) that were given */
+    uint64_t order;   /* (l) */
 };
 
 /* Plays the test of one rule; told(user) hears what was left out. As stage_play. */

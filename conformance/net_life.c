@@ -1,72 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A net's life: endpoints are opened and closed, and memory and threads counted.
+ * A net's life: endpoints are opened and closed.
  */
 #include "net.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- memory and threads for endpoints, counted ----------------------------------- */
-
-static void count(net *n, size_t *what, int by) {
-    (void)pthread_mutex_lock(&n->stage.lock);
-    *what += (size_t)by;
-    (void)pthread_mutex_unlock(&n->stage.lock);
-}
-
-static void *counted_alloc(void *user, size_t bytes, size_t alignment) {
-    net *n = user;
-    void *block = NULL;
-    if (alignment < sizeof(void *)) alignment = sizeof(void *);
-    if (posix_memalign(&block, alignment, bytes) != 0) return NULL;
-    count(n, &n->n_blocks, 1);
-    return block;
-}
-
-static void counted_free(void *user, void *block, size_t bytes, size_t alignment) {
-    net *n = user;
-    (void)bytes;
-    (void)alignment;
-    if (block) count(n, &n->n_blocks, -1);
-    free(block);
-}
-
-typedef struct counted_thread {
-    pthread_t thread;
-    void (*body)(void *arg);
-    void *arg;
-} counted_thread;
-
-static void *counted_main(void *arg) {
-    counted_thread *t = arg;
-    t->body(t->arg);
-    return NULL;
-}
-
-static void *counted_start(void *user, const char *name, void (*body)(void *arg), void *arg) {
-    net *n = user;
-    counted_thread *t = malloc(sizeof *t);
-    (void)name;
-    if (!t) return NULL;
-    t->body = body;
-    t->arg = arg;
-    if (pthread_create(&t->thread, NULL, counted_main, t) != 0) {
-        free(t);
-        return NULL;
-    }
-    count(n, &n->n_threads, 1);
-    return t;
-}
-
-static void counted_join(void *user, void *thread) {
-    net *n = user;
-    counted_thread *t = thread;
-    (void)pthread_join(t->thread, NULL);
-    free(t);
-    count(n, &n->n_threads, -1);
-}
 
 /* ---- endpoints --------------------------------------------------------------------- */
 
@@ -82,8 +22,8 @@ net_end *net_open(net *n, const char *address) {
     const df_transport_options o = {.struct_size = sizeof o,
                                     .address = address ? address : n->of.address,
                                     .upcalls = &up,
-                                    .allocator = &n->allocator,
-                                    .threads = &n->threads};
+                                    .allocator = &n->lent.allocator,
+                                    .threads = &n->lent.threads};
     e->traits = (df_transport_traits){.struct_size = sizeof e->traits};
     void *transport = NULL;
     df_code code = n->ops->open(n->ops->user, &o, &transport, &e->traits, &err);
@@ -144,12 +84,9 @@ static bool net_clear(stage *s) {
     for (const net_end *e = n->ends; e; e = e->next)
         for (const net_request *r = e->last; r; r = r->next) net_look_at_request(n, r);
     (void)pthread_mutex_lock(&s->lock);
-    size_t n_blocks = n->n_blocks, n_threads = n->n_threads;
     bool is_wrong = s->wrong[0] != '\0';
     (void)pthread_mutex_unlock(&s->lock);
-    if (n_blocks + n_threads > 0)
-        stage_note(s, "close has left %zu blocks of memory and %zu threads", n_blocks, n_threads);
-    return !is_wrong && n_blocks + n_threads == 0;
+    return counted_is_back(&n->lent) && !is_wrong;
 }
 
 static void net_fini(stage *s) {
@@ -183,7 +120,6 @@ bool net_play(const df_transport_conformance *of, void (*test)(net *n),
     n->test = test;
     n->told = told;
     n->user = user;
-    n->allocator = (df_allocator){sizeof n->allocator, n, counted_alloc, counted_free};
-    n->threads = (df_threads){sizeof n->threads, n, counted_start, counted_join};
+    counted_init(&n->lent, &n->stage);
     return stage_play(&n->stage, wrong);
 }

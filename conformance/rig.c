@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rig's life: devices are opened and closed, and memory and threads counted. What is put on
- * them is in rig_work.c.
+ * The rig's life: devices are opened and closed. What is put on them is in rig_work.c.
  */
 #include "rig.h"
 
@@ -16,66 +15,6 @@ struct rig_block {
     size_t bytes;
     bool is_host;
 };
-
-/* ---- memory and threads for the devices, counted --------------------------- */
-
-static void count(rig *r, size_t *what, int by) {
-    (void)pthread_mutex_lock(&r->stage.lock);
-    *what += (size_t)by;
-    (void)pthread_mutex_unlock(&r->stage.lock);
-}
-
-static void *counted_alloc(void *user, size_t bytes, size_t alignment) {
-    rig *r = user;
-    void *block = NULL;
-    if (alignment < sizeof(void *)) alignment = sizeof(void *);
-    if (posix_memalign(&block, alignment, bytes) != 0) return NULL;
-    count(r, &r->n_blocks, 1);
-    return block;
-}
-
-static void counted_free(void *user, void *block, size_t bytes, size_t alignment) {
-    rig *r = user;
-    (void)bytes;
-    (void)alignment;
-    if (block) count(r, &r->n_blocks, -1);
-    free(block);
-}
-
-typedef struct counted_thread {
-    pthread_t thread;
-    void (*body)(void *arg);
-    void *arg;
-} counted_thread;
-
-static void *counted_main(void *arg) {
-    counted_thread *t = arg;
-    t->body(t->arg);
-    return NULL;
-}
-
-static void *counted_start(void *user, const char *name, void (*body)(void *arg), void *arg) {
-    rig *r = user;
-    counted_thread *t = malloc(sizeof *t);
-    (void)name;
-    if (!t) return NULL;
-    t->body = body;
-    t->arg = arg;
-    if (pthread_create(&t->thread, NULL, counted_main, t) != 0) {
-        free(t);
-        return NULL;
-    }
-    count(r, &r->n_threads, 1);
-    return t;
-}
-
-static void counted_join(void *user, void *thread) {
-    rig *r = user;
-    counted_thread *t = thread;
-    (void)pthread_join(t->thread, NULL);
-    free(t);
-    count(r, &r->n_threads, -1);
-}
 
 /* ---- what may go wrong ----------------------------------------------------- */
 
@@ -129,8 +68,8 @@ rig_device *rig_open(rig *r, int index) {
                                        .index = index,
                                        .name = d->name,
                                        .memory_limit = r->of.memory,
-                                       .allocator = &r->allocator,
-                                       .threads = &r->threads,
+                                       .allocator = &r->lent.allocator,
+                                       .threads = &r->lent.threads,
                                        .shared = &r->shared};
     d->traits = (df_device_traits){.struct_size = sizeof d->traits};
     void *device = NULL;
@@ -269,13 +208,7 @@ static bool close_all(rig *r) {
     give_back(r);
     for (int i = 0; i < RIG_DEVICES; i++) close_device(r, &r->devices[i]);
     listeners_end(r);
-    (void)pthread_mutex_lock(&r->stage.lock);
-    size_t n_blocks = r->n_blocks, n_threads = r->n_threads;
-    (void)pthread_mutex_unlock(&r->stage.lock);
-    if (n_blocks + n_threads == 0) return true;
-    stage_note(&r->stage, "close has left %zu blocks of host memory and %zu threads", n_blocks,
-               n_threads);
-    return false;
+    return counted_is_back(&r->lent);
 }
 
 void rig_close(rig *r) {
@@ -320,7 +253,6 @@ bool rig_play(const df_device_conformance *of, void (*test)(rig *r),
     r->test = test;
     r->told = told;
     r->user = user;
-    r->allocator = (df_allocator){sizeof r->allocator, r, counted_alloc, counted_free};
-    r->threads = (df_threads){sizeof r->threads, r, counted_start, counted_join};
+    counted_init(&r->lent, &r->stage);
     return stage_play(&r->stage, wrong);
 }

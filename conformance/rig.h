@@ -14,7 +14,7 @@
 #ifndef CONFORMANCE_RIG_H
 #define CONFORMANCE_RIG_H
 
-#include "stage.h"
+#include "counted.h"
 
 #include <dataflow/device_conformance.h>
 
@@ -86,9 +86,7 @@ struct rig {
     char skips[RIG_SKIPS][RIG_SKIP_WORDS];      /* (l) what could not be tested */
     void (*told)(void *user, const char *skip); /* at the end, of each skip */
     void *user;
-    df_allocator allocator; /* what the devices are given; both keep count */
-    df_threads threads;
-    size_t n_blocks, n_threads; /* (l of the stage) alive */
+    counted lent; /* to the devices */
     rig_device devices[RIG_DEVICES];
     rig_event *events;
     rig_work *works;
