@@ -16,6 +16,7 @@
  * every schedule the verdict fell once, when everything had run, once, and every queue had
  * reported; and the frame is as it was before the step.
  */
+#include "model/in_place.h"
 #include "model/played_device.h"
 #include "support/scale.h"
 
@@ -63,41 +64,19 @@ typedef struct world {
     bool has_failed; /* the queue's piece of work */
     int ran[MAX_NODES];
     int verdicts;
-    size_t live, used; /* of the arena: blocks, bytes */
-    _Alignas(64) unsigned char arena[ARENA];
+    in_place memory;
+    _Alignas(64) unsigned char bytes[ARENA]; /* of the memory */
 } world;
 
 static world w;
 static df_key *key; /* of channel 0; never changes */
-
-/* ---- memory that is built anew in place ---------------------------------- */
 
 /* As little as does, since it is part of each state. */
 static size_t room(void) {
     return w.scene->p->queues ? ARENA : 12 * 1024;
 }
 
-DFS_UNWATCHED static void *arena_take(void *user, size_t bytes, size_t alignment) {
-    world *x = user;
-    size_t at = (x->used + alignment - 1) / alignment * alignment;
-    if (at + bytes > room()) {
-        dfs_fail("the arena is too small");
-        return NULL;
-    }
-    x->used = at + bytes;
-    x->live++;
-    return x->arena + at;
-}
-
-DFS_UNWATCHED static void arena_give(void *user, void *block, size_t bytes, size_t alignment) {
-    world *x = user;
-    (void)alignment;
-    memset(block, 0xee, bytes);
-    x->live--;
-}
-
-static const df_allocator blocks = {
-    .struct_size = sizeof blocks, .user = &w, .alloc = arena_take, .free = arena_give};
+static const df_allocator blocks = IN_PLACE_ALLOCATOR(&w.memory);
 
 /* ---- kernels ------------------------------------------------------------- */
 
@@ -385,6 +364,7 @@ static void build(void *arg) {
     const scene *sc = x->scene;
     memset(x, 0, sizeof *x);
     x->scene = sc;
+    x->memory = (in_place){.bytes = x->bytes, .size = room()};
     channels[0].key = key;
     x->host = memory_new_host(&blocks);
     if (sc->p->queues) played_device_open(&x->queue, &blocks, x->host);
@@ -437,7 +417,7 @@ static void check_step(void *arg) {
     pool_free(x->pool);
     device_close(x->queue.d);
     memory_unref(x->host);
-    if (x->live) dfs_fail("%zu blocks are left", x->live);
+    if (x->memory.live) dfs_fail("%zu blocks are left", x->memory.live);
 }
 
 static uint64_t run_scene(const scene *sc) {
@@ -452,7 +432,7 @@ static uint64_t run_scene(const scene *sc) {
                               .actor = act,
                               .check = check_step,
                               .world_size =
-                                  bound && !dfs_is_weak() ? 0 : offsetof(world, arena) + room(),
+                                  bound && !dfs_is_weak() ? 0 : offsetof(world, bytes) + room(),
                               .max_preemptions = bound,
                               .swap = finish_swap};
     df_schedules_report report;

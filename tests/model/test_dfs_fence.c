@@ -14,6 +14,7 @@
  * In no schedule is a waiter called twice, or never, or before what was held until then was
  * dropped; and the fence that T takes is the one that has ended: nothing is allocated.
  */
+#include "model/in_place.h"
 #include "model/plant.h"
 #include "support/dfs.h"
 
@@ -42,35 +43,13 @@ typedef struct world {
     bool has_come; /* the device, to the event */
     bool is_over;  /* the end has been brought */
     int n_dropped, n_made, n_ended;
-    size_t live, used; /* of the arena: blocks, bytes */
-    _Alignas(64) unsigned char arena[ARENA];
+    in_place memory;
+    _Alignas(64) unsigned char bytes[ARENA]; /* of the memory */
 } world;
 
 static world w;
 
-/* ---- memory that is built anew in place ---------------------------------- */
-
-DFS_UNWATCHED static void *arena_take(void *user, size_t bytes, size_t alignment) {
-    world *x = user;
-    size_t at = (x->used + alignment - 1) / alignment * alignment;
-    if (at + bytes > ARENA) {
-        dfs_fail("the arena is too small");
-        return NULL;
-    }
-    x->used = at + bytes;
-    x->live++;
-    return x->arena + at;
-}
-
-DFS_UNWATCHED static void arena_give(void *user, void *block, size_t bytes, size_t alignment) {
-    world *x = user;
-    (void)alignment;
-    memset(block, 0xee, bytes);
-    x->live--;
-}
-
-static const df_allocator blocks = {
-    .struct_size = sizeof blocks, .user = &w, .alloc = arena_take, .free = arena_give};
+static const df_allocator blocks = IN_PLACE_ALLOCATOR(&w.memory);
 
 /* ---- the device ----------------------------------------------------------- */
 
@@ -183,6 +162,7 @@ static void build(void *arg) {
     memcpy(mix, x->mix, sizeof mix);
     memset(x, 0, sizeof *x);
     memcpy(x->mix, mix, sizeof mix);
+    x->memory = (in_place){.bytes = x->bytes, .size = ARENA};
     x->books = books_new(&blocks);
     if (!x->books) dfs_fail("no books");
     x->books->ops = &ops;
@@ -215,7 +195,7 @@ static void check(void *arg) {
         fence_unref(&x->next->base);
     }
     books_close(x->books);
-    if (x->live) dfs_fail("%zu blocks are left", x->live);
+    if (x->memory.live) dfs_fail("%zu blocks are left", x->memory.live);
 }
 
 static uint64_t run(const char *mix, df_schedules_report *report) {

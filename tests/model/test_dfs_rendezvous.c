@@ -20,6 +20,7 @@
  * At the end of every schedule: each done ran once and left its recv alone afterwards, each
  * tensor has been released, and rules R2, R4, R5, R7 and R8 hold.
  */
+#include "model/in_place.h"
 #include "support/dfs.h"
 
 #include "rendezvous/finish.h"
@@ -54,37 +55,15 @@ typedef struct world {
     df_tensor *tensors[MAX][2];
     df_code sent[MAX][2]; /* what send returned */
     int n_sent, n_aborts;
-    size_t live, used; /* of the arena: blocks, bytes */
-    _Alignas(64) unsigned char arena[ARENA];
+    in_place memory;
+    _Alignas(64) unsigned char bytes[ARENA]; /* of the memory */
 } world;
 
 static world w;
 static df_key *key; /* of the mix that runs: one of these */
 static df_key *planned_key, *table_key;
 
-/* ---- memory that is built anew in place ---------------------------------- */
-
-DFS_UNWATCHED static void *arena_take(void *user, size_t bytes, size_t alignment) {
-    world *x = user;
-    size_t at = (x->used + alignment - 1) / alignment * alignment;
-    if (at + bytes > ARENA) {
-        dfs_fail("the arena is too small");
-        return NULL;
-    }
-    x->used = at + bytes;
-    x->live++;
-    return x->arena + at;
-}
-
-DFS_UNWATCHED static void arena_give(void *user, void *block, size_t bytes, size_t alignment) {
-    world *x = user;
-    (void)alignment;
-    memset(block, 0xee, bytes);
-    x->live--;
-}
-
-static const df_allocator blocks = {
-    .struct_size = sizeof blocks, .user = &w, .alloc = arena_take, .free = arena_give};
+static const df_allocator blocks = IN_PLACE_ALLOCATOR(&w.memory);
 
 /* ---- the actors ---------------------------------------------------------- */
 
@@ -207,6 +186,7 @@ static void build(void *arg) {
     memcpy(mix, x->mix, sizeof mix);
     memset(x, 0, sizeof *x);
     memcpy(x->mix, mix, sizeof mix);
+    x->memory = (in_place){.bytes = x->bytes, .size = ARENA};
     x->n = (int)strlen(mix);
     x->own_references = strchr(mix, 'U') != NULL;
     memory *host = memory_new_host(&blocks);
@@ -309,7 +289,7 @@ static void judge(void *arg) {
     }
     each_op(x, check_ended);
     check_values(x);
-    if (x->live) dfs_fail("%zu blocks are left", x->live);
+    if (x->memory.live) dfs_fail("%zu blocks are left", x->memory.live);
 }
 
 /* ---- the mixes ----------------------------------------------------------- */
