@@ -4,7 +4,7 @@
  * once. What is answered in time gives a result; what is not ends at its deadline, and the answer
  * that comes later is too late. A handle ends what the program does not want any more.
  *
- * The service is a thread of this program, the kernel that asks it an asynchronous op.
+ * The service is a desk of this program, the kernel that asks it an asynchronous op.
  */
 #include <dataflow/dataflow.h>
 
@@ -13,7 +13,7 @@
 
 enum { REQUESTS = 10, PATIENCE = 20 * 1000 * 1000 /* ns */ };
 
-/* ---- the service: a desk with questions, answered by whoever calls answer ---- */
+/* ---- the service: a desk with questions, answered when it closes ------------- */
 
 typedef struct question {
     df_kernel *k;
@@ -25,6 +25,7 @@ typedef struct desk {
     pthread_cond_t changed;
     question waiting[2 * REQUESTS]; /* slow ones */
     int n;
+    bool closes; /* nothing waits here any more */
 } desk;
 
 static void answer(question q) {
@@ -38,16 +39,29 @@ static void answer(question q) {
 static df_code ask(df_kernel *k, df_error *err) {
     desk *d = df_kernel_user(k);
     question q = {k, df_kernel_handle_of(k)};
+    bool is_easy = (int)*(const float *)df_tensor_data(df_kernel_input(k, 0)) % 2 == 0;
     (void)err;
-    if ((int)*(const float *)df_tensor_data(df_kernel_input(k, 0)) % 2 == 0) {
-        answer(q);
-        return DF_OK;
-    }
     (void)pthread_mutex_lock(&d->lock);
-    d->waiting[d->n++] = q;
-    (void)pthread_cond_broadcast(&d->changed);
+    bool waits = !is_easy && !d->closes;
+    if (waits) d->waiting[d->n++] = q;
+    (void)pthread_cond_signal(&d->changed);
     (void)pthread_mutex_unlock(&d->lock);
+    if (!waits) answer(q);
     return DF_OK;
+}
+
+static void wait_for_questions(desk *d, int n) {
+    (void)pthread_mutex_lock(&d->lock);
+    while (d->n < n) (void)pthread_cond_wait(&d->changed, &d->lock);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+/* A run may be told of its end while its kernel is only on the way here. */
+static void close_desk(desk *d) {
+    (void)pthread_mutex_lock(&d->lock);
+    d->closes = true;
+    (void)pthread_mutex_unlock(&d->lock);
+    for (int i = 0; i < d->n; i++) answer(d->waiting[i]);
 }
 
 static df_code add_ask(df_runtime *rt, desk *d, df_error *err) {
@@ -156,6 +170,7 @@ int main(void) {
     (void)pthread_mutex_lock(&l.lock);
     while (l.open > REQUESTS / 2) (void)pthread_cond_wait(&l.changed, &l.lock);
     (void)pthread_mutex_unlock(&l.lock);
+    wait_for_questions(&d, REQUESTS / 2);
     df_cancel_fire(unwanted); /* the five that are still open are told before this returns */
     printf("with a handle: %d answered, %d cancelled\n", count(&l, DF_OK), count(&l, DF_CANCELLED));
     ok = ok && count(&l, DF_OK) == REQUESTS / 2 && count(&l, DF_CANCELLED) == REQUESTS / 2;
@@ -165,7 +180,7 @@ int main(void) {
     df_error why = {.code = DF_OK};
     ok = ok && df_session_close(s, 0, &why) == DF_DEADLINE_EXCEEDED;
     printf("%s\n", why.message);
-    for (int i = 0; i < d.n; i++) answer(d.waiting[i]);
+    close_desk(&d);
     ok = ok && df_session_close(s, UINT64_MAX, &err) == DF_OK;
 end:
     if (err.code) fprintf(stderr, "%s: %s\n", df_code_name(err.code), err.message);
