@@ -4,7 +4,9 @@
  *
  * Such memory takes long to make, and is no other program's while we have it; so it is taken by the
  * slab, from which smaller blocks are cut, and the cache in front keeps what it has. Until a device
- * has been found that has any, all is the allocator's.
+ * has been found that has any, all is the allocator's; and what that device refuses, since it is
+ * lost or there is no more, is the allocator's too: others need host memory all the same, and copy
+ * from there, only slower.
  */
 #include "device/core.h"
 
@@ -19,23 +21,61 @@ typedef struct slab {
     size_t n_out;
 } slab;
 
+/* Pages of the allocator's, in the place of the device's. */
+typedef struct plain {
+    struct plain *next;
+    void *block;
+} plain;
+
 typedef struct pinned_source {
     const df_allocator *alloc; /* (c) */
     device_core *core;         /* (c) once any block is out; NULL: no device has such memory */
     memory *device;            /* (c) a reference, which keeps the core */
     mutex lock;
-    slab *slabs; /* (l) the first is cut from */
+    slab *slabs;   /* (l) the first is cut from */
+    plain *plains; /* (l) those that are out */
 } pinned_source;
 
-/* ---- from the device ------------------------------------------------------ */
+/* ---- from the device, or in its place --------------------------------------- */
 
-static void *take_pages(const pinned_source *s, size_t bytes) {
-    void *block = NULL;
-    DF_SCHED_POINT();
-    return s->core->ops->host_alloc(s->core->impl, bytes, &block, NULL) == DF_OK ? block : NULL;
+static void *take_plain(pinned_source *s, size_t bytes) {
+    plain *p = alloc_bytes(s->alloc, sizeof *p);
+    void *block = p ? alloc_bytes(s->alloc, bytes) : NULL;
+    if (!block) {
+        alloc_free(s->alloc, p, sizeof *p);
+        return NULL;
+    }
+    p->block = block;
+    mutex_lock(&s->lock);
+    p->next = s->plains;
+    s->plains = p;
+    mutex_unlock(&s->lock);
+    return block;
 }
 
-static void give_pages(const pinned_source *s, void *block, size_t bytes) {
+/* False: it is the device's. */
+static bool give_plain(pinned_source *s, void *block, size_t bytes) {
+    mutex_lock(&s->lock);
+    plain **at = &s->plains;
+    while (*at && (*at)->block != block) at = &(*at)->next;
+    plain *p = *at;
+    if (p) *at = p->next;
+    mutex_unlock(&s->lock);
+    if (!p) return false;
+    alloc_free(s->alloc, block, bytes);
+    alloc_free(s->alloc, p, sizeof *p);
+    return true;
+}
+
+static void *take_pages(pinned_source *s, size_t bytes) {
+    void *block = NULL;
+    DF_SCHED_POINT();
+    df_code code = s->core->ops->host_alloc(s->core->impl, bytes, &block, NULL);
+    return code == DF_OK ? block : take_plain(s, bytes);
+}
+
+static void give_pages(pinned_source *s, void *block, size_t bytes) {
+    if (give_plain(s, block, bytes)) return;
     DF_SCHED_POINT();
     s->core->ops->host_free(s->core->impl, block, bytes);
 }
