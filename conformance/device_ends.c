@@ -250,12 +250,18 @@ static void all_calls_answer(rig *r, rig_device *d, lost *l) {
     const df_device_ops *o = r->ops;
     void *q = l->q.queue, *out = NULL, *event = l->events[0]->event;
     df_work *w = l->work->work;
+    uint64_t bytes;
     df_error err;
     stage_part(&r->stage, "a call to a device that is lost");
     answers(r, o->alloc(d->device, 100, &out, &err), "alloc");
     if (o->host_alloc) answers(r, o->host_alloc(d->device, 100, &out, &err), "host_alloc");
+    if (o->host_register)
+        answers(r, o->host_register(d->device, l->host, BYTES, &err), "host_register");
+    if (o->memory_free) answers(r, o->memory_free(d->device, &bytes, &err), "memory_free");
     answers(r, o->queue_new(d->device, DF_QUEUE_IN, &out, &err), "queue_new");
     answers(r, o->event_new(d->device, &out, &err), "event_new");
+    if (o->timed_event_new)
+        answers(r, o->timed_event_new(d->device, &out, &err), "timed_event_new");
     answers(r, o->copy_in(q, w, l->device, l->host, 9, &err), "copy_in");
     answers(r, o->copy_out(q, w, l->host, l->device, 9, &err), "copy_out");
     answers(r, o->copy_within(q, w, l->device + 9, l->device, 9, &err), "copy_within");

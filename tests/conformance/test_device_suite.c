@@ -110,12 +110,12 @@ static void host_free(void *device, void *block, size_t bytes) {
     free(block);
 }
 
+/* Refused when it is lost. */
 static df_code host_register(void *device, void *block, size_t bytes, df_error *err) {
-    (void)device;
+    uint64_t n;
     (void)block;
     (void)bytes;
-    (void)err;
-    return DF_OK;
+    return thread_device_ops.memory_free(device, &n, err);
 }
 
 static void host_unregister(void *device, void *block) {
@@ -274,6 +274,23 @@ static void a_clock_that_goes_wrong_breaks_a_rule(void **state) {
     }
 }
 
+static df_code free_all_the_same(void *device, uint64_t *bytes, df_error *err) {
+    (void)device;
+    (void)err;
+    *bytes = 0;
+    return DF_OK;
+}
+
+static void a_lost_device_that_tells_what_is_free_breaks_a_rule(void **state) {
+    (void)state;
+    trial v;
+    trial_init(&v, DEVICE_IS_RIGHT);
+    v.ops.memory_free = free_all_the_same;
+    run(&v.verdict);
+    assert_int_equal(v.verdict.broken, 1u << 6);
+    assert_non_null(strstr(v.verdict.wrong[6], "memory_free returned OK"));
+}
+
 static bool is_left_out(device_flaw flaw) {
 #if defined(__SANITIZE_THREAD__)
     return device_flaw_races(flaw);
@@ -343,6 +360,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_kind_without_host_functions_is_tested_by_other_means),
         cmocka_unit_test(what_cannot_be_tested_is_left_out_and_told),
         cmocka_unit_test(a_clock_that_goes_wrong_breaks_a_rule),
+        cmocka_unit_test(a_lost_device_that_tells_what_is_free_breaks_a_rule),
         cmocka_unit_test(a_wrong_kind_breaks_the_rule_that_it_breaks),
         cmocka_unit_test(a_suite_that_cannot_run_breaks_every_rule),
         cmocka_unit_test(nobody_need_listen),

@@ -158,8 +158,9 @@ static void sim_free(void *device, void *address, size_t bytes) {
 }
 
 static df_code sim_memory_left(void *device, uint64_t *bytes, df_error *err) {
-    (void)err;
-    *bytes = sim_memory_free_bytes(((sim_device *)device)->memory);
+    sim_device *d = device;
+    if (sim_is_lost(d)) return sim_lost(d, err);
+    *bytes = sim_memory_free_bytes(d->memory);
     return DF_OK;
 }
 
@@ -176,11 +177,10 @@ static void sim_host_free(void *device, void *block, size_t bytes) {
 }
 
 static df_code sim_host_register(void *device, void *block, size_t bytes, df_error *err) {
-    (void)device;
+    sim_device *d = device;
     (void)block;
     (void)bytes;
-    (void)err;
-    return DF_OK;
+    return sim_is_lost(d) ? sim_lost(d, err) : DF_OK;
 }
 
 static void sim_host_unregister(void *device, void *block) {
