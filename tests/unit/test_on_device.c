@@ -567,6 +567,45 @@ static void pinned_memory_of_the_programs_own_is_not_staged(void **state) {
     run_close(&w);
 }
 
+/* Host memory is made by the first device that pins: what others need is there all the same. */
+static void what_a_lost_device_does_not_pin_is_there_for_others(void **state) {
+    (void)state;
+    enum { LARGE = 1 << 16 }; /* no slab holds it */
+    static const df_sim_options so = {.struct_size = sizeof so, .flags = DF_SIM_PINNED};
+    df_device_ops kind;
+    df_sim_kind(&so, &kind);
+    run_world w;
+    run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:2",
+                                           .kinds = (const df_device_ops *const[]){&kind},
+                                           .n_kinds = 1});
+    df_device *lost = df_runtime_device(w.rt, 1);
+    df_memory_info info = {.struct_size = sizeof info};
+    df_tensor *x, *there = NULL, *y;
+    df_out in = df_placeholder(w.g, "x", DF_FLOAT32, (df_shape){1, (const int64_t[]){-1}});
+    df_out here = df_neg(w.g, in);
+    df_graph_on(w.g, "sim:1");
+    df_out out = df_neg(w.g, here);
+    df_program *program = run_compile(&w, DF_OUTS(in), DF_OUTS(out));
+    assert_int_equal(df_tensor_new(NULL, DF_FLOAT32, DF_SHAPE(N), &x, NULL), DF_OK);
+    assert_int_equal(df_sim_fail(lost, DF_SIM_LOST, 1, NULL), DF_OK);
+    assert_int_equal(df_device_copy(lost, x, &there, &w.err), DF_UNAVAILABLE);
+    assert_int_equal(df_device_memory(lost, &info, &w.err), DF_UNAVAILABLE);
+    assert_non_null(strstr(w.err.message, "SIM:0 is lost"));
+    df_tensor_unref(x);
+
+    for (int64_t n = N; n <= 8 * LARGE; n *= 8) {
+        assert_int_equal(df_tensor_new(NULL, DF_FLOAT32, DF_SHAPE(n), &x, NULL), DF_OK);
+        for (int i = 0; i < 2; i++) {
+            if (df_program_run(program, DF_TENSORS(x), &y, NULL, &w.err) != DF_OK)
+                fail_msg("%d elements: %s", (int)n, w.err.message);
+            df_tensor_unref(y);
+        }
+        df_tensor_unref(x);
+    }
+    df_program_free(program);
+    run_close(&w);
+}
+
 /* ---- time that is hidden --------------------------------------------------------- */
 
 enum { COPY = 1000, KERNEL = 10000 }; /* ns by the device's clock */
@@ -668,6 +707,7 @@ int main(void) {
         cmocka_unit_test(its_device_stays_open_as_long_as_it),
         cmocka_unit_test(a_tensor_is_made_where_it_was_asked_for),
         cmocka_unit_test(pinned_memory_of_the_programs_own_is_not_staged),
+        cmocka_unit_test(what_a_lost_device_does_not_pin_is_there_for_others),
         cmocka_unit_test(copies_are_hidden_behind_kernels_or_exposed),
         cmocka_unit_test(a_run_that_is_not_timed_has_no_times),
         cmocka_unit_test(a_copy_that_is_refused_is_a_code_also_without_words),
