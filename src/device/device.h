@@ -77,7 +77,8 @@ struct df_queue {
     /* (a) the highest position that was seen to be over. Release, acquire: who finds it there comes
      * after all that work. */
     _Atomic uint64_t reached;
-    /* (a) calls that are putting work on it; CLOSED: no more is taken. */
+    /* (a) calls that are putting work on it; CLOSED: no more is taken; CLOSING: that is being
+     * decided. */
     _Atomic uint32_t users;
     /* Under the books' lock: */
     const df_work *reached_by;     /* of the fence that was seen at `reached` */

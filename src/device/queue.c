@@ -11,14 +11,21 @@
 #include "device/core.h"
 #include "device/timeline.h"
 
-static const uint32_t CLOSED = UINT32_C(1) << 31;
+/* Of `users`. While who closes looks whether he may, those who come wait a moment: what is refused
+ * stays so. */
+static const uint32_t CLOSED = UINT32_C(1) << 31, CLOSING = UINT32_C(1) << 30;
 
 /* ---- who is inside -------------------------------------------------------- */
 
 static df_code enter(df_queue *q, df_error *err) {
-    if (!(atomic_add(&q->users, 1, ACQUIRE) & CLOSED)) return DF_OK;
-    (void)atomic_sub(&q->users, 1, RELAXED);
-    return error_set(err, DF_UNAVAILABLE, "device %s is closed", q->device->full_name);
+    uint32_t users;
+    while ((users = atomic_add(&q->users, 1, ACQUIRE)) >= CLOSING) {
+        (void)atomic_sub(&q->users, 1, RELAXED);
+        if (users & CLOSED)
+            return error_set(err, DF_UNAVAILABLE, "device %s is closed", q->device->full_name);
+        thread_pause();
+    }
+    return DF_OK;
 }
 
 static void leave(df_queue *q) {
@@ -27,10 +34,10 @@ static void leave(df_queue *q) {
 
 bool queue_close(df_queue *q, uint64_t put) {
     uint32_t none = 0;
-    if (!atomic_cas(&q->users, &none, CLOSED, ACQ_REL, RELAXED)) return none & CLOSED;
-    if (atomic_get(&q->put, ACQUIRE) == put) return true;
-    (void)atomic_sub(&q->users, CLOSED, RELAXED);
-    return false;
+    if (!atomic_cas(&q->users, &none, CLOSING, ACQ_REL, RELAXED)) return none & CLOSED;
+    bool may = atomic_get(&q->put, ACQUIRE) == put;
+    (void)atomic_add(&q->users, may ? CLOSED - CLOSING : 0 - CLOSING, RELAXED);
+    return may;
 }
 
 bool queue_is_inside(df_queue *q) {
@@ -42,7 +49,7 @@ bool queue_is_inside(df_queue *q) {
 }
 
 uint64_t queue_put(df_queue *q) {
-    uint64_t calls = atomic_get(&q->users, ACQUIRE) & ~CLOSED;
+    uint64_t calls = atomic_get(&q->users, ACQUIRE) & ~(CLOSED | CLOSING);
     return calls + atomic_get(&q->put, ACQUIRE);
 }
 
