@@ -42,12 +42,12 @@ struct stage {
     df_device *device;         /* (c) */
     const df_threads *threads; /* (c) */
     mutex lock;
-    condition wake;             /* a thread: there is a job, or room, or closing */
-    char *ring;                 /* (l) NULL: not made yet */
-    size_t head, used;          /* (l) bytes */
-    piece pieces[MAX_PIECES];   /* (l) in order, round and round */
-    uint32_t oldest, n_pieces;  /* (l) */
-    stage_job *first, *last;    /* (l) of which bytes are to be given to threads */
+    condition wake;            /* there is a job, or room, or closing; a thread runs, or does not */
+    char *ring;                /* (l) NULL: not made yet */
+    size_t head, used;         /* (l) bytes */
+    piece pieces[MAX_PIECES];  /* (l) in order, round and round */
+    uint32_t oldest, n_pieces; /* (l) */
+    stage_job *first, *last;   /* (l) of which bytes are to be given to threads */
     void *running[MAX_THREADS]; /* (l) n_started of them */
     int n_running, n_started;   /* (l) the first: those that are being started, too */
     bool closing;               /* (l) */
@@ -227,48 +227,49 @@ static bool may_start(stage *s, int wanted) {
     return may;
 }
 
-/* At least one runs. */
-static df_code start_threads(stage *s, int wanted, df_error *err) {
-    while (may_start(s, wanted)) {
+/* As far as there are any to be had. */
+static void start_threads(stage *s, int wanted) {
+    df_code code = DF_OK;
+    while (code == DF_OK && may_start(s, wanted)) {
         void *thread = NULL;
-        df_code code = thread_start(s->threads, "df-stage", stage_main, s, &thread, err);
+        code = thread_start(s->threads, "df-stage", stage_main, s, &thread, NULL);
         mutex_lock(&s->lock);
         if (code == DF_OK)
             s->running[s->n_started++] = thread;
         else
             s->n_running--;
-        bool none = s->n_running == 0;
+        condition_broadcast(&s->wake);
         mutex_unlock(&s->lock);
-        if (code != DF_OK) return none ? code : DF_OK;
     }
-    return DF_OK;
 }
 
-static bool is_closing(stage *s) {
-    mutex_lock(&s->lock);
-    bool closing = s->closing;
-    mutex_unlock(&s->lock);
-    return closing;
-}
+static void add_locked(stage *s, stage_job *j) DF_REQUIRES(&s->lock);
 
-df_code stage_copy(stage *s, stage_job *j, df_error *err) {
-    if (!has_ring(s, err)) return DF_RESOURCE_EXHAUSTED;
-    if (is_closing(s))
-        return error_set(err, DF_UNAVAILABLE, "device %s is closed", s->device->full_name);
-    df_code code = start_threads(s, threads_for(j->from->bytes), err);
-    if (code != DF_OK) return code;
+static void add_locked(stage *s, stage_job *j) {
     j->next = NULL;
     j->given = j->copied = 0;
     j->err.code = DF_OK;
-    mutex_lock(&s->lock);
     if (s->first)
         s->last->next = j;
     else
         s->first = j;
     s->last = j;
     condition_broadcast(&s->wake);
+}
+
+/* A thread that somebody else starts may be the only one: whether it runs is waited for. */
+df_code stage_copy(stage *s, stage_job *j, df_error *err) {
+    if (!has_ring(s, err)) return DF_RESOURCE_EXHAUSTED;
+    start_threads(s, threads_for(j->from->bytes));
+    mutex_lock(&s->lock);
+    while (s->n_running && !s->n_started && !s->closing) condition_wait(&s->wake, &s->lock);
+    bool closing = s->closing, taken = s->n_started && !closing;
+    if (taken) add_locked(s, j);
     mutex_unlock(&s->lock);
-    return DF_OK;
+    if (taken) return DF_OK;
+    if (closing) return error_set(err, DF_UNAVAILABLE, "device %s is closed", s->device->full_name);
+    return error_set(err, DF_RESOURCE_EXHAUSTED, "device %s: there is no thread for a copy",
+                     s->device->full_name);
 }
 
 /* ---- opening and closing -------------------------------------------------- */
@@ -298,8 +299,18 @@ void stage_stop(stage *s) {
     mutex_lock(&s->lock);
     s->closing = true;
     condition_broadcast(&s->wake);
+    while (s->n_running) {
+        if (!s->n_started) {
+            condition_wait(&s->wake, &s->lock);
+            continue;
+        }
+        s->n_running--;
+        void *thread = s->running[--s->n_started];
+        mutex_unlock(&s->lock);
+        thread_join(s->threads, thread);
+        mutex_lock(&s->lock);
+    }
     mutex_unlock(&s->lock);
-    while (s->n_started) thread_join(s->threads, s->running[--s->n_started]);
 }
 
 void stage_free(stage *s) {

@@ -72,6 +72,116 @@ static void pinned_memory_is_filled_again_only_when_it_was_copied(void **state) 
     world_end(&w);
 }
 
+/* ---- its threads ----------------------------------------------------------- */
+
+/* Threads are started slowly: when it goes on, and then, if it fails, not at all. */
+static struct {
+    void *(*start)(void *user, const char *name, void (*body)(void *arg), void *arg);
+    _Atomic bool is_starting, goes_on, fails;
+} slow;
+
+static void *start_slowly(void *user, const char *name, void (*body)(void *arg), void *arg) {
+    if (strcmp(name, "df-stage") != 0) return slow.start(user, name, body, arg);
+    atomic_store(&slow.is_starting, true);
+    while (!atomic_load(&slow.goes_on)) (void)sched_yield();
+    return atomic_load(&slow.fails) ? NULL : slow.start(user, name, body, arg);
+}
+
+/* A copy, small enough for one thread, that is begun on a thread of the test's, and refused. */
+typedef struct copier {
+    stage_job job; /* first */
+    stage *stage;
+    pthread_t thread;
+    _Atomic bool begins;
+    _Atomic int n_told;
+    df_code code;
+} copier;
+
+static void copier_told(stage_job *j, const df_error *why) {
+    (void)why;
+    (void)atomic_fetch_add(&((copier *)j)->n_told, 1);
+}
+
+static void *copier_main(void *arg) {
+    copier *c = arg;
+    atomic_store(&c->begins, true);
+    c->code = stage_copy(c->stage, &c->job, NULL);
+    return NULL;
+}
+
+static void copier_start(copier *c, df_device *d, df_tensor *there, df_tensor *host) {
+    df_queue *in = d->queues[DF_QUEUE_IN];
+    *c = (copier){.job = {.ended = copier_told, .queue = in, .to = there, .from = host},
+                  .stage = d->stage};
+    assert_int_equal(pthread_create(&c->thread, NULL, copier_main, c), 0);
+    while (!atomic_load(&c->begins)) (void)sched_yield();
+}
+
+static void copier_end(copier *c, df_code code) {
+    assert_int_equal(pthread_join(c->thread, NULL), 0);
+    assert_int_equal(c->code, code);
+    assert_int_equal(atomic_load(&c->n_told), 0);
+}
+
+static void slow_world(world *w, df_device_ops *ops, bool fails) {
+    static const df_sim_options o = {.struct_size = sizeof o, .flags = DF_SIM_PINNED};
+    df_sim_kind(&o, ops);
+    world_init_with(w, ops, 1 << 20);
+    slow.start = w->threads.threads.start;
+    w->threads.threads.start = start_slowly;
+    atomic_store(&slow.is_starting, false);
+    atomic_store(&slow.goes_on, false);
+    atomic_store(&slow.fails, fails);
+}
+
+static void a_copy_does_not_count_on_a_thread_that_is_never_started(void **state) {
+    (void)state;
+    df_device_ops ops;
+    world w;
+    copier first, second;
+    slow_world(&w, &ops, true);
+    df_tensor *host = host_bytes(&w, 100, 3), *there = bytes_in(&w, w.d[0]->mem, 100);
+    copier_start(&first, w.d[0], there, host);
+    while (!atomic_load(&slow.is_starting)) (void)sched_yield();
+    copier_start(&second, w.d[0], there, host);
+    for (int i = 0; i < YIELDS; i++) (void)sched_yield();
+
+    atomic_store(&slow.goes_on, true);
+
+    copier_end(&first, DF_RESOURCE_EXHAUSTED);
+    copier_end(&second, DF_RESOURCE_EXHAUSTED);
+    df_tensor_unref(there);
+    df_tensor_unref(host);
+    world_end(&w);
+}
+
+static void *stop_device(void *d) {
+    device_stop(d);
+    return NULL;
+}
+
+static void a_thread_that_is_being_started_is_waited_for_when_a_device_stops(void **state) {
+    (void)state;
+    df_device_ops ops;
+    world w;
+    copier late;
+    pthread_t stops;
+    slow_world(&w, &ops, false);
+    df_tensor *host = host_bytes(&w, 100, 3), *there = bytes_in(&w, w.d[0]->mem, 100);
+    copier_start(&late, w.d[0], there, host);
+    while (!atomic_load(&slow.is_starting)) (void)sched_yield();
+    assert_int_equal(pthread_create(&stops, NULL, stop_device, w.d[0]), 0);
+    for (int i = 0; i < YIELDS; i++) (void)sched_yield();
+
+    atomic_store(&slow.goes_on, true);
+
+    assert_int_equal(pthread_join(stops, NULL), 0);
+    copier_end(&late, DF_UNAVAILABLE);
+    df_tensor_unref(there);
+    df_tensor_unref(host);
+    world_end(&w); /* every thread was joined */
+}
+
 /* ---- who tells of an end ------------------------------------------------- */
 
 typedef struct teller {
@@ -125,6 +235,8 @@ int main(int argc, char **argv) {
     world_yields(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pinned_memory_is_filled_again_only_when_it_was_copied),
+        cmocka_unit_test(a_copy_does_not_count_on_a_thread_that_is_never_started),
+        cmocka_unit_test(a_thread_that_is_being_started_is_waited_for_when_a_device_stops),
         cmocka_unit_test(a_device_that_stops_waits_for_who_tells_of_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
