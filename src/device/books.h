@@ -37,6 +37,7 @@ struct device_fence {
     queue_held *holds;           /* (l) */
     bool is_kept;                /* (l) taken from those that are kept at hand */
     bool is_recorded;            /* (l) its event may be asked */
+    bool is_overtaken;           /* (l) until recorded, then constant: perhaps; see waiter.c */
     bool ended;                  /* (l) */
     bool failed;                 /* (l) until ended, then constant; why too */
     df_error why;

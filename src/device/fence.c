@@ -294,6 +294,7 @@ void fence_recorded(device_fence *f) {
     device_books *b = f->books;
     mutex_lock(&b->lock);
     f->is_recorded = true;
+    f->is_overtaken = f->next != NULL;
     waiter_wake_locked(b, f->queue);
     mutex_unlock(&b->lock);
 }

@@ -6,6 +6,10 @@
  * held is given back as work goes on. Fences for which somebody waits have a thread of their own,
  * which sleeps in the device's wait for the oldest of them: at length if they are all of one
  * queue; briefly, and looking at all, if not. Without such fences it sleeps.
+ *
+ * Fences stand in the order in which they came to their queue. Of those that come at once one may
+ * overtake another: it is recorded in front of that, with any amount of work between them. So where
+ * the oldest may have been overtaken, the thread looks at those behind it, too.
  */
 #include "device/books.h"
 
@@ -40,22 +44,42 @@ static device_fence *oldest(df_queue *q, bool begins) {
     return f;
 }
 
+/* False: it has not ended. */
+static bool see(device_fence *f) {
+    const device_books *b = f->books;
+    df_error why = {.code = DF_OK};
+    DF_SCHED_POINT();
+    if (!b->ops->event_ended(b->impl, f->event, &why)) return false;
+    fence_over(f, why.code != DF_OK ? &why : NULL);
+    return true;
+}
+
+/* The next for which somebody waits. f stays in the list, since nobody else polls. */
+static device_fence *watched_behind(device_fence *f) {
+    device_books *b = f->books;
+    mutex_lock(&b->lock);
+    do f = f->next;
+    while (f && !f->waiters);
+    mutex_unlock(&b->lock);
+    return f;
+}
+
 /* One thread at a time, so that each end is seen once. */
-void queue_poll(df_queue *q) {
+static void poll(df_queue *q, bool looks_behind) {
     device_books *b = q->books;
-    if (b->notifies) return;
     device_fence *f = oldest(q, true);
-    while (f) {
-        df_error why = {.code = DF_OK};
-        DF_SCHED_POINT();
-        if (!b->ops->event_ended(b->impl, f->event, &why)) break;
-        fence_over(f, why.code != DF_OK ? &why : NULL);
-        f = oldest(q, false);
-    }
+    while (f && see(f)) f = oldest(q, false);
     if (!f) return;
+    if (looks_behind && f->is_overtaken)
+        for (device_fence *w = f; (w = watched_behind(w)) != NULL;)
+            if (see(w)) w = f;
     mutex_lock(&b->lock);
     end_poll_locked(b, q);
     mutex_unlock(&b->lock);
+}
+
+void queue_poll(df_queue *q) {
+    if (!q->books->notifies) poll(q, false);
 }
 
 /* ---- the thread ----------------------------------------------------------- */
@@ -91,7 +115,7 @@ static void waiter_main(void *arg) {
         b->ops->event_wait(b->impl, f->event, n_queues == 1 ? LONG_WAIT : SHORT_WAIT);
         fence_unref(&f->base);
         for (int k = 0; k < DF_QUEUE_KINDS; k++)
-            if (b->queues[k]) queue_poll(b->queues[k]);
+            if (b->queues[k]) poll(b->queues[k], true);
     }
 }
 

@@ -837,6 +837,38 @@ static void what_is_behind_the_one_that_another_thread_records_is_waited_for(voi
     }
 }
 
+/* Who came first may record last, and behind more work. */
+static void who_waits_is_told_before_one_that_came_first_but_was_recorded_later(void **state) {
+    (void)state;
+    enum { TURNS = 1000, ASKED = 100 };
+    world w;
+    gate g;
+    waiting told;
+    pthread_t thread;
+    kind_init(&w, true);
+    looker l = {.d = w.d[0]};
+    kind.what = &l;
+    kind.lingers = linger;
+    assert_int_equal(pthread_create(&thread, NULL, record_or_not, &l), 0);
+    while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+    fence *behind = record(l.d, NULL);
+    waiting_init(&told);
+    behind->ops->on_ready(behind, &told.waiter);
+    gate_shut(&g, l.d);
+
+    atomic_put(&l.may_go, 1, RELEASE);
+
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    waiting_end(&told); /* while the gate is shut */
+    for (int i = 0; i < TURNS; i++) (void)sched_yield();
+    assert_in_range(kind.event_waits, 0, ASKED);
+    gate_open(&g);
+    assert_true(join(l.d, NULL, NULL));
+    fence_unref(behind);
+    gate_fini(&g);
+    world_end(&w);
+}
+
 /* The event has been reached for long, but that is seen only on the way. */
 static void what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded(void **state) {
     (void)state;
@@ -1112,6 +1144,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(nobody_asks_where_another_thread_looks),
         cmocka_unit_test(what_another_thread_has_looked_for_in_vain_is_waited_for),
         cmocka_unit_test(what_is_behind_the_one_that_another_thread_records_is_waited_for),
+        cmocka_unit_test(who_waits_is_told_before_one_that_came_first_but_was_recorded_later),
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
