@@ -64,7 +64,8 @@ static void sleeper_wake(fence_waiter *w, const df_error *why) {
     mutex_unlock(&s->lock);
 }
 
-/* Without locks to sleep on there is no other way than to ask again and again. */
+/* Without locks to sleep on there is no other way than to ask again and again; and to look, since
+ * the device's thread does so for those alone who sleep. */
 static void wait_for(fence *f) {
     sleeper s = {.waiter = {.ready = sleeper_wake}};
     bool can_sleep = mutex_init(&s.lock);
@@ -73,7 +74,10 @@ static void wait_for(fence *f) {
         can_sleep = false;
     }
     if (!can_sleep) {
-        while (!f->ops->ended(f)) thread_pause();
+        while (!f->ops->ended(f)) {
+            queue_poll(fence_of(f)->queue);
+            thread_pause();
+        }
         return;
     }
     f->ops->on_ready(f, &s.waiter);

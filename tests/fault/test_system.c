@@ -7,6 +7,7 @@
  */
 #include <dataflow/cluster.h>
 #include <dataflow/mem_transport.h>
+#include <dataflow/sim.h>
 
 #include "unit/run_world.h"
 
@@ -141,6 +142,39 @@ static void a_lock_that_cannot_be_made_is_an_error_and_no_end(void **state) {
     assert_true(each_lock_fails(join_and_leave) > 3);
 }
 
+/* Who cannot sleep until memory comes back looks for that himself. */
+static void without_a_lock_to_sleep_on_a_device_is_waited_for(void **state) {
+    enum { MEMORY = 1 << 20 };
+    (void)state;
+    for (int asked = 0; asked < 2; asked++) {
+        const df_sim_options so = {.struct_size = sizeof so, .flags = asked ? DF_SIM_ASKED : 0};
+        df_device_ops kind;
+        df_sim_kind(&so, &kind);
+        run_world w;
+        run_open_with(&w, (df_runtime_options){.devices = "cpu:1,sim:1",
+                                               .device_memory = MEMORY,
+                                               .kinds = (const df_device_ops *const[]){&kind},
+                                               .n_kinds = 1});
+        df_graph_on(w.g, "sim:0");
+        df_out y = df_neg(w.g, run_const(w.g, 5));
+        df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(y));
+        df_tensor *result, *t;
+        assert_int_equal(df_program_run(p, DF_NO_TENSORS, &result, NULL, NULL), DF_OK);
+        n_failed = 0;
+        countdown = 1;
+
+        df_code code =
+            df_device_tensor(df_runtime_device(w.rt, 1), DF_UINT8, DF_SHAPE(2 * MEMORY), &t, NULL);
+
+        countdown = 0;
+        assert_int_equal(code, DF_RESOURCE_EXHAUSTED);
+        assert_int_equal(n_failed, 1);
+        df_tensor_unref(result);
+        df_program_free(p);
+        run_close(&w);
+    }
+}
+
 /* ---- clocks ---------------------------------------------------------------- */
 
 static _Atomic unsigned n_read, n_of_others;
@@ -164,6 +198,7 @@ static void no_clock_is_read_that_somebody_may_set(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lock_that_cannot_be_made_is_an_error_and_no_end),
+        cmocka_unit_test(without_a_lock_to_sleep_on_a_device_is_waited_for),
         cmocka_unit_test(no_clock_is_read_that_somebody_may_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
