@@ -20,9 +20,12 @@
  *       is recorded behind it on its queue for the same df_work; df_work_fail may say so before.
  *       Work that has failed already (df_work_failed) may be skipped, but for events and waits.
  *   D4  A queue waits for events of its own kind only, or of its own device (DF_DEVICE_ALONE),
- * which have been recorded: so waits point backwards. If the event fails, so does what waits, as in
- * D3. D5  The library gives memory back, and records an event again or frees it, when nothing on a
- *       queue uses it any more. Host memory of a copy stays until an event behind it has ended.
+ *       which have been recorded: so waits point backwards. If the event fails, so does what waits,
+ *       as in D3. A wait means what was recorded before it: an event that has ended may be recorded
+ *       again while a queue has still to pass a wait for it.
+ *   D5  The library gives memory back, and frees an event, when nothing on a queue uses it any
+ *       more; it records an event again when it has ended. Host memory of a copy stays until an
+ *       event behind it has ended.
  *   D6  A device that is lost answers UNAVAILABLE to every call, and fails every event that has not
  *       ended; close still works, and the process goes on. Nothing exits, prints or aborts. Where
  *       something on a queue is still in use (a host function that runs), record takes the event
@@ -47,7 +50,8 @@ extern "C" {
 /* ---- what the library tells a kind ---------------------------------------- */
 
 /* Whose work it is: a step, usually. Lives until the last event that was recorded with it has
- * ended. NULL: nobody's; then a failure is told by the events that are recorded with NULL. */
+ * ended. NULL: nobody's; then a failure is told by the next event that is recorded with NULL, and
+ * those behind that need not tell it again. */
 typedef struct df_work df_work;
 
 /* True: what is left of it need not be done. Threads: any. */
@@ -167,7 +171,8 @@ struct df_device_ops {
      * unless HOST_VISIBLE. Aligned to 256 bytes. RESOURCE_EXHAUSTED if there is none. May wait. */
     df_code (*alloc)(void *device, size_t bytes, void **address, df_error *err);
     void (*free)(void *device, void *address, size_t bytes);
-    /* Host memory from which copies run at full speed. Or NULL: any does. May wait. */
+    /* Host memory from which copies run at full speed. Or NULL: any does. May wait. What is refused
+     * is taken elsewhere: copies from any other memory must work, too. */
     df_code (*host_alloc)(void *device, size_t bytes, void **block, df_error *err);
     void (*host_free)(void *device, void *block, size_t bytes);
     /* Makes memory of the program's own as good as that. Or NULL. May wait. */

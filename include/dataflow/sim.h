@@ -59,9 +59,13 @@ DF_API void df_sim_kind(const df_sim_options *options, df_device_ops *out);
 typedef enum df_sim_fault {
     DF_SIM_COPY_REFUSED, /* the n-th copy from now on is refused when it is put on its queue */
     DF_SIM_COPY_FAILS,   /* it fails when its turn comes */
-    DF_SIM_ALLOC_FAILS,  /* the n-th block: there is no memory */
-    DF_SIM_RECORD_FAILS, /* the n-th event cannot be recorded */
-    DF_SIM_LOST,         /* with the n-th piece of work that it plays the device is lost */
+    /* The n-th block: there is no memory. The library then empties its cache and asks once more, so
+     * that it is the limit of memory, not this, that ends a step. */
+    DF_SIM_ALLOC_FAILS,
+    /* The n-th event cannot be recorded. For a step's end, or a piece of pinned memory, the library
+     * asks until one is. */
+    DF_SIM_RECORD_FAILS,
+    DF_SIM_LOST, /* with the n-th piece of work that it plays the device is lost */
     DF_SIM_FAULTS
 } df_sim_fault;
 
