@@ -328,7 +328,9 @@ df_code df_device_wrap(df_device *device, df_dtype dtype, df_shape shape, void *
 df_code df_device_tensor(df_device *device, df_dtype dtype, df_shape shape, df_tensor **out,
                          df_error *err) {
     if (!device) return error_invalid(err, "the device is NULL");
-    return tensor_new_in(device->host, device->mem, dtype, shape, out, err);
+    df_code code = tensor_new_in(device->host, device->mem, dtype, shape, out, err);
+    if (code == DF_RESOURCE_EXHAUSTED) error_prefix(err, "device %s: ", device->full_name);
+    return code;
 }
 
 df_device *df_tensor_device(const df_tensor *tensor) {

@@ -463,6 +463,8 @@ static void a_tensor_is_made_where_it_was_asked_for(void **state) {
     assert_says(&err, DF_INVALID_ARGUMENT, "string");
     (void)df_device_tensor(NULL, DF_FLOAT32, shape, &none, &err);
     assert_says(&err, DF_INVALID_ARGUMENT, "the device is NULL");
+    (void)df_device_tensor(p.sim[1], DF_INT8, DF_SHAPE(INT64_C(1) << 40), &none, &err);
+    assert_says(&err, DF_RESOURCE_EXHAUSTED, "SIM:1: out of memory");
     assert_null(none);
     df_tensor_unref(here);
     df_tensor_unref(there);
