@@ -359,9 +359,12 @@ static df_code call_here(df_queue *q, df_work *work, launch *l, df_error *err) {
 }
 
 df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err) {
+    const bool is_called_here = !q->books->ops->run;
     df_code code = enter(q, err);
     if (code != DF_OK) return code;
     timed *t = timeline_begin(work, q, false);
-    code = q->books->ops->run ? put_function(q, work, l, err) : call_here(q, work, l, err);
+    code = is_called_here ? call_here(q, work, l, err) : put_function(q, work, l, err);
+    /* It may have put something there before. */
+    if (code != DF_OK && is_called_here) count(q);
     return end_timed(q, t, code);
 }

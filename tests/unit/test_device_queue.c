@@ -693,6 +693,47 @@ static void a_failure_is_found_by_asking(void **state) {
     world_end(&w);
 }
 
+/* A kernel that is called on the host, puts work on its queue, and fails then. */
+typedef struct half_way {
+    launch base; /* first */
+    df_host_function f;
+    void *queue;
+    _Atomic bool may_end;
+} half_way;
+
+static df_code go_on_until(df_host_function *f, df_error *err) {
+    half_way *h = (half_way *)(void *)((char *)f - offsetof(half_way, f));
+    (void)err;
+    while (!h->may_end) (void)sched_yield();
+    return DF_OK;
+}
+
+static df_code fail_half_way(launch *l, df_error *err) {
+    half_way *h = (half_way *)l;
+    h->f.run = go_on_until;
+    assert_int_equal(sim_ops.run(h->queue, NULL, &h->f, NULL), DF_OK);
+    return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
+}
+
+static void what_a_kernel_put_on_its_queue_before_it_failed_is_waited_for(void **state) {
+    (void)state;
+    df_device_ops ops = *kind_new(false);
+    world w;
+    step s;
+    ops.run = NULL;
+    world_init_with(&w, &ops, 1 << 20);
+    df_queue *q = w.d[0]->queue;
+    half_way h = {.base = {.run = fail_half_way}, .queue = q->impl};
+    step_init(&s);
+
+    assert_int_equal(queue_launch(q, &s.work, &h.base, NULL), DF_RESOURCE_EXHAUSTED);
+
+    assert_false(queue_is_over(q, &s.work));
+    h.may_end = true;
+    assert_true(join(w.d[0], &s, NULL));
+    world_end(&w);
+}
+
 static void nobody_asks_where_nobody_waits(void **state) {
     (void)state;
     world w;
@@ -1140,6 +1181,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(fences_that_nobody_waited_for_have_ended_when_a_device_is_closed),
         cmocka_unit_test(fences_on_several_queues_are_told_in_the_order_in_which_they_end),
         cmocka_unit_test(a_failure_is_found_by_asking),
+        cmocka_unit_test(what_a_kernel_put_on_its_queue_before_it_failed_is_waited_for),
         cmocka_unit_test(nobody_asks_where_nobody_waits),
         cmocka_unit_test(nobody_asks_where_another_thread_looks),
         cmocka_unit_test(what_another_thread_has_looked_for_in_vain_is_waited_for),
