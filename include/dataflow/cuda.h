@@ -33,7 +33,8 @@ DF_API df_code df_cuda_device(const df_device *device, df_cuda_info *out, df_err
 
 /* The CUstream of a queue, which lives as long as the device; NULL: of another kind. The device's
  * memory is in the order of the queue that df_device_queue gives: what a program puts on its stream
- * may use tensors that it holds until then. Threads: any. */
+ * may use tensors that it holds until then. So who has asked for it may have work there at any
+ * time, as far as the library knows, which waits for that: ask only to use it. Threads: any. */
 DF_API void *df_cuda_stream(const df_queue *queue);
 
 /* The same, of what df_kernel_queue gives to a kernel that was registered for CUDA. */

@@ -30,7 +30,9 @@ DF_API df_code df_opencl_device(const df_device *device, df_opencl_info *out, df
 
 /* The cl_command_queue of a queue, in order, which lives as long as the device; NULL: of another
  * kind. The device's memory is in the order of the queue that df_device_queue gives: what a program
- * puts there may use tensors that it holds until then. Threads: any. */
+ * puts there may use tensors that it holds until then. So who has asked for it may have work there
+ * at any time, as far as the library knows, which waits for that: ask only to use it. Threads: any.
+ */
 DF_API void *df_opencl_queue(const df_queue *queue);
 
 /* The same, of what df_kernel_queue gives to a kernel that was registered for OPENCL. Such a kernel

@@ -91,6 +91,7 @@ bool queue_is_inside(df_queue *q);
 
 /* A position behind all that anybody may know to be there. Calls that are going on may have put
  * their work there already, and it may have run; they are counted first, since they end in `put`.
+ * A program that reaches the queue may have put something there without a call.
  */
 uint64_t queue_put(df_queue *q);
 

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/thread.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* A block on its way back, or memory of the program's own that it wants to be told of. */
@@ -105,6 +106,9 @@ static bool core_free(void *user, void *block, size_t bytes) {
 typedef struct loan {
     grave grave; /* first */
     queue_held *held;
+    df_queue *queue; /* that is to pass `behind` */
+    fence *behind;
+    fence_waiter waiter;
 } loan;
 
 static void end_loan(void *what) {
@@ -127,6 +131,23 @@ void *core_borrow(device_core *c, void (*release)(void *user, void *block), void
     return NULL;
 }
 
+static void loan_passed(fence_waiter *w, const df_error *why) {
+    loan *l = (loan *)(void *)((char *)w - offsetof(loan, waiter));
+    (void)why;
+    fence_unref(l->behind);
+    queue_hold_drop(l->queue, l->held);
+}
+
+/* Of a queue with work that nobody counts perhaps no step records the end. False: it is not one of
+ * these, or nothing can be recorded; then the next fence that is recorded must do. */
+static bool record_end(loan *l, df_queue *q) {
+    if (!queue_is_lent(q) || queue_record(q, NULL, &l->behind, NULL) != DF_OK) return false;
+    l->queue = q;
+    l->waiter.ready = loan_passed;
+    l->behind->ops->on_ready(l->behind, &l->waiter);
+    return true;
+}
+
 void core_return(void *borrowed, void *block) {
     loan *l = borrowed;
     device_core *c = l->grave.core;
@@ -134,7 +155,7 @@ void core_return(void *borrowed, void *block) {
     l->grave.block = block;
     df_queue *q = enter(c);
     bool idle = q && is_idle(q);
-    if (q && !idle) queue_hold(q, held);
+    if (q && !idle && !record_end(l, q)) queue_hold(q, held);
     if (idle) queue_hold_drop(q, held);
     leave(c);
     if (q) return;
@@ -154,7 +175,7 @@ void core_forget_loan(void *borrowed) {
 static void core_drain(void *user) {
     device_core *c = user;
     df_queue *q = enter(c);
-    if (q && atomic_get(&q->put, RELAXED)) (void)device_wait(q);
+    if (q && queue_put(q)) (void)device_wait(q);
     leave(c);
 }
 

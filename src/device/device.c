@@ -145,6 +145,7 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
 
 /* True: nothing is on the queue that has not been seen to have run. */
 static bool is_done(df_queue *q, uint64_t put) {
+    if (queue_is_lent(q)) return false;
     mutex_lock(&q->books->lock);
     bool done = !q->last && atomic_get(&q->reached, ACQUIRE) >= put;
     mutex_unlock(&q->books->lock);

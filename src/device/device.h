@@ -14,7 +14,8 @@
  *    queues by queue_wait, the host by on_ready.
  * 4. Host memory that work uses is held in the same way.
  * 5. Positions: each queue counts its work; `put` is how much there is. A fence covers all work up
- *    to its own position, since work is counted when it is there.
+ *    to its own position, since work is counted when it is there. What a program puts on a queue of
+ *    its own accord nobody counts: on one that it can reach there is always one piece more.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -80,6 +81,9 @@ struct df_queue {
     /* (a) calls that are putting work on it; CLOSED: no more is taken; CLOSING: that is being
      * decided. */
     _Atomic uint32_t users;
+    /* (a) relaxed: the program has what it is to its kind (queue_lend), and may put work of its own
+     * there, which is not counted. Who does so later has set it before. */
+    _Atomic uint32_t is_lent;
     /* Under the books' lock: */
     const df_work *reached_by;     /* of the fence that was seen at `reached` */
     device_fence *first, *last;    /* recorded, and not seen to have ended */
@@ -137,6 +141,9 @@ queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
+/* From now on there may always be more on q than is known. */
+void queue_lend(const df_queue *q);
+bool queue_is_lent(const df_queue *q);
 /* True: a fence of this work has ended behind all that is on the queue, or nothing ever was; and
  * everybody who waited has been told. */
 bool queue_is_over(df_queue *q, const df_work *work);

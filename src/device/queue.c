@@ -50,7 +50,15 @@ bool queue_is_inside(df_queue *q) {
 
 uint64_t queue_put(df_queue *q) {
     uint64_t calls = atomic_get(&q->users, ACQUIRE) & ~(CLOSED | CLOSING);
-    return calls + atomic_get(&q->put, ACQUIRE);
+    return queue_is_lent(q) + calls + atomic_get(&q->put, ACQUIRE);
+}
+
+void queue_lend(const df_queue *q) {
+    atomic_put(&((df_queue *)(uintptr_t)q)->is_lent, 1, RELAXED);
+}
+
+bool queue_is_lent(const df_queue *q) {
+    return atomic_get(&((df_queue *)(uintptr_t)q)->is_lent, RELAXED) != 0;
 }
 
 static void count(df_queue *q) {

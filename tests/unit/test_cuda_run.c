@@ -345,7 +345,9 @@ static void a_program_can_ask_for_what_cuda_code_of_its_own_needs(void **state) 
     assert_int_equal(info.driver, 12040);
     for (int i = 0; i < 16; i++) assert_int_equal(info.uuid[i], 16 + i);
     assert_non_null(info.context);
+    assert_false(queue_is_lent(df_device_queue(gpu)));
     assert_non_null(df_cuda_stream(df_device_queue(gpu)));
+    assert_true(queue_is_lent(df_device_queue(gpu)));
     assert_ptr_not_equal(df_cuda_stream(df_device_queue(gpu)),
                          df_cuda_stream(df_device_queue(df_runtime_device(w.rt, 1))));
 

@@ -203,6 +203,40 @@ static void memory_of_the_programs_own_is_released_after_the_work_that_uses_it(v
     world_end(&w);
 }
 
+static void note_release(void *user, void *address) {
+    (void)address;
+    ++*(_Atomic int *)user;
+}
+
+/* And nobody need record a fence for that. */
+static void memory_of_the_programs_own_is_released_after_its_own_work_too(void **state) {
+    enum { TURNS = 100 };
+    (void)state;
+    for (int polls = 0; polls < 2; polls++) {
+        world w;
+        own_work work;
+        _Atomic int released = 0;
+        world_init_with(&w, kind_new(polls), 1 << 20);
+        df_device *d = w.d[0];
+        queue_lend(d->queue);
+        df_tensor *own = bytes_in(&w, d->mem, 100), *t = NULL;
+        assert_int_equal(df_device_wrap(d, DF_UINT8, (df_shape){1, (const int64_t[]){100}},
+                                        df_tensor_address(own), note_release, &released, &t, NULL),
+                         DF_OK);
+        own_work_put(&work, d->queue);
+
+        df_tensor_unref(t);
+
+        for (int i = 0; i < TURNS; i++) (void)sched_yield();
+        assert_int_equal(released, 0);
+        work.may_end = true;
+        while (!released) (void)sched_yield();
+        df_tensor_unref(own);
+        world_end(&w);
+        assert_int_equal(released, 1);
+    }
+}
+
 static void a_tensor_kept_after_its_device_has_gone_closes_it_last(void **state) {
     (void)state;
     world w;
@@ -316,6 +350,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(under_pressure_the_devices_own_thread_waits_for_nothing),
         cmocka_unit_test(without_memory_to_note_a_block_its_work_is_waited_for),
         cmocka_unit_test(memory_of_the_programs_own_is_released_after_the_work_that_uses_it),
+        cmocka_unit_test(memory_of_the_programs_own_is_released_after_its_own_work_too),
         cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
         cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
         cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),

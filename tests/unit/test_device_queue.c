@@ -254,6 +254,38 @@ static void a_queue_is_behind_what_it_has_waited_for(void **state) {
     world_end(&w);
 }
 
+static void what_a_program_puts_on_a_queue_itself_is_waited_for_too(void **state) {
+    enum { TURNS = 100 };
+    (void)state;
+    world w;
+    own_work own;
+    kind_init(&w, false);
+    df_device *d = w.d[0];
+    df_queue *in = d->queues[DF_QUEUE_IN];
+    queue_lend(d->queue);
+    df_tensor *there = bytes_in(&w, d->mem, 100);
+    void *block = there->data;
+    fence *before = record(d, NULL);
+    assert_int_equal(queue_wait(in, NULL, before, NULL), DF_OK);
+    own_work_put(&own, d->queue);
+    assert_false(queue_is_behind(in, d->queue));
+
+    df_tensor_unref(there);
+    there = bytes_in(&w, d->mem, 100);
+    assert_ptr_equal(there->data, block);
+    come_in(&w, d, there, 1);
+    fence *f = record_on(in, NULL);
+
+    for (int i = 0; i < TURNS; i++) (void)sched_yield();
+    assert_false(f->ops->ended(f));
+    own.may_end = true;
+    assert_true(has_bytes(&w, d, there, 1));
+    fence_unref(before);
+    fence_unref(f);
+    df_tensor_unref(there);
+    world_end(&w);
+}
+
 /* Whenever it is found out: before the wait, on the way, or on the fence's own queue. */
 static void a_fence_that_fails_fails_the_step_that_waits_for_it(void **state) {
     (void)state;
@@ -696,22 +728,13 @@ static void a_failure_is_found_by_asking(void **state) {
 /* A kernel that is called on the host, puts work on its queue, and fails then. */
 typedef struct half_way {
     launch base; /* first */
-    df_host_function f;
-    void *queue;
-    _Atomic bool may_end;
+    own_work work;
+    df_queue *queue;
 } half_way;
-
-static df_code go_on_until(df_host_function *f, df_error *err) {
-    half_way *h = (half_way *)(void *)((char *)f - offsetof(half_way, f));
-    (void)err;
-    while (!h->may_end) (void)sched_yield();
-    return DF_OK;
-}
 
 static df_code fail_half_way(launch *l, df_error *err) {
     half_way *h = (half_way *)l;
-    h->f.run = go_on_until;
-    assert_int_equal(sim_ops.run(h->queue, NULL, &h->f, NULL), DF_OK);
+    own_work_put(&h->work, h->queue);
     return error_set(err, DF_RESOURCE_EXHAUSTED, "as planned");
 }
 
@@ -723,13 +746,13 @@ static void what_a_kernel_put_on_its_queue_before_it_failed_is_waited_for(void *
     ops.run = NULL;
     world_init_with(&w, &ops, 1 << 20);
     df_queue *q = w.d[0]->queue;
-    half_way h = {.base = {.run = fail_half_way}, .queue = q->impl};
+    half_way h = {.base = {.run = fail_half_way}, .queue = q};
     step_init(&s);
 
     assert_int_equal(queue_launch(q, &s.work, &h.base, NULL), DF_RESOURCE_EXHAUSTED);
 
     assert_false(queue_is_over(q, &s.work));
-    h.may_end = true;
+    h.work.may_end = true;
     assert_true(join(w.d[0], &s, NULL));
     world_end(&w);
 }
@@ -1165,6 +1188,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_compute_queue_uses_a_block_at_once),
         cmocka_unit_test(what_needs_no_wait_is_not_put_on_the_queue),
         cmocka_unit_test(a_queue_is_behind_what_it_has_waited_for),
+        cmocka_unit_test(what_a_program_puts_on_a_queue_itself_is_waited_for_too),
         cmocka_unit_test(a_fence_that_fails_fails_the_step_that_waits_for_it),
         cmocka_unit_test(a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too),
         cmocka_unit_test(queues_wait_for_fences_of_their_own_kind_alone),

@@ -28,7 +28,9 @@ df_code df_cuda_device(const df_device *device, df_cuda_info *out, df_error *err
 }
 
 void *df_cuda_stream(const df_queue *queue) {
-    return queue && is_cuda(queue->device) ? cuda_queue_stream(queue->impl) : NULL;
+    if (!queue || !is_cuda(queue->device)) return NULL;
+    queue_lend(queue);
+    return cuda_queue_stream(queue->impl);
 }
 
 void *df_cuda_kernel_stream(void *kernel_queue) {

@@ -27,7 +27,9 @@ df_code df_opencl_device(const df_device *device, df_opencl_info *out, df_error 
 }
 
 void *df_opencl_queue(const df_queue *queue) {
-    return queue && opencl_of(queue->device) ? df_opencl_kernel_queue(queue->impl) : NULL;
+    if (!queue || !opencl_of(queue->device)) return NULL;
+    queue_lend(queue);
+    return df_opencl_kernel_queue(queue->impl);
 }
 
 void *df_opencl_kernel_queue(void *kernel_queue) {
