@@ -141,6 +141,8 @@ queue_held *queue_hold_new(df_queue *q, void (*drop)(void *what), void *what, df
 void queue_hold(df_queue *q, queue_held *h);
 void queue_hold_drop(df_queue *q, queue_held *h); /* at once; NULL is fine */
 
+/* Something was put on q past these calls. */
+void queue_count(df_queue *q);
 /* From now on there may always be more on q than is known. */
 void queue_lend(const df_queue *q);
 bool queue_is_lent(const df_queue *q);

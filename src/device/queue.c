@@ -61,13 +61,13 @@ bool queue_is_lent(const df_queue *q) {
     return atomic_get(&((df_queue *)(uintptr_t)q)->is_lent, RELAXED) != 0;
 }
 
-static void count(df_queue *q) {
+void queue_count(df_queue *q) {
     (void)atomic_add(&q->put, 1, RELEASE);
 }
 
 /* The work is there, or is not. */
 static df_code end_with(df_queue *q, df_code code) {
-    if (code == DF_OK) count(q);
+    if (code == DF_OK) queue_count(q);
     leave(q);
     return code;
 }
@@ -75,7 +75,7 @@ static df_code end_with(df_queue *q, df_code code) {
 /* The same of work between two events, which are on the queue whatever became of it. */
 static df_code end_timed(df_queue *q, timed *t, df_code code) {
     timeline_end(t, q);
-    if (code != DF_OK && t) count(q);
+    if (code != DF_OK && t) queue_count(q);
     return end_with(q, code);
 }
 
@@ -373,6 +373,6 @@ df_code queue_launch(df_queue *q, df_work *work, launch *l, df_error *err) {
     timed *t = timeline_begin(work, q, false);
     code = is_called_here ? call_here(q, work, l, err) : put_function(q, work, l, err);
     /* It may have put something there before. */
-    if (code != DF_OK && is_called_here) count(q);
+    if (code != DF_OK && is_called_here) queue_count(q);
     return end_timed(q, t, code);
 }

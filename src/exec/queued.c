@@ -219,9 +219,16 @@ static bool put_outputs(step *s, const plan_node *n, df_error *err) {
     return true;
 }
 
+/* What an asynchronous kernel has put on its queue since it was launched. */
+static void count_late_work(const step *s, const plan_node *n) {
+    const df_device *d = s->x->o.devices[n->device];
+    if (queue_of_kernels(d) && n->kernel->flags & KERNEL_ASYNC) queue_count(d->queue);
+}
+
 void node_finish(step *s, uint32_t node) {
     const plan_node *n = &s->p->nodes[node];
     df_error err;
+    count_late_work(s, n);
     pool_kernel_op_free(s->pool, atomic_get(&s->kernels[node], RELAXED));
     atomic_put(&s->kernels[node], NULL, RELAXED);
     if (step_failed(s)) return;

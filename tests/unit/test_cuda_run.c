@@ -14,6 +14,7 @@
 #include "tensor/tensor.h"
 
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #define FAKE_CUDA DATAFLOW_MODULES_DIR "/fake_cuda.so"
@@ -95,7 +96,60 @@ static df_code launch_nothing(df_kernel *k, df_error *err) {
     return df_error_set(err, DF_DATA_LOSS, "it cannot be launched");
 }
 
+/* Started on the host, it puts its work on the queue when a kernel of the CPU has run, and ends
+ * then; the work ends when the test lets it. */
+static struct {
+    df_kernel_handle kernel;
+    void *queue;
+    pthread_t thread;
+    _Atomic bool may_put, may_end, has_ended;
+} late;
+
+static void end_late_on_gpu(const fake_cuda_grid *grid, void **params) {
+    (void)grid;
+    (void)params;
+    while (!late.may_end) (void)sched_yield();
+    late.has_ended = true;
+}
+
+static void *put_late(void *unused) {
+    uint64_t none = 0;
+    void *params[] = {&none, &none, &none};
+    const cuda_launch l = {"end_late", {1, 1, 1}, {1, 1, 1}, 0, params};
+    while (!late.may_put) (void)sched_yield();
+    assert_int_equal(cuda_queue_launch(late.queue, &l, NULL), DF_OK);
+    df_kernel_done(late.kernel, NULL);
+    for (int i = 0; i < 100; i++) (void)sched_yield();
+    late.may_end = true;
+    return unused;
+}
+
+static df_code start_late(df_kernel *k, df_error *err) {
+    (void)err;
+    late.kernel = df_kernel_handle_of(k);
+    late.queue = df_kernel_queue(k);
+    assert_int_equal(pthread_create(&late.thread, NULL, put_late, NULL), 0);
+    return DF_OK;
+}
+
+static df_code let_it_put(df_kernel *k, df_error *err) {
+    (void)k;
+    (void)err;
+    late.may_put = true;
+    return DF_OK;
+}
+
+static void add_late(world *w) {
+    add_op(w, (df_op_def){.signature = "Late(x: float32) : x", .infer = df_infer_same});
+    add_kernel(
+        w, (df_kernel_def){
+               .op = "Late", .devices = "CUDA", .compute = start_late, .flags = DF_KERNEL_ASYNC});
+    add_op(w, (df_op_def){.signature = "Let(x: float32) : x", .infer = df_infer_same});
+    add_kernel(w, (df_kernel_def){.op = "Let", .devices = "CPU", .compute = let_it_put});
+}
+
 static void add_own(world *w) {
+    add_late(w);
     add_op(w, (df_op_def){.signature = "AsLarge(x: float32) : x"});
     add_kernel(w, (df_kernel_def){.op = "AsLarge", .devices = "CUDA", .compute = add_one_as_large});
     add_op(w, (df_op_def){.signature = "Make() : float32"});
@@ -125,6 +179,7 @@ static void open_gpus(world *w, int workers) {
     find(library, "fake_cuda_at", &driver.at);
     find(library, "fake_cuda_reset", &driver.reset);
     driver.add("add_one", add_one_on_gpu, sizes, 3);
+    driver.add("end_late", end_late_on_gpu, sizes, 3);
     static char path[] = FAKE_CUDA;
     kind = cuda_ops;
     kind.user = path;
@@ -332,6 +387,31 @@ static void a_kernel_that_is_launched_on_a_lost_device_ends(void **state) {
 
 /* ---- what a program may know --------------------------------------------- */
 
+static void what_an_asynchronous_kernel_puts_on_the_queue_is_waited_for(void **state) {
+    (void)state;
+    world w;
+    open_gpus(&w, 0);
+    late.may_put = late.may_end = late.has_ended = false;
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
+    df_graph_on(w.g, "cuda:0");
+    df_out y = node(&w, "Late", DF_OUTS(x), NULL, 0);
+    df_out z = node(&w, "Let", DF_OUTS(add_one_on(&w, "cuda:0", x)), NULL, 0);
+    const df_compile_options o = {.struct_size = sizeof o,
+                                  .fetch_devices = (const char *const[]){"cuda:0", NULL}};
+    assert_int_equal(df_session_new(w.g, NULL, &w.s, &w.err), DF_OK);
+    assert_int_equal(df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y, z), &o, &w.p, &w.err), DF_OK);
+    df_tensor *value = floats(&w, 4, (const float[]){1, 2, 3, 4}), *results[2];
+
+    if (df_program_run(w.p, DF_TENSORS(value), results, NULL, &w.err) != DF_OK)
+        fail_msg("%s", w.err.message);
+
+    assert_true(late.has_ended);
+    assert_int_equal(pthread_join(late.thread, NULL), 0);
+    for (int i = 0; i < 2; i++) df_tensor_unref(results[i]);
+    df_tensor_unref(value);
+    close_gpus(&w);
+}
+
 static void a_program_can_ask_for_what_cuda_code_of_its_own_needs(void **state) {
     (void)state;
     world w;
@@ -368,6 +448,7 @@ int main(void) {
         cmocka_unit_test(devices_out_of_reach_are_reached_by_way_of_the_host),
         cmocka_unit_test(
             a_device_that_is_lost_fails_the_run_and_those_after_it_and_the_process_goes_on),
+        cmocka_unit_test(what_an_asynchronous_kernel_puts_on_the_queue_is_waited_for),
         cmocka_unit_test(a_program_can_ask_for_what_cuda_code_of_its_own_needs),
         cmocka_unit_test(a_kernel_on_a_stream_may_find_its_shape_or_fail),
         cmocka_unit_test(what_a_kernels_work_has_found_may_fail_the_run),
