@@ -2,9 +2,9 @@
  *
  * Sessions over a cluster: which tasks take part, where variables are, and programs cut by task.
  *
- * All tasks of the specification are greeted; their devices are what the graph is placed on. Each
- * then gets the variables that were placed on it, with their first values, and of each program its
- * part.
+ * All tasks of the specification that have an address are greeted; their devices, and the master's
+ * own, are what the graph is placed on. Each then gets the variables that were placed on it, with
+ * their first values, and of each program its part.
  */
 #include "cluster/master.h"
 
@@ -78,6 +78,10 @@ static df_code add_own_devices(master *m, df_error *err) {
     return code;
 }
 
+bool master_asks(const master *m, uint32_t task) {
+    return task != m->cluster->self && m->cluster->spec->tasks[task].address;
+}
+
 void master_greet(master *m, asking *a, question *q, uint32_t task) {
     wire_out w = ask_begin(q, m, task, KIND_HELLO);
     greet_put(m->cluster, &w);
@@ -96,7 +100,7 @@ static df_code learn(master *m, question *q, df_error *err) {
 /* Those that have not answered yet. */
 static df_code greet_missing(master *m, asking *a, question *qs, uint64_t timeout, df_error *err) {
     for (uint32_t t = 0; t < m->n_tasks; t++)
-        if (t != m->cluster->self && !qs[t].answer) master_greet(m, a, &qs[t], t);
+        if (master_asks(m, t) && !qs[t].answer) master_greet(m, a, &qs[t], t);
     return ask_await(a, qs, m->n_tasks, timeout, err);
 }
 
@@ -112,7 +116,9 @@ static df_code greet_all(master *m, asking *a, question *qs, df_error *err) {
     }
     if (code != DF_OK && err) *err = why;
     for (uint32_t t = 0; code == DF_OK && t < m->n_tasks; t++)
-        code = t == c->self ? add_own_devices(m, err) : learn(m, &qs[t], err);
+        code = t == c->self        ? add_own_devices(m, err)
+               : master_asks(m, t) ? learn(m, &qs[t], err)
+                                   : DF_OK;
     for (uint32_t t = 0; t < m->n_tasks; t++) df_tensor_unref(qs[t].answer);
     return code;
 }
@@ -185,6 +191,7 @@ static df_code open_parts(master *m, opening *o, df_session *values, df_error *e
     for (; code == DF_OK && t < m->n_tasks; t++) {
         text_init(&o->words[t], m->cluster->rt->alloc);
         o->qs[t] = (question){.of = NULL};
+        if (t != m->cluster->self && !master_asks(m, t)) continue;
         code =
             master_open_part(m, &o->asking, &o->qs[t], t, values, &o->packs[t], &o->words[t], err);
     }
@@ -198,7 +205,7 @@ static df_code open_parts(master *m, opening *o, df_session *values, df_error *e
         text_fini(&o->words[t]);
         pack_free(&o->packs[t]);
         df_tensor_unref(o->qs[t].answer);
-        m->joined[t] = t != m->cluster->self;
+        m->joined[t] = master_asks(m, t);
     }
     return code;
 }

@@ -131,6 +131,8 @@ compile_request master_request(const master *m);
 /* FORGET or CLOSE, which is not waited for. */
 void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why);
 
+/* Another, that takes part: who has no address is a master, and does not. */
+bool master_asks(const master *m, uint32_t task);
 void master_greet(master *m, asking *a, question *q, uint32_t task);
 void master_put_incarnations(const master *m, wire_out *w);
 /* CREATE, or the own part. `packed` and `words` are the caller's to free when it was answered. */

@@ -135,7 +135,7 @@ static df_code begin_anew(master *m, opening *o, uint32_t task, df_error *err) {
     if (code == DF_OK) code = give_session(m, o, task, err);
     if (code == DF_OK) code = give_programs(m, o, task, err);
     for (uint32_t t = 0; code == DF_OK && t < m->n_tasks; t++)
-        if (t != task && t != m->cluster->self && meet(m, o, t, NULL) != DF_OK) break_task(m, t);
+        if (t != task && master_asks(m, t) && meet(m, o, t, NULL) != DF_OK) break_task(m, t);
     return code;
 }
 

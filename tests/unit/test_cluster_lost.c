@@ -240,7 +240,7 @@ static void what_a_master_that_was_replaced_does_not_decide_ends_by_itself(void 
 static void what_a_master_without_an_address_does_not_decide_ends_by_itself(void **state) {
     (void)state;
     undecided u;
-    undecided_open(&u, (three){.heartbeat = BEAT, .master_is_nowhere = true});
+    undecided_open(&u, (three){.heartbeat = BEAT, .is_nowhere = {[MASTER] = true}});
     nap(5 * BEAT / 1000000); /* but as long as it is heard it is waited for */
     assert_true(has_guests(u.x.c[1]));
     const df_mem_link down = {.latency = DF_MEM_NEVER};
@@ -332,6 +332,27 @@ static void two_masters_that_mend_each_other_do_not_wait_for_each_other(void **s
         if (p.code[i] != DF_OK) fail_msg("%s", p.err[i].message);
     assert_true(now.tv_sec - since.tv_sec < SOON_MS / 1000); /* not until a timeout */
     for (int i = 0; i < 2; i++) neighbour_close(&p.n[i]);
+    three_close(&x);
+}
+
+/* Each is a master whom nobody calls, and who needs nothing of the other. The worker that both use
+ * is restarted: the one that mends it has nobody else to tell. */
+static void masters_without_addresses_do_not_wait_for_each_other(void **state) {
+    (void)state;
+    three x;
+    neighbour n[2];
+    three_open_with(&x, (three){.heartbeat = BEAT, .is_nowhere = {[MASTER] = true, [2] = true}});
+    neighbour_open(&x, &n[0], MASTER, "/job:worker/task:0", false);
+    neighbour_open(&x, &n[1], 2, "/job:worker/task:0", false);
+    leave(&x, 1);
+    join(&x, 1);
+    for (int i = 0; i < 2; i++) {
+        df_code code = DF_ABORTED; /* as long as it is called by what was there before */
+        for (int k = 0; k < 10 && (code == DF_ABORTED || code == DF_UNAVAILABLE); k++)
+            code = neighbour_run(&n[i], &x.err);
+        if (code != DF_OK) fail_msg("%s", x.err.message);
+        neighbour_close(&n[i]);
+    }
     three_close(&x);
 }
 
@@ -510,6 +531,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_a_master_that_was_replaced_does_not_decide_ends_by_itself),
         cmocka_unit_test(what_a_master_without_an_address_does_not_decide_ends_by_itself),
         cmocka_unit_test(two_masters_that_mend_each_other_do_not_wait_for_each_other),
+        cmocka_unit_test(masters_without_addresses_do_not_wait_for_each_other),
         cmocka_unit_test(what_a_master_says_of_others_does_not_make_them_older),
         cmocka_unit_test(a_step_whose_message_alone_was_lost_ends_at_its_deadline),
         cmocka_unit_test(a_task_that_was_restarted_gets_the_session_for_a_program),
