@@ -100,9 +100,10 @@ typedef struct df_cluster_options {
 DF_API df_code df_cluster_join(df_runtime *runtime, const df_cluster_spec *spec,
                                const df_cluster_options *options, df_cluster **out, df_error *err);
 
-/* Ends what is under way for others, and the own sessions' runs, with CANCELLED. Its sessions and
- * programs may be freed before or after. NULL is fine.
- * Blocking   until no thread of the engine is in it any more. */
+/* Ends what is under way for others, and the own sessions, with CANCELLED: the other tasks forget
+ * those, and their variables. Sessions and programs may be freed before or after. NULL is fine.
+ * Blocking   until the other tasks have heard of that, or missed their heartbeats, and no thread of
+ *            the engine is in it any more. */
 DF_API void df_cluster_leave(df_cluster *cluster);
 
 /* Where others reach it: that of the specification, with the port that was found if it was 0. */

@@ -135,6 +135,17 @@ df_code df_cluster_join(df_runtime *runtime, const df_cluster_spec *spec,
     return code;
 }
 
+/* Else what is of its sessions would stay with the others: nobody tells them any more. Who is not
+ * heard of for so long is dead. */
+static void await_notices(df_cluster *c) {
+    uint64_t beats = c->o.misses + UINT64_C(1), timeout = c->o.timeout;
+    if (c->o.heartbeat < timeout / beats) timeout = c->o.heartbeat * beats;
+    uint64_t until = clock_after(timeout);
+    mutex_lock(&c->lock);
+    while (c->n_notices && clock_now() < until) condition_wait_until(&c->changed, &c->lock, until);
+    mutex_unlock(&c->lock);
+}
+
 void df_cluster_leave(df_cluster *cluster) {
     if (!cluster) return;
     df_cluster *c = cluster;
@@ -152,6 +163,7 @@ void df_cluster_leave(df_cluster *cluster) {
     clerk_await(&c->mender);
     masters_end(c, &why);
     guests_end(c, &why);
+    await_notices(c);
     if (c->remote) remote_close(c->remote);
     mutex_lock(&c->lock);
     while (c->n_requests) condition_wait(&c->changed, &c->lock);

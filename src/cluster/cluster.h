@@ -86,6 +86,7 @@ struct df_cluster {
     bool greets[PLAN_MAX_DEVICES]; /* (l) tasks that are being greeted, as they are doubtful */
     bool leaving;                  /* (l) */
     size_t n_requests;             /* (l) of others, that are not over */
+    size_t n_notices;              /* (l) to others, that have not been answered */
     uint64_t last_visit;           /* (l) */
     struct master *masters;        /* (l) sessions of its own */
 };
@@ -130,7 +131,7 @@ bool wire_get_error(wire_in *w, df_error *why);
 /* ---- master.c ---- */
 extern const session_calls master_calls;
 typedef struct master master;
-/* The runs of all its own sessions end with *why. */
+/* All its own sessions end with *why. */
 void masters_end(df_cluster *c, const df_error *why);
 
 /* The devices of this process, as a greeting tells of them. NULL: out of memory. */

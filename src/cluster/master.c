@@ -334,7 +334,7 @@ static df_code open(df_graph *graph, const df_session_options *options, df_sessi
     return code;
 }
 
-/* ---- words to all tasks that are not waited for --------------------------------------- */
+/* ---- words to all tasks that only a leave waits for ------------------------------------- */
 
 /* One message to one task, which frees itself. */
 typedef struct notice {
@@ -348,6 +348,10 @@ static void notice_ended(remote_call *call, const df_error *err) {
     df_cluster *c = n->c;
     (void)err;
     alloc_free(c->rt->alloc, n, sizeof *n);
+    mutex_lock(&c->lock);
+    c->n_notices--;
+    condition_broadcast(&c->changed);
+    mutex_unlock(&c->lock);
     cluster_unref(c);
 }
 
@@ -364,6 +368,9 @@ void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, co
     notice *n = alloc_zeroed(c->rt->alloc, sizeof *n);
     if (!n) return;
     n->c = cluster_ref(c);
+    mutex_lock(&c->lock);
+    c->n_notices++;
+    mutex_unlock(&c->lock);
     n->call.ended = notice_ended;
     n->call.base.on_meta = no_place;
     wire_out w = remote_meta(remote_peer_at(c->remote, task), kind, n->meta, sizeof n->meta);
@@ -384,6 +391,17 @@ static bool await_runs(df_session *s, uint64_t until) {
     return steps_await(s->master, until);
 }
 
+/* Once: as it is freed, or as its master leaves. */
+static void close_parts(master *m, const df_error *why) {
+    df_cluster *c = m->cluster;
+    mutex_lock(&c->lock);
+    bool first = !m->is_closed;
+    m->is_closed = true;
+    mutex_unlock(&c->lock);
+    for (uint32_t t = 0; first && t < m->n_tasks; t++)
+        if (m->joined[t]) master_notify(m, t, KIND_CLOSE, 0, why);
+}
+
 /* The last reference of the session has gone: no run goes on. */
 static void close(df_session *s) {
     master *m = s->master;
@@ -394,10 +412,8 @@ static void close(df_session *s) {
     master **at = &c->masters;
     while (*at && *at != m) at = &(*at)->next;
     if (*at) *at = m->next;
-    bool gone = c->leaving;
     mutex_unlock(&c->lock);
-    for (uint32_t t = 0; !gone && t < m->n_tasks; t++)
-        if (m->joined[t]) master_notify(m, t, KIND_CLOSE, 0, &why);
+    close_parts(m, &why);
     if (m->own) part_session_end(m->own, &why);
     master_free(m);
 }
@@ -412,6 +428,7 @@ static master *next_master(df_cluster *c, uint64_t visit) {
     return m;
 }
 
+/* handle NULL: this task leaves. */
 static void end_all(df_cluster *c, const df_cancel *handle, const df_error *why) {
     mutex_lock(&c->lock);
     uint64_t visit = ++c->last_visit;
@@ -419,6 +436,7 @@ static void end_all(df_cluster *c, const df_cancel *handle, const df_error *why)
     for (master *m; (m = next_master(c, visit)) != NULL;) {
         df_session *s = m->session;
         steps_end(m, handle, why);
+        if (!handle) close_parts(m, why);
         session_unref(s);
     }
 }

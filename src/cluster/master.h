@@ -19,6 +19,7 @@ struct master {
     df_cluster *cluster; /* (c) a reference */
     master *next;        /* under cluster.lock, as visited */
     uint64_t visited;
+    bool is_closed;    /* under cluster.lock: the tasks have been told that it is over */
     uint64_t id;       /* (c) */
     uint32_t n_tasks;  /* (c) */
     bool joined[MOST]; /* (c) tasks that answered: their devices are these */
@@ -128,7 +129,7 @@ typedef struct opening {
 /* ---- master.c ---- */
 /* What all of a session's compiling has in common. */
 compile_request master_request(const master *m);
-/* FORGET or CLOSE, which is not waited for. */
+/* FORGET or CLOSE, for which only df_cluster_leave waits. */
 void master_notify(master *m, uint32_t task, unsigned kind, uint64_t program, const df_error *why);
 
 /* Another, that takes part: who has no address is a master, and does not. */

@@ -249,6 +249,44 @@ static void what_a_master_without_an_address_does_not_decide_ends_by_itself(void
     undecided_close(&u);
 }
 
+/* ---- a master that leaves ------------------------------------------------------------------- */
+
+/* Messages take a while. Nobody comes in its place. */
+static void a_master_that_leaves(bool frees_first) {
+    three x;
+    three_open_with(&x, (three){.heartbeat = 60000000000});
+    on(&x, "/job:worker/task:0");
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_NO_OUTS, DF_OUTS(v));
+    const df_mem_link slow = {.latency = 50000000};
+    assert_int_equal(df_mem_network_link(x.net, "mem://m", "mem://w0", &slow, NULL), DF_OK);
+    df_program_free(p);
+    if (frees_first) {
+        df_session_free(x.s);
+        x.s = NULL;
+    }
+    df_cluster_leave(x.c[MASTER]);
+    x.c[MASTER] = NULL;
+    assert_true(soon_without_guests(x.c[1]));
+    df_session_free(x.s);
+    x.s = NULL;
+    df_graph_free(x.g);
+    x.g = NULL;
+    df_runtime_free(x.rt[MASTER]);
+    three_close(&x);
+}
+
+static void what_was_of_a_session_goes_though_its_master_leaves_at_once(void **state) {
+    (void)state;
+    a_master_that_leaves(true);
+}
+
+static void what_was_of_a_session_goes_as_its_master_leaves(void **state) {
+    (void)state;
+    a_master_that_leaves(false);
+}
+
 /* ---- two masters --------------------------------------------------------------------------- */
 
 /* Worker `from` has a session with a program on worker `to`. */
@@ -530,6 +568,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_a_master_that_hangs_does_not_decide_ends_by_itself),
         cmocka_unit_test(what_a_master_that_was_replaced_does_not_decide_ends_by_itself),
         cmocka_unit_test(what_a_master_without_an_address_does_not_decide_ends_by_itself),
+        cmocka_unit_test(what_was_of_a_session_goes_though_its_master_leaves_at_once),
+        cmocka_unit_test(what_was_of_a_session_goes_as_its_master_leaves),
         cmocka_unit_test(two_masters_that_mend_each_other_do_not_wait_for_each_other),
         cmocka_unit_test(masters_without_addresses_do_not_wait_for_each_other),
         cmocka_unit_test(what_a_master_says_of_others_does_not_make_them_older),
