@@ -67,7 +67,8 @@ typedef struct df_error {
 DF_API const char *df_code_name(df_code code);
 
 /* Fills err, which may be NULL, and returns code: for kernels and other code of the user's that
- * the library calls. A message that is too long is cut, and says so with "..." at its end. */
+ * the library calls. A message that is too long is cut, and says so with "..." at its end.
+ * err->message may be an argument: ("loading %s: %s", name, err->message). */
 DF_API df_code df_error_set(df_error *err, df_code code, const char *format, ...) DF_PRINTF(3, 4);
 
 #ifdef __cplusplus

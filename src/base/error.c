@@ -21,9 +21,10 @@ static void mark_cut(char *message, size_t size, int length) {
 
 df_code error_set_list(df_error *err, df_code code, const char *format, va_list args) {
     if (!err) return code;
-    *err = (df_error){.code = code};
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
-    mark_cut(err->message, sizeof err->message, n);
+    df_error made = {.code = code}; /* the words that err has may be among the arguments */
+    int n = vsnprintf(made.message, sizeof made.message, format, args);
+    mark_cut(made.message, sizeof made.message, n);
+    *err = made;
     return code;
 }
 
@@ -53,10 +54,10 @@ df_code error_memory(df_error *err, const char *what) {
 
 df_code error_from(df_error *err, df_code code, const char *whose) {
     if (code == DF_OK) return code;
-    if (!err->message[0])
-        return error_set(err, code, "%s failed with %s and gave no words", whose,
-                         df_code_name(code));
     err->code = code;
+    if (!err->message[0])
+        (void)snprintf(err->message, sizeof err->message, "%s failed with %s and gave no words",
+                       whose, df_code_name(code));
     return code;
 }
 

@@ -99,6 +99,16 @@ static void a_message_one_letter_too_long_ends_in_dots(void **state) {
     assert_cut(&err);
 }
 
+static void an_error_can_be_made_of_its_own_words(void **state) {
+    (void)state;
+    df_error err;
+    (void)error_set(&err, DF_NOT_FOUND, "no such file");
+
+    (void)error_set(&err, err.code, "loading %s: %s", "x", err.message);
+
+    assert_string_equal(err.message, "loading x: no such file");
+}
+
 static void a_prefix_comes_before_the_words_and_leaves_the_rest(void **state) {
     (void)state;
     df_error err;
@@ -147,6 +157,7 @@ int main(void) {
         cmocka_unit_test(want_of_memory_names_what_it_was_for),
         cmocka_unit_test(a_message_that_just_fits_is_whole),
         cmocka_unit_test(a_message_one_letter_too_long_ends_in_dots),
+        cmocka_unit_test(an_error_can_be_made_of_its_own_words),
         cmocka_unit_test(a_prefix_comes_before_the_words_and_leaves_the_rest),
         cmocka_unit_test(a_prefix_that_pushes_words_out_ends_in_dots),
         cmocka_unit_test(a_prefix_of_any_length_stays_in_the_message),
