@@ -609,23 +609,40 @@ static df_code end_with_no_code(df_kernel *k, df_error *err) {
     return DF_OK;
 }
 
-static void a_kernel_that_ends_with_an_error_without_a_code_has_failed(void **state) {
-    (void)state;
+static df_code end_with_no_words(df_kernel *k, df_error *err) {
+    (void)err;
+    df_kernel_done(df_kernel_handle_of(k), &(df_error){.code = DF_DATA_LOSS});
+    return DF_OK;
+}
+
+static void ends_later_with(df_code (*compute)(df_kernel *, df_error *), df_code code,
+                            const char *words) {
     for (int d = 0; d < DEVICES; d++) {
         world w;
         open_world(&w, 0);
         add_op(&w, (df_op_def){.signature = "Later(x: float32) : x", .infer = df_infer_same});
         add_kernel(&w, (df_kernel_def){.op = "Later",
                                        .devices = "CPU,SIM",
-                                       .compute = end_with_no_code,
+                                       .compute = compute,
                                        .flags = DF_KERNEL_ASYNC});
         w.g = df_graph_new(w.rt);
         df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(4));
         df_graph_on(w.g, devices[d]);
         w.p = compiled(&w, DF_OUTS(x), DF_OUTS(node(&w, "Later", DF_OUTS(x), NULL, 0)));
-        fails(&w, w.p, 4, DF_INTERNAL, "node Later");
+        fails(&w, w.p, 4, code, words);
         close_world(&w);
     }
+}
+
+static void a_kernel_that_ends_with_an_error_without_a_code_has_failed(void **state) {
+    (void)state;
+    ends_later_with(end_with_no_code, DF_INTERNAL, "it failed with INTERNAL and gave no words");
+}
+
+static void a_kernel_that_ends_with_an_error_without_words_is_named_with_its_code(void **state) {
+    (void)state;
+    ends_later_with(end_with_no_words, DF_DATA_LOSS, "node Later (Later) on /job:localhost");
+    ends_later_with(end_with_no_words, DF_DATA_LOSS, "it failed with DATA_LOSS and gave no words");
 }
 
 /* It is there already: as it is asked for, or not. */
@@ -808,6 +825,7 @@ int main(void) {
         cmocka_unit_test(a_value_that_does_not_fit_its_variable_is_refused),
         cmocka_unit_test(an_input_without_a_value_is_named),
         cmocka_unit_test(a_kernel_that_ends_with_an_error_without_a_code_has_failed),
+        cmocka_unit_test(a_kernel_that_ends_with_an_error_without_words_is_named_with_its_code),
         cmocka_unit_test(an_output_that_is_there_is_not_allocated_in_another_shape),
         cmocka_unit_test(a_kernel_that_ends_later_needs_room_for_its_output),
         cmocka_unit_test(an_error_is_a_code_also_without_words),
