@@ -82,8 +82,9 @@ DF_API df_code df_rendezvous_new_local(const df_allocator *allocator, df_rendezv
  *
  * Ownership  takes a reference of its own; key and from are borrowed for the call.
  * Threads    any.
- * Errors     the abort's code after an abort; RESOURCE_EXHAUSTED; INVALID_ARGUMENT.
- *            On an error nothing was left. A failure after that is the receiver's. */
+ * Errors     the abort's code after an abort; RESOURCE_EXHAUSTED; INVALID_ARGUMENT, of a tensor
+ *            that does not lie at from, too. On an error nothing was left. A failure after
+ *            that is the receiver's. */
 DF_API df_code df_rendezvous_send(df_rendezvous *r, const df_key *key, const df_endpoint *from,
                                   df_tensor *tensor);
 

@@ -44,7 +44,7 @@ void df_recv_finish(df_recv *r, const df_error *err, const df_endpoint *from, df
     } else if (!intra_is_place_of(from, tensor)) {
         df_tensor_unref(tensor);
         misused(r, DF_INVALID_ARGUMENT,
-                "a tensor in device memory whose endpoint names no such device");
+                "a tensor in device memory whose endpoint does not name that device");
     } else {
         deliver_value(r, from, tensor);
     }

@@ -10,13 +10,13 @@
 /* False: the endpoint contradicts itself. */
 static inline bool intra_is_endpoint(const df_endpoint *e) {
     if (e->memory > DF_MEMORY_HOST) return false;
-    return !e->queue || (e->device && e->device->queue);
+    return !e->queue || (e->device && e->queue->device == e->device);
 }
 
-/* False: the tensor cannot lie there. */
+/* False: the tensor does not lie there. */
 static inline bool intra_is_place_of(const df_endpoint *from, const df_tensor *t) {
     if (!intra_is_endpoint(from)) return false;
-    return t->is_host || (from->device && from->device->queue);
+    return t->is_host || (from->device && t->buf->mem == from->device->mem);
 }
 
 /* True: it is to lie in memory that the host cannot read. */

@@ -5,6 +5,8 @@
 #include "unit/recv_world.h"
 #include "unit/sim_world.h"
 
+#include <dataflow/sim.h>
+
 #include "thread_device.h"
 
 enum { PLAN = 3 };
@@ -380,9 +382,10 @@ static void strings_do_not_go_into_device_memory(void **state) {
     route_end(&x);
 }
 
-/* The block is another device's, so the copy fails when it runs. */
-static df_tensor *misplaced(route *x) {
-    return bytes_in(&x->w, x->w.d[1]->mem, 128);
+/* The next copy, which is its own, fails when it runs. */
+static df_tensor *copied_in_vain(route *x) {
+    assert_int_equal(df_sim_fail(x->w.d[0], DF_SIM_COPY_FAILS, 1, NULL), DF_OK);
+    return bytes_in(&x->w, x->w.d[0]->mem, 128);
 }
 
 static void without_a_step_a_copy_that_fails_ends_the_recv_with_the_cause(void **state) {
@@ -390,10 +393,10 @@ static void without_a_step_a_copy_that_fails_ends_the_recv_with_the_cause(void *
     route x;
     route_init(&x, false);
 
-    ship(&x, at(x.w.d[0]), misplaced(&x), on_host);
+    ship(&x, at(x.w.d[0]), copied_in_vain(&x), on_host);
     got_wait(&x.g);
 
-    assert_got_error(&x.g, DF_INTERNAL);
+    assert_got_error(&x.g, DF_DATA_LOSS);
     assert_non_null(strstr(x.g.err.message, "key /job:localhost"));
     assert_int_equal(x.g.err.flags & DF_ERROR_DERIVED, 0);
     got_fini(&x.g);
@@ -406,13 +409,13 @@ static void under_a_step_a_copy_that_fails_tells_the_step(void **state) {
     route x;
     route_init(&x, true);
 
-    ship(&x, at(x.w.d[0]), misplaced(&x), on_host);
+    ship(&x, at(x.w.d[0]), copied_in_vain(&x), on_host);
     got_wait(&x.g);
 
     assert_int_equal(x.g.calls, 1);
     assert_true(x.g.code != DF_OK);
     assert_true(df_work_failed(&x.step.work));
-    assert_int_equal(x.step.why.code, DF_INTERNAL);
+    assert_int_equal(x.step.why.code, DF_DATA_LOSS);
     got_fini(&x.g);
     route_end(&x);
 }

@@ -106,8 +106,10 @@ static void a_send_that_makes_no_sense_is_refused_and_takes_nothing(void **state
     const df_endpoint no_device = {.queue = w.d[0]->queue};
     const df_endpoint no_memory = {.memory = 2};
     df_device plain = {.queue = NULL}; /* as a host's, which has none */
-    const df_endpoint anothers = {.device = &plain, .queue = w.d[0]->queue};
+    const df_endpoint hosts = {.device = &plain, .queue = w.d[0]->queue};
     const df_endpoint of_host = {.device = &plain};
+    const df_endpoint mixed = {.device = w.d[0], .queue = w.d[1]->queue};
+    const df_endpoint of_another = {.device = w.d[1], .queue = w.d[1]->queue};
 
     assert_int_equal(df_rendezvous_send(NULL, key, &on_host, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, NULL, &on_host, t), DF_INVALID_ARGUMENT);
@@ -115,9 +117,11 @@ static void a_send_that_makes_no_sense_is_refused_and_takes_nothing(void **state
     assert_int_equal(df_rendezvous_send(r, key, &on_host, NULL), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &no_device, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &no_memory, t), DF_INVALID_ARGUMENT);
-    assert_int_equal(df_rendezvous_send(r, key, &anothers, t), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_rendezvous_send(r, key, &hosts, t), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_rendezvous_send(r, key, &mixed, t), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &on_host, far), DF_INVALID_ARGUMENT);
     assert_int_equal(df_rendezvous_send(r, key, &of_host, far), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_rendezvous_send(r, key, &of_another, far), DF_INVALID_ARGUMENT);
     assert_int_equal(rendezvous_send(r, NULL, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
     assert_int_equal(rendezvous_send(NULL, key, &on_host, df_tensor_ref(t)), DF_INVALID_ARGUMENT);
 
