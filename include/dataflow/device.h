@@ -89,7 +89,8 @@ DF_API df_code df_device_tensor(df_device *device, df_dtype dtype, df_shape shap
 DF_API df_code df_device_copy(df_device *to, df_tensor *tensor, df_tensor **out, df_error *err);
 
 /* Makes a tensor of the program's own memory on a device, without a copy: `address` is what the
- * device's own API gave for it (a CUdeviceptr). On a CPU as df_tensor_wrap.
+ * device's own API gave for it (a CUdeviceptr). On a CPU as df_tensor_wrap. OpenCL gives none:
+ * there it lies in the memory of another tensor (df_tensor_address), which the program holds.
  *
  * What the program has put on the stream of df_device_queue before may write it yet; else it is
  * filled. It stays valid and unchanged until release(user, address) is called: once, from any

@@ -35,14 +35,20 @@ DF_API df_code df_opencl_device(const df_device *device, df_opencl_info *out, df
  */
 DF_API void *df_opencl_queue(const df_queue *queue);
 
-/* The same, of what df_kernel_queue gives to a kernel that was registered for OPENCL. Such a kernel
- * puts its commands there and returns. None of them may fail when its turn comes: by the standard
- * that can end the context, and so the device is lost. */
+/* Where the elements of a tensor on such a device lie, which to the library is one address: in
+ * which cl_mem, and how many bytes behind its beginning. Good for as long as the tensor is held.
+ * Threads: any. INVALID_ARGUMENT: it lies on no OpenCL device, or was made by df_device_wrap of an
+ * address that is not inside another's. */
+DF_API df_code df_opencl_buffer(const df_tensor *tensor, void **buffer, size_t *offset,
+                                df_error *err);
+
+/* As df_opencl_queue, of what df_kernel_queue gives to a kernel that was registered for OPENCL.
+ * Such a kernel puts its commands there and returns. None of them may fail when its turn comes: by
+ * the standard that can end the context, and so the device is lost. */
 DF_API void *df_opencl_kernel_queue(void *kernel_queue);
 
-/* Where the data of a tensor lie, which to the library is one address: in which cl_mem, and how
- * many bytes behind its beginning. Good for as long as the tensor is held. Threads: any.
- * INVALID_ARGUMENT: the address is in no block of the queue's device. */
+/* As df_opencl_buffer, of the data that a kernel sees. INVALID_ARGUMENT: the address is in no block
+ * of the queue's device. */
 DF_API df_code df_opencl_kernel_buffer(void *kernel_queue, const void *address, void **buffer,
                                        size_t *offset, df_error *err);
 

@@ -5,7 +5,10 @@
  */
 #include "device/opencl/opencl.h"
 
+#include <dataflow/dataflow.h>
+
 #include "base/clock.h"
+#include "device/device.h"
 #include "device/opencl/launch.h"
 #include "modules/fake_opencl.h"
 #include "support/fault.h"
@@ -93,8 +96,8 @@ static int run_failure(const void *const *args, size_t items) {
     return CL_OUT_OF_RESOURCES;
 }
 
-static df_code launch(void *queue, const char *entry, void *to, size_t n, uint32_t *report,
-                      df_error *err) {
+static df_code put_kernel(void *queue, const char *entry, void *to, size_t n, uint32_t *report,
+                          df_error *err) {
     static const uint16_t addresses[] = {offsetof(increase, to)};
     increase a = {n, {to}};
     const opencl_launch l = {.name = entry,
@@ -144,7 +147,8 @@ static df_code box_play(box *b, uint32_t *report, df_error *err) {
     if (rc == DF_OK) rc = o->record(b->in, NULL, b->done, NULL, err);
     o->queue_flush(b->in);
     if (rc == DF_OK) rc = o->wait(b->compute, NULL, b->done, err);
-    if (rc == DF_OK) rc = launch(b->compute, "increase", (char *)b->first + 100, 300, report, err);
+    if (rc == DF_OK)
+        rc = put_kernel(b->compute, "increase", (char *)b->first + 100, 300, report, err);
     if (rc == DF_OK)
         rc = o->copy_within(b->compute, NULL, (char *)b->second + 7, (char *)b->first + 7,
                             BYTES - 7, err);
@@ -287,7 +291,7 @@ static void what_is_not_inside_one_block_is_refused(void **state) {
                          DF_INVALID_ARGUMENT);
         assert_non_null(strstr(err.message, "OPENCL:0: 1000 bytes at "));
     }
-    assert_int_equal(launch(b.in, "increase", &b, 1, NULL, &err), DF_INVALID_ARGUMENT);
+    assert_int_equal(put_kernel(b.in, "increase", &b, 1, NULL, &err), DF_INVALID_ARGUMENT);
     void *buffer;
     size_t offset;
     ok(df_opencl_kernel_buffer(b.in, first + 5, &buffer, &offset, &err), &err);
@@ -342,13 +346,13 @@ static void a_text_that_is_refused_is_told_with_the_log(void **state) {
     fake.add("increase", run_increase);
     fake.world->refuses_text = 1;
     ok(box_open(&b, NULL, &err), &err);
-    assert_int_equal(launch(b.in, "increase", b.first, 1, NULL, &err), DF_INTERNAL);
+    assert_int_equal(put_kernel(b.in, "increase", b.first, 1, NULL, &err), DF_INTERNAL);
     assert_non_null(strstr(err.message, "kernel increase: the driver refuses the kernel's text: "
                                         "line 3: this is no OpenCL: device OPENCL:0: "
                                         "clBuildProgram: CL_BUILD_PROGRAM_FAILURE (-11)"));
     fake.world->refuses_text = 0; /* and is tried again */
-    ok(launch(b.in, "increase", b.first, 1, NULL, &err), &err);
-    assert_int_equal(launch(b.in, "nothing", b.first, 1, NULL, &err), DF_INTERNAL);
+    ok(put_kernel(b.in, "increase", b.first, 1, NULL, &err), &err);
+    assert_int_equal(put_kernel(b.in, "nothing", b.first, 1, NULL, &err), DF_INTERNAL);
     assert_non_null(strstr(err.message, "kernel nothing: device OPENCL:0: clCreateKernel: "));
     box_close(&b);
 }
@@ -369,7 +373,7 @@ static void a_command_that_fails_loses_the_device(void **state) {
     const df_device_ops *o = &opencl_ops;
     fake.add("failure", run_failure);
     ok(box_open(&b, NULL, &err), &err);
-    ok(launch(b.in, "failure", b.first, 1, NULL, &err), &err);
+    ok(put_kernel(b.in, "failure", b.first, 1, NULL, &err), &err);
     ok(o->record(b.in, NULL, b.done, NULL, &err), &err);
     o->queue_flush(b.in);
     o->event_wait(b.device, b.done, UINT64_MAX);
@@ -393,7 +397,7 @@ static void nothing_is_put_behind_an_event_that_has_failed(void **state) {
     const df_device_ops *o = &opencl_ops;
     fake.add("failure", run_failure);
     ok(box_open(&b, NULL, &err), &err);
-    ok(launch(b.in, "failure", b.first, 1, NULL, &err), &err);
+    ok(put_kernel(b.in, "failure", b.first, 1, NULL, &err), &err);
     ok(o->record(b.in, NULL, b.done, NULL, &err), &err);
     o->queue_flush(b.in);
     cl_result r = ((opencl_device *)b.device)->driver.event_wait(1, (cl_event *)b.done + 1);
@@ -466,7 +470,7 @@ static int use_in_a_child(box *b) {
     if (o->copy_in(b->in, NULL, b->first, b->host, 1, &err) != DF_UNAVAILABLE) return 1;
     if (!strstr(err.message, words)) return 2;
     if (o->record(b->in, NULL, b->done, NULL, &err) != DF_UNAVAILABLE) return 3;
-    if (launch(b->in, "increase", b->first, 1, NULL, &err) != DF_UNAVAILABLE) return 4;
+    if (put_kernel(b->in, "increase", b->first, 1, NULL, &err) != DF_UNAVAILABLE) return 4;
     if (!o->event_ended(b->device, b->end, &err) || err.code != DF_UNAVAILABLE) return 5;
     o->queue_flush(b->in);
     box_close(b);
@@ -500,6 +504,52 @@ static void a_child_of_fork_asks_nothing_of_the_driver(void **state) {
     box_close(&b);
 }
 
+/* ---- what a program can ask for ------------------------------------------- */
+
+static void a_program_can_ask_for_what_opencl_code_of_its_own_needs(void **state) {
+    (void)state;
+    static char path[] = FAKE;
+    df_device_ops kind = opencl_ops;
+    kind.user = path;
+    const df_runtime_options o = {.struct_size = sizeof o,
+                                  .devices = "cpu:1,opencl:1",
+                                  .kinds = (const df_device_ops *const[]){&kind},
+                                  .n_kinds = 1};
+    df_runtime *rt;
+    df_tensor *whole, *part, *here;
+    void *buffer, *same;
+    size_t offset;
+    df_error err = {.code = DF_OK};
+    ok(df_runtime_new(&o, &rt, &err), &err);
+    df_device *cpu = df_runtime_device(rt, 0), *gpu = df_runtime_device(rt, 1);
+    df_opencl_info info = {.struct_size = sizeof info};
+    ok(df_opencl_device(gpu, &info, &err), &err);
+    assert_non_null(info.context);
+    assert_false(queue_is_lent(df_device_queue(gpu)));
+    assert_non_null(df_opencl_queue(df_device_queue(gpu)));
+    assert_true(queue_is_lent(df_device_queue(gpu)));
+    assert_null(df_opencl_queue(df_device_queue(cpu)));
+
+    ok(df_device_tensor(gpu, DF_UINT8, DF_SHAPE(100), &whole, &err), &err);
+    char *address = df_tensor_address(whole);
+    ok(df_device_wrap(gpu, DF_UINT8, DF_SHAPE(10), address + 5, NULL, NULL, &part, &err), &err);
+    ok(df_device_tensor(cpu, DF_UINT8, DF_SHAPE(100), &here, &err), &err);
+
+    ok(df_opencl_buffer(whole, &buffer, &offset, &err), &err);
+    assert_non_null(buffer);
+    assert_int_equal(offset, 0);
+    ok(df_opencl_buffer(part, &same, &offset, &err), &err);
+    assert_ptr_equal(same, buffer);
+    assert_int_equal(offset, 5);
+    assert_int_equal(df_opencl_buffer(here, &buffer, &offset, &err), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_opencl_buffer(NULL, &buffer, &offset, &err), DF_INVALID_ARGUMENT);
+    assert_int_equal(df_opencl_buffer(whole, NULL, &offset, &err), DF_INVALID_ARGUMENT);
+    df_tensor_unref(whole);
+    df_tensor_unref(part);
+    df_tensor_unref(here);
+    df_runtime_free(rt);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fake, close_fake)
     static const struct CMUnitTest tests[] = {
@@ -519,6 +569,7 @@ int main(void) {
         TEST(a_failure_of_any_call_leaves_nothing_behind),
         TEST(without_memory_calls_are_refused_and_nothing_is_lost),
         TEST(a_child_of_fork_asks_nothing_of_the_driver),
+        TEST(a_program_can_ask_for_what_opencl_code_of_its_own_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

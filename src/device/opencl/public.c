@@ -36,14 +36,26 @@ void *df_opencl_kernel_queue(void *kernel_queue) {
     return kernel_queue ? ((opencl_queue *)kernel_queue)->queue : NULL;
 }
 
-df_code df_opencl_kernel_buffer(void *kernel_queue, const void *address, void **buffer,
-                                size_t *offset, df_error *err) {
+static df_code find_buffer(opencl_device *d, const void *address, void **buffer, size_t *offset,
+                           df_error *err) {
     opencl_place at;
-    if (!kernel_queue || !buffer || !offset)
-        return error_invalid(err, "the queue or a place for the result is NULL");
-    df_code code = opencl_find(((opencl_queue *)kernel_queue)->device, address, 0, &at, err);
+    df_code code = opencl_find(d, address, 0, &at, err);
     if (code != DF_OK) return code;
     *buffer = at.buffer;
     *offset = at.offset;
     return DF_OK;
+}
+
+df_code df_opencl_buffer(const df_tensor *tensor, void **buffer, size_t *offset, df_error *err) {
+    opencl_device *d = opencl_of(df_tensor_device(tensor));
+    if (!buffer || !offset) return error_no_out(err);
+    if (!d) return error_invalid(err, "the tensor lies on no OpenCL device");
+    return find_buffer(d, df_tensor_address(tensor), buffer, offset, err);
+}
+
+df_code df_opencl_kernel_buffer(void *kernel_queue, const void *address, void **buffer,
+                                size_t *offset, df_error *err) {
+    if (!kernel_queue || !buffer || !offset)
+        return error_invalid(err, "the queue or a place for the result is NULL");
+    return find_buffer(((opencl_queue *)kernel_queue)->device, address, buffer, offset, err);
 }
