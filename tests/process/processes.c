@@ -13,7 +13,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -77,12 +76,14 @@ int processes_connect(const processes *p, int worker) {
 
 /* ---- children ------------------------------------------------------------------------- */
 
-/* argv[0] is the program. Waits for its first line. */
+enum { MOST_FILES = 256 }; /* of this process */
+
+/* argv[0] is the program. It has none of this process's files: UCX's sockets would stay open in
+ * it, and their ports taken. Waits for its first line. */
 static pid_t spawn(const processes *p, char *const argv[]) {
     int pipe_[2];
     char line[256];
     assert_int_equal(pipe(pipe_), 0);
-    (void)fcntl(pipe_[0], F_SETFD, FD_CLOEXEC);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -91,7 +92,7 @@ static pid_t spawn(const processes *p, char *const argv[]) {
 #endif
         const struct rlimit files = {(rlim_t)p->files, (rlim_t)p->files};
         (void)dup2(pipe_[1], STDOUT_FILENO);
-        (void)close(pipe_[1]);
+        for (int fd = STDERR_FILENO + 1; fd < MOST_FILES; fd++) (void)close(fd);
         if (p->files) (void)setrlimit(RLIMIT_NOFILE, &files);
         (void)execv(argv[0], argv);
         _exit(127);
@@ -127,11 +128,17 @@ void processes_start(processes *p, int worker) {
     p->pids[worker] = spawn(p, argv);
 }
 
-void processes_start_master(processes *p, const char *program) {
-    char *argv[] = {
-        (char *)(uintptr_t)program,         "--master", p->file, (char *)(uintptr_t)p->scheme,
-        (char *)(uintptr_t)p->certificates, NULL};
-    p->pids[MASTER] = spawn(p, argv);
+void processes_start_master(processes *p, int task, const char *program) {
+    char number[12];
+    (void)snprintf(number, sizeof number, "%d", task);
+    char *argv[] = {(char *)(uintptr_t)program,
+                    "--master",
+                    number,
+                    p->file,
+                    (char *)(uintptr_t)p->scheme,
+                    (char *)(uintptr_t)p->certificates,
+                    NULL};
+    p->pids[task] = spawn(p, argv);
 }
 
 void processes_kill(processes *p, int worker) {
@@ -188,8 +195,11 @@ static void free_engine(processes *p) {
 
 void processes_join(processes *p) {
     df_cluster_spec *spec;
-    const df_runtime_options ro = {
-        .struct_size = sizeof ro, .devices = "cpu:1", .workers = 1, .job = "master"};
+    const df_runtime_options ro = {.struct_size = sizeof ro,
+                                   .devices = "cpu:1",
+                                   .workers = 1,
+                                   .job = "master",
+                                   .task = p->task == OTHER};
     const df_cluster_options co = {.struct_size = sizeof co, .transport = &p->ops};
     assert_int_equal(df_cluster_spec_parse(NULL, p->text, strlen(p->text), &spec, &p->err), DF_OK);
     assert_int_equal(df_runtime_new(&ro, &p->rt, &p->err), DF_OK);
@@ -280,16 +290,19 @@ void processes_expect_error(processes *p, df_code code, const char *words) {
 /* ---- a cluster ---------------------------------------------------------------------------- */
 
 static void write_file(processes *p) {
-    static const char *const jobs[TASKS] = {"worker", "worker", "master"};
-    static const int numbers[TASKS] = {0, 1, 0};
+    static const char *const jobs[TASKS] = {"worker", "worker", "master", "master"};
+    static const int numbers[TASKS] = {0, 1, 0, 1};
     size_t n = 0;
     for (int t = 0; t < TASKS; t++) {
         char identity[64] = "";
         if (p->certificates)
             (void)snprintf(identity, sizeof identity, "dataflow://cluster/%s-%d", jobs[t],
                            numbers[t]);
-        n += (size_t)snprintf(p->text + n, sizeof p->text - n, "%s %d %s://127.0.0.1:%d %s\n",
-                              jobs[t], numbers[t], p->scheme, p->ports[t], identity);
+        char address[32] = "-";
+        if (t != OTHER || p->other_is_called)
+            (void)snprintf(address, sizeof address, "%s://127.0.0.1:%d", p->scheme, p->ports[t]);
+        n += (size_t)snprintf(p->text + n, sizeof p->text - n, "%s %d %s %s\n", jobs[t], numbers[t],
+                              address, identity);
     }
     FILE *f = fopen(p->file, "w");
     assert_non_null(f);
@@ -298,11 +311,10 @@ static void write_file(processes *p) {
 }
 
 void processes_open(processes *p, processes_way way) {
-    int files = p->files;
-    memset(p, 0, sizeof *p);
-    p->files = files;
-    p->scheme = way.scheme;
-    p->certificates = way.certificates;
+    *p = (processes){.files = p->files,
+                     .other_is_called = p->other_is_called,
+                     .scheme = way.scheme,
+                     .certificates = way.certificates};
     (void)strcpy(p->folder, "/tmp/dataflow-process-XXXXXX");
     assert_non_null(mkdtemp(p->folder));
     (void)snprintf(p->file, sizeof p->file, "%s/cluster", p->folder);
@@ -323,18 +335,21 @@ void processes_close(processes *p) {
 
 /* ---- another master ------------------------------------------------------------------------- */
 
-int processes_main_as_master(const char *file, processes_way way) {
-    processes p = {.scheme = way.scheme, .certificates = way.certificates};
-    FILE *f = fopen(file, "r");
-    if (!f || !fread(p.text, 1, sizeof p.text - 1, f)) return 1;
+void processes_open_master(processes *p, char **argv) {
+    *p = (processes){.task = atoi(argv[0]), .scheme = argv[2], .certificates = argv[3]};
+    FILE *f = fopen(argv[1], "r");
+    assert_true(f && fread(p->text, 1, sizeof p->text - 1, f));
     (void)fclose(f);
-    make_engine(&p);
-    processes_join(&p);
-    processes_session(&p);
-    processes_expect_step(&p, 1, 1);
+    make_engine(p);
+    processes_join(p);
+}
+
+int processes_run_slow(processes *p) {
+    processes_session(p);
+    processes_expect_step(p, 1, 1);
     printf("the master runs\n");
     (void)fflush(stdout);
     df_tensor *out = NULL;
-    (void)df_program_run(p.slow, DF_NO_TENSORS, &out, NULL, &p.err);
-    return 1; /* it was to be killed before */
+    (void)df_program_run(p->slow, DF_NO_TENSORS, &out, NULL, &p->err);
+    return 1;
 }

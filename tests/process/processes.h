@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * processes.h - a cluster of real processes: workers that are dataflow-worker, and this one, the
- * master. Its session's graph has, from this process's feed `a`:
+ * master; and room for another beside it. Its session's graph has, from this process's feed `a`:
  *
  *     y = (-a on worker 0 + v, a variable of worker 1 that counts) on this one
  *     slow: seconds of products on worker 1
@@ -19,7 +19,7 @@
 
 #include <sys/types.h>
 
-enum { WORKERS = 2, TASKS = WORKERS + 1, MASTER = WORKERS };
+enum { WORKERS = 2, TASKS = WORKERS + 2, MASTER = WORKERS, OTHER = MASTER + 1 };
 
 typedef struct processes {
     char folder[64], file[128]; /* of the cluster */
@@ -29,7 +29,9 @@ typedef struct processes {
     const char *certificates; /* NULL: no TLS */
     int files;                /* RLIMIT_NOFILE of workers, or 0 */
     pid_t pids[TASKS];        /* 0: not there */
+    bool other_is_called;     /* the other master has an address */
     /* this process */
+    int task; /* MASTER, if 0, or OTHER */
     void *engine;
     df_transport_ops ops;
     df_runtime *rt;
@@ -52,9 +54,12 @@ void processes_close(processes *p);
 
 void processes_start(processes *p, int worker); /* and waits until it can be reached */
 void processes_kill(processes *p, int worker);  /* by SIGKILL, and waits for its end */
-/* The same test program as the master: runs `slow`. Its first line on standard output has come. */
-void processes_start_master(processes *p, const char *program);
-int processes_main_as_master(const char *file, processes_way way);
+/* The same test program as this master, or the other: "--master TASK FILE ENGINE [CERTIFICATES]".
+ * Its first line on standard output has come. */
+void processes_start_master(processes *p, int task, const char *program);
+/* There: by these arguments. */
+void processes_open_master(processes *p, char **argv);
+int processes_run_slow(processes *p); /* says so, and is to be killed meanwhile */
 
 void processes_join(processes *p);
 void processes_leave(processes *p);

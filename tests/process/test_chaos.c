@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Workers and masters that are killed, stopped, continued and started again at random, while a
- * master runs steps. Each step ends in time, with the right value or an error that names a task;
- * when all are well again steps succeed again; and who has lived through it has no more descriptors
- * and hardly more memory than before.
+ * Workers and masters that are killed, stopped, continued and started again at random, while two
+ * masters run steps, each of sessions of its own. Each step ends in time, with the right value or
+ * an error that names a task; when all are well again steps succeed again; and who has lived
+ * through it has no more descriptors and hardly more memory than before.
  *
  *   test_chaos ENGINE                        a few rounds by "grpc" or "ucx"
  *   test_chaos ENGINE --seed S --rounds N    the same deeds for a seed, not the same moments
  *
  * The graph: worker 0 negates what is fed; worker 1 counts in a variable, adds, and sends 64 KiB of
  * that; worker 0 negates them: a - n, for the n-th step that succeeds.
+ *
+ * The first master is this process, and lives; the other is this program again. Its sessions have
+ * so much on each worker that one which is not forgotten with its master shows. It has an address
+ * if the seed is odd.
  */
 #include "process/processes.h"
 
@@ -21,7 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ELEMENTS = 8192, IN_TIME_S = 30, GOOD_AGAIN = 3, FILES_MORE = 16, MIB_MORE = 128 };
+enum { ELEMENTS = 8192, IN_TIME_S = 30, GOOD_AGAIN = 3, FILES_MORE = 7, MIB_MORE = 128 };
+enum { MASTERS = 8, SESSION_MIB = 32 }; /* as many as come and go leave more than MIB_MORE */
 
 /* ---- steps ------------------------------------------------------------------------------- */
 
@@ -30,6 +35,8 @@ typedef struct steps {
     processes *p;
     pthread_t thread;
     _Atomic bool stops;
+    pthread_mutex_t joined; /* held while a session is made, and while the cluster is left */
+    _Atomic bool leaves;
     _Atomic uint64_t good, bad, sessions;
     uint64_t longest; /* ns */
     check mistakes;
@@ -50,9 +57,17 @@ static void end_session(steps *st) {
     st->g = NULL;
 }
 
-static df_code make_session(steps *st, df_error *err) {
+static df_code new_session(steps *st, df_error *err) {
+    (void)pthread_mutex_lock(&st->joined);
     const df_session_options so = {.struct_size = sizeof so, .cluster = st->p->cluster};
-    const int64_t many[] = {ELEMENTS};
+    df_code code = st->leaves ? df_error_set(err, DF_CANCELLED, "it leaves")
+                              : df_session_new(st->g, &so, &st->s, err);
+    (void)pthread_mutex_unlock(&st->joined);
+    return code;
+}
+
+static df_code make_session(steps *st, df_error *err) {
+    const int64_t many[] = {ELEMENTS}, much[] = {SESSION_MIB << 18};
     df_graph *g = st->g = df_graph_new(st->p->rt);
     df_out a = df_placeholder(g, "a", DF_INT64, DF_SCALAR);
     df_graph_on(g, "/job:worker/task:0");
@@ -62,8 +77,12 @@ static df_code make_session(steps *st, df_error *err) {
     df_out large = df_fill(g, df_add(g, b, n), (df_shape){1, many});
     df_graph_on(g, "/job:worker/task:0");
     df_out y = df_neg(g, large);
+    for (int w = 0; st->p->task == OTHER && w < WORKERS; w++) {
+        df_graph_on(g, w ? "/job:worker/task:1" : "/job:worker/task:0");
+        (void)df_variable(g, w ? "ballast1" : "ballast0", DF_FLOAT32, (df_shape){1, much});
+    }
     df_graph_on(g, NULL);
-    df_code code = df_session_new(g, &so, &st->s, err);
+    df_code code = new_session(st, err);
     if (code == DF_OK)
         code = df_session_compile(st->s, DF_OUTS(a), DF_OUTS(y), NULL, &st->program, err);
     if (code != DF_OK) end_session(st);
@@ -79,11 +98,14 @@ static void look_at(steps *st, int64_t a, df_tensor *y) {
         if (!CHECK_EQUAL(&st->mistakes, at[i], a - st->n)) return;
 }
 
-/* Who is lost, or was restarted, or has lost its variables. */
+/* Who is lost, or was restarted, or has lost its variables. The other master is needed for
+ * sessions. */
 static void look_at_error(steps *st, const char *what, df_code code, const df_error *err) {
     bool fits = code == DF_UNAVAILABLE || code == DF_ABORTED || code == DF_FAILED_PRECONDITION;
-    check_that(&st->mistakes, fits && strstr(err->message, "/job:worker/task:"), __FILE__, __LINE__,
-               "%s: %s: %.150s", what, df_code_name(code), err->message);
+    bool names = strstr(err->message, "/job:worker/task:") ||
+                 (!st->s && strstr(err->message, "/job:master/task:"));
+    check_that(&st->mistakes, (fits && names) || st->leaves, __FILE__, __LINE__, "%s: %s: %.150s",
+               what, df_code_name(code), err->message);
     st->bad++;
     processes_sleep(10);
 }
@@ -112,6 +134,12 @@ static void *run_steps(void *arg) {
     return NULL;
 }
 
+static void steps_init(steps *st, processes *p) {
+    st->p = p;
+    check_init(&st->mistakes);
+    assert_int_equal(pthread_mutex_init(&st->joined, NULL), 0);
+}
+
 static void steps_start(steps *st) {
     st->stops = false;
     assert_int_equal(pthread_create(&st->thread, NULL, run_steps, st), 0);
@@ -121,6 +149,17 @@ static void steps_stop(steps *st) {
     st->stops = true;
     assert_int_equal(pthread_join(st->thread, NULL), 0);
     check_end(&st->mistakes);
+}
+
+/* In the midst of a step, or of anything else but the making of a session, which would need the
+ * cluster. */
+static void steps_leave(steps *st) {
+    (void)pthread_mutex_lock(&st->joined);
+    st->leaves = true;
+    df_cluster_leave(st->p->cluster);
+    st->p->cluster = NULL;
+    (void)pthread_mutex_unlock(&st->joined);
+    steps_stop(st);
 }
 
 /* All are well: so are steps, soon. */
@@ -171,6 +210,47 @@ static void look_at_life(const char *who, const life *l, pid_t pid) {
     assert_true(now.mib <= l->before.mib + MIB_MORE);
 }
 
+/* ---- the other master -------------------------------------------------------------------- */
+
+/* Told to by SIGTERM, it leaves; by SIGUSR1, when its steps succeed. */
+static int be_other_master(char **argv) {
+    static processes p;
+    static steps st;
+    sigset_t words;
+    int word;
+    (void)sigemptyset(&words);
+    (void)sigaddset(&words, SIGTERM);
+    (void)sigaddset(&words, SIGUSR1);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &words, NULL), 0);
+    processes_open_master(&p, argv);
+    steps_init(&st, &p);
+    steps_start(&st);
+    await_good(&st);
+    printf("the other master runs\n");
+    (void)fflush(stdout);
+    assert_int_equal(sigwait(&words, &word), 0);
+    if (word == SIGUSR1) await_good(&st);
+    steps_leave(&st);
+    processes_close(&p);
+    return 0;
+}
+
+/* Soon, and as it is told: if it has seen a mistake it has said so, and gone before. */
+static void end_other_master(processes *p, int word) {
+    int status = 0;
+    pid_t ended = 0;
+    uint64_t since = processes_now();
+    assert_int_equal(kill(p->pids[OTHER], word), 0);
+    while ((ended = waitpid(p->pids[OTHER], &status, WNOHANG)) == 0) {
+        if (processes_now() - since > IN_TIME_S * UINT64_C(1000000000))
+            fail_msg("the other master has not left for %d s", IN_TIME_S);
+        processes_sleep(1);
+    }
+    assert_int_equal(ended, p->pids[OTHER]);
+    p->pids[OTHER] = 0;
+    assert_int_equal(status, word == SIGKILL ? SIGKILL : 0);
+}
+
 /* ---- deeds ------------------------------------------------------------------------------------
  */
 
@@ -208,11 +288,13 @@ static void restart_both(chaos *c) {
     processes_start(&c->p, 1 - w);
 }
 
+/* A worker, or the other master. */
 static void stop_for(chaos *c, int ms) {
-    int w = (int)draw_below(&c->d, WORKERS);
-    assert_int_equal(kill(c->p.pids[w], SIGSTOP), 0);
+    uint32_t any = draw_below(&c->d, WORKERS + 1);
+    pid_t pid = c->p.pids[any < WORKERS ? any : OTHER];
+    assert_int_equal(kill(pid, SIGSTOP), 0);
     doze(c, ms);
-    assert_int_equal(kill(c->p.pids[w], SIGCONT), 0);
+    assert_int_equal(kill(pid, SIGCONT), 0);
 }
 
 static void stop_shortly(chaos *c) {
@@ -236,27 +318,60 @@ static void restart_while_the_other_is_stopped(chaos *c) {
 static void kill_another_master(chaos *c) {
     steps_stop(&c->st);
     processes_leave(&c->p);
-    processes_start_master(&c->p, self);
+    processes_start_master(&c->p, MASTER, self);
     doze(c, 100);
     processes_kill(&c->p, MASTER);
     processes_join(&c->p);
     steps_start(&c->st);
 }
 
-static void play_round(chaos *c, bool takes_time) {
+static void restart_other_master(chaos *c, int word) {
+    end_other_master(&c->p, word);
+    processes_start_master(&c->p, OTHER, self);
+}
+
+static void kill_other_master(chaos *c) {
+    doze(c, 100);
+    restart_other_master(c, SIGKILL);
+}
+
+static void leave_as_other_master(chaos *c) {
+    doze(c, 100);
+    restart_other_master(c, SIGTERM);
+}
+
+/* It leaves, or is killed, while both mend the worker. */
+static void restart_with_other_master(chaos *c) {
+    restart(c);
+    doze(c, 50);
+    restart_other_master(c, draw_once_in(&c->d, 2) ? SIGTERM : SIGKILL);
+}
+
+static void masters_come_and_go(chaos *c) {
+    for (int i = 0; i < MASTERS; i++) restart_other_master(c, SIGKILL);
+}
+
+static void play_round(chaos *c, void (*deed)(chaos *c)) {
+    deed(c);
+    await_good(&c->st);
+    for (int w = 0; w < WORKERS; w++)
+        if (c->lives[w].rounds++ == 0) c->lives[w].before = holdings_of(c->p.pids[w]);
+    if (c->own.rounds++ == 0) c->own.before = holdings_of(getpid());
+}
+
+static void play_any(chaos *c, bool takes_time) {
     static void (*const deeds[])(chaos * c) = {restart,
                                                restart,
                                                stop_shortly,
                                                restart_both,
                                                restart_while_the_other_is_stopped,
                                                kill_another_master,
+                                               kill_other_master,
+                                               leave_as_other_master,
+                                               restart_with_other_master,
                                                stop_until_it_is_dead_for_others};
     size_t n = sizeof deeds / sizeof *deeds - !takes_time;
-    deeds[draw_below(&c->d, n)](c);
-    await_good(&c->st);
-    for (int w = 0; w < WORKERS; w++)
-        if (c->lives[w].rounds++ == 0) c->lives[w].before = holdings_of(c->p.pids[w]);
-    if (c->own.rounds++ == 0) c->own.before = holdings_of(getpid());
+    play_round(c, deeds[draw_below(&c->d, n)]);
 }
 
 static uint64_t seed = 1;
@@ -266,12 +381,15 @@ static void steps_of_a_cluster_in_chaos_end_well(void **state) {
     static chaos c;
     (void)state;
     c.d = draws_of(seed, 0);
+    c.p.other_is_called = seed % 2;
     processes_open(&c.p, (processes_way){engine, NULL});
-    c.st.p = &c.p;
-    check_init(&c.st.mistakes);
+    steps_init(&c.st, &c.p);
+    processes_start_master(&c.p, OTHER, self);
     steps_start(&c.st);
     await_good(&c.st);
-    for (int i = 0; i < rounds; i++) play_round(&c, rounds > 20);
+    for (int i = 0; i < rounds; i++) play_any(&c, rounds > 20);
+    play_round(&c, masters_come_and_go);
+    end_other_master(&c.p, SIGUSR1);
     steps_stop(&c.st);
     for (int w = 0; w < WORKERS; w++)
         look_at_life(w ? "worker 1" : "worker 0", &c.lives[w], c.p.pids[w]);
@@ -287,10 +405,16 @@ static void steps_of_a_cluster_in_chaos_end_well(void **state) {
     processes_close(&c.p);
 }
 
+static int be_master(char **argv) {
+    static processes p;
+    if (atoi(argv[0]) == OTHER) return be_other_master(argv);
+    processes_open_master(&p, argv);
+    return processes_run_slow(&p);
+}
+
 int main(int argc, char **argv) {
     self = argv[0];
-    if (argc >= 4 && strcmp(argv[1], "--master") == 0)
-        return processes_main_as_master(argv[2], (processes_way){argv[3], NULL});
+    if (argc >= 5 && strcmp(argv[1], "--master") == 0) return be_master(argv + 2);
     if (argc < 2) {
         (void)fprintf(stderr, "test_chaos ENGINE [--seed S] [--rounds N]\n");
         return 2;

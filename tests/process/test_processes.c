@@ -190,7 +190,7 @@ static void killed_master(void **state) {
     processes p = {.files = 0};
     processes_open(&p, way);
     processes_leave(&p); /* its place is for the other */
-    processes_start_master(&p, self);
+    processes_start_master(&p, MASTER, self);
     processes_sleep(200);
     processes_kill(&p, MASTER);
     uint64_t since = processes_now();
@@ -397,8 +397,11 @@ int main(int argc, char **argv) {
         {"both-abort", cmocka_unit_test(both_abort_at_once)},
     };
     self = argv[0];
-    if (argc >= 4 && strcmp(argv[1], "--master") == 0)
-        return processes_main_as_master(argv[2], (processes_way){argv[3], argv[4]});
+    if (argc >= 5 && strcmp(argv[1], "--master") == 0) {
+        processes p;
+        processes_open_master(&p, argv + 2);
+        return processes_run_slow(&p);
+    }
     if (argc > 2) way = (processes_way){argv[2], argv[3]};
     for (size_t i = 0; argc > 2 && i < sizeof cases / sizeof *cases; i++) {
         if (strcmp(argv[1], cases[i].name) != 0) continue;
