@@ -33,8 +33,9 @@ DF_API df_out df_const_int(df_graph *g, df_dtype dtype, int64_t value);
 DF_API df_out df_placeholder(df_graph *g, const char *name, df_dtype dtype, df_shape shape);
 
 /* A variable: state that stays on its device from step to step. The output is its value
- * when this node runs. It starts with zeros (shape must then be known), or with
- * the value of `initial`, evaluated once by df_session_new. Any dtype. */
+ * when this node runs. It starts with zeros (shape must then be known), or with the value of
+ * `initial`, evaluated once by df_session_new, behind the first values of the variables that it
+ * needs. Any dtype. */
 DF_API df_out df_variable(df_graph *g, const char *name, df_dtype dtype, df_shape shape);
 DF_API df_out df_variable_from(df_graph *g, const char *name, df_out initial);
 

@@ -3,8 +3,10 @@
  * Opening a session: variables are placed, once for the whole graph, and given their first
  * values.
  *
- * An initialiser is any output of the graph. All of them are fetched by one program, and what
- * comes is moved to the variables' devices. Variables without one start with zeros.
+ * Variables without an initialiser start with zeros. An initialiser is any output of the graph.
+ * Those that need no variable which has one are fetched by one program, the first round; the others
+ * in later rounds, behind the variables that they need. What comes is moved to the variables'
+ * devices.
  */
 #include "session/session.h"
 
@@ -71,44 +73,83 @@ static df_code set_zeros(df_session *s, variable *v, df_error *err) {
     return set_value(s, v, zeros, err);
 }
 
-static df_code run_initialisers(df_session *s, const df_out *outs, const uint32_t *which, size_t n,
-                                df_tensor **values, df_error *err) {
+/* A variable that starts from an output. */
+typedef struct first {
+    df_out from;
+    uint32_t variable, round;
+    df_tensor *value; /* owned, in host memory; once its round has run */
+} first;
+
+/* The round from which on each node has what it needs: in the graph's order, in which a variable
+ * stands behind what it starts from. Returns how many rounds there are. */
+static uint32_t number_rounds(const df_graph *g, uint32_t *rounds) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const df_node *node = g->nodes[i];
+        const uint32_t *controls = node_controls(node);
+        uint32_t r = node->has_initial ? rounds[node->inputs[0].node] + 1 : 0;
+        for (int k = 0; k < node->n_inputs; k++)
+            if (rounds[node->inputs[k].node] > r) r = rounds[node->inputs[k].node];
+        for (int k = 0; k < node->n_controls; k++)
+            if (controls[k] < i && rounds[controls[k]] > r) r = rounds[controls[k]];
+        rounds[i] = r;
+        if (node->has_initial && r > n) n = r;
+    }
+    return n;
+}
+
+/* Sets all that are known by now: what this round has written to those before gives way. */
+static df_code run_round(df_session *s, first *firsts, size_t n, uint32_t round, df_out *outs,
+                         df_tensor **values, df_error *err) {
     df_program *p = NULL;
-    df_code code = session_compile(s, DF_NO_OUTS, (df_outs){outs, n}, NULL, &p, err);
+    size_t m = 0;
+    for (size_t i = 0; i < n; i++)
+        if (firsts[i].round == round) outs[m++] = firsts[i].from;
+    df_code code = session_compile(s, DF_NO_OUTS, (df_outs){outs, m}, NULL, &p, err);
     if (code == DF_OK) code = df_program_run(p, DF_NO_TENSORS, values, NULL, err);
     df_program_free(p);
-    if (code != DF_OK) error_prefix(err, "initialisers: ");
-    size_t i = 0;
-    for (; code == DF_OK && i < n; i++)
-        code = named(set_value(s, &s->variables[which[i]], values[i], err), &s->variables[which[i]],
-                     err);
-    for (; i < n; i++) df_tensor_unref(values[i]);
+    if (code != DF_OK) {
+        error_prefix(err, "initialisers: ");
+        return code;
+    }
+    m = 0;
+    for (size_t i = 0; i < n; i++)
+        if (firsts[i].round == round) firsts[i].value = values[m++];
+    for (size_t i = 0; code == DF_OK && i < n; i++) {
+        variable *v = &s->variables[firsts[i].variable];
+        if (firsts[i].value)
+            code = named(set_value(s, v, tensor_ref(firsts[i].value), err), v, err);
+    }
     return code;
 }
 
 static df_code initialise(df_session *s, df_error *err) {
     const df_allocator *alloc = s->rt->alloc;
+    const df_graph *g = s->graph;
     size_t room = s->n_variables, n = 0;
+    uint32_t n_rounds = 0;
     if (room == 0) return DF_OK;
+    first *firsts = alloc_array(alloc, room, sizeof *firsts);
     df_out *outs = alloc_array(alloc, room, sizeof *outs);
-    uint32_t *which = alloc_array(alloc, room, sizeof *which);
     df_tensor **values = alloc_array(alloc, room, sizeof(df_tensor *));
-    df_code code = outs && which && values ? DF_OK : error_memory(err, "variables");
-    for (size_t i = 0; code == DF_OK && i < s->graph->n_nodes; i++) {
-        const df_node *node = s->graph->nodes[i];
+    uint32_t *rounds = alloc_array(alloc, g->n_nodes, sizeof *rounds);
+    df_code code = firsts && outs && values && rounds ? DF_OK : error_memory(err, "variables");
+    if (code == DF_OK) n_rounds = number_rounds(g, rounds);
+    for (size_t i = 0; code == DF_OK && i < g->n_nodes; i++) {
         if (s->variable_of[i] == PLAN_NONE) continue;
         uint32_t v = (uint32_t)s->variable_of[i];
-        if (node->has_initial) {
-            outs[n] = node_initial(node);
-            which[n++] = v;
-        } else {
+        if (g->nodes[i]->has_initial)
+            firsts[n++] = (first){node_initial(g->nodes[i]), v, rounds[i] - 1, NULL};
+        else
             code = named(set_zeros(s, &s->variables[v], err), &s->variables[v], err);
-        }
     }
-    if (code == DF_OK && n) code = run_initialisers(s, outs, which, n, values, err);
+    for (uint32_t r = 0; code == DF_OK && r < n_rounds; r++)
+        code = run_round(s, firsts, n, r, outs, values, err);
+    for (size_t i = 0; i < n; i++) df_tensor_unref(firsts[i].value);
+    alloc_free(alloc, firsts, room * sizeof *firsts);
     alloc_free(alloc, outs, room * sizeof *outs);
-    alloc_free(alloc, which, room * sizeof *which);
     alloc_free(alloc, values, room * sizeof(df_tensor *));
+    alloc_free(alloc, rounds, g->n_nodes * sizeof *rounds);
     return code;
 }
 

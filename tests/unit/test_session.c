@@ -302,6 +302,54 @@ static void a_first_value_may_be_any_output(void **state) {
         }
 }
 
+static void a_first_value_may_need_other_variables(void **state) {
+    (void)state;
+    for (int i = 0; i < N_PLACES; i++) {
+        run_world w;
+        run_open(&w, "cpu:2,sim:1", i);
+        df_out zero = df_variable(w.g, "zero", DF_INT64, DF_SCALAR);
+        df_out a = df_variable_from(w.g, "a", df_add(w.g, zero, run_const(w.g, 20)));
+        df_graph_on(w.g, places[i]);
+        df_out b = df_variable_from(w.g, "b", a);
+        df_graph_on(w.g, NULL);
+        df_out c = df_variable_from(w.g, "c", df_add(w.g, df_read(w.g, b), run_const(w.g, 2)));
+        df_out again = df_variable_from(w.g, "again", run_const(w.g, 20));
+        df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, c, again)));
+        assert_int_equal(run_int(&w, p), 42);
+        df_program_free(p);
+        run_close(&w);
+    }
+}
+
+static void a_first_value_behind_a_control_edge_waits_for_it(void **state) {
+    (void)state;
+    run_world w;
+    run_open(&w, "cpu:1", 0);
+    df_out a = df_variable_from(w.g, "a", run_const(w.g, 20));
+    df_out seen = df_neg(w.g, a), one = df_neg(w.g, run_const(w.g, -1));
+    df_control(w.g, seen.node, one.node);
+    df_out b = df_variable_from(w.g, "b", one);
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, a, b)));
+    assert_int_equal(run_int(&w, p), 21);
+    df_program_free(p);
+    run_close(&w);
+}
+
+static void what_a_first_value_writes_to_another_gives_way(void **state) {
+    (void)state;
+    for (int i = 0; i < N_PLACES; i++) {
+        run_world w;
+        run_open(&w, "cpu:2,sim:1", i);
+        df_graph_on(w.g, places[i]);
+        df_out a = df_variable_from(w.g, "a", run_const(w.g, 20));
+        df_out b = df_variable_from(w.g, "b", df_assign_add(w.g, a, run_const(w.g, 2)));
+        df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, a, b)));
+        assert_int_equal(run_int(&w, p), 42);
+        df_program_free(p);
+        run_close(&w);
+    }
+}
+
 static void a_first_value_that_fails_fails_the_session(void **state) {
     (void)state;
     for (int i = 0; i < N_PLACES; i++) {
@@ -519,6 +567,9 @@ int main(void) {
         cmocka_unit_test(feeds_are_held_to_the_shapes_that_the_program_was_told),
         cmocka_unit_test(results_must_have_room_if_something_is_fetched),
         cmocka_unit_test(a_first_value_may_be_any_output),
+        cmocka_unit_test(a_first_value_may_need_other_variables),
+        cmocka_unit_test(a_first_value_behind_a_control_edge_waits_for_it),
+        cmocka_unit_test(what_a_first_value_writes_to_another_gives_way),
         cmocka_unit_test(a_first_value_that_fails_fails_the_session),
         cmocka_unit_test(a_first_value_that_needs_a_feed_is_refused_by_name),
         cmocka_unit_test(a_variable_without_a_value_can_be_assigned_and_not_read),
