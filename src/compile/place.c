@@ -283,6 +283,19 @@ static bool intersect(placing *p) {
     return true;
 }
 
+static bool refuse_absent(placing *p, const df_node *n, int32_t group) {
+    compile_state *c = p->c;
+    uint32_t member = 0;
+    text why;
+    while (c->items[member].group != group) member++;
+    text_init(&why, c->rq->alloc);
+    text_add(&why, "must share a device with node %s (%s), but may run only on ", n->name,
+             n->op->name);
+    place_list(c, c->groups[group].allowed, &why);
+    text_add(&why, ", and the other only on %s; drop a pin or the colocation", n->on->text);
+    return refuse(c, DF_INVALID_ARGUMENT, member, &why);
+}
+
 /* A node that is not needed here still speaks for its group: where the group runs must not
  * depend on which program was asked for. */
 static bool hear_absent(placing *p) {
@@ -297,10 +310,7 @@ static bool hear_absent(placing *p) {
         if (both)
             c->groups[group].allowed = both;
         else if (!c->rq->soft_placement)
-            return compile_fail(c, DF_INVALID_ARGUMENT,
-                                "node %s must run on %s, where nodes that are colocated with it "
-                                "may not run; drop one pin",
-                                n->name, n->on->text);
+            return refuse_absent(p, n, group);
     }
     return true;
 }

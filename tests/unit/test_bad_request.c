@@ -262,7 +262,7 @@ static const ask_case ask_cases[] = {
     {"two pins", colocated_on_two_devices, DF_INVALID_ARGUMENT,
      "node one (Neg)|node two (Neg)|cpu:0|sim:0|drop a pin"},
     {"the pin of one that is absent", colocated_with_one_that_does_not_run, DF_INVALID_ARGUMENT,
-     "node two|/device:SIM:0|drop one pin"},
+     "node one (Neg)|node two (Neg)|only on cpu:0|only on /device:SIM:0|drop a pin"},
     {"a pin and a kernel", colocated_where_there_is_no_kernel, DF_INVALID_ARGUMENT,
      "node two (OnSim)|node one (Neg)|cpu:0|sim:0|drop a pin"},
     {"no feed", no_feed, DF_INVALID_ARGUMENT, "Placeholder x|needed by good|add it to the feeds"},
