@@ -7,8 +7,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 goal=$((200 * 1024))  # bytes of the shared library, stripped
-limit=$((352 * 1024)) # with GPUs: CUDA and its ops 26 KiB, OpenCL 13, queues, staging and SIM's checker 18,
-                      # what stays on devices, and times, 5; between processes 56
+limit=$((356 * 1024)) # with GPUs: CUDA and its ops 26 KiB, OpenCL 13, queues, staging and SIM's checker 18,
+                      # what stays on devices, and times, 5; between processes 57
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
