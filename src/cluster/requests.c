@@ -158,7 +158,9 @@ static void end_guests(df_cluster *c, guest *list, const df_error *why) {
     }
 }
 
-static df_code add_guest(df_cluster *c, const part_session_options *o, df_error *err) {
+/* Behind requests_lost of who has asked, there is nobody who would end it. */
+static df_code add_guest(task_request *q, const part_session_options *o, df_error *err) {
+    df_cluster *c = q->of;
     guest *g = alloc_zeroed(c->rt->alloc, sizeof *g);
     if (!g) return error_memory(err, "a session");
     df_code code = part_session_new(o, &g->session, err);
@@ -167,16 +169,18 @@ static df_code add_guest(df_cluster *c, const part_session_options *o, df_error 
         return code;
     }
     mutex_lock(&c->lock);
-    bool leaving = c->leaving;
-    if (!leaving) {
+    bool leaving = c->leaving, replaced = remote_peer_incarnation(q->base.from) != q->base.sender;
+    if (!leaving && !replaced) {
         g->next = c->guests;
         c->guests = g;
     }
     mutex_unlock(&c->lock);
-    if (!leaving) return DF_OK;
-    (void)error_set(err, DF_UNAVAILABLE, "%s is leaving", c->names[c->self]);
-    end_guests(c, g, err);
-    return DF_UNAVAILABLE;
+    if (leaving)
+        code = error_set(err, DF_UNAVAILABLE, "%s is leaving", c->names[c->self]);
+    else if (replaced)
+        code = error_set(err, DF_ABORTED, "another %s has come", remote_peer_name(q->base.from));
+    if (code != DF_OK) end_guests(c, g, err);
+    return code;
 }
 
 /* ---- what is asked ------------------------------------------------------------- */
@@ -234,7 +238,7 @@ static df_code create(task_request *q, df_error *err) {
                                   .size = items.items[0].n_bytes,
                                   .values = values,
                                   .n_values = items.n - 1};
-        code = add_guest(c, &o, err);
+        code = add_guest(q, &o, err);
     }
     if (values) alloc_free(c->rt->alloc, values, items.n * sizeof *values);
     pack_close(&items);

@@ -225,7 +225,7 @@ static df_code pong_new(remote *r, remote_request **q, df_error *err) {
 
 /* Who calls, if he may. */
 static df_code read_head(remote *r, wire_in *w, const char *identity, remote_peer **from,
-                         unsigned *kind, df_error *err) {
+                         uint64_t *sent_by, unsigned *kind, df_error *err) {
     uint64_t version = wire_get(w, 2);
     *kind = (unsigned)wire_get(w, 2);
     uint64_t task = wire_get(w, 4), cluster = wire_get(w, 8), sender = wire_get(w, 8),
@@ -259,6 +259,7 @@ static df_code read_head(remote *r, wire_in *w, const char *identity, remote_pee
     }
     beat_heard(p);
     *from = p;
+    *sent_by = sender;
     return DF_OK;
 }
 
@@ -267,11 +268,12 @@ static df_code on_request(void *user, df_request *rq, df_segments *place, df_err
     wire_in w = {.at = rq->arrival.meta, .left = rq->arrival.meta_bytes};
     remote_request *q = NULL;
     remote_peer *from = NULL;
+    uint64_t sender = 0;
     unsigned kind = 0;
     *place = (df_segments){NULL, 0};
     if (!atomic_get(&r->is_open, ACQUIRE))
         return error_set(err, DF_UNAVAILABLE, "it is about to join the cluster");
-    df_code code = read_head(r, &w, rq->identity, &from, &kind, err);
+    df_code code = read_head(r, &w, rq->identity, &from, &sender, &kind, err);
     if (code == DF_OK && kind < KIND_OTHERS && rq->arrival.payload_bytes)
         code = error_invalid(err, "a request with a payload that it cannot have");
     if (code == DF_OK && kind == KIND_PING)
@@ -288,6 +290,7 @@ static df_code on_request(void *user, df_request *rq, df_segments *place, df_err
     }
     q->base = rq;
     q->from = from;
+    q->sender = sender;
     rq->user = q;
     return DF_OK;
 }

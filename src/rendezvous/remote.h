@@ -52,8 +52,9 @@ typedef struct remote_request remote_request;
 struct remote_request {
     void (*payload)(remote_request *q, const df_error *err); /* as df_transport_upcalls's */
     void (*gone)(remote_request *q);
-    df_request *base; /* set by remote.c, as from */
+    df_request *base; /* set by remote.c, as those below */
     remote_peer *from;
+    uint64_t sender; /* which incarnation of it */
 };
 
 typedef struct remote_options {

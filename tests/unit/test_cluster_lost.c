@@ -287,6 +287,71 @@ static void what_was_of_a_session_goes_as_its_master_leaves(void **state) {
     a_master_that_leaves(false);
 }
 
+/* ---- a master in whose place another has come -------------------------------------------------
+ */
+
+/* It keeps a clerk. */
+typedef struct obstacle {
+    clerk_job job; /* first */
+    probe gate;
+} obstacle;
+
+static void stand_in_the_way(clerk_job *job) {
+    probe_pass(&((obstacle *)(void *)job)->gate);
+}
+
+static bool has_jobs(df_cluster *c) {
+    mutex_lock(&c->lock);
+    bool any = c->clerk.first != NULL;
+    mutex_unlock(&c->lock);
+    return any;
+}
+
+typedef struct opening_session {
+    three *x;
+    df_code code;
+    df_error err;
+} opening_session;
+
+static void *open_session_beside(void *arg) {
+    opening_session *o = arg;
+    const df_session_options so = {.struct_size = sizeof so, .cluster = o->x->c[MASTER]};
+    o->code = df_session_new(o->x->g, &so, &o->x->s, &o->err);
+    return NULL;
+}
+
+static void no_more(void *user) {
+    (void)user;
+}
+
+/* The worker is busy as the session comes. Before it gets to that, another greets it. */
+static void a_session_of_a_master_that_was_replaced_is_not_opened_any_more(void **state) {
+    (void)state;
+    three x;
+    successor other;
+    pthread_t beside;
+    obstacle o = {.job = {.work = stand_in_the_way}};
+    opening_session first = {.x = &x};
+    three_open_with(&x, (three){.heartbeat = 60000000000});
+    remote_peer *master_there = remote_peer_at(x.c[1]->remote, MASTER);
+    probe_init(&o.gate);
+    assert_true(clerk_post(&x.c[1]->clerk, &o.job));
+    probe_await_inside(&o.gate, 1);
+    assert_int_equal(pthread_create(&beside, NULL, open_session_beside, &first), 0);
+    while (!has_jobs(x.c[1])) nap(1);
+    const uint64_t old = remote_peer_incarnation(master_there);
+    successor_join(&x, &other, "mem://successor");
+    greet_task(other.c, 1, no_more, NULL);
+    while (remote_peer_incarnation(master_there) == old) nap(1);
+    probe_open(&o.gate);
+    assert_int_equal(pthread_join(beside, NULL), 0);
+    assert_false(has_guests(x.c[1]));
+    assert_int_equal(first.code, DF_ABORTED);
+    successor_leave(&other);
+    three_close(&x);
+    probe_fini(&o.gate);
+}
+
 /* ---- two masters --------------------------------------------------------------------------- */
 
 /* Worker `from` has a session with a program on worker `to`. */
@@ -570,6 +635,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_a_master_without_an_address_does_not_decide_ends_by_itself),
         cmocka_unit_test(what_was_of_a_session_goes_though_its_master_leaves_at_once),
         cmocka_unit_test(what_was_of_a_session_goes_as_its_master_leaves),
+        cmocka_unit_test(a_session_of_a_master_that_was_replaced_is_not_opened_any_more),
         cmocka_unit_test(two_masters_that_mend_each_other_do_not_wait_for_each_other),
         cmocka_unit_test(masters_without_addresses_do_not_wait_for_each_other),
         cmocka_unit_test(what_a_master_says_of_others_does_not_make_them_older),
