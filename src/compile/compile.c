@@ -3,7 +3,8 @@
 
 void compile_begin(compile_state *c, const compile_request *rq, df_error *err) {
     *c = (compile_state){.rq = rq};
-    c->err = err ? err : &c->local;
+    c->told = err;
+    c->err = &c->local;
     error_clear(c->err);
     arena_init(&c->mem, rq->alloc);
     arena_init(&c->early, rq->alloc);
@@ -16,6 +17,7 @@ df_code compile_end(compile_state *c) {
     arena_fini(&c->mem);
     arena_fini(&c->early);
     arena_fini(&c->pass);
+    if (c->err->code != DF_OK && c->told) *c->told = *c->err;
     return c->err->code;
 }
 

@@ -62,7 +62,8 @@ typedef struct compile_state {
     arena mem;   /* what one pass leaves to others */
     arena early; /* the same, as far as no pass from lower on needs it */
     arena pass;  /* what the pass that runs needs alone */
-    df_error *err, local;
+    /* What failed: err is &local, which compile_end copies to the caller's, told, if it has one. */
+    df_error *err, local, *told;
 
     /* prune: items in canonical order: topological, ties as added */
     item *items;

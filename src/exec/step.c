@@ -183,6 +183,7 @@ static void show_constants(step *s) {
 }
 
 step *step_new(executor *x, df_error *err) {
+    df_error why;
     step *s = alloc_zeroed(x->o.alloc, sizeof *s);
     if (!s) return (void)error_memory(err, "a step"), NULL;
     s->x = x;
@@ -192,18 +193,19 @@ step *step_new(executor *x, df_error *err) {
     s->handed = (event){.kind = EVENT_HANDED};
     s->work = (df_work){.fail = work_fail, .hold = work_hold};
     arena_init(&s->mem, x->o.alloc);
-    error_clear(err);
+    error_clear(&why);
     bool ok = condition_init(&s->wake);
     if (ok && make_arrays(s) && make_types(s) && make_recvs(s) && make_queue_ops(s) &&
-        make_joins(s, err) &&
+        make_joins(s, &why) &&
         rendezvous_new_step(x->o.alloc, x->o.host, s->p->id, s->p->n_channels, &s->work,
-                            &s->rendezvous, err) == DF_OK) {
+                            &s->rendezvous, &why) == DF_OK) {
         s->channels = rendezvous_slots(s->rendezvous);
         make_events(s);
         show_constants(s);
         return s;
     }
-    if (err->code == DF_OK) (void)error_memory(err, "a step");
+    if (why.code == DF_OK) (void)error_memory(&why, "a step");
+    *err = why;
     drop_joins(s);
     drop_reports(s);
     if (ok) condition_fini(&s->wake);

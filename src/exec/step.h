@@ -290,7 +290,7 @@ df_code quick_make(executor *x, df_error *err);
 void quick_free(executor *x); /* made in part is fine */
 
 /* ---- step.c ---- */
-step *step_new(executor *x, df_error *err); /* clears *err first */
+step *step_new(executor *x, df_error *err);
 void step_free(step *s);
 /* The step is over: variables are settled (kept if it succeeded, else as before), and what it
  * holds is given back, but for its results. */

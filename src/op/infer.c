@@ -124,9 +124,11 @@ static df_dtype output_dtype(const df_infer *c, const op_output *o) {
 
 /* The user's function. What it returns counts, whether it found words for it or not. */
 static df_code call_infer(df_infer *c, df_error *err) {
-    error_clear(err);
-    df_code code = c->op->infer(c, err);
-    return error_from(err, code, "its infer function");
+    df_error why;
+    error_clear(&why);
+    df_code code = error_from(&why, c->op->infer(c, &why), "its infer function");
+    if (code != DF_OK && err) *err = why;
+    return code;
 }
 
 df_code op_infer(df_infer *c, df_error *err) {
@@ -135,5 +137,5 @@ df_code op_infer(df_infer *c, df_error *err) {
         df_code code = edge_type_set(&c->outputs[i], output_dtype(c, o), DF_SHAPE_UNKNOWN, err);
         if (code != DF_OK) return code;
     }
-    return c->op->infer ? call_infer(c, ERROR_OR_LOCAL(err)) : DF_OK;
+    return c->op->infer ? call_infer(c, err) : DF_OK;
 }

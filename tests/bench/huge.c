@@ -256,7 +256,6 @@ static void time_passes(const bench *b, const built *g, figures *f) {
     static bool (*const passes[PASSES])(compile_state *) = {
         compile_prune,     compile_infer, compile_order, compile_place,
         compile_partition, compile_lower, compile_verify};
-    df_error err = {.code = DF_OK};
     const compile_request rq = {.graph = g->g,
                                 .alloc = &b->heap.allocator,
                                 .devices = b->rt->plan_devices,
@@ -267,7 +266,7 @@ static void time_passes(const bench *b, const built *g, figures *f) {
                                 .parallelism = 1,
                                 .plan_id = 1};
     compile_state c;
-    compile_begin(&c, &rq, &err);
+    compile_begin(&c, &rq, NULL);
     double all = 0;
     for (int i = 0; i < PASSES; i++) {
         double start = bench_now();
@@ -275,7 +274,7 @@ static void time_passes(const bench *b, const built *g, figures *f) {
         arena_fini(&c.pass);
         if (passes[i] == compile_partition) arena_fini(&c.early);
         double took = (bench_now() - start) / (double)f->n;
-        bench_need(done, pass_names[i], err.message);
+        bench_need(done, pass_names[i], c.err->message);
         keep_least(&f->passes[i], took);
         all += took;
     }

@@ -149,6 +149,7 @@ bool world_try(compile_world *w, world_pass last, df_outs feeds, df_outs fetches
     w->compiled = true;
     bool ok = true;
     for (int i = 0; ok && i <= (int)last; i++) ok = passes[i](&w->c);
+    w->err = *w->c.err;
     assert_int_equal(ok, w->err.code == DF_OK); /* an error is set exactly when one failed */
     return ok;
 }

@@ -719,6 +719,36 @@ static void an_error_is_a_code_also_without_words(void **state) {
     close_world(&w);
 }
 
+/* It changes its mind. */
+static df_code infer_after_all(df_infer *c, df_error *err) {
+    (void)df_error_set(err, DF_INTERNAL, "not the first way");
+    return df_infer_same(c, err);
+}
+
+static void what_succeeds_leaves_the_error_as_it_was(void **state) {
+    (void)state;
+    world w;
+    open_world(&w, 0);
+    add_op(&w, (df_op_def){.signature = "Tries(x: float32) : x", .infer = infer_after_all});
+    add_kernel(&w, (df_kernel_def){.op = "Tries", .devices = "CPU", .compute = add_one});
+    w.g = df_graph_new(w.rt);
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(-1));
+    df_out y = node(&w, "Tries", DF_OUTS(x), NULL, 0);
+    (void)df_variable_from(w.g, "v", df_const_float(w.g, DF_FLOAT32, 1));
+    const df_shape promised = DF_SHAPE(4);
+    const df_compile_options o = {.struct_size = sizeof o, .feed_shapes = &promised};
+    df_error before, err;
+    memset(&before, 0xAB, sizeof before);
+    err = before;
+
+    assert_int_equal(df_session_new(w.g, NULL, &w.s, &err), DF_OK);
+    assert_int_equal(df_session_compile(w.s, DF_OUTS(x), DF_OUTS(y), &o, &w.p, &err), DF_OK);
+
+    assert_memory_equal(&err, &before, sizeof err);
+    gives(&w, w.p, 4, 10);
+    close_world(&w);
+}
+
 /* ---- a value that another dtype would have, and one that its device refuses ---- */
 
 static void a_value_of_another_dtype_does_not_fit_its_variable(void **state) {
@@ -829,6 +859,7 @@ int main(void) {
         cmocka_unit_test(an_output_that_is_there_is_not_allocated_in_another_shape),
         cmocka_unit_test(a_kernel_that_ends_later_needs_room_for_its_output),
         cmocka_unit_test(an_error_is_a_code_also_without_words),
+        cmocka_unit_test(what_succeeds_leaves_the_error_as_it_was),
         cmocka_unit_test(a_kernel_on_a_queue_cannot_wait_for_a_copy),
         cmocka_unit_test(a_value_of_another_dtype_does_not_fit_its_variable),
         cmocka_unit_test(a_value_that_cannot_be_assigned_is_refused),
