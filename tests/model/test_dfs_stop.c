@@ -7,6 +7,7 @@
  * In every schedule who has put a kernel there can record its end, which is told once, when the
  * kernel has run; or nothing of his is there.
  */
+#include "model/in_place.h"
 #include "model/played_device.h"
 
 #include "device/books.h"
@@ -32,35 +33,13 @@ typedef struct world {
     df_work work;
     putter putter;
     bool has_stopped;
-    size_t live, used; /* of the arena: blocks, bytes */
-    _Alignas(64) unsigned char arena[ARENA];
+    in_place memory;
+    _Alignas(64) unsigned char bytes[ARENA]; /* of the memory */
 } world;
 
 static world w;
 
-/* ---- memory that is built anew in place ---------------------------------- */
-
-static void *arena_take(void *user, size_t bytes, size_t alignment) {
-    world *x = user;
-    size_t at = (x->used + alignment - 1) / alignment * alignment;
-    if (at + bytes > ARENA) {
-        dfs_fail("the arena is too small");
-        return NULL;
-    }
-    x->used = at + bytes;
-    x->live++;
-    return x->arena + at;
-}
-
-static void arena_give(void *user, void *block, size_t bytes, size_t alignment) {
-    world *x = user;
-    (void)alignment;
-    memset(block, 0xee, bytes);
-    x->live--;
-}
-
-static const df_allocator blocks = {
-    .struct_size = sizeof blocks, .user = &w, .alloc = arena_take, .free = arena_give};
+static const df_allocator blocks = IN_PLACE_ALLOCATOR(&w.memory);
 
 /* ---- actors --------------------------------------------------------------- */
 
@@ -116,6 +95,7 @@ static void nobody_fails(df_work *work, const df_error *why) {
 static void build(void *arg) {
     world *x = arg;
     memset(x, 0, sizeof *x);
+    x->memory = (in_place){.bytes = x->bytes, .size = ARENA};
     x->work.fail = nobody_fails;
     x->host = memory_new_host(&blocks);
     if (!x->host) dfs_fail("no memory");
@@ -129,7 +109,7 @@ static void check(void *arg) {
     if (p->n_told != (p->end != NULL)) dfs_fail("its end was told %d times", p->n_told);
     device_close(x->device.d);
     memory_unref(x->host);
-    if (x->live) dfs_fail("%zu blocks are left", x->live);
+    if (x->memory.live) dfs_fail("%zu blocks are left", x->memory.live);
 }
 
 static void what_is_on_a_device_that_is_stopped_can_be_waited_for(void **state) {
@@ -141,7 +121,7 @@ static void what_is_on_a_device_that_is_stopped_can_be_waited_for(void **state) 
                                         .actor = act,
                                         .check = check,
                                         .world_size = sizeof w,
-                                        .max_preemptions = dfs_is_slow() ? 2 : 3},
+                                        .max_preemptions = 3},
                          &report);
     if (n == 0) fail_msg("%s\n%s", report.what, report.schedule);
     printf("%llu schedules, %llu states\n", (unsigned long long)n,
@@ -157,5 +137,10 @@ static int every_test(void) {
 }
 
 int main(void) {
+    if (dfs_is_slow()) { /* who waits for the device comes back to a state that was there before */
+        printf(
+            "skipped: states are told apart by what the address sanitizer keeps on the stacks\n");
+        return 77;
+    }
     return dfs_main(every_test);
 }
