@@ -44,23 +44,48 @@ static device_fence *oldest(df_queue *q, bool begins) {
     return f;
 }
 
+static bool has_ended(device_fence *f, df_error *why) {
+    const device_books *b = f->books;
+    why->code = DF_OK;
+    DF_SCHED_POINT();
+    return b->ops->event_ended(b->impl, f->event, why);
+}
+
 /* False: it has not ended. */
 static bool see(device_fence *f) {
-    const device_books *b = f->books;
-    df_error why = {.code = DF_OK};
-    DF_SCHED_POINT();
-    if (!b->ops->event_ended(b->impl, f->event, &why)) return false;
+    df_error why;
+    if (!has_ended(f, &why)) return false;
     fence_over(f, why.code != DF_OK ? &why : NULL);
     return true;
 }
 
-/* The next for which somebody waits. f stays in the list, since nobody else polls. */
-static device_fence *watched_behind(device_fence *f) {
+/* The first of the same work in front of one that was recorded. It stays in the list, since nobody
+ * else polls. */
+static device_fence *in_front_of(const device_fence *f) {
     device_books *b = f->books;
     mutex_lock(&b->lock);
-    do f = f->next;
-    while (f && !f->waiters);
+    device_fence *g = f->queue->first;
+    while (g != f && (g->work != f->work || !g->is_recorded)) g = g->next;
     mutex_unlock(&b->lock);
+    return g == f ? NULL : g;
+}
+
+/* As see, of one that is not the oldest. It may be the last of a step: what that has in front of it
+ * was perhaps asked too soon, but has ended by now, and must be seen before. */
+static bool see_behind(device_fence *f) {
+    df_error why;
+    if (!has_ended(f, &why)) return false;
+    for (device_fence *g; (g = in_front_of(f)) != NULL && see(g);) continue;
+    fence_over(f, why.code != DF_OK ? &why : NULL);
+    return true;
+}
+
+/* The next for which somebody waits; behind NULL: the first. */
+static device_fence *watched_behind(df_queue *q, device_fence *f) {
+    mutex_lock(&q->books->lock);
+    f = f ? f->next : q->first;
+    while (f && !f->waiters) f = f->next;
+    mutex_unlock(&q->books->lock);
     return f;
 }
 
@@ -71,8 +96,8 @@ static void poll(df_queue *q, bool looks_behind) {
     while (f && see(f)) f = oldest(q, false);
     if (!f) return;
     if (looks_behind && f->is_overtaken)
-        for (device_fence *w = f; (w = watched_behind(w)) != NULL;)
-            if (see(w)) w = f;
+        for (device_fence *w = NULL; (w = watched_behind(q, w)) != NULL;)
+            if (see_behind(w)) w = NULL;
     mutex_lock(&b->lock);
     end_poll_locked(b, q);
     mutex_unlock(&b->lock);

@@ -783,6 +783,7 @@ static void nobody_asks_where_nobody_waits(void **state) {
 /* Sees the end of what is held, on a thread of its own, and is not through before it may be. */
 typedef struct looker {
     df_device *d;
+    df_work *work; /* of what it records */
     _Atomic uint32_t is_there, may_go;
 } looker;
 
@@ -867,7 +868,8 @@ static void what_another_thread_has_looked_for_in_vain_is_waited_for(void **stat
 
 static void *record_or_not(void *what) {
     fence *f = NULL;
-    (void)queue_record(((looker *)what)->d->queue, NULL, &f, NULL);
+    const looker *l = what;
+    (void)queue_record(l->d->queue, l->work, &f, NULL);
     if (f) fence_unref(f);
     return NULL;
 }
@@ -929,6 +931,63 @@ static void who_waits_is_told_before_one_that_came_first_but_was_recorded_later(
     gate_open(&g);
     assert_true(join(l.d, NULL, NULL));
     fence_unref(behind);
+    gate_fini(&g);
+    world_end(&w);
+}
+
+/* The last fence of a step. */
+typedef struct last {
+    fence_waiter waiter; /* first */
+    df_queue *q;
+    df_work *work;
+    int n_left; /* of the same work, as this one is told */
+    _Atomic uint32_t is_told;
+} last;
+
+static void count_what_is_left(fence_waiter *base, const df_error *why) {
+    last *l = (last *)base;
+    (void)why;
+    mutex_lock(&l->q->books->lock);
+    for (const device_fence *f = l->q->first; f; f = f->next) l->n_left += f->work == l->work;
+    mutex_unlock(&l->q->books->lock);
+    atomic_put(&l->is_told, 1, RELEASE);
+}
+
+/* One of the step's was overtaken, and had not ended as it was asked; then both end. */
+static void all_of_a_step_is_seen_before_its_last(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    step s;
+    pthread_t thread;
+    df_error why;
+    kind_init(&w, true);
+    step_init(&s);
+    looker records = {.d = w.d[0], .work = &s.work}, looks = {.d = w.d[0]};
+    df_queue *q = w.d[0]->queue;
+    last l = {.waiter = {.ready = count_what_is_left}, .q = q, .work = &s.work};
+    gate_shut(&g, w.d[0]);
+    kind.what = &records;
+    kind.lingers = linger;
+    assert_int_equal(pthread_create(&thread, NULL, record_or_not, &records), 0);
+    while (!atomic_get(&records.is_there, ACQUIRE)) (void)sched_yield();
+    fence *other = record(w.d[0], NULL);
+    atomic_put(&records.may_go, 1, RELEASE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    fence *end = record(w.d[0], &s);
+    kind.what = &looks;
+    kind.lingers = linger;
+    end->ops->on_ready(end, &l.waiter);
+    while (!atomic_get(&looks.is_there, ACQUIRE)) (void)sched_yield();
+    gate_open(&g);
+    while (!kind_event_ended(q->books->impl, fence_of(end)->event, &why)) (void)sched_yield();
+
+    atomic_put(&looks.may_go, 1, RELEASE);
+
+    while (!atomic_get(&l.is_told, ACQUIRE)) (void)sched_yield();
+    assert_int_equal(l.n_left, 0);
+    fence_unref(other);
+    fence_unref(end);
     gate_fini(&g);
     world_end(&w);
 }
@@ -1211,6 +1270,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_another_thread_has_looked_for_in_vain_is_waited_for),
         cmocka_unit_test(what_is_behind_the_one_that_another_thread_records_is_waited_for),
         cmocka_unit_test(who_waits_is_told_before_one_that_came_first_but_was_recorded_later),
+        cmocka_unit_test(all_of_a_step_is_seen_before_its_last),
         cmocka_unit_test(what_nobody_waits_for_is_seen_when_the_next_fence_is_recorded),
         cmocka_unit_test(a_device_that_is_stopped_tells_who_waits_before),
         cmocka_unit_test(whoever_tells_of_an_end_does_not_wait_for_the_device),
