@@ -154,6 +154,13 @@ bool world_try(compile_world *w, world_pass last, df_outs feeds, df_outs fetches
     return ok;
 }
 
+bool world_verify(compile_world *w) {
+    *w->c.err = (df_error){.code = DF_OK};
+    bool ok = compile_verify(&w->c);
+    w->err = *w->c.err;
+    return ok;
+}
+
 void world_passes(compile_world *w, world_pass last, df_outs feeds, df_outs fetches) {
     if (!world_try(w, last, feeds, fetches)) fail_msg("%s", w->err.message);
 }

@@ -69,6 +69,8 @@ void world_passes(compile_world *w, world_pass last, df_outs feeds, df_outs fetc
  * are joined by '|'. */
 void world_refuses(compile_world *w, world_pass last, df_outs feeds, df_outs fetches, df_code code,
                    const char *parts);
+/* compile_verify once more, of the plan as it is now. False: it was refused, and err says why. */
+bool world_verify(compile_world *w);
 
 /* Asserts the graph's own first mistake in the same way. */
 void graph_refuses(const df_graph *g, df_code code, const char *parts);

@@ -33,13 +33,11 @@ static void takes_over(const compile_world *w, const char *to, const char *from)
 }
 
 static void accepted(compile_world *w) {
-    w->err = (df_error){.code = DF_OK};
-    if (!compile_verify(&w->c)) fail_msg("%s", w->err.message);
+    if (!world_verify(w)) fail_msg("%s", w->err.message);
 }
 
 static void refused(compile_world *w, const char *words) {
-    w->err = (df_error){.code = DF_OK};
-    if (compile_verify(&w->c)) fail_msg("accepted; expected: %s", words);
+    if (world_verify(w)) fail_msg("accepted; expected: %s", words);
     if (!strstr(w->err.message, words)) fail_msg("\"%s\" is not in: %s", words, w->err.message);
 }
 

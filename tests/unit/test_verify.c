@@ -20,8 +20,7 @@
 
 /* The plan as it is now must be refused as a mistake of this library, with these words. */
 static void refused(compile_world *w, const char *parts) {
-    w->err = (df_error){.code = DF_OK};
-    if (compile_verify(&w->c)) fail_msg("accepted; expected: %s", parts);
+    if (world_verify(w)) fail_msg("accepted; expected: %s", parts);
     assert_int_equal(w->err.code, DF_INTERNAL);
     assert_int_equal(strncmp(w->err.message, "verify: ", 8), 0);
     if (!strstr(w->err.message, parts)) fail_msg("\"%s\" is not in: %s", parts, w->err.message);
@@ -37,8 +36,7 @@ static void refused(compile_world *w, const char *parts) {
     } while (0)
 
 static void accepted(compile_world *w) {
-    w->err = (df_error){.code = DF_OK};
-    if (!compile_verify(&w->c)) fail_msg("%s", w->err.message);
+    if (!world_verify(w)) fail_msg("%s", w->err.message);
 }
 
 /* ---- a good plan --------------------------------------------------------- */
