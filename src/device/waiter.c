@@ -90,7 +90,7 @@ static device_fence *watched_behind(df_queue *q, device_fence *f) {
 }
 
 /* One thread at a time, so that each end is seen once. */
-static void poll(df_queue *q, bool looks_behind) {
+static void poll_queue(df_queue *q, bool looks_behind) {
     device_books *b = q->books;
     device_fence *f = oldest(q, true);
     while (f && see(f)) f = oldest(q, false);
@@ -104,7 +104,7 @@ static void poll(df_queue *q, bool looks_behind) {
 }
 
 void queue_poll(df_queue *q) {
-    if (!q->books->notifies) poll(q, false);
+    if (!q->books->notifies) poll_queue(q, false);
 }
 
 /* ---- the thread ----------------------------------------------------------- */
@@ -140,7 +140,7 @@ static void waiter_main(void *arg) {
         b->ops->event_wait(b->impl, f->event, n_queues == 1 ? LONG_WAIT : SHORT_WAIT);
         fence_unref(&f->base);
         for (int k = 0; k < DF_QUEUE_KINDS; k++)
-            if (b->queues[k]) poll(b->queues[k], true);
+            if (b->queues[k]) poll_queue(b->queues[k], true);
     }
 }
 

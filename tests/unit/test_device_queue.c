@@ -832,6 +832,16 @@ static void nobody_asks_where_another_thread_looks(void **state) {
     world_end(&w);
 }
 
+/* On a thread of its own, which lingers now. */
+static pthread_t lingering(looker *l, void *(*body)(void *what)) {
+    pthread_t thread;
+    kind.what = l;
+    kind.lingers = linger;
+    assert_int_equal(pthread_create(&thread, NULL, body, l), 0);
+    while (!atomic_get(&l->is_there, ACQUIRE)) (void)sched_yield();
+    return thread;
+}
+
 static void *look_in_vain(void *what) {
     queue_poll(((looker *)what)->d->queue);
     return NULL;
@@ -843,15 +853,11 @@ static void what_another_thread_has_looked_for_in_vain_is_waited_for(void **stat
     world w;
     gate g;
     waiting told;
-    pthread_t thread;
     kind_init(&w, true);
     looker l = {.d = w.d[0]};
     gate_shut(&g, l.d);
     fence *f = record(l.d, NULL);
-    kind.what = &l;
-    kind.lingers = linger;
-    assert_int_equal(pthread_create(&thread, NULL, look_in_vain, &l), 0);
-    while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+    const pthread_t thread = lingering(&l, look_in_vain);
     waiting_init(&told);
     f->ops->on_ready(f, &told.waiter);
     for (int i = 0; i < TURNS; i++) (void)sched_yield(); /* the device's thread goes to sleep */
@@ -880,13 +886,9 @@ static void what_is_behind_the_one_that_another_thread_records_is_waited_for(voi
     for (int refuses = 0; refuses < 2; refuses++) {
         world w;
         waiting told;
-        pthread_t thread;
         kind_init(&w, true);
         looker l = {.d = w.d[0]};
-        kind.what = &l;
-        kind.lingers = linger;
-        assert_int_equal(pthread_create(&thread, NULL, record_or_not, &l), 0);
-        while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+        const pthread_t thread = lingering(&l, record_or_not);
         fence *behind = record(l.d, NULL);
         waiting_init(&told);
         behind->ops->on_ready(behind, &told.waiter);
@@ -910,13 +912,9 @@ static void who_waits_is_told_before_one_that_came_first_but_was_recorded_later(
     world w;
     gate g;
     waiting told;
-    pthread_t thread;
     kind_init(&w, true);
     looker l = {.d = w.d[0]};
-    kind.what = &l;
-    kind.lingers = linger;
-    assert_int_equal(pthread_create(&thread, NULL, record_or_not, &l), 0);
-    while (!atomic_get(&l.is_there, ACQUIRE)) (void)sched_yield();
+    const pthread_t thread = lingering(&l, record_or_not);
     fence *behind = record(l.d, NULL);
     waiting_init(&told);
     behind->ops->on_ready(behind, &told.waiter);
@@ -959,7 +957,6 @@ static void all_of_a_step_is_seen_before_its_last(void **state) {
     world w;
     gate g;
     step s;
-    pthread_t thread;
     df_error why;
     kind_init(&w, true);
     step_init(&s);
@@ -967,10 +964,7 @@ static void all_of_a_step_is_seen_before_its_last(void **state) {
     df_queue *q = w.d[0]->queue;
     last l = {.waiter = {.ready = count_what_is_left}, .q = q, .work = &s.work};
     gate_shut(&g, w.d[0]);
-    kind.what = &records;
-    kind.lingers = linger;
-    assert_int_equal(pthread_create(&thread, NULL, record_or_not, &records), 0);
-    while (!atomic_get(&records.is_there, ACQUIRE)) (void)sched_yield();
+    const pthread_t thread = lingering(&records, record_or_not);
     fence *other = record(w.d[0], NULL);
     atomic_put(&records.may_go, 1, RELEASE);
     assert_int_equal(pthread_join(thread, NULL), 0);
