@@ -131,7 +131,7 @@ static void check_race(race *x, bool is_aborted, bool is_cancelled) {
 }
 
 static void race_round(scene *s, const df_key *const *keys, unsigned round) {
-    bool is_aborted = round % 2 != 0, is_cancelled = round % 4 >= 2;
+    bool is_aborted = round % 2 != 0, is_cancelled = round % 4 >= 2, asks_first = round % 3 != 0;
     race *x = stage_memory(&s->stage, sizeof *x);
     scene_open(s);
     for (int who = 0; who < 2; who++) {
@@ -144,8 +144,10 @@ static void race_round(scene *s, const df_key *const *keys, unsigned round) {
             x->asks[who][k] = scene_prepare(s, keys[k], scene_at_host);
             x->is_cancelled[who][k] = is_cancelled && (k + who) % 3 == 0;
         }
+        /* Where threads run in the order of their start, who sends must not always be first. */
+        if (asks_first) (void)stage_actor(&s->stage, race_asks, me);
         (void)stage_actor(&s->stage, scene_send_letters, l);
-        (void)stage_actor(&s->stage, race_asks, me);
+        if (!asks_first) (void)stage_actor(&s->stage, race_asks, me);
     }
     (void)stage_actor(&s->stage, race_cancels, x);
     if (is_aborted) (void)stage_actor(&s->stage, race_aborts, NULL);

@@ -41,7 +41,7 @@ cd "$(dirname "$0")/.."
 gates="layers format headers symbols clang asan tsan memcheck consumer size"
 long_gates="fuzz faults huge models mutants soak coverage platforms"
 to_build="cmake gcc libc6-dev make libcmocka-dev pkg-config libgrpc-dev libucx-dev openssl"
-to_test="pocl-opencl-icd" # OpenCL on the CPU
+to_test="ocl-icd-libopencl1 pocl-opencl-icd" # OpenCL on the CPU
 jobs=$(nproc)
 
 # build FOLDER OPTION... - all, or what is named in $targets

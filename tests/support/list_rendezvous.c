@@ -260,14 +260,17 @@ static void wait_for_room(list *l) {
     while (l->n_items >= 600 && !l->is_closed) (void)pthread_cond_wait(&l->fewer, &l->lock);
 }
 
-/* Until a send falls between, if one comes soon: now and then for as long as it takes. */
+/* Until sends fall between, if any come soon, and are through: of two that come and two that ask
+ * the second would make good what the first has missed. Now and then for as long as it takes. */
 static void look_away(list *l) {
-    unsigned n_sent = l->n_sent;
-    int patience = l->n_missed++ % 4 ? 1 : 100;
-    for (int i = 0; i < patience && l->n_sent == n_sent; i++) {
+    unsigned n_seen = l->n_sent;
+    int naps = l->n_missed++ % 4 ? 1 : 100;
+    for (int i = 0; naps > 0 && i < 200; i++) {
         (void)pthread_mutex_unlock(&l->lock);
         pause_for(50000);
         lock(l);
+        naps = l->n_sent != n_seen ? 1 : naps - 1;
+        n_seen = l->n_sent;
     }
 }
 

@@ -45,9 +45,8 @@ have() {
     libucx-dev) pkg-config --exists ucx 2>/dev/null ;;
     libomp-dev) echo 'int main(void){return 0;}' | CC=clang try_compile -fopenmp ;;
     libstarpu-dev) pkg-config --list-all | grep -q '^starpu-[0-9.]* ' ;;
-    pocl-opencl-icd) # any driver that OpenCL's loader finds
-        ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 && { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q 'libOpenCL\.so\.1'
-        ;;
+    ocl-icd-libopencl1) { ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -q 'libOpenCL\.so\.1' ;;
+    pocl-opencl-icd) ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 ;; # any driver will do
     binutils) command -v nm >/dev/null && command -v objcopy >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
