@@ -87,7 +87,8 @@ typedef struct df_compile_options {
  *            fetch and no target, a placeholder that is needed and not fed, a cycle (by
  *            the names on it), a device that is not there (by node); OUT_OF_RANGE for an
  *            output that the node does not have; NOT_FOUND where no device that is
- *            allowed has a kernel; FAILED_PRECONDITION under strict_order. */
+ *            allowed has a kernel; FAILED_PRECONDITION under strict_order, or once the session is
+ *            closed. */
 DF_API df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                                   const df_compile_options *options, df_program **out,
                                   df_error *err);
@@ -100,8 +101,8 @@ DF_API void df_program_free(df_program *program);
  * df_cancel_fire. */
 DF_API void df_session_cancel(df_session *session);
 
-/* Ends the session: nothing is run any more (FAILED_PRECONDITION), every run that goes on ends
- * with CANCELLED, and what was executing is waited for, for `timeout` ns at most.
+/* Ends the session: nothing is compiled or run any more (FAILED_PRECONDITION), every run that goes
+ * on ends with CANCELLED, and what was executing is waited for, for `timeout` ns at most.
  *
  * Threads    any, several at once; not inside a kernel or a callback of one of its runs.
  * Errors     DEADLINE_EXCEEDED, with the nodes that have not ended. The session is closed all the

@@ -214,6 +214,8 @@ df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
                            const df_compile_options *options, df_program **out, df_error *err) {
     if (!session) return error_invalid(err, "the session is NULL");
     if (!out) return error_no_out(err);
+    df_code code = session_check_open(session, err);
+    if (code != DF_OK) return code;
     if (session->calls) return session->calls->compile(session, feeds, fetches, options, out, err);
     return session_compile(session, feeds, fetches, options, out, err);
 }

@@ -91,11 +91,6 @@ static bool differs(file *f, const char *name, const char *how) {
 
 /* ---- all variables at once ----------------------------------------------- */
 
-static df_code check_open(df_session *session, df_error *err) {
-    if (!atomic_get(&session->group->is_closed, RELAXED)) return DF_OK;
-    return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
-}
-
 static df_code end(file *f) {
     const df_session *s = f->session;
     for (uint32_t i = 0; f->values && i < s->n_variables; i++) df_tensor_unref(f->values[i]);
@@ -106,7 +101,7 @@ static df_code end(file *f) {
 
 static df_code begin(file *f, df_session *s, const char *path, df_error *err) {
     if (!s || !path) return error_invalid(err, "the %s is NULL", s ? "path" : "session");
-    df_code code = check_open(s, err);
+    df_code code = session_check_open(s, err);
     if (code == DF_OK) code = runtime_may_wait(s->rt, "saves or restores a session", err);
     if (code != DF_OK) return code;
     size_t words = ((size_t)s->n_variables + 63) / 64;

@@ -45,6 +45,11 @@ void df_session_cancel(df_session *session) {
     if (session) end_runs(session, "the session's runs were cancelled");
 }
 
+df_code session_check_open(const df_session *s, df_error *err) {
+    if (!atomic_get(&s->group->is_closed, RELAXED)) return DF_OK;
+    return error_set(err, DF_FAILED_PRECONDITION, "the session is closed");
+}
+
 df_code df_session_close(df_session *session, uint64_t timeout, df_error *err) {
     char list[360];
     if (!session) return error_invalid(err, "the session is NULL");

@@ -87,6 +87,9 @@ const df_key *const *session_part_keys(const df_program *program, const plan **p
  * is fine. */
 df_code session_check_cancel(const df_session *s, const df_cancel *cancel, df_error *err);
 
+/* FAILED_PRECONDITION once it is closed. */
+df_code session_check_open(const df_session *s, df_error *err);
+
 /* The variable that has this name; NULL: none. */
 variable *session_variable(df_session *s, const char *name);
 

@@ -528,12 +528,16 @@ static void a_task_that_hangs_is_noticed(void **state) {
     failing_close(&f);
 }
 
-static void a_session_that_is_closed_runs_nothing_any_more(void **state) {
+static void a_session_that_is_closed_runs_and_compiles_nothing_any_more(void **state) {
     (void)state;
     failing f;
+    df_program *p = NULL;
     failing_open(&f);
     assert_int_equal(df_session_close(f.x.s, 1000000000, &f.x.err), DF_OK);
     assert_int_equal(run_failing(&f, NULL), DF_FAILED_PRECONDITION);
+    assert_int_equal(df_session_compile(f.x.s, (df_outs){0}, (df_outs){0}, NULL, &p, &f.x.err),
+                     DF_FAILED_PRECONDITION);
+    assert_null(p);
     failing_close(&f);
 }
 
@@ -670,7 +674,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_a_task_had_is_not_zero_when_it_comes_back),
         cmocka_unit_test(a_task_that_was_only_out_of_reach_has_all_it_had),
         cmocka_unit_test(a_task_that_hangs_is_noticed),
-        cmocka_unit_test(a_session_that_is_closed_runs_nothing_any_more),
+        cmocka_unit_test(a_session_that_is_closed_runs_and_compiles_nothing_any_more),
         cmocka_unit_test(a_decision_that_was_lost_is_told_again),
         cmocka_unit_test(a_repair_that_was_interrupted_is_done_again),
         cmocka_unit_test(a_task_leaves_while_its_kernel_executes),

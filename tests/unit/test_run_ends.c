@@ -537,10 +537,11 @@ static void a_cause_that_comes_second_is_told_and_not_what_followed(void **state
     for (int i = 0; i < 3; i++) probe_fini(&kept[i]);
 }
 
-static void a_closed_session_refuses_runs(void **state) {
+static void a_closed_session_refuses_runs_and_programs(void **state) {
     (void)state;
     slow_world o;
     told t;
+    df_program *p = NULL;
     slow_open(&o, 1, "TestCopy", "cpu:1");
     assert_int_equal(df_session_close(o.w.s, 0, NULL), DF_OK);
     assert_int_equal(df_session_close(o.w.s, 0, NULL), DF_OK);
@@ -550,6 +551,11 @@ static void a_closed_session_refuses_runs(void **state) {
     slow_start(&o, NULL, &t);
     assert_told(&t, DF_FAILED_PRECONDITION, "the session is closed");
     told_fini(&t);
+    assert_int_equal(
+        df_session_compile(o.w.s, (df_outs){0}, (df_outs){0}, NULL, &p, &o.w.err),
+        DF_FAILED_PRECONDITION);
+    assert_string_equal(o.w.err.message, "the session is closed");
+    assert_null(p);
     slow_close(&o);
 }
 
@@ -706,7 +712,7 @@ int main(void) {
         cmocka_unit_test(a_sessions_cancel_ends_what_runs_and_nothing_later),
         cmocka_unit_test(the_end_of_a_session_leaves_those_of_others_alone),
         cmocka_unit_test(a_cause_that_comes_second_is_told_and_not_what_followed),
-        cmocka_unit_test(a_closed_session_refuses_runs),
+        cmocka_unit_test(a_closed_session_refuses_runs_and_programs),
         cmocka_unit_test(a_close_names_what_has_not_ended_and_may_be_repeated),
         cmocka_unit_test(a_kernel_that_stands_still_is_named),
         cmocka_unit_test(everything_may_be_freed_while_a_kernel_is_out),
