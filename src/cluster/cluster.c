@@ -146,12 +146,16 @@ static void await_notices(df_cluster *c) {
     mutex_unlock(&c->lock);
 }
 
+df_code error_left(df_error *err, const df_cluster *c) {
+    return error_set(err, DF_CANCELLED, "%s has left the cluster",
+                     c->names ? c->names[c->self] : "");
+}
+
 void df_cluster_leave(df_cluster *cluster) {
     if (!cluster) return;
     df_cluster *c = cluster;
     df_error why;
-    (void)error_set(&why, DF_CANCELLED, "%s has left the cluster",
-                    c->names ? c->names[c->self] : "");
+    (void)error_left(&why, c);
     mutex_lock(&c->lock);
     c->leaving = true;
     condition_broadcast(&c->changed);

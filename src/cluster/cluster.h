@@ -93,6 +93,7 @@ struct df_cluster {
 
 df_cluster *cluster_ref(df_cluster *c);
 void cluster_unref(df_cluster *c);
+df_code error_left(df_error *err, const df_cluster *c); /* CANCELLED: this task has left */
 
 /* ---- spec.c ---- */
 df_code spec_copy(const df_allocator *alloc, const df_cluster_spec *spec, df_cluster_spec **out,

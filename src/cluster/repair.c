@@ -220,6 +220,14 @@ static void resume(master *m, cluster_run *list, const df_error *why) {
     }
 }
 
+/* Nobody waits for tasks that do not answer, once nothing is asked of them. */
+static df_code check_stays(df_cluster *c, df_error *err) {
+    mutex_lock(&c->lock);
+    bool leaving = c->leaving;
+    mutex_unlock(&c->lock);
+    return leaving ? error_left(err, c) : DF_OK;
+}
+
 /* The mender's. */
 static void repair(clerk_job *job) {
     master *m = (master *)(void *)((char *)job - offsetof(master, repair));
@@ -228,7 +236,7 @@ static void repair(clerk_job *job) {
     bool failed[MOST] = {false};
     cluster_run *waited = NULL;
     for (uint32_t t; next_broken(m, failed, &t, &why, &waited);) {
-        failed[t] = mend_task(m, t, &err) != DF_OK;
+        failed[t] = check_stays(m->cluster, &err) != DF_OK || mend_task(m, t, &err) != DF_OK;
         if (failed[t]) {
             if (why.code == DF_OK) why = err;
             steps_end_at(m, t, &err);
@@ -246,7 +254,7 @@ void repair_post(master *m) {
     m->repair.work = repair;
     refcount_ref(&m->session->refs);
     if (clerk_post(&c->mender, &m->repair)) return;
-    (void)error_set(&why, DF_CANCELLED, "%s has left the cluster", c->names[c->self]);
+    (void)error_left(&why, c);
     mutex_lock(&m->lock);
     cluster_run *waited = end_locked(m, &why);
     mutex_unlock(&m->lock);

@@ -287,7 +287,7 @@ static void what_was_of_a_session_goes_as_its_master_leaves(void **state) {
     a_master_that_leaves(false);
 }
 
-/* ---- a master in whose place another has come -------------------------------------------------
+/* ---- a master that leaves as tasks are mended --------------------------------------------------
  */
 
 /* It keeps a clerk. */
@@ -300,12 +300,52 @@ static void stand_in_the_way(clerk_job *job) {
     probe_pass(&((obstacle *)(void *)job)->gate);
 }
 
-static bool has_jobs(df_cluster *c) {
+static bool has_jobs(df_cluster *c, const clerk *k) {
     mutex_lock(&c->lock);
-    bool any = c->clerk.first != NULL;
+    bool any = k->first != NULL;
     mutex_unlock(&c->lock);
     return any;
 }
+
+static void *leave_beside(void *arg) {
+    df_cluster_leave(arg);
+    return NULL;
+}
+
+static bool is_leaving(df_cluster *c) {
+    mutex_lock(&c->lock);
+    bool leaving = c->leaving;
+    mutex_unlock(&c->lock);
+    return leaving;
+}
+
+/* Each that hangs would be waited for until it has missed its heartbeats. */
+static void who_leaves_mends_no_other_task(void **state) {
+    (void)state;
+    three x;
+    pthread_t beside;
+    obstacle o = {.job = {.work = stand_in_the_way}};
+    three_open(&x);
+    open_session(&x);
+    master *m = x.s->master;
+    probe_init(&o.gate);
+    assert_true(clerk_post(&x.c[MASTER]->mender, &o.job));
+    probe_await_inside(&o.gate, 1);
+    for (uint32_t t = 1; t < TASKS; t++) repair_now(m, t);
+    assert_true(has_jobs(x.c[MASTER], &x.c[MASTER]->mender));
+    assert_int_equal(pthread_create(&beside, NULL, leave_beside, x.c[MASTER]), 0);
+    while (!is_leaving(x.c[MASTER])) nap(1);
+    probe_open(&o.gate);
+    assert_int_equal(pthread_join(beside, NULL), 0);
+    x.c[MASTER] = NULL;
+    for (uint32_t t = 1; t < TASKS; t++) assert_true(m->is_broken[t]);
+    assert_string_equal(m->why.message, "/job:master/task:0 has left the cluster");
+    three_close(&x);
+    probe_fini(&o.gate);
+}
+
+/* ---- a master in whose place another has come -------------------------------------------------
+ */
 
 typedef struct opening_session {
     three *x;
@@ -338,7 +378,7 @@ static void a_session_of_a_master_that_was_replaced_is_not_opened_any_more(void 
     assert_true(clerk_post(&x.c[1]->clerk, &o.job));
     probe_await_inside(&o.gate, 1);
     assert_int_equal(pthread_create(&beside, NULL, open_session_beside, &first), 0);
-    while (!has_jobs(x.c[1])) nap(1);
+    while (!has_jobs(x.c[1], &x.c[1]->clerk)) nap(1);
     const uint64_t old = remote_peer_incarnation(master_there);
     successor_join(&x, &other, "mem://successor");
     greet_task(other.c, 1, no_more, NULL);
@@ -635,6 +675,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_a_master_without_an_address_does_not_decide_ends_by_itself),
         cmocka_unit_test(what_was_of_a_session_goes_though_its_master_leaves_at_once),
         cmocka_unit_test(what_was_of_a_session_goes_as_its_master_leaves),
+        cmocka_unit_test(who_leaves_mends_no_other_task),
         cmocka_unit_test(a_session_of_a_master_that_was_replaced_is_not_opened_any_more),
         cmocka_unit_test(two_masters_that_mend_each_other_do_not_wait_for_each_other),
         cmocka_unit_test(masters_without_addresses_do_not_wait_for_each_other),

@@ -551,9 +551,8 @@ static void a_closed_session_refuses_runs_and_programs(void **state) {
     slow_start(&o, NULL, &t);
     assert_told(&t, DF_FAILED_PRECONDITION, "the session is closed");
     told_fini(&t);
-    assert_int_equal(
-        df_session_compile(o.w.s, (df_outs){0}, (df_outs){0}, NULL, &p, &o.w.err),
-        DF_FAILED_PRECONDITION);
+    assert_int_equal(df_session_compile(o.w.s, (df_outs){0}, (df_outs){0}, NULL, &p, &o.w.err),
+                     DF_FAILED_PRECONDITION);
     assert_string_equal(o.w.err.message, "the session is closed");
     assert_null(p);
     slow_close(&o);
