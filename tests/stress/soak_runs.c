@@ -289,8 +289,9 @@ static df_program *program_for(soak_run *r, draws *d) {
     p = NULL;
     if (df_session_compile(s->session, s->feeds[r->kind], s->fetches[r->kind], NULL, &p, &err) !=
         DF_OK) { /* the callback may be on a device's thread */
-        bool may = r->depth && err.code == DF_FAILED_PRECONDITION && has_words(r, &err, "thread");
-        CHECK(&r->w->check, may || r->w->has_faults);
+        bool may = (r->depth && has_words(r, &err, "thread")) ||
+                   (r->w->end != END_CALM && has_words(r, &err, "closed"));
+        CHECK(&r->w->check, (may && err.code == DF_FAILED_PRECONDITION) || r->w->has_faults);
         return NULL;
     }
     r->n_crossings = df_program_crossings(p);
