@@ -37,12 +37,13 @@
  *       other side is told, if it has the request, by on_gone; so it is when the caller has died.
  *       on_gone comes at most once, and not after release.
  *   T8  If a peer is gone (killed, closed, its connection lost, nobody at its address) every call
- * to it ends with UNAVAILABLE, in bounded time, and no other is disturbed. The next call connects
- * anew, to whoever is there then. So it is after reset. A peer that hangs need not be noticed: that
- * is the library's affair, which then calls reset. T9  close ends all: calls with CANCELLED,
- * requests by on_gone (which must then be replied to), timers with is_closing. When it returns no
- * upcall runs or comes any more, every reply is released, and no memory or thread is left. T10 A
- * timer fires once, not before its time.
+ *       to it ends with UNAVAILABLE, in bounded time, and no other is disturbed. The next call
+ *       connects anew, to whoever is there then. So it is after reset. A peer that hangs need not
+ *       be noticed: that is the library's affair, which then calls reset.
+ *   T9  close ends all: calls with CANCELLED, requests by on_gone (which must then be replied to),
+ *       timers with is_closing. When it returns no upcall runs or comes any more, every reply is
+ *       released, and no memory or thread is left.
+ *   T10 A timer fires once, not before its time.
  *
  * Devices' memory can be sent and received into where both engines say DF_TRANSPORT_DEVICE_MEMORY;
  * the library brings it through host memory elsewhere.

@@ -117,6 +117,7 @@ program_of() {
     fuzz-*) echo "fuzz_${1#fuzz-}" ;;
     oom-*) echo test_oom ;;
     sched-*) echo "test_dfs_$(echo "${1#sched-}" | tr - _)" ;;
+    transport-ucx-*) echo "test_$(echo "${1#transport-}" | tr - _)" ;;
     *) echo "test_$1" ;;
     esac
 }

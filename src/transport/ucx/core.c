@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define SCHEME "ucx"
-enum { MS = 1000000 };
+enum { MS = 1000000, MOST_POSTS = 128 };
 
 /* ---- what the thread has to do ----------------------------------------------------- */
 
@@ -67,21 +67,24 @@ bool ucx_has_worker_locked(const endpoint *e) {
     return !e->is_awake && !e->is_closing && ring_is_empty(&e->posts);
 }
 
+/* Not without end: what is gathered meanwhile is to go. */
 static bool run_posts(endpoint *e) {
-    bool any = false;
+    int n = 0;
+    e->gathers = true;
     mutex_lock(&e->lock);
-    while (!ring_is_empty(&e->posts)) {
+    for (; n < MOST_POSTS && !ring_is_empty(&e->posts); n++) {
         post *p = OF(post, in, e->posts.next);
         void (*run)(post * p) = p->run;
         ring_remove(&p->in);
         p->run = NULL;
         mutex_unlock(&e->lock);
         run(p);
-        any = true;
         mutex_lock(&e->lock);
     }
     mutex_unlock(&e->lock);
-    return any;
+    e->gathers = false;
+    line_send_gathered(e);
+    return n > 0;
 }
 
 /* What is to be played now; NULL: nothing is. */
@@ -242,6 +245,7 @@ static df_code endpoint_new(df_ucx_engine *g, const df_transport_options *o, end
     ring_init(&e->peers);
     ring_init(&e->posts);
     ring_init(&e->lines);
+    ring_init(&e->gathered);
     numbers_init(&e->by_handle, e->alloc);
     *out = e;
     return DF_OK;

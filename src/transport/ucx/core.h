@@ -11,6 +11,9 @@
  *    into one piece. What is small comes with its message, and is copied to its place. For what is
  *    large UCX asks first: then we name the place, and the network writes there, from where the
  *    sender has it.
+ *    What is small, and is sent when the thread does what was posted, is copied into a bundle: all
+ *    that the upcalls of one look at the network call and reply goes to each peer as one message.
+ *    Only where both sides cannot reach devices' memory: else UCX brings what is small there, too.
  * 2. An endpoint has one worker of UCX, with one thread. The worker belongs to the thread while
  *    that is awake, and to who holds the lock while it sleeps (o). So who calls or replies while it
  *    sleeps sends at once, and does not wait for a thread to wake up; else what is to be done is
@@ -92,6 +95,8 @@ typedef struct endpoint {
     bool is_closing;   /* (l) */
     size_t n_alive;    /* (l) calls, requests, lines and timers whose end is still to come */
     ring lines;        /* (t) */
+    ring gathered;     /* (t) lines with a bundle */
+    bool gathers;      /* (o) what is small goes into one */
     numbers by_handle; /* (o) lines, by UCX's handle */
     uint64_t n_calls;  /* (o) so far */
 } endpoint;
@@ -117,6 +122,9 @@ typedef struct line {
     uint64_t last;              /* (t) the highest number of a request */
     numbers by_number;          /* (o) the same */
     size_t n_out;               /* (o) that UCX was given, and has not given back */
+    struct given *bundle;       /* (t) that is yet to go; or NULL */
+    ring of_gathered;           /* (t) */
+    bool bundles;               /* (o) both sides do, as the other's messages say */
     event too_late;             /* (l) */
     post failed;                /* (l) */
     df_code why;                /* (o) with which it has failed; DF_OK: it has not */
@@ -208,7 +216,6 @@ bool listen_is_over(endpoint *e);
 
 /* ---- line.c: connections ---------------------------------------------------------------- */
 
-ucs_status_t line_take_messages(endpoint *e); /* from now on */
 /* NULL: *why. */
 line *line_to(peer *p, df_code *why);
 void line_asked_for(ucp_conn_request_h request, void *endpoint);
@@ -218,6 +225,14 @@ void line_fail(line *l, df_code why, const char *words);
 void line_close_all(endpoint *e);
 void line_add(line *l, flow *f, uint64_t number);
 void line_take(flow *f); /* the line may go with it */
+/* UCX has made the connection, or never will. */
+void line_made(line *l);
+/* Of what it was given, one: the line may go with it. */
+void line_given_back(line *l);
+
+/* ---- message.c: what goes over them ------------------------------------------------------- */
+
+ucs_status_t line_take_messages(endpoint *e); /* from now on */
 
 /* Whether such a message can be sent at all, and how long its payload is. */
 bool line_carries(const endpoint *e, const df_message *m, uint64_t *bytes);
@@ -227,6 +242,9 @@ bool line_carries(const endpoint *e, const df_message *m, uint64_t *bytes);
 df_code line_send(line *l, flow *f, const frame *h, const void *meta, df_segments payload);
 df_code line_send_error(line *l, flow *f, uint64_t number, const df_error *why);
 df_code line_send_cancel(line *l, uint64_t number);
+/* What has been gathered goes, of one line or of all. By the thread. UNAVAILABLE: as line_send. */
+df_code line_send_bundle(line *l);
+void line_send_gathered(endpoint *e);
 /* It goes at once or not at all. */
 bool line_sends_at_once(df_segments payload);
 
