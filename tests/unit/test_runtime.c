@@ -6,6 +6,8 @@
 
 #include "device/device.h"
 
+#include <dataflow/sim.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,6 +102,26 @@ static void a_list_of_devices_that_cannot_be_read_is_refused(void **state) {
     refused((df_runtime_options){.devices = "sim:1"}, DF_INVALID_ARGUMENT, "CPU");
     refused((df_runtime_options){.devices = "cpu:65"}, DF_INVALID_ARGUMENT, "64");
     refused((df_runtime_options){.devices = "cpu:1,abacus:1"}, DF_NOT_FOUND, "ABACUS");
+}
+
+static void a_kind_that_is_not_there_is_refused(void **state) {
+    (void)state;
+    static const df_device_ops nameless = {.struct_size = sizeof nameless};
+    df_device_ops sim;
+    df_sim_kind(NULL, &sim);
+    const df_device_ops *const null[] = {&sim, NULL}, *const unnamed[] = {&nameless};
+    const struct {
+        const df_device_ops *const *kinds;
+        size_t n;
+        const char *words;
+    } given[] = {
+        {NULL, 1, "entry 0 of 1"}, {null, 2, "entry 1 of 2"}, {unnamed, 1, "entry 0 of 1"}};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        for (int with = 0; with < 2; with++)
+            refused((df_runtime_options){.devices = with ? "cpu:1,sim:1" : NULL,
+                                         .kinds = given[i].kinds,
+                                         .n_kinds = given[i].n},
+                    DF_INVALID_ARGUMENT, given[i].words);
 }
 
 static void a_number_of_workers_out_of_range_is_refused(void **state) {
@@ -278,6 +300,7 @@ int main(void) {
         cmocka_unit_test(incarnations_count_on_from_the_one_that_is_given),
         cmocka_unit_test(drawn_incarnations_differ_from_runtime_to_runtime),
         cmocka_unit_test(a_list_of_devices_that_cannot_be_read_is_refused),
+        cmocka_unit_test(a_kind_that_is_not_there_is_refused),
         cmocka_unit_test(a_number_of_workers_out_of_range_is_refused),
         cmocka_unit_test(options_without_their_size_are_refused),
         cmocka_unit_test(shorter_options_leave_the_rest_at_its_default),
