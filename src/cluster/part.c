@@ -231,7 +231,7 @@ static df_code set_values(part_session *s, const part_session_options *o, df_err
         v->value = NULL;
         df_tensor_unref(was);
         code = move_tensor(s->rt->devices[v->device], DF_MEMORY_DEVICE, t, &v->value, err);
-        if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
+        if (code != DF_OK) error_prefix(err, "first value of variable %.150s: ", v->name);
     }
     return code;
 }

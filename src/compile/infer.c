@@ -31,7 +31,7 @@ static bool infer_feed(inferring *x, uint32_t i) {
     df_shape promised = c->rq->feed_shapes[it->index];
     edge_type t;
     if (edge_type_set(&t, was->dtype, promised, c->err) != DF_OK) {
-        error_prefix(c->err, "feed %d, the shape promised for %s: ", it->index, out.node->name);
+        error_prefix(c->err, "feed %d, the shape promised for %.200s: ", it->index, out.node->name);
         return false;
     }
     if (!shape_fits(promised, edge_shape(was))) {
@@ -39,8 +39,8 @@ static bool infer_feed(inferring *x, uint32_t i) {
         (void)shape_print(promised, given, sizeof given);
         (void)shape_print(edge_shape(was), wanted, sizeof wanted);
         return compile_fail(c, DF_INVALID_ARGUMENT,
-                            "feed %d: shape %s is promised for %s, which is %s", it->index, given,
-                            out.node->name, wanted);
+                            "feed %d: shape %s is promised for %.200s, which is %s", it->index,
+                            given, out.node->name, wanted);
     }
     c->types[i] = types_keep(&x->types, &t, 1);
     x->anew[i] = true;
@@ -70,7 +70,7 @@ static bool infer_node(inferring *x, uint32_t i) {
                      .values = values,
                      .outputs = outputs};
     if (op_infer(&call, c->err) != DF_OK) {
-        error_prefix(c->err, "node %s (%s): ", it->node->name, op->name);
+        error_prefix(c->err, "node %.200s (%s): ", it->node->name, op->name);
         return false;
     }
     c->types[i] = types_keep(&x->types, outputs, call.n_outputs);

@@ -56,10 +56,11 @@ static bool put_after(ordering *o, int32_t before, uint32_t after) {
         see_before(o, &c->items[o->stack[--o->top]]);
     if (o->seen[before] == o->search) return true;
     if (strict)
-        return compile_fail(c, DF_FAILED_PRECONDITION,
-                            "variable %s: nodes %s and %s are not ordered, and one of them "
-                            "writes; add a control edge, or leave strict_order out",
-                            item_variable(a)->name, b->node->name, a->node->name);
+        return compile_fail(
+            c, DF_FAILED_PRECONDITION,
+            "variable %.100s: nodes %.100s and %.100s are not ordered, and one of them "
+            "writes; add a control edge, or leave strict_order out",
+            item_variable(a)->name, b->node->name, a->node->name);
     c->ordered[c->n_ordered++] = (order_edge){(uint32_t)before, after};
     return true;
 }

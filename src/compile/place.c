@@ -289,7 +289,7 @@ static bool refuse_absent(placing *p, const df_node *n, int32_t group) {
     text why;
     while (c->items[member].group != group) member++;
     text_init(&why, c->rq->alloc);
-    text_add(&why, "must share a device with node %s (%s), but may run only on ", n->name,
+    text_add(&why, "must share a device with node %.150s (%s), but may run only on ", n->name,
              n->op->name);
     place_list(c, c->groups[group].allowed, &why);
     text_add(&why, ", and the other only on %s; drop a pin or the colocation", n->on->text);

@@ -41,15 +41,15 @@ typedef struct pruning {
 static bool node_is_good(compile_state *c, const char *what, size_t i, const df_node *n) {
     if (n && n->graph == c->rq->graph) return true;
     return compile_fail(c, DF_INVALID_ARGUMENT,
-                        "%s %zu, %s, is no node of this session's graph; give one of it", what, i,
-                        n ? n->name : "NULL");
+                        "%s %zu, %.200s, is no node of this session's graph; give one of it", what,
+                        i, n ? n->name : "NULL");
 }
 
 static bool out_is_good(compile_state *c, const char *what, size_t i, df_out out) {
     if (!node_is_good(c, what, i, out.node)) return false;
     if (out.index >= 0 && out.index < out.node->n_outputs) return true;
-    return compile_fail(c, DF_OUT_OF_RANGE, "%s %zu is output %d of node %s, which has %d", what, i,
-                        out.index, out.node->name, out.node->n_outputs);
+    return compile_fail(c, DF_OUT_OF_RANGE, "%s %zu is output %d of node %.200s, which has %d",
+                        what, i, out.index, out.node->name, out.node->n_outputs);
 }
 
 static int32_t feed_find(const pruning *p, uint32_t node, int index) {
@@ -65,8 +65,8 @@ static bool take_feeds(pruning *p) {
         if (!out_is_good(c, "feed", i, out)) return false;
         if (feed_find(p, out.node->id, out.index) != PLAN_NONE)
             return compile_fail(c, DF_INVALID_ARGUMENT,
-                                "feed %zu: %s:%d is fed twice; leave one out", i, out.node->name,
-                                out.index);
+                                "feed %zu: %.200s:%d is fed twice; leave one out", i,
+                                out.node->name, out.index);
         p->next_feed[i] = p->feed_of[out.node->id];
         p->feed_of[out.node->id] = (int32_t)i;
     }
@@ -122,8 +122,8 @@ static void need_control(pruning *p, uint32_t id, int32_t by) {
 static bool refuse_not_fed(const pruning *p, const df_node *n) {
     int32_t by = p->needed_by[n->id];
     return compile_fail(p->c, DF_INVALID_ARGUMENT,
-                        "%s %s is needed by %s and not fed: add it to the feeds", n->op->name,
-                        n->name,
+                        "%s %.150s is needed by %.150s and not fed: add it to the feeds",
+                        n->op->name, n->name,
                         by == BY_FETCH    ? "a fetch"
                         : by == BY_TARGET ? "a target"
                                           : p->graph->nodes[by]->name);
@@ -228,8 +228,8 @@ static bool report_cycle(pruning *p, const uint32_t *waits) {
             id = b;
         }
         if (pass)
-            return compile_fail(c, DF_INVALID_ARGUMENT, "cycle: %s%s; remove a control edge", names,
-                                p->graph->nodes[id]->name);
+            return compile_fail(c, DF_INVALID_ARGUMENT, "cycle: %s%.100s; remove a control edge",
+                                names, p->graph->nodes[id]->name);
     }
 }
 

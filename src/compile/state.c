@@ -69,6 +69,6 @@ const char *item_text(const item *it, char *into, size_t size) {
     const char *what = it->kind == ITEM_NODE   ? "node"
                        : it->kind == ITEM_FEED ? "the feed of"
                                                : "the fetch of";
-    (void)snprintf(into, size, "%s %s (%s)", what, it->node->name, it->node->op->name);
+    (void)snprintf(into, size, "%s %.150s (%s)", what, it->node->name, it->node->op->name);
     return into;
 }

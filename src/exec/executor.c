@@ -63,7 +63,7 @@ static df_code open_node(executor *x, uint32_t node, df_error *err) {
     if (code == DF_OK) return DF_OK;
     x->states[node] = NULL;
     (void)error_from(&why, code, "its kernel's open");
-    error_prefix(&why, "node %s (%s): ", n->name, n->op->name);
+    error_prefix(&why, "node %.200s (%s): ", n->name, n->op->name);
     *err = why;
     return code;
 }

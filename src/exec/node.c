@@ -32,7 +32,7 @@ df_code node_compute(const plan_node *n, df_kernel *c, df_error *err) {
 static bool missing(step *s, const plan_node *n, uint32_t i, df_error *err) {
     if (n->variable != PLAN_NONE && s->p->inputs[n->first_input + i] == PLAN_NONE)
         (void)error_set(err, DF_FAILED_PRECONDITION,
-                        "variable %s has no value yet: assign it, or give it an initialiser",
+                        "variable %.150s has no value yet: assign it, or give it an initialiser",
                         s->x->o.variables[n->variable]->name);
     else
         (void)error_set(err, DF_FAILED_PRECONDITION,
@@ -236,7 +236,7 @@ bool node_write_variable(step *s, const plan_node *n, df_error *err) {
         char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
         (void)shape_print(tensor_shape(value), is, sizeof is);
         (void)shape_print(edge_shape(v->type), wanted, sizeof wanted);
-        return error_invalid(err, "%s%s does not fit variable %s, which is %s%s",
+        return error_invalid(err, "%s%s does not fit variable %.150s, which is %s%s",
                              df_dtype_name(value->dtype), is, v->name,
                              df_dtype_name(v->type->dtype), wanted),
                false;

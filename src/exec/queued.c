@@ -21,7 +21,7 @@ static df_code queue_run(launch *l, df_error *err) {
     df_code code = node_compute(n, &q->call.ctx, err);
     atomic_put(&q->is_queued, 0, RELAXED);
     if (code != DF_OK && !q->call.ctx.queue) /* else who called names the node */
-        error_prefix(err, "node %s (%s) on %s: ", n->name, n->op->name,
+        error_prefix(err, "node %.200s (%s) on %s: ", n->name, n->op->name,
                      q->call.step->p->devices[n->device].full_name);
     return code;
 }

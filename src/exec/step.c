@@ -38,7 +38,7 @@ void step_fail(step *s, const df_error *why) {
 void step_fail_node(step *s, const plan_node *n, const df_error *why) {
     df_error err = *why;
     (void)error_from(&err, err.code == DF_OK ? DF_INTERNAL : err.code, "it");
-    error_prefix(&err, "node %s (%s) on %s: ", n->name, n->op->name,
+    error_prefix(&err, "node %.200s (%s) on %s: ", n->name, n->op->name,
                  s->p->devices[n->device].full_name);
     step_fail(s, &err);
 }

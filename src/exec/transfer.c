@@ -17,7 +17,7 @@ static node_end run_send(step *s, const plan_node *n) {
     df_tensor *t = ch->control ? s->x->token : s->slots[s->p->inputs[n->first_input]];
     if (!t) {
         (void)error_set(&err, DF_FAILED_PRECONDITION,
-                        "variable %s has no value yet: assign it, or give it an initialiser",
+                        "variable %.150s has no value yet: assign it, or give it an initialiser",
                         ch->producer);
         step_fail_node(s, n, &err);
         return NODE_FAILED;

@@ -190,8 +190,9 @@ static df_code check_inputs(draft *d) {
                                  "input %d, %s, is a node of another graph; add one like it here",
                                  i, in.node->name);
         if (in.index < 0 || in.index >= in.node->n_outputs)
-            return error_set(&d->err, DF_OUT_OF_RANGE, "input %d is output %d of %s, which has %d",
-                             i, in.index, in.node->name, in.node->n_outputs);
+            return error_set(&d->err, DF_OUT_OF_RANGE,
+                             "input %d is output %d of %.100s, which has %d", i, in.index,
+                             in.node->name, in.node->n_outputs);
     }
     if (d->n_inputs && (op->flags & (OP_READS | OP_WRITES)) &&
         !(d->inputs[0].node->op->flags & OP_VARIABLE))
@@ -391,12 +392,12 @@ static bool check_pair(df_graph *g, const df_node *a, const df_node *b, const ch
     if (!building(g)) return false;
     if (!a || !b || a->graph != g || b->graph != g)
         (void)graph_fail(g, DF_INVALID_ARGUMENT,
-                         "%s between %s and %s: both must be nodes of "
+                         "%s between %.150s and %.150s: both must be nodes of "
                          "this graph",
                          what, a ? a->name : "NULL", b ? b->name : "NULL");
     else if (a == b)
-        (void)graph_fail(g, DF_INVALID_ARGUMENT, "%s of node %s with itself; leave it out", what,
-                         a->name);
+        (void)graph_fail(g, DF_INVALID_ARGUMENT, "%s of node %.200s with itself; leave it out",
+                         what, a->name);
     return g->error.code == DF_OK;
 }
 

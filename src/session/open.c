@@ -59,7 +59,7 @@ static df_code set_value(df_session *s, variable *v, df_tensor *value, df_error 
 }
 
 static df_code named(df_code code, const variable *v, df_error *err) {
-    if (code != DF_OK) error_prefix(err, "first value of variable %s: ", v->name);
+    if (code != DF_OK) error_prefix(err, "first value of variable %.150s: ", v->name);
     return code;
 }
 

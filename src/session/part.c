@@ -18,10 +18,11 @@ variable *session_variable(df_session *s, const char *name) {
 
 static df_code bind_variable(df_session *s, const df_node *n, df_error *err) {
     const variable *v = session_variable(s->base, n->name);
-    if (!v) return error_set(err, DF_NOT_FOUND, "variable %s is not one of this session", n->name);
+    if (!v)
+        return error_set(err, DF_NOT_FOUND, "variable %.200s is not one of this session", n->name);
     if (v->type->dtype != n->outputs->dtype ||
         !shape_equal(edge_shape(v->type), edge_shape(n->outputs)))
-        return error_invalid(err, "variable %s has another dtype or shape in this session",
+        return error_invalid(err, "variable %.200s has another dtype or shape in this session",
                              n->name);
     s->variable_of[n->id] = (int32_t)(v - s->variables);
     s->fixed[n->id] = (int32_t)v->device;

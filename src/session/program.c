@@ -225,13 +225,13 @@ df_code df_session_compile(df_session *session, df_outs feeds, df_outs fetches,
 static df_code check_feed(const df_runtime *rt, const plan_feed *f, const df_tensor *t,
                           df_error *err) {
     const df_device *d = f->device == PLAN_NONE ? NULL : rt->devices[f->device];
-    if (!t) return error_invalid(err, "the feed of %s is NULL", f->name);
+    if (!t) return error_invalid(err, "the feed of %.200s is NULL", f->name);
     bool elsewhere =
         d && (t->is_host != device_is_host(d) || (!t->is_host && t->buf->mem != d->mem));
     if (elsewhere)
         return error_invalid(
             err,
-            "the feed of %s does not lie %s%s: df_device_copy brings it there, and "
+            "the feed of %.150s does not lie %s%s: df_device_copy brings it there, and "
             "df_compile_options.feed_devices says where it may lie",
             f->name, device_is_host(d) ? "in host memory" : "on ",
             device_is_host(d) ? "" : d->full_name);
@@ -240,7 +240,7 @@ static df_code check_feed(const df_runtime *rt, const plan_feed *f, const df_ten
     char is[SHAPE_TEXT_MAX], wanted[SHAPE_TEXT_MAX];
     (void)shape_print(tensor_shape(t), is, sizeof is);
     (void)shape_print(edge_shape(&f->type), wanted, sizeof wanted);
-    return error_invalid(err, "the feed of %s is %s%s and must be %s%s", f->name,
+    return error_invalid(err, "the feed of %.200s is %s%s and must be %s%s", f->name,
                          df_dtype_name(t->dtype), is, df_dtype_name(f->type.dtype), wanted);
 }
 

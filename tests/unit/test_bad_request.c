@@ -370,10 +370,144 @@ static void a_variable_on_two_devices_is_the_session_s_mistake(void **state) {
     close_world(&w);
 }
 
+/* The k-th of some names that are as long as a name can be. */
+static const char *long_name(char *into, char k) {
+    memset(into, k, 1000);
+    into[1000] = '\0';
+    return into;
+}
+
+static df_out long_placeholder(df_graph *g, char k) {
+    char name[1001];
+    return df_placeholder(g, long_name(name, k), DF_INT32, DF_SHAPE(1));
+}
+
+static df_out long_node(df_graph *g, char k, df_out a, df_out b) {
+    char name[1001];
+    df_graph_name(g, long_name(name, k));
+    return b.node ? df_div(g, a, b) : df_neg(g, a);
+}
+
+static df_out long_variable(df_graph *g, char k) {
+    char name[1001];
+    return df_variable(g, long_name(name, k), DF_INT32, DF_SHAPE(1));
+}
+
+static df_out long_assign(df_graph *g, char k, df_out v, df_out value) {
+    char name[1001];
+    df_graph_name(g, long_name(name, k));
+    return df_assign(g, v, value);
+}
+
+static void long_not_fed(asked *a) {
+    fetch(a, long_node(a->g, 'n', long_placeholder(a->g, 'x'), DF_NO_OUT));
+}
+static void long_fed_twice(asked *a) {
+    df_out x = long_placeholder(a->g, 'x');
+    feed(a, x);
+    feed(a, x);
+    fetch(a, x);
+}
+static void long_output(asked *a) {
+    fetch(a, df_node_output(long_placeholder(a->g, 'x').node, 3));
+}
+static void long_cycle(asked *a) {
+    df_out x = long_placeholder(a->g, 'x');
+    df_out n = long_node(a->g, 'n', x, DF_NO_OUT), m = long_node(a->g, 'm', n, DF_NO_OUT);
+    df_control(a->g, m.node, n.node);
+    feed(a, x);
+    fetch(a, m);
+}
+static void long_shape(asked *a) {
+    static const int64_t seven = 7;
+    df_out x = long_placeholder(a->g, 'x');
+    feed_as(a, x, (df_shape){1, &seven});
+    fetch(a, x);
+}
+static void long_group(asked *a) {
+    df_out x = long_placeholder(a->g, 'x');
+    df_graph_on(a->g, "cpu:1");
+    df_out n = long_node(a->g, 'n', x, DF_NO_OUT);
+    df_graph_on(a->g, "sim:0");
+    df_out m = long_node(a->g, 'm', x, DF_NO_OUT);
+    df_colocate(a->g, n.node, m.node);
+    feed(a, x);
+    fetch(a, n);
+    fetch(a, m);
+}
+static void long_order(asked *a) {
+    a->strict = true;
+    df_out v = long_variable(a->g, 'v');
+    fetch(a, long_assign(a->g, 'n', v, v));
+    fetch(a, long_assign(a->g, 'm', v, v));
+}
+
+/* However long a name is, the words behind it are there. */
+static void a_name_as_long_as_it_can_be_leaves_room_for_the_words(void **state) {
+    (void)state;
+    static const ask_case cases[] = {
+        {"not fed", long_not_fed, DF_INVALID_ARGUMENT, "xxx|nnn|add it to the feeds"},
+        {"fed twice", long_fed_twice, DF_INVALID_ARGUMENT, "xxx|:0 is fed twice; leave one out"},
+        {"no such output", long_output, DF_OUT_OF_RANGE, "output 3|xxx|which has 1"},
+        {"a cycle", long_cycle, DF_INVALID_ARGUMENT, "cycle: |nnn|remove a control edge"},
+        {"a shape", long_shape, DF_INVALID_ARGUMENT, "[7]|xxx|which is [1]"},
+        {"a group", long_group, DF_INVALID_ARGUMENT, "nnn|mmm|(Neg)|cpu:1|sim:0|drop a pin"},
+        {"an order", long_order, DF_FAILED_PRECONDITION, "vvv|nnn|mmm|leave strict_order out"},
+    };
+    world w;
+    bad_open(&w);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        asked a = {.g = df_graph_new(w.rt)};
+        df_session *s = NULL;
+        cases[i].make(&a);
+        const df_session_options o = {.struct_size = sizeof o, .strict_order = a.strict};
+        if (df_session_new(a.g, &o, &s, &w.err) != DF_OK)
+            fail_msg("%s: %s", cases[i].what, w.err.message);
+        is_refused(&w, &cases[i], &a, s);
+        df_session_free(s);
+        df_graph_free(a.g);
+    }
+    close_world(&w);
+}
+
+/* The same of a run: its feed, and its kernel. */
+static void a_name_as_long_as_it_can_be_leaves_room_for_a_run_s_words(void **state) {
+    (void)state;
+    static const char *const on[] = {"cpu:1", "sim:0"};
+    world w;
+    bad_open(&w);
+    for (size_t d = 0; d < 2; d++) {
+        df_graph *g = df_graph_new(w.rt);
+        df_session *s = NULL;
+        df_program *p = NULL;
+        df_tensor *zero = NULL, *wrong = NULL, *y = NULL;
+        df_out x = long_placeholder(g, 'x');
+        df_graph_on(g, on[d]);
+        df_out n = long_node(g, 'n', x, x);
+        df_error err = {.code = DF_OK};
+        assert_int_equal(df_session_new(g, NULL, &s, &err), DF_OK);
+        assert_int_equal(df_session_compile(s, DF_OUTS(x), DF_OUTS(n), NULL, &p, &err), DF_OK);
+        assert_int_equal(df_tensor_new(NULL, DF_INT32, DF_SHAPE(1), &zero, &err), DF_OK);
+        assert_int_equal(df_tensor_new(NULL, DF_INT8, DF_SHAPE(1), &wrong, &err), DF_OK);
+        (void)df_program_run(p, DF_TENSORS(zero), &y, NULL, &err);
+        bad_says("a kernel", &err, DF_INVALID_ARGUMENT, "node nnn|(Div) on |division by 0");
+        (void)df_program_run(p, DF_TENSORS(wrong), &y, NULL, &err);
+        bad_says("a feed", &err, DF_INVALID_ARGUMENT, "xxx|is int8[1] and must be int32[1]");
+        df_tensor_unref(zero);
+        df_tensor_unref(wrong);
+        df_program_free(p);
+        df_session_free(s);
+        df_graph_free(g);
+    }
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_compiled_is_named_and_the_session_goes_on),
         cmocka_unit_test(a_variable_on_two_devices_is_the_session_s_mistake),
+        cmocka_unit_test(a_name_as_long_as_it_can_be_leaves_room_for_the_words),
+        cmocka_unit_test(a_name_as_long_as_it_can_be_leaves_room_for_a_run_s_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
