@@ -46,6 +46,49 @@ static df_code kind_unknown(const device_options *o, const device_name *name, df
                      name->kind, known);
 }
 
+static const char *missing_call(const df_device_ops *ops) {
+    if (!ops->kind) return "kind";
+    if (!ops->open) return "open";
+    if (!ops->close) return "close";
+    if (!ops->alloc) return "alloc";
+    if (!ops->free) return "free";
+    if (ops->host_alloc && !ops->host_free) return "host_free";
+    if (ops->host_register && !ops->host_unregister) return "host_unregister";
+    if (!ops->queue_new) return "queue_new";
+    if (!ops->queue_free) return "queue_free";
+    if (!ops->copy_in) return "copy_in";
+    if (!ops->copy_out) return "copy_out";
+    if (!ops->copy_within) return "copy_within";
+    if (ops->reaches && !ops->copy_peer) return "copy_peer";
+    if (!ops->event_new) return "event_new";
+    if (!ops->event_free) return "event_free";
+    if (!ops->record) return "record";
+    if (!ops->wait) return "wait";
+    if (!ops->event_ended) return "event_ended";
+    if (ops->timed_event_new && !ops->event_elapsed) return "event_elapsed";
+    return NULL;
+}
+
+df_code kinds_check(const df_device_ops *const *kinds, size_t n, df_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        const df_device_ops *ops = kinds ? kinds[i] : NULL;
+        if (!ops)
+            return error_invalid(err, "df_runtime_options.kinds: entry %zu of %zu is NULL", i, n);
+        if (ops->struct_size < sizeof *ops)
+            return error_invalid(err,
+                                 "df_runtime_options.kinds: struct_size of entry %zu is %zu; set "
+                                 "it to sizeof(df_device_ops), %zu",
+                                 i, ops->struct_size, sizeof *ops);
+        const char *missing = missing_call(ops);
+        if (missing)
+            return error_invalid(err,
+                                 "df_runtime_options.kinds: entry %zu has no %s; set "
+                                 "df_device_ops.%s",
+                                 i, missing, missing);
+    }
+    return DF_OK;
+}
+
 /* ---- waiting until nothing is queued --------------------------------------- */
 
 typedef struct sleeper {
@@ -132,6 +175,11 @@ static df_code make_queues(df_device *d, const device_options *options, df_error
     df_code code = DF_OK;
     for (int k = 0; k < DF_QUEUE_KINDS && code == DF_OK; k++)
         code = queue_new(d, b, (df_queue_kind)k, err);
+    if (code == DF_OK && !b->notifies && !d->ops->event_wait)
+        code = error_invalid(err,
+                             "device %s: it does not tell that events have ended, and its kind "
+                             "has no event_wait; set df_device_ops.event_wait",
+                             d->full_name);
     if (code == DF_OK && !b->notifies) code = waiter_start(b, err);
     if (code != DF_OK) return code;
     if (d->ops->host_alloc && !(d->core->traits.flags & DF_DEVICE_PAGEABLE)) {

@@ -193,6 +193,8 @@ typedef struct device_options {
     df_device **opened; /* a list of those that are open, empty at first. NULL: it stands alone */
 } device_options;
 
+/* INVALID_ARGUMENT for a list of the program's own kinds in which one is NULL, or lacks a call. */
+df_code kinds_check(const df_device_ops *const *kinds, size_t n, df_error *err);
 /* Opens one device of the kind that name->kind says. NOT_FOUND for a kind that is not known, with
  * the list of those that are. */
 df_code device_open(const device_name *name, uint64_t incarnation, const device_options *options,

@@ -196,15 +196,6 @@ static df_code read_lent(const df_runtime_options *o, df_lent_threads *lent, df_
     return DF_OK;
 }
 
-static df_code check_kinds(const df_runtime_options *o, df_error *err) {
-    for (size_t i = 0; i < o->n_kinds; i++)
-        if (!o->kinds || !o->kinds[i] || !o->kinds[i]->kind)
-            return error_invalid(
-                err, "df_runtime_options.kinds: entry %zu of %zu is NULL, or has no name", i,
-                o->n_kinds);
-    return DF_OK;
-}
-
 df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err) {
     df_runtime_options o = {.struct_size = sizeof o};
     df_code code = options_read(&o, options, "df_runtime_options", err);
@@ -215,7 +206,7 @@ df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_e
     if (o.threads && !(o.threads->start && o.threads->join))
         return error_invalid(err, "df_threads.%s is NULL: set both functions, or pass no threads",
                              o.threads->start ? "join" : "start");
-    code = check_kinds(&o, err);
+    code = kinds_check(o.kinds, o.n_kinds, err);
     if (code != DF_OK) return code;
     if (!o.devices) o.devices = "cpu:1";
     if (o.workers < 0 || o.workers > MAX_WORKERS)

@@ -104,24 +104,67 @@ static void a_list_of_devices_that_cannot_be_read_is_refused(void **state) {
     refused((df_runtime_options){.devices = "cpu:1,abacus:1"}, DF_NOT_FOUND, "ABACUS");
 }
 
+static void kinds_are_refused(const df_device_ops *const *kinds, size_t n, const char *words) {
+    for (int used = 0; used < 2; used++)
+        refused((df_runtime_options){.devices = used ? "cpu:1,sim:1" : NULL,
+                                     .kinds = kinds,
+                                     .n_kinds = n},
+                DF_INVALID_ARGUMENT, words);
+}
+
 static void a_kind_that_is_not_there_is_refused(void **state) {
     (void)state;
-    static const df_device_ops nameless = {.struct_size = sizeof nameless};
     df_device_ops sim;
     df_sim_kind(NULL, &sim);
-    const df_device_ops *const null[] = {&sim, NULL}, *const unnamed[] = {&nameless};
-    const struct {
-        const df_device_ops *const *kinds;
-        size_t n;
-        const char *words;
-    } given[] = {
-        {NULL, 1, "entry 0 of 1"}, {null, 2, "entry 1 of 2"}, {unnamed, 1, "entry 0 of 1"}};
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
-        for (int with = 0; with < 2; with++)
-            refused((df_runtime_options){.devices = with ? "cpu:1,sim:1" : NULL,
-                                         .kinds = given[i].kinds,
-                                         .n_kinds = given[i].n},
-                    DF_INVALID_ARGUMENT, given[i].words);
+    const df_device_ops *const second[] = {&sim, NULL};
+    kinds_are_refused(NULL, 1, "entry 0 of 1 is NULL");
+    kinds_are_refused(second, 2, "entry 1 of 2 is NULL");
+}
+
+static void a_kind_without_its_size_or_a_call_is_refused(void **state) {
+    (void)state;
+    static const df_sim_options pinned = {.struct_size = sizeof pinned, .flags = DF_SIM_PINNED};
+    df_device_ops sim;
+    const df_device_ops *const kinds[] = {&sim};
+#define WITHOUT(CALL)                                                                              \
+    do {                                                                                           \
+        df_sim_kind(&pinned, &sim);                                                                \
+        sim.CALL = 0;                                                                              \
+        kinds_are_refused(kinds, 1, #CALL);                                                        \
+    } while (0)
+    WITHOUT(struct_size);
+    WITHOUT(kind);
+    WITHOUT(open);
+    WITHOUT(close);
+    WITHOUT(alloc);
+    WITHOUT(free);
+    WITHOUT(host_free);
+    WITHOUT(host_unregister);
+    WITHOUT(queue_new);
+    WITHOUT(queue_free);
+    WITHOUT(copy_in);
+    WITHOUT(copy_out);
+    WITHOUT(copy_within);
+    WITHOUT(copy_peer);
+    WITHOUT(event_new);
+    WITHOUT(event_free);
+    WITHOUT(record);
+    WITHOUT(wait);
+    WITHOUT(event_ended);
+    WITHOUT(event_elapsed);
+#undef WITHOUT
+}
+
+/* Only when it is opened it says whether it tells of ends. */
+static void a_kind_that_neither_tells_of_ends_nor_waits_is_refused(void **state) {
+    (void)state;
+    static const df_sim_options asked = {.struct_size = sizeof asked, .flags = DF_SIM_ASKED};
+    df_device_ops sim;
+    const df_device_ops *const kinds[] = {&sim};
+    df_sim_kind(&asked, &sim);
+    sim.event_wait = NULL;
+    refused((df_runtime_options){.devices = "cpu:1,sim:1", .kinds = kinds, .n_kinds = 1},
+            DF_INVALID_ARGUMENT, "event_wait");
 }
 
 static void a_number_of_workers_out_of_range_is_refused(void **state) {
@@ -301,6 +344,8 @@ int main(void) {
         cmocka_unit_test(drawn_incarnations_differ_from_runtime_to_runtime),
         cmocka_unit_test(a_list_of_devices_that_cannot_be_read_is_refused),
         cmocka_unit_test(a_kind_that_is_not_there_is_refused),
+        cmocka_unit_test(a_kind_without_its_size_or_a_call_is_refused),
+        cmocka_unit_test(a_kind_that_neither_tells_of_ends_nor_waits_is_refused),
         cmocka_unit_test(a_number_of_workers_out_of_range_is_refused),
         cmocka_unit_test(options_without_their_size_are_refused),
         cmocka_unit_test(shorter_options_leave_the_rest_at_its_default),
