@@ -76,9 +76,9 @@ typedef struct df_runtime_options {
  *            not to be freed inside a callback of the library.
  * Threads    graphs, sessions and cancel handles of one runtime are made, used and freed by any
  *            number of threads at once; ops are registered before, by one.
- * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, NOT_FOUND
- *            for an unknown kind, or a library that cannot be loaded or lacks a function;
- *            RESOURCE_EXHAUSTED. */
+ * Errors     INVALID_ARGUMENT for a list of devices that cannot be read, or one of `kinds` that
+ *            lacks a call; NOT_FOUND for an unknown kind, or a library that cannot be loaded
+ *            or lacks a function; RESOURCE_EXHAUSTED. */
 DF_API df_code df_runtime_new(const df_runtime_options *options, df_runtime **out, df_error *err);
 /* The last of runtime, graphs, sessions and programs to be freed cancels the runs that still go on,
  * and ends the threads; it waits for the kernels that they are in. NULL is fine. */
