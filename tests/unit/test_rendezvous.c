@@ -521,13 +521,14 @@ static void a_finish_without_an_outcome_is_the_backends_mistake(void **state) {
     world_init(&w);
     df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
     df_rendezvous *r = held_new(&h, NULL);
+    df_tensor *t = number(NULL, 1);
     for (int i = 0; i < 3; i++) {
         got_init(&g[i], key, on_host);
         df_rendezvous_recv(r, &g[i].recv);
     }
 
     df_recv_finish(&g[0].recv, NULL, &on_host, NULL);
-    df_recv_finish(&g[1].recv, &ok, &on_host, number(NULL, 1));
+    df_recv_finish(&g[1].recv, &ok, &on_host, df_tensor_ref(t));
     df_recv_finish(&g[2].recv, NULL, &on_host, bytes_in(&w, w.d[0]->mem, 64));
 
     for (int i = 0; i < 3; i++) {
@@ -536,10 +537,33 @@ static void a_finish_without_an_outcome_is_the_backends_mistake(void **state) {
         assert_non_null(strstr(g[i].err.message, "y0:0"));
         got_fini(&g[i]);
     }
+    assert_true(refcount_is_one(&t->refs));
+    df_tensor_unref(t);
     h.asked = NULL;
     df_rendezvous_unref(r);
     df_key_free(key);
     world_end(&w);
+}
+
+static void a_tensor_that_comes_with_an_error_is_released(void **state) {
+    (void)state;
+    held h;
+    got g;
+    df_key *key = test_key(0, 0, KEY_NO_CHANNEL);
+    df_rendezvous *r = held_new(&h, NULL);
+    df_tensor *t = number(NULL, 1);
+    got_init(&g, key, on_host);
+    df_rendezvous_recv(r, &g.recv);
+
+    df_recv_finish(&g.recv, &stop, &on_host, df_tensor_ref(t));
+
+    assert_got_error(&g, DF_ABORTED);
+    assert_true(refcount_is_one(&t->refs));
+    h.asked = NULL;
+    df_tensor_unref(t);
+    got_fini(&g);
+    df_rendezvous_unref(r);
+    df_key_free(key);
 }
 
 /* In a done: ends another recv with an error that lasts for that call only. */
@@ -695,6 +719,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_recv_may_be_submitted_again_when_it_has_ended),
         cmocka_unit_test(a_done_may_use_its_recv_for_the_next_and_give_back_the_key),
         cmocka_unit_test(a_finish_without_an_outcome_is_the_backends_mistake),
+        cmocka_unit_test(a_tensor_that_comes_with_an_error_is_released),
         cmocka_unit_test(an_error_in_line_lasts_until_its_turn),
         cmocka_unit_test(an_error_in_line_keeps_its_code_without_memory),
         cmocka_unit_test(a_recv_in_line_keeps_its_rendezvous),

@@ -439,6 +439,35 @@ static void a_run_tells_what_it_took(void **state) {
     }
 }
 
+static void what_crosses_between_two_devices_is_one_pairs(void **state) {
+    (void)state;
+    run_world w;
+    df_pair_traffic pairs[8];
+    run_open(&w, "cpu:2,sim:1", 0);
+    df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SHAPE(10));
+    df_graph_on(w.g, "cpu:1");
+    df_out a = df_neg(w.g, x), b = df_abs(w.g, x);
+    df_graph_on(w.g, "sim:0");
+    df_out z = df_add(w.g, a, b);
+    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(z));
+    df_tensor *fed = NULL, *result = NULL;
+    assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(10), &fed, NULL), DF_OK);
+    df_run_stats st = {.struct_size = sizeof st, .pairs = pairs, .n_pairs = 8};
+    assert_int_equal(df_program_run(p, DF_TENSORS(fed), &result, RUN_OPTIONS(.stats = &st), NULL),
+                     DF_OK);
+    df_tensor_unref(result);
+    assert_int_equal(st.transfers, 4);
+    assert_int_equal(st.n_pairs, 3);
+    for (int k = 0; k < 3; k++) {
+        bool two = pairs[k].from == df_runtime_device(w.rt, 1);
+        assert_int_equal(pairs[k].transfers, two ? 2 : 1);
+        assert_int_equal(pairs[k].bytes, two ? 160 : 80);
+    }
+    df_tensor_unref(fed);
+    df_program_free(p);
+    run_close(&w);
+}
+
 /* Numbers of runs are of 64 bits, and nothing goes wrong behind the last. */
 static void the_numbers_of_runs_go_round(void **state) {
     (void)state;
@@ -494,6 +523,7 @@ int main(void) {
         cmocka_unit_test(results_go_into_the_callers_memory),
         cmocka_unit_test(memory_of_another_size_fails_the_run_and_changes_nothing),
         cmocka_unit_test(a_run_tells_what_it_took),
+        cmocka_unit_test(what_crosses_between_two_devices_is_one_pairs),
         cmocka_unit_test(the_numbers_of_runs_go_round),
         cmocka_unit_test(a_refused_run_tells_that_it_was_none),
         cmocka_unit_test(room_may_be_given_for_some_results),
