@@ -449,20 +449,24 @@ static void what_crosses_between_two_devices_is_one_pairs(void **state) {
     df_out a = df_neg(w.g, x), b = df_abs(w.g, x);
     df_graph_on(w.g, "sim:0");
     df_out z = df_add(w.g, a, b);
-    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(z));
-    df_tensor *fed = NULL, *result = NULL;
+    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(z, b));
+    df_tensor *fed = NULL, *results[2];
     assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(10), &fed, NULL), DF_OK);
     df_run_stats st = {.struct_size = sizeof st, .pairs = pairs, .n_pairs = 8};
-    assert_int_equal(df_program_run(p, DF_TENSORS(fed), &result, RUN_OPTIONS(.stats = &st), NULL),
+    assert_int_equal(df_program_run(p, DF_TENSORS(fed), results, RUN_OPTIONS(.stats = &st), NULL),
                      DF_OK);
-    df_tensor_unref(result);
-    assert_int_equal(st.transfers, 4);
-    assert_int_equal(st.n_pairs, 3);
-    for (int k = 0; k < 3; k++) {
-        bool two = pairs[k].from == df_runtime_device(w.rt, 1);
+    for (int i = 0; i < 2; i++) df_tensor_unref(results[i]);
+    assert_int_equal(st.transfers, 5);
+    assert_int_equal(st.n_pairs, 4);
+    for (int k = 0; k < 4; k++) {
+        bool two = pairs[k].to == df_runtime_device(w.rt, 2);
         assert_int_equal(pairs[k].transfers, two ? 2 : 1);
         assert_int_equal(pairs[k].bytes, two ? 160 : 80);
     }
+    df_crossing last;
+    assert_true(df_program_crossing(p, 4, &last));
+    assert_false(df_program_crossing(p, 5, &last));
+    assert_false(df_program_crossing(p, 4, NULL));
     df_tensor_unref(fed);
     df_program_free(p);
     run_close(&w);

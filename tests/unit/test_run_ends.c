@@ -662,6 +662,89 @@ static void stalled_tells_what_waits_for_whom(void **state) {
     }
 }
 
+/* A kernel that ended later, and one on a queue. */
+static void what_has_ended_is_not_waited_for(void **state) {
+    (void)state;
+    for (int on_queue = 0; on_queue < 2; on_queue++) {
+        run_world w;
+        probe first, second;
+        told t;
+        char words[1000];
+        run_open(&w, "cpu:1,sim:1", 0);
+        probe_init(&first);
+        probe_init(&second);
+        told_init(&t);
+        df_out one = run_const(w.g, 1);
+        df_graph_on(w.g, on_queue ? "sim:0" : "cpu:0");
+        df_graph_name(w.g, "first");
+        df_out x = probe_node(w.g, on_queue ? "TestCopy" : "TestAsync", one, &first);
+        df_graph_on(w.g, "cpu:0");
+        df_graph_name(w.g, "second");
+        df_program *p =
+            run_compile(&w, DF_NO_OUTS, DF_OUTS(probe_node(w.g, "TestAsync", x, &second)));
+        if (!on_queue) first.way = PROBE_KEEPS;
+        second.way = PROBE_KEEPS;
+        df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+        while (!probe_runs(&first)) (void)df_runtime_poll(w.rt, 0, NULL);
+        if (!on_queue) {
+            assert_true(df_session_stalled(w.s, words, sizeof words) > 0);
+            assert_non_null(strstr(words, "node first (TestAsync)"));
+            df_kernel_done(probe_await_kept(&first, 1), NULL);
+        }
+        while (!probe_runs(&second)) (void)df_runtime_poll(w.rt, 0, NULL);
+
+        assert_true(df_session_stalled(w.s, words, sizeof words) > 0);
+        assert_non_null(strstr(words, "node second (TestAsync)"));
+        assert_null(strstr(words, "node first"));
+        assert_null(strstr(words, "the work of this step on"));
+        df_kernel_done(probe_await_kept(&second, 1), NULL);
+        told_await(&t, w.rt);
+        assert_told(&t, DF_OK, NULL);
+        told_fini(&t);
+        df_program_free(p);
+        run_close(&w);
+        probe_fini(&first);
+        probe_fini(&second);
+    }
+}
+
+/* At the end of a step those that it has used report, each when it has. */
+static void a_queue_that_has_ended_is_not_waited_for(void **state) {
+    (void)state;
+    const char *const works[] = {"step on /job:localhost/task:0/device:SIM:0",
+                                 "step on /job:localhost/task:0/device:SIM:1"};
+    run_world w;
+    probe slow[2];
+    df_node *nodes[2];
+    told t;
+    char words[1000];
+    run_open(&w, "cpu:1,sim:2", 0);
+    told_init(&t);
+    for (int i = 0; i < 2; i++) {
+        probe_init(&slow[i]);
+        slow[i].way = PROBE_WAITS;
+        df_graph_on(w.g, i ? "sim:1" : "sim:0");
+        nodes[i] = probe_node(w.g, "TestCopy", run_const(w.g, 1), &slow[i]).node;
+    }
+    df_program *p = run_compile_targets(&w, DF_NO_OUTS, DF_NO_OUTS, DF_NODES(nodes[0], nodes[1]));
+    df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+    do {
+        (void)df_runtime_poll(w.rt, 0, NULL);
+        (void)df_session_stalled(w.s, words, sizeof words);
+    } while (!strstr(words, works[0]) || !strstr(words, works[1]));
+    probe_open(&slow[0]);
+    do (void)df_session_stalled(w.s, words, sizeof words);
+    while (strstr(words, works[0]));
+    assert_non_null(strstr(words, works[1]));
+    probe_open(&slow[1]);
+    told_await(&t, w.rt);
+    assert_int_equal(t.code, DF_OK);
+    told_fini(&t);
+    df_program_free(p);
+    run_close(&w);
+    for (int i = 0; i < 2; i++) probe_fini(&slow[i]);
+}
+
 /* As a save has it, for as long as it takes to take references. */
 static void a_run_that_waits_for_a_save_says_so(void **state) {
     (void)state;
@@ -716,6 +799,8 @@ int main(void) {
         cmocka_unit_test(a_kernel_that_stands_still_is_named),
         cmocka_unit_test(everything_may_be_freed_while_a_kernel_is_out),
         cmocka_unit_test(stalled_tells_what_waits_for_whom),
+        cmocka_unit_test(what_has_ended_is_not_waited_for),
+        cmocka_unit_test(a_queue_that_has_ended_is_not_waited_for),
         cmocka_unit_test(a_run_that_waits_for_a_save_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,9 +162,13 @@ static void who_waits_behind_one_that_is_withdrawn_has_his_turn(void **state) {
     assert_true(tickets_withdraw(&t, &writer));
     assert_int_equal(n_told, 2); /* both readers, beside the first */
     assert_false(tickets_withdraw(&t, &behind[0]));
-    for (int i = 0; i < 2; i++) tickets_give(&t, &behind[i]);
-    tickets_give(&t, &writer);
+    tickets_give(&t, &behind[0]);
+    tickets_give(&t, &writer); /* which has been out of the line since */
+    assert_int_equal(in_line(&t), 2);
+    tickets_give(&t, &behind[1]);
     tickets_give(&t, &reader);
+    assert_null(t.first);
+    assert_null(t.last);
     tickets_fini(&t);
 }
 
