@@ -632,7 +632,7 @@ static void stalled_tells_what_waits_for_whom(void **state) {
     for (int i = 0; i < N_WORKERS; i++) {
         slow_world o;
         told t[2];
-        char words[2000], cut[40];
+        char words[2000] = "?", cut[40];
         slow_open(&o, workers[i], "TestAsync", "cpu:1");
         assert_int_equal(df_session_stalled(o.w.s, words, sizeof words), 0);
         assert_string_equal(words, "");

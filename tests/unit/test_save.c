@@ -122,6 +122,32 @@ static void every_value_comes_back_on_whatever_device(void **state) {
     folder_remove(&d);
 }
 
+/* What is written is gathered in blocks of 4096 bytes. */
+static void values_about_as_large_as_a_block_come_back(void **state) {
+    (void)state;
+    enum { BLOCK = 4096, ABOUT = 2 };
+    save_folder d;
+    folder_make(&d);
+    for (int64_t n = BLOCK - ABOUT; n <= BLOCK + ABOUT; n++) {
+        run_world w;
+        uint8_t values[BLOCK + ABOUT];
+        df_tensor *t = NULL;
+        run_open(&w, "cpu:1", 0);
+        for (int64_t i = 0; i < n; i++) values[i] = (uint8_t)(i * 7 % 251);
+        assert_int_equal(df_tensor_from(NULL, DF_UINT8, DF_SHAPE(n), values, &t, NULL), DF_OK);
+        for (int i = 0; i < 2; i++) (void)df_variable_from(w.g, NULL, df_const(w.g, t));
+        if (df_session_new(w.g, NULL, &w.s, &w.err) != DF_OK) fail_msg("%s", w.err.message);
+        save_ok(&w, d.file);
+        for (uint32_t i = 0; i < 2; i++) memset(w.s->variables[i].value->data, 0, (size_t)n);
+        restore_ok(&w, d.file);
+        for (uint32_t i = 0; i < 2; i++)
+            assert_memory_equal(w.s->variables[i].value->data, values, (size_t)n);
+        df_tensor_unref(t);
+        run_close(&w);
+    }
+    folder_remove(&d);
+}
+
 static void the_same_values_give_the_same_file_on_every_device(void **state) {
     (void)state;
     save_folder d[N_PLACES];
@@ -346,6 +372,7 @@ static void the_file_is_as_documented(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_comes_back_on_whatever_device),
+        cmocka_unit_test(values_about_as_large_as_a_block_come_back),
         cmocka_unit_test(the_same_values_give_the_same_file_on_every_device),
         cmocka_unit_test(a_session_goes_back_to_where_it_was),
         cmocka_unit_test(one_session_of_a_graph_restores_what_another_saved),
