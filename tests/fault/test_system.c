@@ -3,7 +3,8 @@
  * What the library asks of the system, seen by functions that the linker puts in between.
  *
  * The k-th lock or condition cannot be made: whoever needed it says RESOURCE_EXHAUSTED and has
- * changed nothing; tried again, it works. And no clock is read but the one that nobody sets.
+ * changed nothing; tried again, it works; and each that was made is given back. And no clock is
+ * read but the one that nobody sets.
  */
 #include <dataflow/cluster.h>
 #include <dataflow/mem_transport.h>
@@ -20,9 +21,14 @@ int __real_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *att
 int __real_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
 int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
 int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr);
+int __real_pthread_mutex_destroy(pthread_mutex_t *m);
+int __real_pthread_cond_destroy(pthread_cond_t *c);
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m);
+int __wrap_pthread_cond_destroy(pthread_cond_t *c);
 
 static _Atomic unsigned countdown; /* which one from now on fails; 0: none */
 static _Atomic unsigned n_failed;
+static _Atomic int n_locks, n_conditions; /* that are there */
 
 static bool fails_now(void) {
     unsigned n = countdown;
@@ -32,11 +38,25 @@ static bool fails_now(void) {
 }
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr) {
-    return fails_now() ? EAGAIN : __real_pthread_mutex_init(m, attr);
+    int code = fails_now() ? EAGAIN : __real_pthread_mutex_init(m, attr);
+    n_locks += code == 0;
+    return code;
+}
+
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m) {
+    n_locks--;
+    return __real_pthread_mutex_destroy(m);
 }
 
 int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attr) {
-    return fails_now() ? EAGAIN : __real_pthread_cond_init(c, attr);
+    int code = fails_now() ? EAGAIN : __real_pthread_cond_init(c, attr);
+    n_conditions += code == 0;
+    return code;
+}
+
+int __wrap_pthread_cond_destroy(pthread_cond_t *c) {
+    n_conditions--;
+    return __real_pthread_cond_destroy(c);
 }
 
 /* ---- a program's life ------------------------------------------------------ */
@@ -128,9 +148,12 @@ static unsigned each_lock_fails(void (*use)(const df_allocator *alloc)) {
         fault_allocator f;
         fault_allocator_init(&f);
         n_failed = 0;
+        const int locks = n_locks, conditions = n_conditions;
         countdown = ++k;
         use(&f.allocator);
         countdown = 0;
+        assert_int_equal(n_locks, locks);
+        assert_int_equal(n_conditions, conditions);
         fault_allocator_end(&f);
     } while (n_failed);
     return k - 1;
