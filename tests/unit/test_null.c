@@ -216,6 +216,11 @@ static void options_that_do_not_say_their_size_are_refused_by_name(void **state)
     close_world(&w);
 }
 
+static void *start_none(void *user, const char *name, void (*body)(void *arg), void *arg) {
+    (void)user, (void)name, (void)body, (void)arg;
+    return NULL;
+}
+
 static void what_has_no_functions_where_it_must_is_refused(void **state) {
     (void)state;
     df_runtime *rt = NULL;
@@ -227,6 +232,8 @@ static void what_has_no_functions_where_it_must_is_refused(void **state) {
     REFUSED(df_runtime_new(&o, &rt, e), "df_allocator.alloc is NULL");
     o = (df_runtime_options){.struct_size = sizeof o, .threads = &no_threads, .workers = 1};
     REFUSED(df_runtime_new(&o, &rt, e), "df_threads.start is NULL");
+    no_threads.start = start_none;
+    REFUSED(df_runtime_new(&o, &rt, e), "df_threads.join is NULL");
     o = (df_runtime_options){.struct_size = sizeof o, .lent = &no_loan};
     REFUSED(df_runtime_new(&o, &rt, e), "df_lent_threads|wake");
     assert_null(rt);

@@ -472,6 +472,33 @@ static void what_crosses_between_two_devices_is_one_pairs(void **state) {
     run_close(&w);
 }
 
+static void a_run_beside_tells_what_it_took(void **state) {
+    (void)state;
+    run_world w;
+    told t;
+    df_pair_traffic pair;
+    run_open(&w, "cpu:2", 0);
+    df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SCALAR);
+    df_graph_on(w.g, "cpu:1");
+    df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(df_neg(w.g, x)));
+    df_tensor *fed = run_scalar(NULL, 3);
+    df_run_stats st = {.struct_size = sizeof st, .pairs = &pair, .n_pairs = 1};
+    told_init(&t);
+    df_program_start(p, DF_TENSORS(fed), RUN_OPTIONS(.stats = &st), tell, &t);
+    told_await(&t, w.rt);
+    assert_told(&t, DF_OK, NULL);
+    assert_int_equal(st.step, 1);
+    assert_int_equal(st.nodes, 7); /* x@feed, neg, its fetch, and two crossings of two nodes */
+    assert_int_equal(st.transfers, 2);
+    assert_int_equal(st.bytes, 16);
+    assert_int_equal(pair.transfers, 1);
+    assert_true(st.time > 0);
+    told_fini(&t);
+    df_tensor_unref(fed);
+    df_program_free(p);
+    run_close(&w);
+}
+
 /* Numbers of runs are of 64 bits, and nothing goes wrong behind the last. */
 static void the_numbers_of_runs_go_round(void **state) {
     (void)state;
@@ -528,6 +555,7 @@ int main(void) {
         cmocka_unit_test(memory_of_another_size_fails_the_run_and_changes_nothing),
         cmocka_unit_test(a_run_tells_what_it_took),
         cmocka_unit_test(what_crosses_between_two_devices_is_one_pairs),
+        cmocka_unit_test(a_run_beside_tells_what_it_took),
         cmocka_unit_test(the_numbers_of_runs_go_round),
         cmocka_unit_test(a_refused_run_tells_that_it_was_none),
         cmocka_unit_test(room_may_be_given_for_some_results),

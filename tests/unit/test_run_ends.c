@@ -625,6 +625,55 @@ static void everything_may_be_freed_while_a_kernel_is_out(void **state) {
     }
 }
 
+/* ---- what it took ------------------------------------------------------------- */
+
+/* Also if what is left of it goes on. */
+static void a_run_that_ends_early_tells_what_it_took_so_far(void **state) {
+    (void)state;
+    slow_world o;
+    slow_open(&o, 0, "TestAsync", "cpu:0");
+    o.probe.way = PROBE_KEEPS;
+    df_run_stats st = {.struct_size = sizeof st};
+    for (uint64_t timeout = SOON; !probe_runs(&o.probe); timeout *= 2)
+        assert_int_equal(slow_run(&o, RUN_OPTIONS(.timeout = timeout, .stats = &st)),
+                         DF_DEADLINE_EXCEEDED);
+    assert_true(st.time > 0);
+    assert_true(st.nodes > 0);
+    df_kernel_done(probe_await_kept(&o.probe, 1), NULL);
+    slow_close(&o);
+}
+
+/* ---- who is found ------------------------------------------------------------- */
+
+/* A program that could not be made was never among those that are looked through. */
+static void a_run_is_found_after_a_compile_that_failed(void **state) {
+    (void)state;
+    slow_world o;
+    told t;
+    df_program *p = NULL;
+    char words[1000];
+    slow_open(&o, 0, "TestAsync", "cpu:0");
+    df_out v = df_node_output(df_graph_find(o.w.g, "v"), 0);
+    o.probe.way = PROBE_KEEPS;
+    told_init(&t);
+    slow_start(&o, NULL, &t);
+    df_kernel_handle h = slow_await_kept(&o, 1);
+    for (size_t n = 1; !p; n++) {
+        fault_fail_allocation(&o.w.f, n, FAULT_ONCE);
+        df_code code = df_session_compile(o.w.s, DF_NO_OUTS, DF_OUTS(v), NULL, &p, NULL);
+        fault_fail_allocation(&o.w.f, 0, FAULT_ONCE);
+        if (code != DF_OK) assert_int_equal(code, DF_RESOURCE_EXHAUSTED);
+        assert_true(df_session_stalled(o.w.s, words, sizeof words) > 0);
+        assert_non_null(strstr(words, "node slow (TestAsync)"));
+    }
+    df_session_cancel(o.w.s);
+    assert_told(&t, DF_CANCELLED, NULL);
+    df_kernel_done(h, NULL);
+    told_fini(&t);
+    df_program_free(p);
+    slow_close(&o);
+}
+
 /* ---- what waits for what ------------------------------------------------------ */
 
 static void stalled_tells_what_waits_for_whom(void **state) {
@@ -798,6 +847,8 @@ int main(void) {
         cmocka_unit_test(a_close_names_what_has_not_ended_and_may_be_repeated),
         cmocka_unit_test(a_kernel_that_stands_still_is_named),
         cmocka_unit_test(everything_may_be_freed_while_a_kernel_is_out),
+        cmocka_unit_test(a_run_that_ends_early_tells_what_it_took_so_far),
+        cmocka_unit_test(a_run_is_found_after_a_compile_that_failed),
         cmocka_unit_test(stalled_tells_what_waits_for_whom),
         cmocka_unit_test(what_has_ended_is_not_waited_for),
         cmocka_unit_test(a_queue_that_has_ended_is_not_waited_for),

@@ -181,6 +181,28 @@ static void any_waiting_recv_can_be_cancelled(void **state) {
     fini(&k);
 }
 
+/* The first, one in the middle, and the last. */
+static void those_beside_a_cancelled_recv_wait_in_their_order(void **state) {
+    enum { ALL = 4 };
+    (void)state;
+    for (int gone = 0; gone < ALL; gone++) {
+        keyed k;
+        got g[ALL];
+        init(&k);
+        for (int i = 0; i < ALL; i++) ask(&k, &g[i], 0);
+        table_cancel(&k.t, &g[gone].recv);
+        assert_got_error(&g[gone], DF_CANCELLED);
+        for (int i = 0; i < ALL; i++) {
+            if (i == gone) continue;
+            assert_int_equal(send(&k, 0, i), DF_OK);
+            assert_got_number(&g[i], i);
+        }
+        for (int i = 0; i < ALL; i++) got_fini(&g[i]);
+        assert_int_equal(table_reset(&k.t), 0);
+        fini(&k);
+    }
+}
+
 static void a_cancel_that_comes_first_is_remembered(void **state) {
     (void)state;
     keyed k;
@@ -263,6 +285,7 @@ int main(void) {
         cmocka_unit_test(a_recv_needs_no_memory),
         cmocka_unit_test(a_send_without_memory_has_not_happened),
         cmocka_unit_test(any_waiting_recv_can_be_cancelled),
+        cmocka_unit_test(those_beside_a_cancelled_recv_wait_in_their_order),
         cmocka_unit_test(a_cancel_that_comes_first_is_remembered),
         cmocka_unit_test(keys_of_one_hash_never_mix),
         cmocka_unit_test(an_abort_closes_every_shard_until_the_reset),
