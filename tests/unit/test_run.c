@@ -499,6 +499,58 @@ static void a_run_beside_tells_what_it_took(void **state) {
     run_close(&w);
 }
 
+/* ---- what a frame holds between runs ----------------------------------------- */
+
+static uint64_t bytes_in_use(const df_runtime *rt, int device) {
+    df_memory_info info = {.struct_size = sizeof info};
+    assert_int_equal(df_device_memory(df_runtime_device(rt, (size_t)device), &info, NULL), DF_OK);
+    return info.in_use;
+}
+
+/* Whether the step succeeds or fails, and whether its last kernel ends at once, later or on a
+ * queue: large values go with the node that reads them last. */
+static void no_large_value_stays_behind_a_run(void **state) {
+    enum { LARGE = 1 << 20 };
+    static const struct {
+        const char *op, *device;
+        probe_way way;
+        df_code code;
+    } cases[] = {{"TestCopy", "cpu:0", PROBE_COPIES, DF_OK},
+                 {"TestCopy", "cpu:0", PROBE_FAILS, DF_ABORTED},
+                 {"TestAsync", "cpu:0", PROBE_COPIES, DF_OK},
+                 {"TestAsync", "cpu:0", PROBE_ENDS_FAILED, DF_ABORTED},
+                 {"TestCopy", "sim:0", PROBE_COPIES, DF_OK},
+                 {"TestCopy", "sim:0", PROBE_FAILS, DF_ABORTED}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        run_world w;
+        probe last;
+        df_tensor *fed = NULL;
+        run_open(&w, "cpu:1,sim:1", 0);
+        probe_init(&last);
+        last.way = cases[i].way;
+        last.code = cases[i].code;
+        df_out x = df_placeholder(w.g, "x", DF_INT64, DF_SHAPE(LARGE / 8));
+        df_graph_on(w.g, cases[i].device);
+        df_out y = probe_node(w.g, cases[i].op, df_neg(w.g, df_neg(w.g, x)), &last);
+        df_program *p = run_compile(&w, DF_OUTS(x), DF_OUTS(y));
+        assert_int_equal(df_tensor_new(NULL, DF_INT64, DF_SHAPE(LARGE / 8), &fed, NULL), DF_OK);
+        memset(df_tensor_data(fed), 0, LARGE);
+        for (int n = 0; n < 3; n++) {
+            df_tensor *result = NULL;
+            df_code code = df_program_run(p, DF_TENSORS(fed), &result, NULL, &w.err);
+            if (code != cases[i].code) fail_msg("%zu: %s", i, w.err.message);
+            df_tensor_unref(result);
+            for (int d = 0; d < 2; d++)
+                if (bytes_in_use(w.rt, d) >= LARGE) fail_msg("%zu: large values stay", i);
+        }
+        df_tensor_unref(fed);
+        df_program_free(p);
+        run_close(&w);
+        probe_fini(&last);
+    }
+}
+
 /* Numbers of runs are of 64 bits, and nothing goes wrong behind the last. */
 static void the_numbers_of_runs_go_round(void **state) {
     (void)state;
@@ -556,6 +608,7 @@ int main(void) {
         cmocka_unit_test(a_run_tells_what_it_took),
         cmocka_unit_test(what_crosses_between_two_devices_is_one_pairs),
         cmocka_unit_test(a_run_beside_tells_what_it_took),
+        cmocka_unit_test(no_large_value_stays_behind_a_run),
         cmocka_unit_test(the_numbers_of_runs_go_round),
         cmocka_unit_test(a_refused_run_tells_that_it_was_none),
         cmocka_unit_test(room_may_be_given_for_some_results),

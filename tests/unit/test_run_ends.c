@@ -640,6 +640,18 @@ static void a_run_that_ends_early_tells_what_it_took_so_far(void **state) {
     assert_true(st.time > 0);
     assert_true(st.nodes > 0);
     df_kernel_done(probe_await_kept(&o.probe, 1), NULL);
+
+    told t;
+    told_init(&t);
+    st = (df_run_stats){.struct_size = sizeof st};
+    slow_start(&o, RUN_OPTIONS(.stats = &st), &t);
+    df_kernel_handle h = slow_await_kept(&o, 2);
+    df_session_cancel(o.w.s);
+    assert_told(&t, DF_CANCELLED, NULL);
+    assert_true(st.time > 0);
+    assert_true(st.nodes > 0);
+    df_kernel_done(h, NULL);
+    told_fini(&t);
     slow_close(&o);
 }
 

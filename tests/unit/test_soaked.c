@@ -30,11 +30,18 @@ static df_code compute(df_kernel *k, df_error *err) {
     return code;
 }
 
+static df_code infer_scalar(df_infer *c, df_error *err) {
+    return df_infer_set(c, 0, DF_SCALAR, err);
+}
+
 static void open_soaked(world *w, df_runtime_options o) {
     (void)alarm(60);
     open_world_with(w, o);
     add_op(w, (df_op_def){.signature = "Do(x: float32) {deed: int} : x", .infer = df_infer_same});
     add_op(w, (df_op_def){.signature = "DoLater(x: float32) {deed: int} : x"});
+    add_op(w, (df_op_def){.signature = "One(x: float32) {deed: int} : float32",
+                          .infer = infer_scalar});
+    add_kernel(w, (df_kernel_def){.op = "One", .devices = "CPU", .compute = compute});
     add_kernel(w, (df_kernel_def){.op = "Do", .devices = "CPU,SIM", .compute = compute});
     add_kernel(w, (df_kernel_def){.op = "DoLater", .devices = "CPU,SIM", .compute = compute});
     w->rt->grain = 1e-6f;
@@ -155,6 +162,73 @@ static void what_a_run_took_is_told_once(void **state) {
     close_soaked(&w);
 }
 
+/* ---- what runs, and how often ----------------------------------------------------- */
+
+static df_code run_failing(world *w) {
+    const float value = 7;
+    df_tensor *feed = floats(w, 1, &value), *result = NULL;
+    df_code code = df_program_run(w->p, DF_TENSORS(feed), &result, NULL, &w->err);
+    assert_null(result);
+    df_tensor_unref(feed);
+    return code;
+}
+
+static void a_kernel_that_fails_runs_once(void **state) {
+    (void)state;
+    const char *const places[] = {"cpu:0", "sim:0"};
+    for (int i = 0; i < 2; i++) {
+        world w;
+        deed d = {fail_it, NULL, 0}, after = {NULL, NULL, 0};
+        open_soaked(&w, (df_runtime_options){.devices = "cpu:1,sim:1"});
+        df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(1));
+        df_out y = does(&w, "Do", places[i], does(&w, "Do", places[i], x, &d), &after);
+        w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+        assert_true(run_failing(&w) != DF_OK);
+        assert_int_equal(d.n, 1);
+        assert_int_equal(after.n, 0);
+        close_soaked(&w);
+    }
+}
+
+static df_code cancel_all(df_kernel *k, void *arg, df_error *err) {
+    (void)k, (void)err;
+    df_session_cancel(((world *)arg)->s);
+    return DF_OK;
+}
+
+static void behind_a_kernel_that_ends_its_run_nothing_runs(void **state) {
+    (void)state;
+    world w;
+    deed ends = {cancel_all, &w, 0}, after = {NULL, NULL, 0};
+    open_soaked(&w, (df_runtime_options){.devices = "cpu:1"});
+    df_out x = df_placeholder(w.g, "x", DF_FLOAT32, DF_SHAPE(1));
+    df_out y = does(&w, "Do", NULL, does(&w, "Do", NULL, x, &ends), &after);
+    w.p = compiled(&w, DF_OUTS(x), DF_OUTS(y));
+    assert_int_equal(run_failing(&w), DF_CANCELLED);
+    assert_int_equal(ends.n, 1);
+    assert_int_equal(after.n, 0);
+    close_soaked(&w);
+}
+
+/* Its output has a known shape, so that nothing else is to be found out in the step. */
+static void a_kernel_whose_input_has_no_value_does_not_run(void **state) {
+    (void)state;
+    world w;
+    deed d = {NULL, NULL, 0};
+    open_soaked(&w, (df_runtime_options){.devices = "cpu:1"});
+    const df_attr attrs[] = {df_attr_dtype("dtype", DF_FLOAT32),
+                             df_attr_shape("shape", DF_SHAPE(-1))};
+    df_out v = node(&w, "Variable", DF_NO_OUTS, attrs, 2);
+    w.p = compiled(&w, DF_NO_OUTS, DF_OUTS(does(&w, "One", NULL, v, &d)));
+    df_tensor *result = NULL;
+    assert_int_equal(df_program_run(w.p, DF_NO_TENSORS, &result, NULL, &w.err),
+                     DF_FAILED_PRECONDITION);
+    assert_null(result);
+    assert_non_null(strstr(w.err.message, "has no value"));
+    assert_int_equal(d.n, 0);
+    close_soaked(&w);
+}
+
 /* ---- on an accelerator's own thread --------------------------------------------- */
 
 typedef struct on_device {
@@ -162,17 +236,18 @@ typedef struct on_device {
     df_program *p;
     df_out x, y;
     ended started;
-    df_code compiled, opened;
+    df_code compiled, opened, ran;
 } on_device;
 
 static df_code start_and_compile(df_kernel *k, void *arg, df_error *err) {
     on_device *o = arg;
     df_program *p = NULL;
     df_session *s = NULL;
-    (void)k;
+    df_tensor *result = NULL;
     start_one(o->w, o->p, &o->started);
     o->compiled = df_session_compile(o->w->s, DF_OUTS(o->x), DF_OUTS(o->y), NULL, &p, err);
     o->opened = df_session_new(o->w->g, NULL, &s, err);
+    o->ran = df_program_run(o->p, DF_TENSORS(df_kernel_input(k, 0)), &result, NULL, err);
     return DF_OK;
 }
 
@@ -203,6 +278,7 @@ on_an_accelerators_thread_what_does_not_wait_is_done_and_the_rest_refused(void *
     assert_true(*(const float *)df_tensor_data(o.started.result) == 9);
     assert_int_equal(o.compiled, DF_FAILED_PRECONDITION);
     assert_int_equal(o.opened, DF_FAILED_PRECONDITION);
+    assert_int_equal(o.ran, DF_FAILED_PRECONDITION);
     df_tensor_unref(e.result);
     df_tensor_unref(o.started.result);
     df_program_free(o.p);
@@ -322,6 +398,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_is_its_callees_whatever_becomes_of_the_next_run),
         cmocka_unit_test(what_a_run_took_is_told_once),
+        cmocka_unit_test(a_kernel_that_fails_runs_once),
+        cmocka_unit_test(behind_a_kernel_that_ends_its_run_nothing_runs),
+        cmocka_unit_test(a_kernel_whose_input_has_no_value_does_not_run),
         cmocka_unit_test(on_an_accelerators_thread_what_does_not_wait_is_done_and_the_rest_refused),
         cmocka_unit_test(two_lent_threads_work_at_one_program),
         cmocka_unit_test(a_runtime_that_goes_waits_for_the_queued_work_of_runs_that_it_ends),
