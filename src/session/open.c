@@ -80,20 +80,33 @@ typedef struct first {
     df_tensor *value; /* owned, in host memory; once its round has run */
 } first;
 
-/* The round from which on each node has what it needs: in the graph's order, in which a variable
- * stands behind what it starts from. Returns how many rounds there are. */
-static uint32_t number_rounds(const df_graph *g, uint32_t *rounds) {
+/* The round from which on a node has what it needs. */
+static uint32_t round_of(const df_node *node, const uint32_t *rounds) {
+    const uint32_t *controls = node_controls(node);
+    uint32_t r = node->has_initial ? rounds[node->inputs[0].node] + 1 : 0;
+    for (int k = 0; k < node->n_inputs; k++)
+        if (rounds[node->inputs[k].node] > r) r = rounds[node->inputs[k].node];
+    for (int k = 0; k < node->n_controls; k++)
+        if (rounds[controls[k]] > r) r = rounds[controls[k]];
+    return r;
+}
+
+/* In the graph's order and back, until nothing changes: a control edge may come from behind. At
+ * most as many rounds as variables: where one waits for itself they would never end. Returns how
+ * many. */
+static uint32_t number_rounds(const df_graph *g, uint32_t most, uint32_t *rounds) {
+    const uint32_t last = (uint32_t)g->n_nodes - 1;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const df_node *node = g->nodes[i];
-        const uint32_t *controls = node_controls(node);
-        uint32_t r = node->has_initial ? rounds[node->inputs[0].node] + 1 : 0;
-        for (int k = 0; k < node->n_inputs; k++)
-            if (rounds[node->inputs[k].node] > r) r = rounds[node->inputs[k].node];
-        for (int k = 0; k < node->n_controls; k++)
-            if (controls[k] < i && rounds[controls[k]] > r) r = rounds[controls[k]];
-        rounds[i] = r;
-        if (node->has_initial && r > n) n = r;
+    bool changes = true;
+    for (uint32_t pass = 0; changes; pass++) {
+        changes = false;
+        for (uint32_t k = 0; k <= last; k++) {
+            uint32_t i = pass % 2 ? last - k : k, r = round_of(g->nodes[i], rounds);
+            if (r > most) r = most;
+            changes |= r != rounds[i];
+            rounds[i] = r;
+            if (g->nodes[i]->has_initial && r > n) n = r;
+        }
     }
     return n;
 }
@@ -105,6 +118,7 @@ static df_code run_round(df_session *s, first *firsts, size_t n, uint32_t round,
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (firsts[i].round == round) outs[m++] = firsts[i].from;
+    if (m == 0) return DF_OK;
     df_code code = session_compile(s, DF_NO_OUTS, (df_outs){outs, m}, NULL, &p, err);
     if (code == DF_OK) code = df_program_run(p, DF_NO_TENSORS, values, NULL, err);
     df_program_free(p);
@@ -134,7 +148,7 @@ static df_code initialise(df_session *s, df_error *err) {
     df_tensor **values = alloc_array(alloc, room, sizeof(df_tensor *));
     uint32_t *rounds = alloc_array(alloc, g->n_nodes, sizeof *rounds);
     df_code code = firsts && outs && values && rounds ? DF_OK : error_memory(err, "variables");
-    if (code == DF_OK) n_rounds = number_rounds(g, rounds);
+    if (code == DF_OK) n_rounds = number_rounds(g, s->n_variables, rounds);
     for (size_t i = 0; code == DF_OK && i < g->n_nodes; i++) {
         if (s->variable_of[i] == PLAN_NONE) continue;
         uint32_t v = (uint32_t)s->variable_of[i];

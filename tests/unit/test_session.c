@@ -350,6 +350,41 @@ static void what_a_first_value_writes_to_another_gives_way(void **state) {
     }
 }
 
+/* By control edges alone, from nodes that stand behind in the graph: w waits for what reads v. */
+static void a_first_value_may_stand_before_what_it_waits_for(void **state) {
+    enum { CHAIN = 3 };
+    (void)state;
+    for (int i = 0; i < N_PLACES; i++) {
+        run_world w;
+        run_open(&w, "cpu:2,sim:1", i);
+        df_graph_on(w.g, places[i]);
+        df_out wait[CHAIN];
+        for (int k = 0; k < CHAIN; k++) wait[k] = df_neg(w.g, run_const(w.g, k + 1));
+        df_out v = df_variable_from(w.g, "v", run_const(w.g, 20));
+        df_control(w.g, df_neg(w.g, v).node, wait[CHAIN - 1].node);
+        for (int k = 1; k < CHAIN; k++) df_control(w.g, wait[k].node, wait[k - 1].node);
+        df_out x = df_variable_from(w.g, "x", wait[0]);
+        df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, v, x)));
+        assert_int_equal(run_int(&w, p), 19);
+        df_program_free(p);
+        run_close(&w);
+    }
+}
+
+/* The variable's node has run: that it has no value yet is nothing to who does not read it. */
+static void a_first_value_may_wait_for_its_own_variable(void **state) {
+    (void)state;
+    run_world w;
+    run_open(&w, "cpu:1", 0);
+    df_out x = df_neg(w.g, run_const(w.g, 1));
+    df_out v = df_variable_from(w.g, "v", x), u = df_variable_from(w.g, "u", run_const(w.g, 3));
+    df_control(w.g, v.node, x.node);
+    df_program *p = run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, u, v)));
+    assert_int_equal(run_int(&w, p), 2);
+    df_program_free(p);
+    run_close(&w);
+}
+
 static void a_first_value_that_fails_fails_the_session(void **state) {
     (void)state;
     for (int i = 0; i < N_PLACES; i++) {
@@ -570,6 +605,8 @@ int main(void) {
         cmocka_unit_test(a_first_value_may_need_other_variables),
         cmocka_unit_test(a_first_value_behind_a_control_edge_waits_for_it),
         cmocka_unit_test(what_a_first_value_writes_to_another_gives_way),
+        cmocka_unit_test(a_first_value_may_stand_before_what_it_waits_for),
+        cmocka_unit_test(a_first_value_may_wait_for_its_own_variable),
         cmocka_unit_test(a_first_value_that_fails_fails_the_session),
         cmocka_unit_test(a_first_value_that_needs_a_feed_is_refused_by_name),
         cmocka_unit_test(a_variable_without_a_value_can_be_assigned_and_not_read),
