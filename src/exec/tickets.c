@@ -48,7 +48,6 @@ static ticket *call_locked(tickets *t) DF_REQUIRES(&t->lock) {
             condition_broadcast(&t->called);
             continue;
         }
-        e->next_told = NULL;
         *end = e;
         end = &e->next_told;
     }

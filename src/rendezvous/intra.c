@@ -277,16 +277,15 @@ static df_code begin_staged(transfer *t, df_device *d, df_tensor *to, df_error *
     return code;
 }
 
-/* Where no thread is to be had, the kind's own way must do. */
+/* The host has waited for what was pending. Where no thread is to be had, the kind's own way does.
+ */
 static df_code enter_staged(transfer *t, bool *waits, df_error *err) {
     df_device *d = to_of(t)->device;
     df_queue *q = d->queues[DF_QUEUE_IN];
     df_tensor *to = NULL;
     df_code code = make(t, d, &to, err), now;
-    if (code == DF_OK) code = order_behind(t, q, err);
     if (code == DF_OK) code = queue_wait_for_block(q, t->work, to, err);
     if (code != DF_OK) return df_tensor_unref(to), code;
-    not_pending(t);
     if (!t->own && stage_copy_now(d->stage, q, t->work, to, t->value, &now, err)) {
         t->queue = q;
         return gone(t, d, to, now, err);
@@ -377,10 +376,9 @@ static bool is_ordered_by_queue(const transfer *t) {
 
 /* The host must wait before the value can enter: it reads the value, or no queue can wait for it.
  */
-static bool must_wait_to_enter(const transfer *t) {
-    const df_device *d = to_of(t)->device;
+static bool must_wait_to_enter(const transfer *t, bool is_staged) {
     if (!is_pending(t)) return false;
-    return t->own || stage_needs(d, t->value) || !can_order(t, d->queues[DF_QUEUE_IN]);
+    return t->own || is_staged || !can_order(t, to_of(t)->device->queues[DF_QUEUE_IN]);
 }
 
 static df_code settle(transfer *t, bool *waits, df_error *err) {
@@ -427,10 +425,11 @@ static void proceed(transfer *t) {
     df_code code = need_tag(t, &err);
     if (code == DF_OK && must_leave(t)) code = can_cross(t) ? cross(t, &err) : leave(t, &err);
     if (code == DF_OK && must_enter(t)) {
-        if (must_wait_to_enter(t)) {
+        bool is_staged = stage_needs(to_of(t)->device, t->value);
+        if (must_wait_to_enter(t, is_staged)) {
             waits = true;
             code = wait_for(t, &err);
-        } else if (t->value->bytes && stage_needs(to_of(t)->device, t->value)) {
+        } else if (t->value->bytes && is_staged) {
             code = enter_staged(t, &waits, &err);
         } else {
             code = enter(t, &err);
