@@ -3,6 +3,7 @@
  * Runs that end before they are over, and who holds what until they are. All schedules of it are
  * in tests/model/test_dfs_ends.c; here is what needs devices, threads or the public calls.
  */
+#include "exec/step.h"
 #include "run_world.h"
 
 #include <stdlib.h>
@@ -234,6 +235,38 @@ static void a_close_names_only_what_is_executing(void **state) {
     probe_fini(&after);
 }
 
+/* Three kernels stand still at once: who takes one leaves the next to somebody who sleeps. */
+static void every_worker_that_is_needed_is_woken(void **state) {
+    enum { ALL = 3 };
+    (void)state;
+    run_world w;
+    probe still[ALL];
+    told t;
+    run_open(&w, "cpu:1", ALL);
+    df_out one = run_const(w.g, 1), y[ALL];
+    for (int i = 0; i < ALL; i++) {
+        probe_init(&still[i]);
+        still[i].way = PROBE_WAITS;
+        y[i] = probe_node(w.g, "TestCopy", one, &still[i]);
+    }
+    df_program *p =
+        run_compile(&w, DF_NO_OUTS, DF_OUTS(df_add(w.g, y[0], df_add(w.g, y[1], y[2]))));
+    for (unsigned n = 1; n <= 3; n++) {
+        while (pool_is_awake(w.rt->pool)) (void)sched_yield();
+        told_init(&t);
+        for (int i = 0; i < ALL; i++) probe_close(&still[i]);
+        df_program_start(p, DF_NO_TENSORS, NULL, tell, &t);
+        for (int i = 0; i < ALL; i++) probe_await_inside(&still[i], n);
+        for (int i = 0; i < ALL; i++) probe_open(&still[i]);
+        told_await(&t, NULL);
+        assert_told(&t, DF_OK, NULL);
+        told_fini(&t);
+    }
+    df_program_free(p);
+    run_close(&w);
+    for (int i = 0; i < ALL; i++) probe_fini(&still[i]);
+}
+
 /* As many as there is room for in an error's words. */
 static void a_close_names_whole_nodes_as_far_as_they_fit(void **state) {
     (void)state;
@@ -274,6 +307,7 @@ int main(void) {
 
         cmocka_unit_test(a_device_that_stops_has_what_it_uses),
         cmocka_unit_test(a_close_names_only_what_is_executing),
+        cmocka_unit_test(every_worker_that_is_needed_is_woken),
         cmocka_unit_test(a_close_names_whole_nodes_as_far_as_they_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
