@@ -662,7 +662,6 @@ static void a_run_is_found_after_a_compile_that_failed(void **state) {
     (void)state;
     slow_world o;
     told t;
-    df_program *p = NULL;
     char words[1000];
     slow_open(&o, 0, "TestAsync", "cpu:0");
     df_out v = df_node_output(df_graph_find(o.w.g, "v"), 0);
@@ -670,11 +669,15 @@ static void a_run_is_found_after_a_compile_that_failed(void **state) {
     told_init(&t);
     slow_start(&o, NULL, &t);
     df_kernel_handle h = slow_await_kept(&o, 1);
-    for (size_t n = 1; !p; n++) {
+    bool failed = true;
+    for (size_t n = 1; failed; n++) {
+        df_program *p = NULL;
+        const size_t before = fault_allocations_failed(&o.w.f);
         fault_fail_allocation(&o.w.f, n, FAULT_ONCE);
-        df_code code = df_session_compile(o.w.s, DF_NO_OUTS, DF_OUTS(v), NULL, &p, NULL);
+        (void)df_session_compile(o.w.s, DF_NO_OUTS, DF_OUTS(v), NULL, &p, NULL);
+        failed = fault_allocations_failed(&o.w.f) > before;
         fault_fail_allocation(&o.w.f, 0, FAULT_ONCE);
-        if (code != DF_OK) assert_int_equal(code, DF_RESOURCE_EXHAUSTED);
+        df_program_free(p); /* where the cache could help it was made all the same */
         assert_true(df_session_stalled(o.w.s, words, sizeof words) > 0);
         assert_non_null(strstr(words, "node slow (TestAsync)"));
     }
@@ -682,7 +685,6 @@ static void a_run_is_found_after_a_compile_that_failed(void **state) {
     assert_told(&t, DF_CANCELLED, NULL);
     df_kernel_done(h, NULL);
     told_fini(&t);
-    df_program_free(p);
     slow_close(&o);
 }
 
