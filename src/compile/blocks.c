@@ -83,28 +83,24 @@ static uint32_t sort_unique(uint32_t *list, uint32_t n) {
 typedef struct gathering {
     uint32_t list[2 * SET_MAX];
     uint32_t n;
-    bool overflow;
 } gathering;
 
 static void gather(gathering *l, const uint32_t *nodes, uint32_t n) {
     if (l->n + n > 2 * SET_MAX) l->n = sort_unique(l->list, l->n);
-    if (l->n + n > 2 * SET_MAX) {
-        l->overflow = true;
-        return;
-    }
+    if (l->n + n > 2 * SET_MAX) return; /* sets are at most SET_MAX: so there are more already */
     memcpy(l->list + l->n, nodes, n * sizeof *nodes);
     l->n += n;
 }
 
 /* The set of node v; NO_SET: out of memory. */
-static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, const bool *event,
-                       uint32_t v, bool *overflow) {
+static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, uint32_t v,
+                       bool *overflow) {
     gathering l = {.n = 0};
     uint32_t common = NO_SET;
     bool mixed = false;
     for (uint32_t e = g->first_before[v]; e < g->first_before[v + 1]; e++) {
         uint32_t u = g->before[e];
-        if (event[u]) {
+        if (g->ends_later[u]) {
             gather(&l, &u, 1);
             mixed = true;
         } else if (set[u] != common) {
@@ -115,18 +111,16 @@ static uint32_t set_of(const block_graph *g, set_table *t, const uint32_t *set, 
     }
     if (!mixed && common != NO_SET) return common;
     l.n = sort_unique(l.list, l.n);
-    *overflow = l.overflow || l.n > SET_MAX;
+    *overflow = l.n > SET_MAX;
     return *overflow ? set_intern(t, &v, 1) : set_intern(t, l.list, l.n);
 }
 
-/* Of each node its set; `cut_off`, if there: those that were. False: out of memory. */
+/* Of each node its set, and whether it was cut off. False: out of memory. */
 static bool find_sets(const block_graph *g, set_table *t, uint32_t *set, bool *cut_off) {
-    bool *event = arena_array(g->mem, g->n, sizeof *event);
     if (g->mem->failed) return false;
     for (uint32_t v = 0; v < g->n; v++) {
-        set[v] = set_of(g, t, set, event, v, &cut_off[v]);
+        set[v] = set_of(g, t, set, v, &cut_off[v]);
         if (set[v] == NO_SET) return false;
-        event[v] = g->ends_later[v] || cut_off[v];
     }
     return true;
 }

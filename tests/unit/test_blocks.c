@@ -17,15 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 64, MOST_EDGES = 512 };
+enum { MOST = 64 /* by brute force */, ROOM = 80, ROOM_EDGES = 1024 };
 
 /* A graph whose arrays lie here; of[v] is the block of v. */
 typedef struct world {
     arena mem;
     block_graph g;
-    uint32_t first[MOST + 1], before[MOST_EDGES], of[MOST];
-    bool later[MOST];
-    float work[MOST];
+    uint32_t first[ROOM + 1], before[ROOM_EDGES], of[ROOM];
+    bool later[ROOM];
+    float work[ROOM];
     uint32_t n_blocks;
 } world;
 
@@ -54,14 +54,22 @@ static void start(world *w) {
 /* Adds a node behind those of the list, which ends with -1. */
 static void add(world *w, bool later, float work, const int *before) {
     uint32_t v = w->g.n++, at = w->first[v];
-    assert_true(v < MOST);
+    assert_true(v < ROOM);
     for (; before && *before >= 0; before++) w->before[at++] = (uint32_t)*before;
-    assert_true(at <= MOST_EDGES);
+    assert_true(at <= ROOM_EDGES);
     w->first[v + 1] = at;
     w->later[v] = later;
     w->work[v] = work;
 }
 #define BEHIND(...) ((const int[]){__VA_ARGS__, -1})
+
+/* Behind the first n nodes. */
+static void add_behind_first(world *w, int n) {
+    int before[ROOM + 1];
+    for (int v = 0; v < n; v++) before[v] = v;
+    before[n] = -1;
+    add(w, false, 1, before);
+}
 
 static void for_one(world *w) {
     w->n_blocks = blocks_for_one(&w->g, w->of);
@@ -262,6 +270,30 @@ static void a_node_behind_too_many_events_is_a_block_and_an_event(void **state) 
     free(later);
 }
 
+static void a_node_behind_one_event_more_than_a_set_holds_is_a_block(void **state) {
+    world *w = *state;
+    enum { HOLDS = 64 };
+    start(w);
+    for (int v = 0; v <= HOLDS; v++) add(w, true, 1, NULL);
+    for (int i = 0; i < 2; i++) add_behind_first(w, HOLDS);
+    for (int i = 0; i < 2; i++) add_behind_first(w, HOLDS + 1);
+    for_one(w);
+    for (uint32_t i = 0; i < 4; i++) assert_int_equal(w->of[HOLDS + 1 + i], i < 2 ? 1 : i);
+    assert_int_equal(w->n_blocks, 4);
+}
+
+static void events_that_come_by_several_ways_count_once(void **state) {
+    world *w = *state;
+    enum { N = 62 };
+    start(w);
+    for (int v = 0; v < N; v++) add(w, true, 1, NULL);
+    for (int n = N - 2; n <= N; n++) add_behind_first(w, n);
+    add(w, false, 1, BEHIND(N, N + 1, N + 2));
+    for_one(w);
+    assert_int_equal(w->of[N + 3], w->of[N + 2]);
+    assert_int_equal(w->n_blocks, 4);
+}
+
 /* ---- several threads ----------------------------------------------------- */
 
 static void narrow_levels_are_merged_until_there_is_a_grain_of_work(void **state) {
@@ -314,6 +346,15 @@ static void nodes_behind_events_of_others_do_not_wait_for_each_other(void **stat
     blocks_are(w, (uint32_t[]){0, 0, 1, 2, 3, 1});
     for_many(w, 2, 1);
     assert_int_not_equal(w->of[2], w->of[3]);
+}
+
+static void of_a_part_pieces_without_an_event_stay_apart(void **state) {
+    world *w = *state;
+    start(w);
+    w->g.is_part = true;
+    for (int v = 0; v < 32; v++) add(w, false, 10, NULL);
+    for_many(w, 2, 10);
+    for (uint32_t v = 0; v < 32; v++) assert_int_equal(w->of[v], v / 2);
 }
 
 static void an_event_ends_a_block_however_small_it_is(void **state) {
@@ -371,10 +412,13 @@ int main(void) {
         TEST(an_event_hides_those_before_it),
         TEST(in_random_graphs_a_block_is_all_nodes_with_equal_events),
         TEST(a_node_behind_too_many_events_is_a_block_and_an_event),
+        TEST(a_node_behind_one_event_more_than_a_set_holds_is_a_block),
+        TEST(events_that_come_by_several_ways_count_once),
         TEST(narrow_levels_are_merged_until_there_is_a_grain_of_work),
         TEST(a_wide_level_is_cut_into_pieces),
         TEST(a_level_that_is_not_worth_it_stays_whole),
         TEST(nodes_behind_events_of_others_do_not_wait_for_each_other),
+        TEST(of_a_part_pieces_without_an_event_stay_apart),
         TEST(an_event_ends_a_block_however_small_it_is),
         TEST(blocks_are_intervals_of_depth_and_level),
         TEST(no_node_at_all_is_no_block),
