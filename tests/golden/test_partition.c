@@ -234,6 +234,8 @@ static void constants_in_order(golden *k) {
     df_control(k->g, first, late.node);
     df_graph_name(k->g, "early");
     df_out early = df_const_float(k->g, DF_FLOAT32, 2);
+    df_graph_name(k->g, "idle");
+    df_out idle = df_const_float(k->g, DF_FLOAT32, 3);
     df_graph_on(k->g, "cpu:1");
     df_graph_name(k->g, "y");
     df_out y = df_mul(k->g, x, late);
@@ -243,6 +245,7 @@ static void constants_in_order(golden *k) {
     df_node *waits = df_no_op(k->g);
     df_control(k->g, early.node, waits);
     df_control(k->g, late.node, waits);
+    df_control(k->g, idle.node, waits);
     golden_fetch(k, z);
     golden_target(k, waits);
 }
@@ -294,6 +297,22 @@ static void fed_node_still_runs(golden *k) {
     df_control(k->g, y.node, waits);
     golden_feed(k, y);
     golden_fetch(k, uses);
+    golden_target(k, waits);
+}
+
+static void fed_outputs_of_a_node_that_runs(golden *k) {
+    df_out logits = df_placeholder(k->g, "logits", DF_FLOAT32, DF_SHAPE(-1, 10));
+    df_out labels = df_placeholder(k->g, "labels", DF_INT64, DF_SHAPE(-1));
+    df_graph_name(k->g, "entropy");
+    df_node *entropy = df_sparse_softmax_cross_entropy(k->g, logits, labels);
+    df_graph_on(k->g, "cpu:1");
+    for (int i = 0; i < 2; i++) golden_fetch(k, df_neg(k->g, df_node_output(entropy, i)));
+    df_graph_name(k->g, "waits");
+    df_node *waits = df_no_op(k->g);
+    df_control(k->g, entropy, waits);
+    golden_feed(k, logits);
+    golden_feed(k, labels);
+    for (int i = 0; i < 2; i++) golden_feed(k, df_node_output(entropy, i));
     golden_target(k, waits);
 }
 
@@ -445,7 +464,7 @@ static const golden_case cases[] = {
      "cpu:2", sent_constants},
     {"constants_in_order",
      "late has a control edge before it, so it is sent. early is copied and never waits: the\n"
-     "edge from it that carries only order is dropped.",
+     "edge from it that carries only order is dropped. Of idle there is only that: it stays.",
      "cpu:2", constants_in_order},
     {"constant_in_both_memories", "A constant wanted in both memories of sim:0: two copies.",
      "cpu:1,sim:1", constant_in_both_memories},
@@ -457,6 +476,10 @@ static const golden_case cases[] = {
     {"fed_node_still_runs",
      "y is fed for those that use its output, and runs for who waits for the node.", "cpu:1",
      fed_node_still_runs},
+    {"fed_outputs_of_a_node_that_runs",
+     "Both outputs of entropy are fed and cross, each by its own pair; that entropy has run is\n"
+     "known by neither, and crosses as well.",
+     "cpu:2", fed_outputs_of_a_node_that_runs},
     {"placeholder_with_control_edges",
      "A placeholder that is fed counts as run: what waits for it waits for the feed, and\n"
      "what it would wait for is not run.",
