@@ -21,8 +21,10 @@ static df_code no_request(void *user, remote_peer *from, unsigned kind, wire_in 
 }
 
 static void note_lost(void *user, remote_peer *peer, const df_error *why) {
-    (void)peer, (void)why;
-    ((remote_world *)user)->lost++;
+    remote_world *w = user;
+    (void)peer;
+    w->lost++;
+    w->why = *why;
 }
 
 static void reply_changed(df_request *request, df_reply *reply) {

@@ -39,6 +39,7 @@ typedef struct remote_world {
     df_key *keys[EDGES];
     remote_edge edges[TWO][EDGES];
     int held, lost;
+    df_error why; /* of the last that was lost */
     uint64_t budget;
     void (*lies)(df_message *m); /* changes the next reply, behind its sender's back; NULL: none */
     void (*meanwhile)(void *user); /* comes once, while the next call is begun; NULL: nothing */

@@ -205,8 +205,61 @@ static void who_hangs_is_down_after_some_beats(void **state) {
     assert_ended(&g, DF_UNAVAILABLE, 0);
     assert_non_null(strstr(g.err.message, remote_names[A]));
     assert_int_equal(w.lost, 1);
+    assert_int_equal(w.why.origin, A + 1);
     assert_int_equal(df_mem_network_fate(w.net, "mem://a", DF_MEM_GOES_ON, NULL), DF_OK);
     df_rendezvous_unref(b);
+    remote_world_close(&w);
+}
+
+/* A hangs until B takes it for dead, and goes on. */
+static void be_down_for_a_while(remote_world *w) {
+    outcome g;
+    df_rendezvous *b = remote_begin(w, B, 1);
+    remote_recv(w, b, 0, &g);
+    assert_int_equal(df_mem_network_fate(w->net, "mem://a", DF_MEM_HANGS, NULL), DF_OK);
+    remote_pass(w, 1000 * MS);
+    assert_ended(&g, DF_UNAVAILABLE, 0);
+    assert_non_null(strstr(g.err.message, "heartbeats"));
+    assert_int_equal(df_mem_network_fate(w->net, "mem://a", DF_MEM_GOES_ON, NULL), DF_OK);
+    df_rendezvous_unref(b);
+}
+
+/* It is gone: that is told, and not what was before. */
+static void be_gone(remote_world *w) {
+    outcome g;
+    df_rendezvous *b = remote_begin(w, B, 3);
+    remote_end_close(w, A);
+    remote_recv(w, b, 0, &g);
+    remote_pass(w, 10 * MS);
+    assert_ended(&g, DF_UNAVAILABLE, 0);
+    assert_null(strstr(g.err.message, "heartbeats"));
+    df_rendezvous_unref(b);
+}
+
+static void who_has_answered_since_is_not_down_any_more(void **state) {
+    (void)state;
+    remote_world w;
+    outcome g;
+    remote_world_open(&w, 1000);
+    be_down_for_a_while(&w);
+    df_rendezvous *a = remote_begin(&w, A, 2), *b = remote_begin(&w, B, 2);
+    remote_give(&w, a, 0, 5);
+    remote_recv(&w, b, 0, &g);
+    remote_pass(&w, 10 * MS);
+    assert_ended(&g, DF_OK, 5);
+    df_rendezvous_unref(a);
+    df_rendezvous_unref(b);
+    be_gone(&w);
+    remote_world_close(&w);
+}
+
+static void who_says_who_it_is_is_not_down_any_more(void **state) {
+    (void)state;
+    remote_world w;
+    remote_world_open(&w, 1000);
+    be_down_for_a_while(&w);
+    remote_peer_is(remote_peer_at(w.r[B], A), 100);
+    be_gone(&w);
     remote_world_close(&w);
 }
 
@@ -224,6 +277,11 @@ static void who_was_restarted_is_somebody_else(void **state) {
     assert_ended(&g, DF_ABORTED, 0);
     assert_non_null(strstr(g.err.message, "restarted"));
     df_rendezvous_unref(b);
+    assert_int_equal(w.lost, 0);
+    remote_peer_is(remote_peer_at(w.r[B], A), 101);
+    assert_int_equal(w.lost, 1);
+    assert_int_equal(w.why.code, DF_UNAVAILABLE);
+    assert_int_equal(w.why.origin, A + 1);
     remote_world_close(&w);
 }
 
@@ -432,6 +490,8 @@ int main(void) {
         cmocka_unit_test(a_payload_that_was_changed_is_lost_data),
         cmocka_unit_test(nothing_is_sent_where_nobody_owes_anything),
         cmocka_unit_test(who_hangs_is_down_after_some_beats),
+        cmocka_unit_test(who_has_answered_since_is_not_down_any_more),
+        cmocka_unit_test(who_says_who_it_is_is_not_down_any_more),
         cmocka_unit_test(who_was_restarted_is_somebody_else),
         cmocka_unit_test(a_greeting_from_a_known_address_makes_no_new_connection),
         cmocka_unit_test(a_timer_that_is_set_when_all_is_closed_fires_at_once),
