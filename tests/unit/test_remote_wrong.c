@@ -6,7 +6,9 @@
 #include "unit/remote_engine.h"
 
 #include "base/error.h"
+#include "support/crew.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 /* ---- whom nobody can call -------------------------------------------------- */
@@ -126,6 +128,55 @@ static void who_leaves_while_a_connection_is_made_does_not_use_it(void **state) 
     engine.on_peer = leave_now;
     assert_int_equal(remote_peer_lives_at(a, "mem://elsewhere", NULL), DF_OK);
     assert_null(a->engine);
+    remote_world_close(&w);
+}
+
+static size_t inside_at_close;
+
+static void note_inside(remote_world *w) {
+    mutex_lock(&w->r[B]->lock);
+    inside_at_close = w->r[B]->n_inside;
+    mutex_unlock(&w->r[B]->lock);
+}
+
+static void close_it(void *r, int i) {
+    (void)i;
+    remote_close(r);
+}
+
+static crew_job closing;
+
+/* Others have time to close, if they do not wait. */
+static void be_left_meanwhile(void *user) {
+    remote *r = user;
+    bool is_closed = false;
+    crew_start(&closing, close_it, r, 0);
+    while (!is_closed) {
+        (void)sched_yield();
+        mutex_lock(&r->lock);
+        is_closed = r->is_closed;
+        mutex_unlock(&r->lock);
+    }
+    for (int i = 0; i < 1000 && !crew_is_over(&closing); i++) (void)sched_yield();
+}
+
+static void who_leaves_waits_for_those_who_are_in_the_engine(void **state) {
+    (void)state;
+    remote_world w;
+    outcome g;
+    engine_open(&w);
+    crew_open(1);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    engine.on_close = note_inside;
+    inside_at_close = SIZE_MAX;
+    w.user = w.r[B];
+    w.meanwhile = be_left_meanwhile;
+    remote_recv(&w, b, 0, &g);
+    crew_join(&closing);
+    assert_int_equal(inside_at_close, 0);
+    assert_ended(&g, DF_CANCELLED, 0);
+    crew_close();
+    df_rendezvous_unref(b);
     remote_world_close(&w);
 }
 
@@ -655,6 +706,7 @@ int main(void) {
         cmocka_unit_test(a_message_that_is_too_long_is_not_sent),
         cmocka_unit_test(who_has_left_calls_nobody_and_waits_for_nothing),
         cmocka_unit_test(who_leaves_while_a_connection_is_made_does_not_use_it),
+        cmocka_unit_test(who_leaves_waits_for_those_who_are_in_the_engine),
         cmocka_unit_test(a_beat_may_come_while_one_leaves),
         cmocka_unit_test(without_beats_nobody_is_down),
         cmocka_unit_test(who_calls_must_show_who_he_is),
