@@ -161,6 +161,9 @@ static void a_program_shows_a_graph_for_each_device(void **state) {
         bool first = strcmp(df_device_kind(df_program_partition_device(p, i)), "CPU") == 0;
         assert_int_equal(df_graph_find(g, "y") != NULL, first);
         assert_int_equal(df_graph_find(g, df_node_name(m.y_neg.node)) != NULL, !first);
+        df_session *none = NULL; /* looked at, not run */
+        assert_int_equal(df_session_new((df_graph *)(uintptr_t)g, NULL, &none, NULL),
+                         DF_FAILED_PRECONDITION);
     }
     df_program_free(p);
     minus_ax_close(&m);

@@ -129,6 +129,8 @@ static void two_outputs(golden *k) {
     df_graph_on(k->g, "cpu:0");
     golden_fetch(k, df_mean(k->g, df_node_output(entropy, 0), NULL, 0, false));
     golden_fetch(k, df_node_output(entropy, 1));
+    df_graph_on(k->g, "cpu:1");
+    golden_fetch(k, df_neg(k->g, df_node_output(entropy, 1)));
 }
 
 static void taken_names(golden *k) {

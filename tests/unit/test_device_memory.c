@@ -340,6 +340,27 @@ static void a_lost_device_has_no_memory_because_it_is_lost(void **state) {
     world_end(&w);
 }
 
+/* Where memory is short it is found out whether the device is lost, with a block of its. */
+static void who_asks_for_memory_in_vain_takes_none(void **state) {
+    (void)state;
+    world w;
+    df_error err;
+    df_tensor *t = NULL;
+    const int64_t dims[] = {200 * KIB};
+    world_init_limited(&w, 128 * KIB);
+    df_device *d = w.d[0];
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(tensor_new_in(w.host, d->mem, DF_UINT8, (df_shape){1, dims}, &t, &err),
+                         DF_RESOURCE_EXHAUSTED);
+
+    df_tensor *all = bytes_in(&w, d->mem, 128 * KIB);
+
+    assert_int_equal(tensor_new_in(w.host, d->mem, DF_UINT8, (df_shape){1, dims}, &t, &err),
+                     DF_RESOURCE_EXHAUSTED);
+    df_tensor_unref(all);
+    world_end(&w);
+}
+
 int main(int argc, char **argv) {
     world_yields(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -354,6 +375,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_tensor_kept_after_its_device_has_gone_closes_it_last),
         cmocka_unit_test(a_block_that_waits_for_its_work_goes_before_the_device),
         cmocka_unit_test(blocks_are_given_back_by_one_thread_while_another_closes_the_device),
+        cmocka_unit_test(who_asks_for_memory_in_vain_takes_none),
         cmocka_unit_test(a_lost_device_has_no_memory_because_it_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
