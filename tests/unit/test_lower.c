@@ -103,6 +103,39 @@ static void host_tensors_that_an_accelerator_reads_and_makes_are_not_copied(void
     assert_int_equal(p->leaves, 1u << 2);
 }
 
+static void what_goes_from_host_memory_to_host_memory_is_not_copied(void **state) {
+    compile_world *w = world_of(state);
+    df_out to = df_placeholder(w->g, "to", DF_INT64, DF_SHAPE(1));
+    df_graph_on(w->g, "sim:0");
+    df_out kept = df_const_int(w->g, DF_INT64, 3), shape = df_shape_of(w->g, kept);
+    df_graph_name(w->g, "r");
+    df_out r = df_reshape_to(w->g, kept, to);
+    world_passes(w, PASS_LOWER, DF_OUTS(to), DF_OUTS(shape));
+    assert_int_equal(w->c.plan->queues, 1u << 2);
+    assert_int_equal(w->c.plan->leaves, 0);
+    w->rq.targets = DF_NODES(r.node);
+    world_passes(w, PASS_LOWER, DF_OUTS(to), DF_OUTS(shape));
+    assert_int_equal(node_named(w, "to@recv")->role, ROLE_RECV);
+    assert_int_equal(w->c.plan->arrives, 0);
+    assert_int_equal(w->c.plan->leaves, 0);
+}
+
+static void shapes_are_known_if_those_of_all_inputs_and_outputs_are(void **state) {
+    compile_world *w = world_of(state);
+    df_out any = df_placeholder(w->g, "any", DF_INT64, DF_SHAPE(-1));
+    df_out three = df_placeholder(w->g, "three", DF_INT64, DF_SHAPE(3));
+    df_graph_name(w->g, "known");
+    df_out known = df_add(w->g, three, three);
+    df_graph_name(w->g, "input");
+    df_out input = df_add(w->g, any, three); /* [3], if they fit */
+    df_graph_name(w->g, "output");
+    df_out output = df_reshape_to(w->g, three, three);
+    world_passes(w, PASS_LOWER, DF_OUTS(any, three), DF_OUTS(known, input, output));
+    assert_true(node_named(w, "known")->flags & PLAN_KNOWN_SHAPES);
+    assert_false(node_named(w, "input")->flags & PLAN_KNOWN_SHAPES);
+    assert_false(node_named(w, "output")->flags & PLAN_KNOWN_SHAPES);
+}
+
 static void a_recv_waits_for_a_fence_from_a_queue_to_the_host_alone(void **state) {
     compile_world *w = world_of(state);
     df_out x = world_input(w, "x"), a = neg(w, "a", "sim:0", x), b = neg(w, "b", "sim:1", a);
@@ -554,6 +587,8 @@ int main(void) {
         TEST(a_role_says_how_a_node_is_run),
         TEST(a_plan_knows_into_which_memories_it_copies_and_out_of_which),
         TEST(host_tensors_that_an_accelerator_reads_and_makes_are_not_copied),
+        TEST(what_goes_from_host_memory_to_host_memory_is_not_copied),
+        TEST(shapes_are_known_if_those_of_all_inputs_and_outputs_are),
         TEST(a_recv_waits_for_a_fence_from_a_queue_to_the_host_alone),
         TEST(a_consumer_names_its_producers_slot),
         TEST(an_input_that_names_a_variable_has_no_slot),
