@@ -104,6 +104,18 @@ static void give_variable(parts *x, int t, const char *words) {
     df_graph_free(g);
 }
 
+/* Whoever is told of a half by its name finds it in the text. */
+static void halves_keep_their_names(const part *p) {
+    const plan *lowered;
+    (void)session_part_keys(p->p, &lowered);
+    for (uint32_t i = 0; i < lowered->n_nodes; i++) {
+        const plan_node *n = &lowered->nodes[i];
+        bool is_end = n->role == ROLE_SEND || n->role == ROLE_RECV;
+        if (!is_end || lowered->channels[n->index].far == PLAN_NEAR) continue;
+        if (!df_graph_find(p->g, n->name)) fail_msg("who is %s?", n->name);
+    }
+}
+
 /* What the task needs of its graph's text: feeds, fetches and all else that has an end there. */
 static void compile_part(parts *x, int t) {
     part *p = &x->of[t];
@@ -128,6 +140,7 @@ static void compile_part(parts *x, int t) {
     if (session_compile(p->s, (df_outs){feeds, n_feeds}, (df_outs){fetches, n_fetches}, &o, &p->p,
                         &err) != DF_OK)
         fail_msg("%s\n%s", err.message, x->text[t]);
+    halves_keep_their_names(p);
     told_init(&p->t);
 }
 
