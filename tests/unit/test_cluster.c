@@ -5,6 +5,8 @@
  */
 #include "support/ops_for_tests.h"
 
+#include "cluster/master.h"
+#include "rendezvous/remote_parts.h"
 #include "support/yield.h"
 #include "unit/cluster_world.h"
 
@@ -650,6 +652,109 @@ static void what_cannot_be_is_refused(void **state) {
     three_close(&x);
 }
 
+static void refuse_session(three *x, df_graph *g, df_session_options o, df_code code) {
+    df_session *s = NULL;
+    o.struct_size = sizeof o;
+    assert_int_equal(df_session_new(g, &o, &s, &x->err), code);
+    assert_null(s);
+}
+
+static void a_session_of_another_runtime_or_with_a_rendezvous_is_refused(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    static const df_rendezvous_factory own = {.struct_size = sizeof own};
+    refuse_session(&x, x.g, (df_session_options){.cluster = x.c[1]}, DF_INVALID_ARGUMENT);
+    refuse_session(&x, x.g, (df_session_options){.cluster = x.c[MASTER], .rendezvous = &own},
+                   DF_INVALID_ARGUMENT);
+    three_close(&x);
+}
+
+static void the_graph_of_a_session_grows_no_more(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    open_session(&x);
+    (void)df_neg(x.g, a);
+    assert_int_equal(df_graph_error(x.g, &x.err), DF_FAILED_PRECONDITION);
+    three_close(&x);
+}
+
+static void who_joins_in_vain_changes_nothing_and_who_has_left_may_join(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_cluster_options co = {.struct_size = sizeof co, .transport = &x.ops};
+    for (int i = 0; i < 2; i++) {
+        df_cluster *again = NULL;
+        assert_int_equal(df_cluster_join(x.rt[1], &spec, &co, &again, &x.err), DF_ALREADY_EXISTS);
+        assert_null(again);
+        assert_ptr_equal(x.rt[1]->cluster, &x.c[1]->base);
+    }
+    df_cluster_leave(x.c[1]);
+    assert_null(x.rt[1]->cluster);
+    assert_int_equal(df_cluster_join(x.rt[1], &spec, &co, &x.c[1], &x.err), DF_OK);
+    three_close(&x);
+}
+
+static void what_is_asked_of_a_cluster_reaches_those_who_call(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_cluster_task named[TASKS];
+    const df_cluster_spec who = {sizeof who, named, TASKS};
+    memcpy(named, tasks, sizeof named);
+    named[2].identity = "the second worker";
+    df_cluster_leave(x.c[1]);
+    df_cluster_options co = {.struct_size = sizeof co, .transport = &x.ops};
+    assert_int_equal(df_cluster_join(x.rt[1], &who, &co, &x.c[1], &x.err), DF_OK);
+    const remote *r = x.c[1]->remote;
+    assert_int_equal(r->o.heartbeat, 1000000000);
+    assert_int_equal(r->o.misses, 4);
+    assert_int_equal(r->o.budget, 256 << 20);
+    assert_false(r->o.checks);
+    assert_non_null(r->o.doubt);
+    assert_null(r->peers[0].identity);
+    assert_string_equal(r->peers[2].identity, "the second worker");
+    df_cluster_leave(x.c[1]);
+    co.heartbeat = 5000000;
+    co.misses = 7;
+    co.budget = 9;
+    co.checksum = true;
+    assert_int_equal(df_cluster_join(x.rt[1], &spec, &co, &x.c[1], &x.err), DF_OK);
+    r = x.c[1]->remote;
+    assert_int_equal(r->o.heartbeat, 5000000);
+    assert_int_equal(r->o.misses, 7);
+    assert_int_equal(r->o.budget, 9);
+    assert_true(r->o.checks);
+    three_close(&x);
+}
+
+/* As its tasks have told. */
+static void a_session_knows_what_devices_there_are(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    (void)df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    open_session(&x);
+    const master *m = x.s->master;
+    assert_int_equal(m->n_devices, 2 * TASKS);
+    for (uint32_t d = 0; d < m->n_devices; d++) {
+        const plan_device *one = &m->devices[d];
+        const df_runtime *rt = x.rt[m->task_of[d]];
+        const plan_device *there = &rt->plan_devices[d % 2];
+        assert_string_equal(one->full_name, there->full_name);
+        assert_string_equal(one->kind, d % 2 ? "SIM" : "CPU");
+        assert_int_equal(one->has_queue, d % 2);
+        assert_int_equal(one->incarnation, there->incarnation);
+    }
+    for (int t = 0; t < TASKS; t++)
+        assert_string_equal(m->tasks[t].full_name, x.rt[t]->plan_devices[0].full_name);
+    assert_int_equal(m->task_of[m->client], MASTER);
+    three_close(&x);
+}
+
 int main(int argc, char **argv) {
     (void)yield_install(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -679,6 +784,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_repair_that_was_interrupted_is_done_again),
         cmocka_unit_test(a_task_leaves_while_its_kernel_executes),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(a_session_of_another_runtime_or_with_a_rendezvous_is_refused),
+        cmocka_unit_test(the_graph_of_a_session_grows_no_more),
+        cmocka_unit_test(who_joins_in_vain_changes_nothing_and_who_has_left_may_join),
+        cmocka_unit_test(what_is_asked_of_a_cluster_reaches_those_who_call),
+        cmocka_unit_test(a_session_knows_what_devices_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

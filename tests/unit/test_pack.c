@@ -7,6 +7,8 @@
 #include "rendezvous/strings.h"
 #include "unit/tensor_world.h"
 
+#include <stdlib.h>
+
 enum { ITEMS = 4, NUMBERS = 1, WORDS = 2, NOTHING = 3, ROOM = 512 };
 
 static const char text[] = "about this step";
@@ -116,6 +118,76 @@ static void any_bytes_may_have_come(void **state) {
     world_end(&w);
 }
 
+/* A message of n items, and the first of them: how long it is so far. */
+static size_t head_of(unsigned char bytes[ROOM], uint32_t n, bool is_tensor, int rank,
+                      uint64_t n_bytes) {
+    wire_out w = {.at = bytes, .left = ROOM};
+    memset(bytes, 0, ROOM);
+    wire_put(&w, n, 4);
+    wire_put(&w, is_tensor, 1);
+    wire_put(&w, is_tensor ? DF_INT32 : 0, 1);
+    wire_put(&w, (uint64_t)rank, 1);
+    wire_put(&w, 0, 1);
+    wire_put(&w, n_bytes, 8);
+    for (int d = 0; d < rank; d++) wire_put(&w, 1, 8);
+    return ROOM - w.left;
+}
+
+static void refuse_message(world *w, const unsigned char *bytes, size_t n, const char *why) {
+    pack_items all;
+    df_error err = {.code = DF_OK};
+    assert_int_equal(opened(w, bytes, n, &all, &err), DF_DATA_LOSS);
+    assert_non_null(strstr(err.message, why));
+}
+
+/* Values begin at 64, or a multiple. */
+static void an_item_must_be_there_and_as_long_as_its_shape(void **state) {
+    (void)state;
+    world w;
+    unsigned char bytes[ROOM];
+    pack_items all;
+    world_init(&w);
+    refuse_message(&w, bytes, head_of(bytes, 1, false, 0, 1),
+                   "shorter than it says"); /* it would begin behind the end */
+    (void)head_of(bytes, 1, false, 0, 10);
+    refuse_message(&w, bytes, 64 + 9, "shorter than it says");
+    (void)head_of(bytes, 1, true, 0, 8);
+    refuse_message(&w, bytes, 64 + 8, "of so many bytes");
+    (void)head_of(bytes, 1, true, DF_MAX_RANK, 4);
+    assert_int_equal(opened(&w, bytes, 128 + 4, &all, NULL), DF_OK);
+    pack_close(&all);
+    (void)head_of(bytes, 1, true, DF_MAX_RANK + 1, 4);
+    refuse_message(&w, bytes, 128 + 4, "shorter than it says");
+    world_end(&w);
+}
+
+static void a_message_has_so_many_items_and_no_more(void **state) {
+    (void)state;
+    enum { HEAD = 4, EACH = 12, MANY = PACK_MOST + 1 };
+    world w;
+    pack p;
+    pack_items all;
+    df_error err = {.code = DF_OK};
+    world_init(&w);
+    pack_item *items = calloc(MANY, sizeof *items);
+    unsigned char *bytes = calloc(HEAD + EACH * MANY, 1);
+    assert_true(items && bytes);
+    assert_int_equal(pack_make(&w.f.allocator, items, PACK_MOST, &p, NULL), DF_OK);
+    pack_free(&p);
+    assert_int_equal(pack_make(&w.f.allocator, items, MANY, &p, &err), DF_INVALID_ARGUMENT);
+    pack_free(&p);
+    wire_out o = {.at = bytes, .left = HEAD};
+    wire_put(&o, PACK_MOST, HEAD);
+    assert_int_equal(opened(&w, bytes, HEAD + EACH * PACK_MOST, &all, NULL), DF_OK);
+    pack_close(&all);
+    o = (wire_out){.at = bytes, .left = HEAD};
+    wire_put(&o, MANY, HEAD);
+    refuse_message(&w, bytes, HEAD + EACH * MANY, "without its head");
+    free(items);
+    free(bytes);
+    world_end(&w);
+}
+
 /* ---- strings alone ------------------------------------------------------------------ */
 
 static void refuse(world *w, int64_t n, const void *bytes, size_t size, const char *why) {
@@ -167,6 +239,8 @@ int main(void) {
         cmocka_unit_test(what_was_packed_comes_out),
         cmocka_unit_test(a_message_that_ends_early_is_lost_data),
         cmocka_unit_test(any_bytes_may_have_come),
+        cmocka_unit_test(an_item_must_be_there_and_as_long_as_its_shape),
+        cmocka_unit_test(a_message_has_so_many_items_and_no_more),
         cmocka_unit_test(strings_that_do_not_fill_their_bytes_are_lost_data),
         cmocka_unit_test(strings_need_memory),
     };

@@ -281,6 +281,28 @@ static void strings_go_to_an_accelerator_where_its_kernel_takes_them_from_the_ho
                   "node near (Near) has no kernel for string on sim:1|it has one on cpu:0, cpu:1");
 }
 
+/* Also where what is made of them is not of strings. */
+static void strings_lie_on_no_accelerator(void **state) {
+    compile_world *w = world_of(state);
+    static const char *const there[] = {"sim:0"};
+    df_out s = df_placeholder(w->g, "s", DF_STRING, DF_SHAPE(3));
+    df_graph_on(w->g, "sim:1");
+    df_graph_name(w->g, "sink");
+    df_node *sink = world_op(w, "Sink", DF_OUTS(s));
+    w->rq.targets = DF_NODES(sink);
+    world_refuses(w, PASS_PLACE, DF_OUTS(s), DF_NO_OUTS, DF_NOT_FOUND,
+                  "node sink (Sink) has no kernel for string on sim:1");
+    w->rq.targets = DF_NO_NODES;
+    w->rq.fetch_devices = there;
+    world_refuses(w, PASS_PLACE, DF_OUTS(s), DF_OUTS(s), DF_INVALID_ARGUMENT,
+                  "is of strings, which cannot lie on sim:0");
+    w->rq.fetch_devices = NULL;
+    w->rq.feed_devices = there;
+    world_refuses(w, PASS_PLACE, DF_OUTS(s), DF_OUTS(s), DF_INVALID_ARGUMENT,
+                  "is of strings, which cannot lie on sim:0");
+    w->rq.feed_devices = NULL;
+}
+
 static void an_op_without_a_kernel_for_the_dtype_says_for_which_it_has(void **state) {
     compile_world *w = world_of(state);
     static const char words[] = "(Ints) has no kernel for float32 on cpu:0, cpu:1, sim:0, sim:1; "
@@ -326,6 +348,7 @@ int main(void) {
         TEST(what_no_program_uses_may_stay_wrong),
         TEST(every_node_that_computes_has_its_kernel),
         TEST(strings_go_to_an_accelerator_where_its_kernel_takes_them_from_the_host),
+        TEST(strings_lie_on_no_accelerator),
         TEST(an_op_without_a_kernel_for_the_dtype_says_for_which_it_has),
         TEST(there_may_be_64_devices),
     };

@@ -211,6 +211,21 @@ static void who_hangs_is_down_after_some_beats(void **state) {
     remote_world_close(&w);
 }
 
+/* Each time after as many beats. */
+static void who_stays_down_is_told_again_and_again(void **state) {
+    (void)state;
+    remote_world w;
+    remote_world_open(&w, 1000);
+    remote_peer *a = remote_peer_at(w.r[B], A);
+    assert_int_equal(df_mem_network_fate(w.net, "mem://a", DF_MEM_HANGS, NULL), DF_OK);
+    remote_peer_watch(a, true);
+    remote_pass(&w, 1250 * MS); /* 12 beats */
+    assert_int_equal(w.lost, 3);
+    remote_peer_watch(a, false);
+    assert_int_equal(df_mem_network_fate(w.net, "mem://a", DF_MEM_GOES_ON, NULL), DF_OK);
+    remote_world_close(&w);
+}
+
 /* A hangs until B takes it for dead, and goes on. */
 static void be_down_for_a_while(remote_world *w) {
     outcome g;
@@ -490,6 +505,7 @@ int main(void) {
         cmocka_unit_test(a_payload_that_was_changed_is_lost_data),
         cmocka_unit_test(nothing_is_sent_where_nobody_owes_anything),
         cmocka_unit_test(who_hangs_is_down_after_some_beats),
+        cmocka_unit_test(who_stays_down_is_told_again_and_again),
         cmocka_unit_test(who_has_answered_since_is_not_down_any_more),
         cmocka_unit_test(who_says_who_it_is_is_not_down_any_more),
         cmocka_unit_test(who_was_restarted_is_somebody_else),
