@@ -28,6 +28,7 @@ typedef struct three {
     const df_allocator *allocator;          /* of worker 0 */
     uint64_t budget, heartbeat;             /* heartbeat: 0: 300 ms */
     bool is_nowhere[TASKS];                 /* it has no address */
+    const char *devices;                    /* of each; NULL: cpu:1,sim:1 */
     void (*changes)(df_transport_ops *ops); /* what goes through the test */
 } three;
 
@@ -38,7 +39,7 @@ static const df_cluster_spec spec = {sizeof spec, tasks, TASKS};
 
 static inline void join(three *x, int t) {
     df_runtime_options ro = {.struct_size = sizeof ro,
-                             .devices = "cpu:1,sim:1",
+                             .devices = x->devices ? x->devices : "cpu:1,sim:1",
                              .workers = t == MASTER ? 0 : 2,
                              .threads = t == TASKS - 1 ? x->threads : NULL,
                              .allocator = t == 1 ? x->allocator : NULL,

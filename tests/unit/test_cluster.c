@@ -434,10 +434,11 @@ static void a_handle_cancels_runs_of_a_cluster_too(void **state) {
     (void)state;
     failing f;
     told t;
-    df_cancel *cancel, *of_a_worker;
+    df_cancel *cancel, *other, *of_a_worker;
     failing_open(&f);
     f.probe.way = PROBE_WAITS;
     assert_int_equal(df_cancel_new(f.x.rt[MASTER], &cancel, NULL), DF_OK);
+    assert_int_equal(df_cancel_new(f.x.rt[MASTER], &other, NULL), DF_OK);
     assert_int_equal(df_cancel_new(f.x.rt[1], &of_a_worker, NULL), DF_OK);
     df_run_options o = {.struct_size = sizeof o, .cancel = of_a_worker};
     assert_int_equal(run_failing(&f, &o), DF_INVALID_ARGUMENT);
@@ -448,10 +449,13 @@ static void a_handle_cancels_runs_of_a_cluster_too(void **state) {
     df_program_start(f.p, DF_TENSORS(a), &o, tell, &t);
     df_tensor_unref(a);
     probe_await_inside(&f.probe, 1);
+    df_cancel_fire(other);
+    assert_int_equal(told_calls(&t), 0);
     df_cancel_fire(cancel);
     assert_told(&t, DF_CANCELLED, NULL);
     probe_open(&f.probe);
     df_cancel_free(cancel);
+    df_cancel_free(other);
     told_fini(&t);
     assert_int_equal(read_v(&f), 0);
     failing_close(&f);
@@ -731,6 +735,105 @@ static void what_is_asked_of_a_cluster_reaches_those_who_call(void **state) {
     three_close(&x);
 }
 
+/* Messages that went off, by kind. */
+static struct {
+    _Atomic int n[KIND_MEET + 1];
+    void (*call)(void *peer, df_call *call);
+} said;
+
+static void call_counted(void *peer, df_call *call) {
+    wire_in w = {.at = call->request.meta, .left = call->request.meta_bytes};
+    (void)wire_get(&w, 2);
+    uint64_t kind = wire_get(&w, 2);
+    if (kind <= KIND_MEET) said.n[kind]++;
+    said.call(peer, call);
+}
+
+static void count_calls(df_transport_ops *ops) {
+    memset(&said, 0, sizeof said);
+    said.call = ops->call;
+    ops->call = call_counted;
+}
+
+/* What is of a session, and of its programs, goes from each. */
+static void each_task_is_told_once_what_it_needs_no_more(void **state) {
+    (void)state;
+    three x;
+    three_open_with(&x, (three){.changes = count_calls});
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0");
+    df_out b = df_neg(x.g, a);
+    on(&x, "/job:worker/task:1");
+    df_out c = df_neg(x.g, b);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(c)), *q = compile(&x, DF_OUTS(a), DF_OUTS(b));
+    assert_int_equal(said.n[KIND_HELLO], TASKS - 1);
+    assert_int_equal(said.n[KIND_CREATE], TASKS - 1);
+    assert_int_equal(said.n[KIND_COMPILE], 3);
+    df_program_free(p);
+    assert_int_equal(said.n[KIND_FORGET], 2);
+    df_program_free(q);
+    assert_int_equal(said.n[KIND_FORGET], 3);
+    df_session_free(x.s);
+    x.s = NULL;
+    assert_int_equal(said.n[KIND_CLOSE], TASKS - 1);
+    open_session(&x);
+    df_cluster_leave(x.c[MASTER]);
+    x.c[MASTER] = NULL;
+    assert_int_equal(said.n[KIND_CLOSE], 2 * (TASKS - 1));
+    df_runtime *rt = x.rt[MASTER];
+    three_close(&x);
+    df_runtime_free(rt);
+    assert_int_equal(said.n[KIND_CLOSE], 2 * (TASKS - 1));
+}
+
+static void what_a_session_asks_for_holds_for_its_programs(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    on(&x, "/job:worker/task:0");
+    df_out v = df_variable(x.g, "v", DF_INT64, DF_SCALAR);
+    df_out one = df_assign_add(x.g, v, df_const_int(x.g, DF_INT64, 1));
+    df_out two = df_assign_add(x.g, v, df_const_int(x.g, DF_INT64, 2));
+    on(&x, "/device:GPU:3");
+    df_out soft = df_neg(x.g, one);
+    for (int is_strict = 0; is_strict < 2; is_strict++) {
+        df_session_options so = {.struct_size = sizeof so,
+                                 .cluster = x.c[MASTER],
+                                 .strict_order = is_strict,
+                                 .soft_placement = true};
+        df_program *p = NULL;
+        assert_int_equal(df_session_new(x.g, &so, &x.s, &x.err), DF_OK);
+        assert_int_equal(
+            df_session_compile(x.s, DF_NO_OUTS, DF_OUTS(two, soft), NULL, &p, &x.err),
+            is_strict ? DF_FAILED_PRECONDITION : DF_OK);
+        df_program_free(p);
+        df_session_free(x.s);
+        x.s = NULL;
+    }
+    three_close(&x);
+}
+
+/* Values cross by the first CPU of each, wherever it stands among the devices. */
+static void a_task_is_found_by_its_cpu(void **state) {
+    (void)state;
+    three x;
+    three_open_with(&x, (three){.devices = "sim:1,cpu:1"});
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SCALAR);
+    on(&x, "/job:worker/task:0/device:SIM:0");
+    df_out b = df_neg(x.g, a);
+    on(&x, "/job:worker/task:1");
+    df_out c = df_neg(x.g, b);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(c));
+    const master *m = x.s->master;
+    for (int t = 0; t < TASKS; t++) assert_string_equal(m->tasks[t].kind, "CPU");
+    assert_string_equal(m->devices[m->client].kind, "CPU");
+    assert_int_equal(run_one(&x, p, 5), 5);
+    df_program_free(p);
+    three_close(&x);
+}
+
 /* As its tasks have told. */
 static void a_session_knows_what_devices_there_are(void **state) {
     (void)state;
@@ -789,6 +892,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(who_joins_in_vain_changes_nothing_and_who_has_left_may_join),
         cmocka_unit_test(what_is_asked_of_a_cluster_reaches_those_who_call),
         cmocka_unit_test(a_session_knows_what_devices_there_are),
+        cmocka_unit_test(each_task_is_told_once_what_it_needs_no_more),
+        cmocka_unit_test(what_a_session_asks_for_holds_for_its_programs),
+        cmocka_unit_test(a_task_is_found_by_its_cpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
