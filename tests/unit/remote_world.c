@@ -136,7 +136,7 @@ df_rendezvous *remote_begin(remote_world *w, int i, uint64_t step) {
     return r;
 }
 
-static void end_it(df_recv *r, const df_error *err, df_tensor *t) {
+void remote_end_it(df_recv *r, const df_error *err, df_tensor *t) {
     outcome *g = r->user;
     g->calls++;
     g->err = err ? *err : (df_error){.code = DF_OK};
@@ -146,7 +146,7 @@ static void end_it(df_recv *r, const df_error *err, df_tensor *t) {
 }
 
 void remote_recv(remote_world *w, df_rendezvous *r, int edge, outcome *g) {
-    *g = (outcome){.recv = {.key = w->keys[edge], .to = on_host, .done = end_it, .user = g}};
+    *g = (outcome){.recv = {.key = w->keys[edge], .to = on_host, .done = remote_end_it, .user = g}};
     rendezvous_mark_planned(&g->recv, NULL);
     df_rendezvous_recv(r, &g->recv);
 }

@@ -58,7 +58,9 @@ void remote_program_again(remote_world *w, int i);
 
 void remote_pass(remote_world *w, uint64_t ns);
 df_rendezvous *remote_begin(remote_world *w, int i, uint64_t step);
+/* By the plan's key; remote_end_it notes what becomes of it. */
 void remote_recv(remote_world *w, df_rendezvous *r, int edge, outcome *g);
+void remote_end_it(df_recv *r, const df_error *err, df_tensor *t);
 void remote_give(remote_world *w, df_rendezvous *r, int edge, int32_t value);
 void assert_ended(const outcome *g, df_code code, int32_t value);
 

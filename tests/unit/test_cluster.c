@@ -663,11 +663,17 @@ static void refuse_session(three *x, df_graph *g, df_session_options o, df_code 
     assert_null(s);
 }
 
+static df_code create_none(void *user, const df_step_info *step, df_rendezvous **out,
+                           df_error *err) {
+    (void)user, (void)step, (void)out;
+    return error_invalid(err, "there is none");
+}
+
 static void a_session_of_another_runtime_or_with_a_rendezvous_is_refused(void **state) {
     (void)state;
     three x;
     three_open(&x);
-    static const df_rendezvous_factory own = {.struct_size = sizeof own};
+    static const df_rendezvous_factory own = {.struct_size = sizeof own, .create = create_none};
     refuse_session(&x, x.g, (df_session_options){.cluster = x.c[1]}, DF_INVALID_ARGUMENT);
     refuse_session(&x, x.g, (df_session_options){.cluster = x.c[MASTER], .rendezvous = &own},
                    DF_INVALID_ARGUMENT);

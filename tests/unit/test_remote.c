@@ -70,6 +70,35 @@ static void an_abort_is_remembered_until_the_step_begins(void **state) {
     remote_world_close(&w);
 }
 
+static void a_recv_that_is_not_the_plans_is_of_this_process(void **state) {
+    (void)state;
+    remote_world w;
+    outcome g;
+    remote_world_open(&w, 1000);
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    g = (outcome){.recv = {.key = w.keys[0], .to = on_host, .user = &g}};
+    g.recv.done = remote_end_it;
+    df_rendezvous_recv(b, &g.recv);
+    remote_give(&w, b, 0, 7);
+    assert_ended(&g, DF_OK, 7);
+    df_rendezvous_unref(b);
+    remote_world_close(&w);
+}
+
+static void a_key_that_no_edge_has_is_found_in_no_table(void **state) {
+    (void)state;
+    enum { FULL = 8 }; /* a power of two */
+    remote_world w;
+    remote_world_open(&w, 1000);
+    const remote_program_options few = {.plan = 9, .edges = w.edges[A], .n = FULL};
+    remote_program *p = NULL;
+    assert_int_equal(remote_program_new(w.r[A], &few, &p, NULL), DF_OK);
+    for (int i = 0; i < EDGES; i++)
+        assert_ptr_equal(program_key(p, w.keys[i]), i < FULL ? w.keys[i] : NULL);
+    remote_program_free(p);
+    remote_world_close(&w);
+}
+
 static void a_key_that_does_not_leave_is_not_found(void **state) {
     (void)state;
     remote_world w;
@@ -136,10 +165,12 @@ static void only_so_many_bytes_are_on_their_way_and_all_arrive(void **state) {
     for (int i = 0; i < EDGES; i++) remote_recv(&w, b, i, &g[i]);
     remote_pass(&w, MS);
     for (int i = 0; i < EDGES; i++) remote_give(&w, a, i, i); /* none waits */
+    size_t most = 0;
     for (int i = 0; i < 1000; i++) {
-        assert_true(w.r[A]->peers[B].sending <= 12);
+        if (w.r[A]->peers[B].sending > most) most = w.r[A]->peers[B].sending;
         if (!df_mem_network_step(w.net)) break;
     }
+    assert_int_equal(most, 12);
     for (int i = 0; i < EDGES; i++) assert_ended(&g[i], DF_OK, i);
     df_rendezvous_unref(a);
     df_rendezvous_unref(b);
@@ -226,6 +257,25 @@ static void who_stays_down_is_told_again_and_again(void **state) {
     remote_world_close(&w);
 }
 
+/* Another is waited for: beats go on. */
+static void who_has_owed_nothing_has_missed_nothing(void **state) {
+    (void)state;
+    remote_world w;
+    outcome g;
+    remote_world_open(&w, 1000);
+    remote_peer_watch(remote_peer_at(w.r[B], B), true);
+    remote_pass(&w, 250 * MS); /* that one is not down before the fourth beat */
+    df_rendezvous *b = remote_begin(&w, B, 1);
+    remote_peer_watch(remote_peer_at(w.r[B], B), false);
+    assert_int_equal(w.r[B]->peers[A].missed, 0);
+    remote_recv(&w, b, 0, &g);
+    df_rendezvous_cancel(b, &g.recv);
+    remote_pass(&w, MS);
+    assert_ended(&g, DF_CANCELLED, 0);
+    df_rendezvous_unref(b);
+    remote_world_close(&w);
+}
+
 /* A hangs until B takes it for dead, and goes on. */
 static void be_down_for_a_while(remote_world *w) {
     outcome g;
@@ -291,6 +341,7 @@ static void who_was_restarted_is_somebody_else(void **state) {
     remote_pass(&w, 10 * MS);
     assert_ended(&g, DF_ABORTED, 0);
     assert_non_null(strstr(g.err.message, "restarted"));
+    assert_non_null(strstr(g.err.message, "key /job"));
     df_rendezvous_unref(b);
     assert_int_equal(w.lost, 0);
     remote_peer_is(remote_peer_at(w.r[B], A), 101);
@@ -431,10 +482,41 @@ static void who_is_not_of_the_cluster_is_refused(void **state) {
     assert_int_equal(SAYS(REMOTE_VERSION, KIND_PING, B, 5, 0, 100), DF_FAILED_PRECONDITION);
     assert_int_equal(SAYS(REMOTE_VERSION, KIND_PING, B, 5, 201, 100), DF_ABORTED);
     assert_int_equal(SAYS(REMOTE_VERSION, KIND_PING, B, 5, 200, 99), DF_ABORTED);
+    assert_int_equal(SAYS(REMOTE_VERSION, KIND_PING, B, 5, 200, 0), DF_ABORTED);
+    assert_int_equal(SAYS(REMOTE_VERSION, KIND_HELLO, B, 5, 200, 99), DF_ABORTED);
     assert_int_equal(SAYS(REMOTE_VERSION, 3, B, 5, 200, 100), DF_UNIMPLEMENTED);
     assert_int_equal(SAYS(REMOTE_VERSION, 99, B, 5, 200, 100), DF_UNIMPLEMENTED);
 #undef SAYS
     assert_int_equal(say(&w, s.peer, m, fetch_of(m, 8, 1, w.keys[0])), DF_ABORTED);
+    size_t n = fetch_of(m, SESSION, 1, w.keys[0]);
+    m[n] = 0;
+    assert_int_equal(say(&w, s.peer, m, n + 1), DF_DATA_LOSS);
+    w.mem.close(s.transport);
+    remote_world_close(&w);
+}
+
+static void note_doubt(void *user, remote_peer *peer) {
+    remote_world *w = user;
+    assert_int_equal(remote_peer_index(peer), B);
+    w->lost += 100;
+}
+
+static void who_has_not_said_who_he_is_is_doubted(void **state) {
+    (void)state;
+    remote_world w;
+    unsigned char m[256];
+    remote_world_open(&w, 1000);
+    remote_end_close(&w, A);
+    remote_options o = remote_options_of(&w, A, 101);
+    o.doubt = note_doubt;
+    remote_end_open_with(&w, A, &o);
+    stranger s = stranger_open(&w);
+    size_t n = head(m, REMOTE_VERSION, KIND_PING, B, 5, 200, 101);
+    assert_int_equal(say(&w, s.peer, m, n), DF_ABORTED);
+    assert_int_equal(w.lost, 100);
+    remote_peer_is(remote_peer_at(w.r[A], B), 200);
+    assert_int_equal(say(&w, s.peer, m, n), DF_OK);
+    assert_int_equal(w.lost, 100);
     w.mem.close(s.transport);
     remote_world_close(&w);
 }
@@ -498,6 +580,8 @@ int main(void) {
         cmocka_unit_test(a_fetch_may_come_before_the_step_and_before_the_value),
         cmocka_unit_test(a_step_that_is_over_answers_aborted),
         cmocka_unit_test(an_abort_is_remembered_until_the_step_begins),
+        cmocka_unit_test(a_recv_that_is_not_the_plans_is_of_this_process),
+        cmocka_unit_test(a_key_that_no_edge_has_is_found_in_no_table),
         cmocka_unit_test(a_key_that_does_not_leave_is_not_found),
         cmocka_unit_test(the_steps_own_cause_is_not_the_derived_one),
         cmocka_unit_test(a_cancelled_fetch_leaves_the_other_side_too),
@@ -506,12 +590,14 @@ int main(void) {
         cmocka_unit_test(nothing_is_sent_where_nobody_owes_anything),
         cmocka_unit_test(who_hangs_is_down_after_some_beats),
         cmocka_unit_test(who_stays_down_is_told_again_and_again),
+        cmocka_unit_test(who_has_owed_nothing_has_missed_nothing),
         cmocka_unit_test(who_has_answered_since_is_not_down_any_more),
         cmocka_unit_test(who_says_who_it_is_is_not_down_any_more),
         cmocka_unit_test(who_was_restarted_is_somebody_else),
         cmocka_unit_test(a_greeting_from_a_known_address_makes_no_new_connection),
         cmocka_unit_test(a_timer_that_is_set_when_all_is_closed_fires_at_once),
         cmocka_unit_test(who_is_not_of_the_cluster_is_refused),
+        cmocka_unit_test(who_has_not_said_who_he_is_is_doubted),
         cmocka_unit_test(any_bytes_are_an_error_and_no_more),
         cmocka_unit_test(so_many_fetches_wait_for_their_step_and_no_more),
     };

@@ -352,6 +352,93 @@ static void a_fetch_that_is_gone_when_its_step_begins_is_cancelled(void **state)
 
 /* It is over before it is whole, its session is not known, its step is over, or there is no memory.
  */
+static void a_fetch_that_is_gone_while_its_value_is_waited_for_is_cancelled(void **state) {
+    (void)state;
+    remote_world w;
+    asked q = {.replies = 0};
+    unsigned char m[256];
+    df_error err;
+    engine_open(&w);
+    engine.asked = &q;
+    engine.n_asked = 1;
+    df_rendezvous *a = remote_begin(&w, A, 1);
+    assert_int_equal(ask(A, 0, m, fetch_of(m, SESSION, 1, w.keys[0]), &err), DF_OK);
+    ask_on(A, 0, NULL);
+    assert_int_equal(q.replies, 0);
+    ask_no_more(A, 0);
+    assert_int_equal(q.replies, 1);
+    assert_int_equal(q.code, DF_CANCELLED);
+    df_rendezvous_unref(a);
+    remote_world_close(&w);
+}
+
+static int cancels;
+
+static void cancel_counted(void *peer, df_call *call) {
+    cancels++;
+    engine.w->mem.cancel(peer, call);
+}
+
+static void a_fetch_that_has_ended_is_not_called_back(void **state) {
+    (void)state;
+    remote_world w;
+    outcome g[2];
+    df_error why;
+    engine_open(&w);
+    cancels = 0;
+    w.ops.cancel = cancel_counted;
+    df_rendezvous *a = remote_begin(&w, A, 1), *b = remote_begin(&w, B, 1);
+    for (int i = 0; i < 2; i++) remote_recv(&w, b, i, &g[i]);
+    remote_give(&w, a, 0, 3);
+    remote_pass(&w, MS);
+    assert_ended(&g[0], DF_OK, 3);
+    (void)error_set(&why, DF_INTERNAL, "the test says so");
+    df_rendezvous_abort(b, &why);
+    assert_int_equal(cancels, 1); /* of the other */
+    remote_pass(&w, MS);
+    assert_ended(&g[1], DF_INTERNAL, 0);
+    df_rendezvous_unref(a);
+    df_rendezvous_unref(b);
+    remote_world_close(&w);
+}
+
+static void say_that_a_lives(remote_world *w) {
+    asked q = {.replies = 0};
+    unsigned char m[256];
+    df_error err;
+    engine.asked = &q;
+    engine.n_asked = 1;
+    size_t n = head(m, REMOTE_VERSION, KIND_PING, A, 5, 100, 201);
+    assert_int_equal(ask(B, 0, m, n, &err), DF_OK);
+    ask_on(B, 0, NULL);
+    assert_int_equal(q.replies, 1);
+    engine.n_asked = 0;
+    (void)w;
+}
+
+static void who_has_no_address_lives_as_long_as_he_is_heard(void **state) {
+    (void)state;
+    static const char *const nowhere[] = {NULL, "mem://b"};
+    remote_world w;
+    engine_open(&w);
+    remote_end_close(&w, B);
+    remote_options o = remote_options_of(&w, B, 201);
+    o.addresses = nowhere;
+    remote_end_open_with(&w, B, &o);
+    remote_peer *a = remote_peer_at(w.r[B], A);
+    remote_peer_is(a, 100);
+    remote_peer_watch(a, true);
+    for (int i = 0; i < 10; i++) {
+        remote_pass(&w, 100 * MS);
+        say_that_a_lives(&w);
+    }
+    assert_int_equal(w.lost, 0);
+    remote_pass(&w, 500 * MS);
+    assert_int_equal(w.lost, 1);
+    remote_peer_watch(a, false);
+    remote_world_close(&w);
+}
+
 static void a_fetch_that_cannot_wait_is_refused(void **state) {
     (void)state;
     remote_world w;
@@ -722,6 +809,9 @@ int main(void) {
         cmocka_unit_test(strings_without_memory_are_an_error),
         cmocka_unit_test(keys_that_cannot_be_asked_for_make_no_program),
         cmocka_unit_test(a_session_and_a_step_are_opened_once),
+        cmocka_unit_test(a_fetch_that_is_gone_while_its_value_is_waited_for_is_cancelled),
+        cmocka_unit_test(a_fetch_that_has_ended_is_not_called_back),
+        cmocka_unit_test(who_has_no_address_lives_as_long_as_he_is_heard),
         cmocka_unit_test(a_fetch_that_cannot_wait_is_refused),
         cmocka_unit_test(those_who_have_asked_for_a_step_are_told_that_it_is_over),
     };
