@@ -741,6 +741,126 @@ static void what_is_asked_of_a_cluster_reaches_those_who_call(void **state) {
     three_close(&x);
 }
 
+/* ---- specifications ---- */
+
+static df_code parsed(const char *words, df_cluster_spec **out) {
+    df_error err;
+    return df_cluster_spec_parse(NULL, words, strlen(words), out, &err);
+}
+
+static uint64_t hash_of(const char *words) {
+    df_cluster_spec *s = NULL;
+    assert_int_equal(parsed(words, &s), DF_OK);
+    uint64_t h = spec_hash(s);
+    df_cluster_spec_free(s);
+    return h;
+}
+
+static void a_specification_says_who_there_is(void **state) {
+    (void)state;
+    df_cluster_spec *s = NULL;
+    assert_int_equal(parsed("a 0 - # no address\n\n b\t999999999 host:1 \"b\"\n", &s), DF_OK);
+    assert_int_equal(s->n_tasks, 2);
+    assert_null(s->tasks[0].address);
+    assert_null(s->tasks[0].identity);
+    assert_int_equal(s->tasks[1].task, 999999999);
+    assert_string_equal(s->tasks[1].address, "host:1");
+    df_cluster_spec_free(s);
+    assert_int_equal(parsed("a 1234567890 -\n", &s), DF_INVALID_ARGUMENT);
+    assert_int_equal(parsed("a -1 -\n", &s), DF_INVALID_ARGUMENT);
+    assert_int_equal(parsed("a 0 -\na 0 -\n", &s), DF_INVALID_ARGUMENT);
+    uint64_t h = hash_of("a 0 x\na 1 y\n");
+    assert_int_equal(hash_of("a 0 there\na 1 elsewhere\n"), h);
+    assert_int_not_equal(hash_of("a 0 x\na 2 y\n"), h);
+    assert_int_not_equal(hash_of("a 0 x\nb 1 y\n"), h);
+    assert_int_not_equal(hash_of("a 0 x\n"), h);
+}
+
+static void a_specification_has_so_many_tasks_and_such_addresses(void **state) {
+    (void)state;
+    enum { MOST_TASKS = 64 };
+    df_cluster_task list[MOST_TASKS + 1];
+    char address[DF_ADDRESS_MAX + 1];
+    df_cluster_spec *out = NULL;
+    for (int i = 0; i <= MOST_TASKS; i++) list[i] = (df_cluster_task){"a", i, NULL, NULL};
+    df_cluster_spec many = {sizeof many, list, MOST_TASKS};
+    assert_int_equal(spec_copy(NULL, &many, &out, NULL), DF_OK);
+    df_cluster_spec_free(out);
+    many.n_tasks++;
+    assert_int_equal(spec_copy(NULL, &many, &out, NULL), DF_INVALID_ARGUMENT);
+    memset(address, 'x', sizeof address);
+    address[DF_ADDRESS_MAX] = '\0';
+    many.n_tasks = 1;
+    list[0].address = address;
+    assert_int_equal(spec_copy(NULL, &many, &out, NULL), DF_INVALID_ARGUMENT);
+    address[DF_ADDRESS_MAX - 1] = '\0';
+    assert_int_equal(spec_copy(NULL, &many, &out, NULL), DF_OK);
+    df_cluster_spec_free(out);
+}
+
+/* ---- results, and what is promised of feeds ---- */
+
+static df_code run_into(three *x, df_program *p, df_tensor *feed, df_span *into) {
+    df_tensor *y[2] = {NULL, NULL};
+    const df_run_options o = {.struct_size = sizeof o, .into = into};
+    df_code code = df_program_run(p, DF_TENSORS(feed), y, &o, &x->err);
+    for (int i = 0; i < 2; i++) df_tensor_unref(y[i]);
+    return code;
+}
+
+static void results_go_where_there_is_room_for_them(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SHAPE(-1));
+    on(&x, "/job:worker/task:0");
+    df_out b = df_neg(x.g, a), c = df_neg(x.g, b);
+    on(&x, NULL);
+    df_program *p = compile(&x, DF_OUTS(a), DF_OUTS(b, c));
+    const int64_t two[] = {3, 4};
+    int64_t room[4] = {0};
+    df_tensor *t = NULL;
+    assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(2), two, &t, NULL), DF_OK);
+    df_span into[2] = {{NULL, 8}, {room, 16}};
+    assert_int_equal(run_into(&x, p, t, into), DF_OK);
+    assert_int_equal(room[0], 3);
+    assert_int_equal(room[1], 4);
+    into[1].size = 24;
+    assert_int_equal(run_into(&x, p, t, into), DF_INVALID_ARGUMENT);
+    into[1].size = 8;
+    assert_int_equal(run_into(&x, p, t, into), DF_INVALID_ARGUMENT);
+    df_tensor_unref(t);
+    df_program_free(p);
+    three_close(&x);
+}
+
+static void what_is_promised_of_a_feed_must_hold(void **state) {
+    (void)state;
+    three x;
+    three_open(&x);
+    df_out a = df_placeholder(x.g, "a", DF_INT64, DF_SHAPE(-1));
+    on(&x, "/job:worker/task:0");
+    df_out b = df_neg(x.g, a);
+    on(&x, NULL);
+    open_session(&x);
+    const df_shape two = DF_SHAPE(2);
+    const df_compile_options o = {.struct_size = sizeof o, .feed_shapes = &two};
+    const int64_t numbers[] = {3, 4, 5};
+    df_program *p = NULL;
+    assert_int_equal(df_session_compile(x.s, DF_OUTS(a), DF_OUTS(b), &o, &p, &x.err), DF_OK);
+    for (int64_t n = 2; n <= 3; n++) {
+        df_tensor *t = NULL, *y = NULL;
+        assert_int_equal(df_tensor_from(NULL, DF_INT64, DF_SHAPE(n), numbers, &t, NULL), DF_OK);
+        assert_int_equal(df_program_run(p, DF_TENSORS(t), &y, NULL, &x.err),
+                         n == 2 ? DF_OK : DF_INVALID_ARGUMENT);
+        if (n == 3 && !strstr(x.err.message, "must be int64[2]")) fail_msg("%s", x.err.message);
+        df_tensor_unref(t);
+        df_tensor_unref(y);
+    }
+    df_program_free(p);
+    three_close(&x);
+}
+
 /* Messages that went off, by kind. */
 static struct {
     _Atomic int n[KIND_MEET + 1];
@@ -898,6 +1018,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(who_joins_in_vain_changes_nothing_and_who_has_left_may_join),
         cmocka_unit_test(what_is_asked_of_a_cluster_reaches_those_who_call),
         cmocka_unit_test(a_session_knows_what_devices_there_are),
+        cmocka_unit_test(a_specification_says_who_there_is),
+        cmocka_unit_test(a_specification_has_so_many_tasks_and_such_addresses),
+        cmocka_unit_test(results_go_where_there_is_room_for_them),
+        cmocka_unit_test(what_is_promised_of_a_feed_must_hold),
         cmocka_unit_test(each_task_is_told_once_what_it_needs_no_more),
         cmocka_unit_test(what_a_session_asks_for_holds_for_its_programs),
         cmocka_unit_test(a_task_is_found_by_its_cpu),

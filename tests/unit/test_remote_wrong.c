@@ -488,26 +488,53 @@ static void those_who_have_asked_for_a_step_are_told_that_it_is_over(void **stat
     remote_world_close(&w);
 }
 
-static void only_so_many_may_ask_too_early(void **state) {
-    (void)state;
-    enum { MOST = 1 << 16 };
-    remote_world w;
+enum { ASK_MOST = 1 << 16 };
+
+/* As many as may ask for a step that has not begun; one more is refused. */
+static void all_ask_too_early(uint64_t step, const df_key *key) {
     unsigned char m[256];
     df_error err;
-    engine_open(&w);
-    engine.asked = calloc(MOST + 1, sizeof *engine.asked);
-    engine.n_asked = MOST + 1;
-    assert_non_null(engine.asked);
-    size_t n = fetch_of(m, SESSION, 1, w.keys[0]);
-    for (size_t k = 0; k <= MOST; k++) {
+    size_t n = fetch_of(m, SESSION, step, key);
+    memset(engine.asked, 0, engine.n_asked * sizeof *engine.asked);
+    for (size_t k = 0; k <= ASK_MOST; k++) {
         assert_int_equal(ask(A, k, m, n, &err), DF_OK);
         ask_on(A, k, NULL);
-        assert_int_equal(engine.asked[k].replies, k == MOST);
+        assert_int_equal(engine.asked[k].replies, k == ASK_MOST);
     }
-    assert_int_equal(engine.asked[MOST].code, DF_RESOURCE_EXHAUSTED);
+    assert_int_equal(engine.asked[ASK_MOST].code, DF_RESOURCE_EXHAUSTED);
+}
+
+static void all_are_told(df_code code) {
+    for (size_t k = 0; k < ASK_MOST; k++) assert_int_equal(engine.asked[k].code, code);
+}
+
+/* Others may, when these have been told how their step goes on. */
+static void only_so_many_may_ask_too_early(void **state) {
+    (void)state;
+    remote_world w;
+    engine_open(&w);
+    w.edges[A][0].leaves = false;
+    remote_program_again(&w, A);
+    engine.asked = calloc(ASK_MOST + 1, sizeof *engine.asked);
+    engine.n_asked = ASK_MOST + 1;
+    assert_non_null(engine.asked);
+
+    all_ask_too_early(1, w.keys[0]);
+    remote_step_close(w.s[A], 1, 0);
+    all_are_told(DF_ABORTED);
+
+    all_ask_too_early(2, w.keys[0]);
+    df_rendezvous_unref(remote_begin(&w, A, 2));
+    all_are_told(DF_NOT_FOUND);
+
+    all_ask_too_early(3, w.keys[0]);
+    remote_step_close(w.s[A], 4, 3); /* the third is passed by */
+    all_are_told(DF_ABORTED);
+
+    all_ask_too_early(5, w.keys[0]);
     asked *all = engine.asked;
     remote_world_close(&w);
-    for (size_t k = 0; k < MOST; k++) assert_int_equal(all[k].code, DF_CANCELLED);
+    all_are_told(DF_CANCELLED);
     free(all);
 }
 
