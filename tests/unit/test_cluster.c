@@ -930,9 +930,8 @@ static void what_a_session_asks_for_holds_for_its_programs(void **state) {
                                  .soft_placement = true};
         df_program *p = NULL;
         assert_int_equal(df_session_new(x.g, &so, &x.s, &x.err), DF_OK);
-        assert_int_equal(
-            df_session_compile(x.s, DF_NO_OUTS, DF_OUTS(two, soft), NULL, &p, &x.err),
-            is_strict ? DF_FAILED_PRECONDITION : DF_OK);
+        assert_int_equal(df_session_compile(x.s, DF_NO_OUTS, DF_OUTS(two, soft), NULL, &p, &x.err),
+                         is_strict ? DF_FAILED_PRECONDITION : DF_OK);
         df_program_free(p);
         df_session_free(x.s);
         x.s = NULL;

@@ -254,6 +254,31 @@ static void a_queue_is_behind_what_it_has_waited_for(void **state) {
     world_end(&w);
 }
 
+static void who_is_behind_another_device_is_not_behind_its_own(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    adder a[3];
+    kind_init(&w, false);
+    df_device *d = w.d[0], *other = w.d[1];
+    df_queue *in = d->queues[DF_QUEUE_IN];
+    gate_shut(&g, other);
+    for (int i = 0; i < 2; i++) adder_launch(&a[i], other, NULL, NULL, NULL);
+    fence *f = record(other, NULL);
+    adder_launch(&a[2], d, NULL, NULL, NULL);
+
+    assert_int_equal(queue_wait(in, NULL, f, NULL), DF_OK);
+    assert_false(queue_is_behind(in, d->queue));
+
+    gate_open(&g);
+    assert_true(join(other, NULL, NULL));
+    assert_true(join(d, NULL, NULL));
+    assert_true(join_on(in, NULL, NULL));
+    fence_unref(f);
+    gate_fini(&g);
+    world_end(&w);
+}
+
 static void what_a_program_puts_on_a_queue_itself_is_waited_for_too(void **state) {
     enum { TURNS = 100 };
     (void)state;
@@ -1241,6 +1266,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_compute_queue_uses_a_block_at_once),
         cmocka_unit_test(what_needs_no_wait_is_not_put_on_the_queue),
         cmocka_unit_test(a_queue_is_behind_what_it_has_waited_for),
+        cmocka_unit_test(who_is_behind_another_device_is_not_behind_its_own),
         cmocka_unit_test(what_a_program_puts_on_a_queue_itself_is_waited_for_too),
         cmocka_unit_test(a_fence_that_fails_fails_the_step_that_waits_for_it),
         cmocka_unit_test(a_fence_that_has_failed_fails_the_next_one_that_is_nobodys_too),
