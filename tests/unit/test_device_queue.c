@@ -254,6 +254,33 @@ static void a_queue_is_behind_what_it_has_waited_for(void **state) {
     world_end(&w);
 }
 
+static void fences_and_waits_count_for_the_work_that_they_are_of(void **state) {
+    (void)state;
+    world w;
+    gate g;
+    step s;
+    fence *f = NULL;
+    kind_init(&w, false);
+    df_device *d = w.d[0];
+    df_queue *in = d->queues[DF_QUEUE_IN];
+    step_init(&s);
+    gate_shut(&g, d);
+
+    assert_int_equal(queue_record(d->queue, &s.work, &f, NULL), DF_OK);
+    assert_int_equal(s.work.counts[WORK_FENCES], 1);
+    assert_int_equal(s.work.counts[WORK_QUEUE_WAITS], 0);
+    assert_int_equal(queue_wait(in, &s.work, f, NULL), DF_OK);
+    assert_int_equal(s.work.counts[WORK_FENCES], 1);
+    assert_int_equal(s.work.counts[WORK_QUEUE_WAITS], 1);
+
+    gate_open(&g);
+    assert_true(join(d, &s, NULL));
+    assert_true(join_on(in, &s, NULL));
+    fence_unref(f);
+    gate_fini(&g);
+    world_end(&w);
+}
+
 static void who_is_behind_another_device_is_not_behind_its_own(void **state) {
     (void)state;
     world w;
@@ -1266,6 +1293,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_compute_queue_uses_a_block_at_once),
         cmocka_unit_test(what_needs_no_wait_is_not_put_on_the_queue),
         cmocka_unit_test(a_queue_is_behind_what_it_has_waited_for),
+        cmocka_unit_test(fences_and_waits_count_for_the_work_that_they_are_of),
         cmocka_unit_test(who_is_behind_another_device_is_not_behind_its_own),
         cmocka_unit_test(what_a_program_puts_on_a_queue_itself_is_waited_for_too),
         cmocka_unit_test(a_fence_that_fails_fails_the_step_that_waits_for_it),
