@@ -340,6 +340,11 @@ static void who_leaves_mends_no_other_task(void **state) {
     x.c[MASTER] = NULL;
     for (uint32_t t = 1; t < TASKS; t++) assert_true(m->is_broken[t]);
     assert_string_equal(m->why.message, "/job:master/task:0 has left the cluster");
+    df_session_free(x.s);
+    x.s = NULL;
+    df_graph_free(x.g);
+    x.g = NULL;
+    df_runtime_free(x.rt[MASTER]);
     three_close(&x);
     probe_fini(&o.gate);
 }
