@@ -251,6 +251,17 @@ static void what_a_master_without_an_address_does_not_decide_ends_by_itself(void
 
 /* ---- a master that leaves ------------------------------------------------------------------- */
 
+/* Which has left. */
+static void close_without_master(three *x) {
+    x->c[MASTER] = NULL;
+    df_session_free(x->s);
+    x->s = NULL;
+    df_graph_free(x->g);
+    x->g = NULL;
+    df_runtime_free(x->rt[MASTER]);
+    three_close(x);
+}
+
 /* Messages take a while. Nobody comes in its place. */
 static void a_master_that_leaves(bool frees_first) {
     three x;
@@ -267,14 +278,8 @@ static void a_master_that_leaves(bool frees_first) {
         x.s = NULL;
     }
     df_cluster_leave(x.c[MASTER]);
-    x.c[MASTER] = NULL;
     assert_true(soon_without_guests(x.c[1]));
-    df_session_free(x.s);
-    x.s = NULL;
-    df_graph_free(x.g);
-    x.g = NULL;
-    df_runtime_free(x.rt[MASTER]);
-    three_close(&x);
+    close_without_master(&x);
 }
 
 static void what_was_of_a_session_goes_though_its_master_leaves_at_once(void **state) {
@@ -337,15 +342,9 @@ static void who_leaves_mends_no_other_task(void **state) {
     while (!is_leaving(x.c[MASTER])) nap(1);
     probe_open(&o.gate);
     assert_int_equal(pthread_join(beside, NULL), 0);
-    x.c[MASTER] = NULL;
     for (uint32_t t = 1; t < TASKS; t++) assert_true(m->is_broken[t]);
     assert_string_equal(m->why.message, "/job:master/task:0 has left the cluster");
-    df_session_free(x.s);
-    x.s = NULL;
-    df_graph_free(x.g);
-    x.g = NULL;
-    df_runtime_free(x.rt[MASTER]);
-    three_close(&x);
+    close_without_master(&x);
     probe_fini(&o.gate);
 }
 
